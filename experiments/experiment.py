@@ -1,0 +1,71 @@
+"""What an experiment is: a typed function of its options that returns this value; training it is the runner's job."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+import tyro
+from matplotlib.figure import Figure
+
+from genjax.core import Model
+from genjax.data.dataset import Dataset
+from genjax.types import Evaluate, Key, Params, Stats
+
+Figures = Callable[[Params, Stats, Key], Mapping[str, Figure]]
+"""Pictures of one trained seed, by file name: samples, completions, reconstructions, ..."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """The options every experiment has."""
+
+    dataset: str = "digits"
+    """Data set: digits (embedded), the name of any TFDS image set, a folder of images, or an .npz file."""
+    data_dir: Path | None = None
+    """TFDS directory that holds the prepared data set; TFDS's own default where none is given."""
+    binarization: Literal["static", "dynamic", "threshold", "none"] = "static"
+    """How grey pixels become binary: sampled once, sampled anew at each use, x > 0.5, or not at all."""
+    seeds: tuple[int, ...] = (0,)
+    """One training run per seed: each has its own initialization and its own order of the data."""
+    seeds_at_once: int | None = None
+    """Seeds trained together in one program. By default all; convolutional models on a CPU: one."""
+    steps: int = 1000
+    """Training steps."""
+    batch_size: int = 100
+    """Examples per step and seed."""
+    evaluate_every: int = 500
+    """Steps between evaluations on the validation split, and between checkpoints."""
+    workdir: Path | None = None
+    """Run directory; an unfinished run there is continued. By default a new one under runs/."""
+    deterministic: bool = False
+    """Ask XLA for deterministic operations on a GPU (slower). On a CPU runs repeat bit for bit without it."""
+
+
+Common = Annotated[Run, tyro.conf.arg(name="")]
+"""`Run` as options without a prefix."""
+
+
+class Select(NamedTuple):
+    """Which parameters a run ends with: those with the best mean of a validation metric."""
+
+    metric: str
+    best: Literal["min", "max"]
+
+
+class Experiment(NamedTuple):
+    """A model, its data, and what to measure and to draw."""
+
+    model: Model
+    data: Dataset
+    kinds: Mapping[str, str]
+    """The kind of each metric of `model.evaluate`: exact, elbo, iwae-K or estimate."""
+    figures: Figures
+    validate: Evaluate | None = None
+    """Evaluated on the validation split during training; by default `model.evaluate`."""
+    select: Select | None = None
+    """By default the parameters of the last step."""
+    seeds_together: bool = True
+    """Whether training several seeds in one program pays on a CPU (it does not for convolutions)."""
+    facts: Mapping[str, int | float | str] = {}  # noqa: RUF012 (never changed)
+    """What else the result should say, such as the closed form of the number of parameters."""

@@ -1,0 +1,125 @@
+"""A generative model is a value, and training it is a sequence of phases."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int
+
+from genjax.types import Batch, Embed, Evaluate, Generate, Key, Loss, Metrics, Params, PyTree, Stats
+
+
+class Phase(NamedTuple):
+    """One player's move: a gradient step on the networks in `wrt`, all others held fixed."""
+
+    name: str
+    loss: Loss
+    wrt: tuple[str, ...]
+    optimizer: optax.GradientTransformation
+    every: int = 1
+    """The phase moves in every `every`-th step: k discriminator moves per generator move is `every=k` for the latter."""
+
+
+class Model(NamedTuple):
+    """A generative model: pure functions of `(params, stats, batch, key)`."""
+
+    init: Callable[[Key, Batch], tuple[Params, Stats]]
+    phases: tuple[Phase, ...]
+    """In order; a later phase sees the earlier phase's result."""
+    evaluate: Evaluate
+    generate: Generate
+    embed: Embed | None = None
+
+
+class TrainState(NamedTuple):
+    """The only thing that changes, and everything a run needs to go on."""
+
+    params: Params
+    stats: Stats
+    opt: Mapping[str, optax.OptState]
+    """By phase name."""
+    key: Key
+    """This seed's root key: never split, only folded with `step`."""
+    step: Int[Array, ""]
+
+
+def init_state(model: Model, key: Key, batch: Batch) -> TrainState:
+    """The state before the first step; `batch` gives the shapes.
+
+    Raises ValueError where two phases share a name, `every` is below 1, or `wrt` names a network that does not exist.
+    """
+    params, stats = model.init(key, batch)
+    check_phases(model.phases, tuple(params))
+    opt = {phase.name: phase.optimizer.init(select(params, phase.wrt)) for phase in model.phases}
+    return TrainState(params, stats, opt, key, jnp.zeros((), jnp.int32))
+
+
+def check_phases(phases: Sequence[Phase], networks: Sequence[str]) -> None:
+    """Raise ValueError where the phases cannot be run on these networks."""
+    names = [phase.name for phase in phases]
+    if len(set(names)) < len(names):
+        raise ValueError(f"phases: names must differ, got {names}")
+    for phase in phases:
+        if phase.every < 1:
+            raise ValueError(f"phase {phase.name!r}: every={phase.every} must be at least 1")
+        if unknown := set(phase.wrt) - set(networks):
+            raise ValueError(f"phase {phase.name!r}: wrt names {sorted(unknown)}; the networks are {sorted(networks)}")
+
+
+def select(params: Params, names: Sequence[str]) -> dict[str, PyTree]:
+    """The networks called `names`."""
+    return {name: params[name] for name in names}
+
+
+def moves(phase: Phase, step: int | Int[Array, ""]) -> bool | Array:
+    """Whether `phase` moves in step `step` (counted from 0)."""
+    return (step + 1) % phase.every == 0
+
+
+def make_step(phases: Sequence[Phase]) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
+    """The pure step that runs `phases` in order on one batch.
+
+    The key of a phase is the root key folded with the step, then with the phase's index. A metric is named
+    `phase/metric`, the loss among them; those of a phase that did not move are NaN.
+    """
+
+    def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        step_key = jax.random.fold_in(state.key, state.step)
+        metrics: dict[str, Array] = {}
+        for index, phase in enumerate(phases):
+            key = jax.random.fold_in(step_key, index)
+            state, phase_metrics = move_if_due(phase, state, batch, key)
+            metrics |= {f"{phase.name}/{name}": value for name, value in phase_metrics.items()}
+        return state._replace(step=state.step + 1), metrics
+
+    return step
+
+
+def move_if_due(phase: Phase, state: TrainState, batch: Batch, key: Key) -> tuple[TrainState, Metrics]:
+    """`move`, or the state as it is in a step where the phase does not move."""
+    if phase.every == 1:
+        return move(phase, state, batch, key)
+    _, shapes = jax.eval_shape(lambda state: move(phase, state, batch, key), state)
+    rest = jax.tree.map(lambda metric: jnp.full(metric.shape, jnp.nan, metric.dtype), shapes)
+    return jax.lax.cond(
+        moves(phase, state.step),
+        lambda state: move(phase, state, batch, key),
+        lambda state: (state, rest),
+        state,
+    )
+
+
+def move(phase: Phase, state: TrainState, batch: Batch, key: Key) -> tuple[TrainState, Metrics]:
+    """One gradient step of `phase`: only the networks in `phase.wrt` change, and what its loss returns as stats."""
+
+    def loss(moving: Params) -> tuple[Array, tuple[Metrics, Stats]]:
+        return phase.loss({**state.params, **moving}, state.stats, batch, key)
+
+    moving = select(state.params, phase.wrt)
+    (value, (metrics, stats)), gradients = jax.value_and_grad(loss, has_aux=True)(moving)
+    updates, opt = phase.optimizer.update(gradients, state.opt[phase.name], moving)
+    moved = optax.apply_updates(moving, updates)
+    state = state._replace(params={**state.params, **moved}, stats=stats, opt={**state.opt, phase.name: opt})
+    return state, {"loss": value, **metrics}

@@ -1,0 +1,96 @@
+"""Which examples every seed sees in step t: a pure function of (seed, t), so that a resume needs the step alone."""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import grain
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genjax.data.dataset import Examples, Load, Split
+from genjax.types import Batch, Key, PyTree
+
+
+class Feed(NamedTuple):
+    """The batches of several seeds. What `items` yields has a leading seed axis."""
+
+    arrays: PyTree
+    """What lies on the device: the whole split, or nothing where it is streamed."""
+    items: Callable[[int], Iterator[PyTree]]
+    """From a step on: each step's indices into `arrays` [seeds, batch], or its raw examples [seeds, batch, ...]."""
+    load: Callable[[PyTree, PyTree, Key], Batch]
+    """On the device, for one seed: `arrays`, its item and a key to a batch."""
+
+
+@functools.lru_cache(maxsize=64)
+def epoch_order(seed: int, epoch: int, size: int) -> np.ndarray:
+    """The order in which `seed` sees the `size` examples in `epoch`."""
+    return np.random.default_rng([seed, epoch]).permutation(size)
+
+
+def example_indices(seed: int, positions: np.ndarray, size: int) -> np.ndarray:
+    """The examples at `positions` of the seed's endless stream: one permutation of all examples after another."""
+    epochs, offsets = np.divmod(positions, size)
+    indices = np.empty_like(positions)
+    for epoch in np.unique(epochs):
+        here = epochs == epoch
+        indices[here] = epoch_order(seed, int(epoch), size)[offsets[here]]
+    return indices
+
+
+def batch_indices(seeds: Sequence[int], step: int, batch_size: int, size: int) -> np.ndarray:
+    """The examples [seeds, batch] of step `step` (counted from 0)."""
+    positions = np.arange(step * batch_size, (step + 1) * batch_size)
+    return np.stack([example_indices(seed, positions, size) for seed in seeds])
+
+
+def make_feed(split: Split, load: Load, seeds: Sequence[int], batch_size: int) -> Feed:
+    """The training batches of `seeds`, each in an order of its own.
+
+    Raises ValueError where a seed repeats or the batch is empty or larger than the split.
+    """
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds: each may stand once, got {list(seeds)}")
+    if not 1 <= batch_size <= split.size:
+        raise ValueError(f"batch_size={batch_size} must be from 1 to {split.size}, the number of training examples")
+    if split.arrays is None:
+        return Feed({}, functools.partial(streamed, split, tuple(seeds), batch_size), lambda _, raw, key: load(raw, key))
+    return Feed(
+        {name: jnp.asarray(array) for name, array in split.arrays.items()},
+        functools.partial(indexed, split.size, tuple(seeds), batch_size),
+        lambda arrays, indices, key: load({name: array[indices] for name, array in arrays.items()}, key),
+    )
+
+
+def indexed(size: int, seeds: tuple[int, ...], batch_size: int, start: int) -> Iterator[np.ndarray]:
+    """Indices [seeds, batch] of one step after another."""
+    step = start
+    while True:
+        yield batch_indices(seeds, step, batch_size, size).astype(np.int32)
+        step += 1
+
+
+class StepSource(NamedTuple):
+    """Every step's raw examples, at random access, as Grain reads them."""
+
+    split: Split
+    seeds: tuple[int, ...]
+    batch_size: int
+    start: int
+    steps: int = 2**31 - 1
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __getitem__(self, index: int) -> Mapping[str, np.ndarray]:
+        indices = batch_indices(self.seeds, self.start + int(index), self.batch_size, self.split.size)
+        examples: Examples = self.split.read(indices.reshape(-1))
+        return {name: array.reshape(*indices.shape, *array.shape[1:]) for name, array in examples.items()}
+
+
+def streamed(split: Split, seeds: tuple[int, ...], batch_size: int, start: int) -> Iterator[PyTree]:
+    """Raw examples [seeds, batch, ...] of one step after another, read ahead in threads."""
+    steps = grain.MapDataset.source(StepSource(split, seeds, batch_size, start))
+    yield from steps.to_iter_dataset(grain.ReadOptions(num_threads=4, prefetch_buffer_size=8))
