@@ -31,7 +31,7 @@ class Run:
     seeds_at_once: int | None = None
     """Seeds trained together in one program. By default all; convolutional models on a CPU: one."""
     steps: int = 1000
-    """Training steps."""
+    """Training steps, at most: a model that is counted and not descended stops after one pass over the data."""
     batch_size: int = 100
     """Examples per step and seed."""
     evaluate_every: int = 500
@@ -44,6 +44,17 @@ class Run:
 
 Common = Annotated[Run, tyro.conf.arg(name="")]
 """`Run` as options without a prefix."""
+
+
+class Reference(NamedTuple):
+    """A published or measured number that ours stands beside in the table of results."""
+
+    metric: str
+    dataset: str
+    protocol: str
+    value: float
+    source: str
+    """Who reports it, of which model."""
 
 
 class Select(NamedTuple):
@@ -67,5 +78,7 @@ class Experiment(NamedTuple):
     """By default the parameters of the last step."""
     seeds_together: bool = True
     """Whether training several seeds in one program pays on a CPU (it does not for convolutions)."""
+    max_steps: int | None = None
+    """Training ends here even where more steps were asked for."""
     facts: Mapping[str, int | float | str] = {}  # noqa: RUF012 (never changed)
     """What else the result should say, such as the closed form of the number of parameters."""

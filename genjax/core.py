@@ -86,15 +86,18 @@ def make_step(phases: Sequence[Phase]) -> Callable[[TrainState, Batch], tuple[Tr
     """
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        step_key = jax.random.fold_in(state.key, state.step)
         metrics: dict[str, Array] = {}
         for index, phase in enumerate(phases):
-            key = jax.random.fold_in(step_key, index)
-            state, phase_metrics = move_if_due(phase, state, batch, key)
+            state, phase_metrics = move_if_due(phase, state, batch, key_of(state, index))
             metrics |= {f"{phase.name}/{name}": value for name, value in phase_metrics.items()}
         return state._replace(step=state.step + 1), metrics
 
     return step
+
+
+def key_of(state: TrainState, index: int) -> Key:
+    """The key of this step's phase number `index`."""
+    return jax.random.fold_in(jax.random.fold_in(state.key, state.step), index)
 
 
 def move_if_due(phase: Phase, state: TrainState, batch: Batch, key: Key) -> tuple[TrainState, Metrics]:

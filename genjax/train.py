@@ -4,18 +4,19 @@ from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax import Array
 
-from genjax.core import Model, TrainState, init_state, make_step
+from genjax.core import Model, Phase, TrainState, init_state, key_of, make_step, move_if_due, moves
 from genjax.data.feed import Feed
-from genjax.types import Key, Metrics, PyTree
+from genjax.types import Batch, Key, Metrics, PyTree
 
 DATA = 2**31 - 1
 """What the step's key is folded with to make the batch; phases fold it with 0, 1, 2, ..."""
 
 AXES = TrainState(params=0, stats=0, opt=0, key=0, step=None)  # pyright: ignore[reportArgumentType]
 """The seed axis leads every leaf but the step, which is shared, so that `Phase.every` stays one real branch."""
+
+Step = Callable[[TrainState, PyTree, PyTree], tuple[TrainState, Metrics]]
+"""`(state, feed.arrays, item)` -> the next state, and metrics [seeds]."""
 
 
 def init_seeds(model: Model, feed: Feed, seeds: Sequence[int]) -> TrainState:
@@ -29,16 +30,20 @@ def init_seeds(model: Model, feed: Feed, seeds: Sequence[int]) -> TrainState:
     return jax.jit(jax.vmap(init, in_axes=(0, 0, None), out_axes=AXES))(keys, item, feed.arrays)
 
 
-def make_train_step(model: Model, feed: Feed) -> Callable[[TrainState, PyTree, PyTree], tuple[TrainState, Metrics]]:
-    """The step of all seeds as one jitted program: `(state, feed.arrays, item) -> (state, metrics [seeds])`.
+def load_batch(feed: Feed, state: TrainState, arrays: PyTree, item: PyTree) -> Batch:
+    """The batch of one seed's next step."""
+    return feed.load(arrays, item, key_of(state, DATA))
+
+
+def make_train_step(model: Model, feed: Feed) -> Step:
+    """The step of all seeds as one jitted program.
 
     The state passed in is donated: use the one returned.
     """
     step = make_step(model.phases)
 
     def load_and_step(state: TrainState, arrays: PyTree, item: PyTree) -> tuple[TrainState, Metrics]:
-        key = jax.random.fold_in(jax.random.fold_in(state.key, state.step), DATA)
-        return step(state, feed.load(arrays, item, key))
+        return step(state, load_batch(feed, state, arrays, item))
 
     return jax.jit(jax.vmap(load_and_step, in_axes=(AXES, None, 0), out_axes=(AXES, 0)), donate_argnums=0)
 
@@ -50,27 +55,59 @@ def iterate(model: Model, feed: Feed, state: TrainState, steps: int) -> Iterator
     """
     advance = make_train_step(model, feed)
     done = int(state.step)
+    if done >= steps:
+        return
     for item in feed.items(done):
-        if done >= steps:
-            return
         state, metrics = advance(state, feed.arrays, item)
         done += 1
         yield done, state, metrics
+        if done >= steps:
+            return
 
 
 def seed(state: TrainState, index: int) -> TrainState:
     """The state of one seed, without the seed axis."""
-    return jax.tree.map(lambda axis, leaf: leaf if axis is None else leaf[index], AXES, state, is_leaf=lambda leaf: leaf is None)
+    return jax.tree.map(
+        lambda axis, part: part if axis is None else jax.tree.map(lambda leaf: leaf[index], part),
+        AXES,
+        state,
+        is_leaf=lambda axis: axis is None,
+    )
 
 
 def first_nonfinite(tree: PyTree) -> str | None:
     """The path of the first array in `tree` that holds NaN or infinity, or None."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        if is_float(leaf) and not np.isfinite(np.asarray(leaf, np.float32)).all():
+        if jnp.issubdtype(leaf.dtype, jnp.floating) and not jnp.isfinite(leaf).all():
             return jax.tree_util.keystr(path)
     return None
 
 
-def is_float(leaf: Array) -> bool:
-    """Whether the array holds real numbers."""
-    return jnp.issubdtype(leaf.dtype, jnp.floating)
+def first_failure(model: Model, feed: Feed, state: TrainState, steps: int) -> str | None:
+    """Repeat the training from `state` to `steps` steps, phase by phase, and say where an array is first not finite.
+
+    None where all of them are finite. Give it the last good state, after metrics were seen that are not.
+    """
+    load = jax.jit(jax.vmap(lambda state, arrays, item: load_batch(feed, state, arrays, item), in_axes=(AXES, None, 0)))
+    phase_steps = [make_phase_step(phase, index) for index, phase in enumerate(model.phases)]
+    for step, item in zip(range(int(state.step), steps), feed.items(int(state.step)), strict=False):
+        batch = load(state, feed.arrays, item)
+        if bad := first_nonfinite(batch):
+            return f"step {step + 1}: the first array that is not finite is batch{bad}"
+        for phase, phase_step in zip(model.phases, phase_steps, strict=True):
+            state, metrics = phase_step(state, batch)
+            found = {"metrics": metrics if moves(phase, step) else {}, "state": state._asdict()}
+            if bad := first_nonfinite(found["state"]) or first_nonfinite(found["metrics"]):
+                loss = metrics["loss"].tolist()
+                return f"step {step + 1}, phase {phase.name!r} (loss {loss}): the first array that is not finite is {bad}"
+        state = state._replace(step=state.step + 1)
+    return None
+
+
+def make_phase_step(phase: Phase, index: int) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
+    """The move of one phase alone, for all seeds; the state passed in stays valid."""
+
+    def phase_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        return move_if_due(phase, state, batch, key_of(state, index))
+
+    return jax.jit(jax.vmap(phase_step, in_axes=(AXES, 0), out_axes=(AXES, 0)))

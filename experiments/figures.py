@@ -1,0 +1,58 @@
+"""Pictures: grids of images, learning curves."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.figure import Figure
+
+INCHES_PER_IMAGE = 0.6
+
+
+def image_grid(images: Float[np.ndarray, "N H W C"], *, columns: int, title: str = "") -> Figure:
+    """Images in [0, 1], row by row; a last row that is not full is filled up with white."""
+    mosaic = tile(images, columns)
+    rows = -(-len(images) // columns)
+    figure = Figure(figsize=(columns * INCHES_PER_IMAGE + 0.2, rows * INCHES_PER_IMAGE + (0.5 if title else 0.2)), layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(mosaic.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_axis_off()
+    axes.set_title(title, fontsize=8)
+    return figure
+
+
+def tile(images: Float[np.ndarray, "N H W C"], columns: int) -> Float[np.ndarray, "height width C"]:
+    """One image made of all `images`, a white line of one pixel between neighbours."""
+    framed = np.pad(images, ((0, -len(images) % columns), (0, 0), (0, 0), (0, 0)), constant_values=1)
+    framed = np.pad(framed, ((0, 0), (0, 1), (0, 1), (0, 0)), constant_values=1)
+    count, height, width, channels = framed.shape
+    grid = framed.reshape(count // columns, columns, height, width, channels)
+    return grid.transpose(0, 2, 1, 3, 4).reshape(count // columns * height, columns * width, channels)
+
+
+Curve = Sequence[tuple[int, float]]
+"""(step, value) pairs."""
+
+
+def learning_curves(curves: Mapping[str, Sequence[Curve]]) -> Figure:
+    """One panel per metric, one line per seed."""
+    figure = Figure(figsize=(5 * len(curves), 3.5), layout="constrained")
+    for axes, (metric, seeds) in zip(figure.subplots(1, len(curves), squeeze=False).flat, curves.items(), strict=True):
+        for curve in seeds:
+            axes.plot(*zip(*curve, strict=True), linewidth=1, marker="." if len(curve) < 20 else None)
+        axes.set_title(metric, fontsize=9)
+        axes.set_xlabel("step")
+    return figure
+
+
+HIDDEN = 0.5
+"""The grey of a pixel that is not shown."""
+
+
+def completion_grid(images: Float[np.ndarray, "N H W C"], known: Float[np.ndarray, "H W C"], completions: Float[np.ndarray, "M H W C"]) -> Figure:
+    """One row per image: the image, what of it is known, and its M / N completions."""
+    each = len(completions) // len(images)
+    rows = completions.reshape(len(images), each, *images.shape[1:])
+    shown = np.where(known > 0, images, HIDDEN)
+    grid = np.concatenate([images[:, None], shown[:, None], rows], axis=1).reshape(-1, *images.shape[1:])
+    return image_grid(grid, columns=each + 2, title="image, what is known, completions")

@@ -1,0 +1,83 @@
+"""From the command line to a configuration, and from a configuration back to an experiment."""
+
+import argparse
+import dataclasses
+import functools
+import importlib
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from experiments.experiment import Experiment, Run
+
+Presets = Mapping[str, Mapping[str, Any]]
+"""Preset name -> the options in which it differs from the function's own defaults."""
+
+DEFAULT_PRESET = "quick"
+
+
+def parse(function: Callable[..., Experiment], presets: Presets, arguments: Sequence[str]) -> dict[str, Any]:
+    """The configuration {experiment, preset, options} of a command line.
+
+    The options are the parameters of `function`, with the defaults of the preset. Exits with status 2 and a message
+    where an option is unknown or a value does not fit its type.
+    """
+    chooser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    chooser.add_argument("--preset", default=DEFAULT_PRESET)
+    chosen = chooser.parse_known_args(arguments)[0].preset
+    defaults = presets.get(chosen, presets[DEFAULT_PRESET])
+
+    def collect(**options: Any) -> dict[str, Any]:
+        return {"experiment": function.__name__, "preset": options.pop("preset"), "options": options}
+
+    name = f"python -m experiments.{function.__name__}"
+    described = with_preset(function, collect, presets)
+    return tyro.cli(functools.partial(described, **defaults), prog=name, description=page(function), args=list(arguments))
+
+
+def with_preset(
+    function: Callable[..., Experiment], collect: Callable[..., dict[str, Any]], presets: Presets
+) -> Callable[..., dict[str, Any]]:
+    """`collect` with the signature of `function`, `--preset` before its options."""
+    functools.update_wrapper(collect, function)
+    del collect.__wrapped__  # pyright: ignore[reportFunctionMemberAccess]
+    helped = Annotated[Literal[tuple(presets)], tyro.conf.arg(help="A set of defaults for all other options.")]  # pyright: ignore
+    preset = inspect.Parameter("preset", inspect.Parameter.KEYWORD_ONLY, default=DEFAULT_PRESET, annotation=helped)
+    own = inspect.signature(function).parameters.values()
+    keyword_only = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+    collect.__signature__ = inspect.Signature([preset, *keyword_only])  # pyright: ignore[reportFunctionMemberAccess]
+    collect.__annotations__ = {"preset": helped, **function.__annotations__, "return": dict[str, Any]}
+    return collect
+
+
+def page(function: Callable[..., Experiment]) -> str:
+    """The docstring of the experiment's file."""
+    return inspect.getdoc(inspect.getmodule(function)) or ""
+
+
+def build(function: Callable[..., Experiment], config: Mapping[str, Any]) -> Experiment:
+    """The experiment of a configuration."""
+    return function(**config["options"])
+
+
+def as_json(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration in plain values."""
+    options = dict(config["options"])
+    run = {name: str(value) if isinstance(value, Path) else value for name, value in dataclasses.asdict(options["run"]).items()}
+    return {**config, "options": {**options, "run": run}}
+
+
+def from_json(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `as_json`."""
+    options = {name: tuple(value) if isinstance(value, list) else value for name, value in config["options"].items()}
+    run = {name: tuple(value) if isinstance(value, list) else value for name, value in options["run"].items()}
+    places = {name: None if run[name] is None else Path(run[name]) for name in ("data_dir", "workdir")}
+    return {**config, "options": {**options, "run": Run(**{**run, **places})}}
+
+
+def experiment_function(name: str) -> Callable[..., Experiment]:
+    """The function of the experiment called `name`."""
+    return getattr(importlib.import_module(f"experiments.{name}"), name)

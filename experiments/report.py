@@ -1,0 +1,112 @@
+"""What a finished run says: result.json, and the table a user sees."""
+
+import importlib.metadata
+import os
+import platform
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from rich.table import Table
+
+from experiments.experiment import Experiment, Run
+from experiments.training import Trained
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
+
+PLACES = ("--workdir", "--data-dir")
+"""Options that say where something lies on one machine, and not what was computed."""
+
+
+def result_of(
+    config: Mapping[str, Any],
+    arguments: Sequence[str],
+    experiment: Experiment,
+    trained: Sequence[Trained],
+    metrics: Mapping[str, np.ndarray],
+) -> dict[str, Any]:
+    """The content of result.json; `metrics` are the test means [seeds]."""
+    run: Run = config["options"]["run"]
+    data = experiment.data
+    return {
+        "experiment": config["experiment"],
+        "preset": config["preset"],
+        "command": command_line(config["experiment"], arguments),
+        "dataset": {"name": data.name, "split": "test", "protocol": data.protocol, "sha256": data.sha256},
+        "seeds": list(run.seeds),
+        "steps": int(trained[0].memory.state.step),
+        "metrics": {name: summary(values, experiment.kinds[name]) for name, values in metrics.items()},
+        "parameters": parameter_count(trained[0]),
+        **experiment.facts,
+        "wall_seconds": round(sum(group.seconds for group in trained), 1),
+        "device": device(),
+        "versions": {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in PACKAGES}},
+        "commit": commit(),
+    }
+
+
+def summary(values: np.ndarray, kind: str) -> dict[str, Any]:
+    """Mean and standard deviation over seeds; no deviation where there is one seed."""
+    deviation = float(values.std(ddof=1)) if values.size > 1 else None
+    return {"mean": float(values.mean()), "sd": deviation, "per_seed": values.tolist(), "kind": kind}
+
+
+def parameter_count(trained: Trained) -> int:
+    """The trained numbers of one seed."""
+    state = trained.memory.state
+    return sum(leaf.size for leaf in jax.tree.leaves(state.params)) // state.key.size
+
+
+def command_line(experiment: str, arguments: Sequence[str]) -> str:
+    """The command that repeats the run, without the options that name places on one machine."""
+    kept: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        if word in PLACES:
+            next(words, None)
+        elif not word.startswith(tuple(f"{place}=" for place in PLACES)):
+            kept.append(word)
+    return shlex.join(["python", "-m", f"experiments.{experiment}", *kept])
+
+
+def device() -> str:
+    """What the run ran on: kind and number of accelerators, or the CPU and its cores."""
+    devices = jax.devices()
+    if devices[0].platform == "cpu":
+        return f"CPU, {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores"
+    return f"{len(devices)} x {devices[0].device_kind}"
+
+
+def commit() -> str | None:
+    """The commit of the code, with "+changes" where tracked files differ from it; None outside a repository."""
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def table(result: Mapping[str, Any]) -> Table:
+    """Metrics on the test split, mean ± s.d. over seeds."""
+    dataset = result["dataset"]
+    title = f"{result['experiment']} ({result['preset']}) on {dataset['name']} ({dataset['protocol']}), test"
+    rows = Table(title=title, caption=f"{len(result['seeds'])} seed(s), {result['wall_seconds']} s, {result['device']}")
+    for column in ("metric", "mean ± s.d.", "kind"):
+        rows.add_column(column)
+    for name, values in result["metrics"].items():
+        rows.add_row(name, mean_and_deviation(values), values["kind"])
+    return rows
+
+
+def mean_and_deviation(values: Mapping[str, Any]) -> str:
+    """The mean to as many digits as make sense, and ± s.d. where there are several seeds."""
+    deviation = "" if values["sd"] is None else f" ± {values['sd']:.3f}"
+    return f"{values['mean']:.3f}{deviation}"

@@ -1,0 +1,106 @@
+"""From stored values to a data set: scaling to [0, 1], and what becomes of grey pixels where a model needs 0 and 1."""
+
+from collections.abc import Callable, Mapping
+from typing import Literal, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from genjax.data.dataset import Dataset, Examples, Source, Split, in_memory
+from genjax.data.shuffle import uniform
+from genjax.types import Batch, Key
+
+Binarization = Literal["static", "dynamic", "threshold", "none"]
+
+BINARY_PROTOCOLS = ("static", "dynamic", "threshold")
+
+
+def present(source: Source, binarization: Binarization) -> Dataset:
+    """The data set as a model sees it.
+
+    "static" draws each pixel once from Bernoulli(value), "dynamic" draws it anew in every `load`, "threshold" takes
+    value > 0.5, and "none" leaves the values, which is the protocol "real". Data of zeros and ones stay as they are and
+    are of protocol "static" both under "static" and "threshold". Data that stay on the disk count as grey, unread.
+
+    Raises ValueError for any other word, for colour images that are to be binarized, and for "dynamic" on data of
+    zeros and ones, where there is nothing to draw.
+    """
+    white = white_value(source)
+    binary = is_binary(source, white)
+    check_binarization(source, binarization, binary=binary)
+    if binarization == "none":
+        return dataset(source, "real", lambda image, _: image / white)
+    if binary:
+        return dataset(source, "static", lambda image, _: image / white)
+    if binarization == "dynamic":
+        return dataset(source, "dynamic", lambda image, key: jax.random.bernoulli(key, image / white))
+    if binarization == "threshold":
+        return dataset(source, "threshold", lambda image, _: image / white > 0.5)
+    return dataset(sampled_once(source, white), "static", lambda image, _: image)
+
+
+def dataset(source: Source, protocol: str, pixels: Callable[[Array, Key], Array]) -> Dataset:
+    """The data set whose images are `pixels` of the stored values, as float32."""
+
+    def load(raw: Mapping[str, Array], key: Key) -> Batch:
+        return {**raw, "image": pixels(raw["image"].astype(jnp.float32), key).astype(jnp.float32)}
+
+    return Dataset(source.name, protocol, source.train, source.validation, source.test, load, source.sha256)
+
+
+def check_binarization(source: Source, binarization: str, *, binary: bool) -> None:
+    """Raise ValueError where the images cannot be binarized like this."""
+    if binarization not in get_args(Binarization):
+        raise ValueError(f"binarization={binarization!r}: must be one of {', '.join(get_args(Binarization))}")
+    channels = source.train.read(np.zeros(1, np.int64))["image"].shape[-1]
+    if binarization != "none" and channels != 1:
+        raise ValueError(
+            f"binarization={binarization!r}: only grey images become binary, and those of {source.name!r} have "
+            f"{channels} channels; use binarization='none'"
+        )
+    if binarization == "dynamic" and binary:
+        raise ValueError(
+            f"binarization='dynamic': {source.name!r} is binary already, so there is nothing to draw; use "
+            "binarization='static'"
+        )
+
+
+def white_value(source: Source) -> int:
+    """The stored value of white: 255 for bytes, 1 for real numbers and for bytes that are all 0 or 1."""
+    dtype = source.train.read(np.zeros(1, np.int64))["image"].dtype
+    greatest = max(images.max() for images in resident_images(source)) if source.train.arrays else 255
+    return 1 if dtype != np.uint8 or greatest <= 1 else 255
+
+
+def is_binary(source: Source, white: int) -> bool:
+    """Whether all images lie in memory and hold nothing but black and white."""
+    in_memory = resident_images(source)
+    return bool(in_memory) and all(((images == 0) | (images == white)).all() for images in in_memory)
+
+
+def resident_images(source: Source) -> list[np.ndarray]:
+    """The images of each split that lies in memory."""
+    splits = (source.train, source.validation, source.test)
+    return [split.arrays["image"] for split in splits if split.arrays is not None]
+
+
+def sampled_once(source: Source, white: int) -> Source:
+    """Every pixel drawn once: Bernoulli(value) under numbers that belong to the split and the example's index."""
+    train = sampled_split(source.train, white, stream=1)
+    validation = sampled_split(source.validation, white, stream=2)
+    return source._replace(train=train, validation=validation, test=sampled_split(source.test, white, stream=3))
+
+
+def sampled_split(split: Split, white: int, *, stream: int) -> Split:
+    """One split, drawn once; in memory if the split was, else drawn when read, with the same result."""
+
+    def read(indices: np.ndarray) -> Examples:
+        examples = split.read(indices)
+        shape = examples["image"].shape[1:]
+        noise = np.stack([uniform(stream, int(index), shape) for index in indices])
+        return {**examples, "image": (noise < examples["image"] / white).astype(np.uint8)}
+
+    drawn = Split(split.size, read, None)
+    return drawn if split.arrays is None else in_memory(drawn)

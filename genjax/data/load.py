@@ -1,0 +1,67 @@
+"""Data sets by name: the embedded digits, any TFDS image set, a folder of images, an .npz file."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from genjax.data.binarize import BINARY_PROTOCOLS, Binarization, present
+from genjax.data.dataset import Dataset, Source
+from genjax.data.digits import digits
+from genjax.data.files import folder, npz
+from genjax.data.tfds import tfds_images
+
+
+def load_dataset(name: str, *, data_dir: Path | None = None, binarization: Binarization = "static") -> Dataset:
+    """The images called `name` in three splits; pixels become binary as `binarization` says (`binarize.present`).
+
+    Args:
+        name: "digits" (8x8, embedded); the name of a TFDS image set; the path of a folder of PNG and JPEG images or
+            of an .npz file. A path ends in .npz, is absolute, or starts with "." or "~".
+        data_dir: TFDS directory that holds the prepared set; nothing is downloaded then. By default TFDS's own
+            directory, where TFDS downloads and prepares a set that is missing.
+        binarization: static, dynamic, threshold or none.
+
+    Raises:
+        FileNotFoundError: where the path, or the prepared data set, does not exist.
+        ValueError: for an unknown name, damaged or unsuitable data, or a binarization that they do not allow.
+    """
+    return present(source(name, data_dir), binarization)
+
+
+def source(name: str, data_dir: Path | None) -> Source:
+    """The images called `name` as they are stored."""
+    path = Path(name).expanduser()
+    if name == "digits":
+        return digits()
+    if path.suffix == ".npz":
+        return npz(path)
+    if path.is_absolute() or name.startswith("."):
+        return folder(path)
+    return tfds_images(name, data_dir)
+
+
+def require_binary(dataset: Dataset) -> None:
+    """Raise ValueError unless all pixels are 0 or 1."""
+    if dataset.protocol not in BINARY_PROTOCOLS:
+        raise ValueError(
+            f"--binarization: the model needs binary pixels, and those of {dataset.name!r} are {dataset.protocol}; use "
+            f"--binarization {', '.join(BINARY_PROTOCOLS[:-1])} or {BINARY_PROTOCOLS[-1]}"
+        )
+
+
+def mean_image(dataset: Dataset, *, chunk: int = 1000) -> Float[np.ndarray, "H W C"]:
+    """The mean training image as the protocol shows it (under "dynamic": of one draw per image, with a fixed key)."""
+
+    @jax.jit
+    def total(raw: dict[str, jax.Array], key: jax.Array) -> jax.Array:
+        return dataset.load(raw, key)["image"].sum(axis=0)
+
+    total_image = np.zeros(dataset.image_shape, np.float64)
+    for start in range(0, dataset.train.size, chunk):
+        examples = dataset.train.read(np.arange(start, min(start + chunk, dataset.train.size)))
+        raw = {name: jnp.asarray(array) for name, array in examples.items()}
+        total_image += np.asarray(total(raw, jax.random.fold_in(jax.random.key(0), start)))
+    return (total_image / dataset.train.size).astype(np.float32)

@@ -1,0 +1,44 @@
+"""Log-likelihoods of pixels in nats, unreduced, and what turns them into reported numbers."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+
+def bernoulli_log_prob(logits: Float[Array, "*#shape"], x: Float[Array, "*#shape"]) -> Float[Array, "*#shape"]:
+    """Per element, log Bernoulli(x | p) in nats with p = sigmoid(logits): x log p + (1 - x) log(1 - p).
+
+    Kingma & Welling (2014), app. C.1. A probability mass for x in {0, 1}; for x strictly between, a cross-entropy that is not normalized. Value and
+    gradient are finite at any finite logit.
+    """
+    # Equal to -optax.sigmoid_binary_cross_entropy, and on a CPU several times as fast.
+    return logits * x - jnp.maximum(logits, 0) - jnp.log1p(jnp.exp(-jnp.abs(logits)))
+
+
+def gaussian_log_prob(
+    x: Float[Array, "*#shape"], mean: Float[Array, "*#shape"], log_var: Float[Array, "*#shape"]
+) -> Float[Array, "*#shape"]:
+    """Per element, log N(x | mean, exp(log_var)) in nats (Kingma & Welling 2014, app. C.2).
+
+    A density: it has no upper bound as log_var falls, and its nats do not compare with a Bernoulli's.
+    """
+    return -0.5 * (math.log(2 * math.pi) + log_var + (x - mean) ** 2 * jnp.exp(-log_var))
+
+
+def sum_pixels(x: Float[Array, "batch *pixels"]) -> Float[Array, " batch"]:
+    """The sum over all axes but the first: nats per pixel to nats per image."""
+    return x.reshape(x.shape[0], math.prod(x.shape[1:])).sum(axis=1)
+
+
+def bits_per_dim(nll_nats: Float[Array, "*batch"], dimensions: int) -> Float[Array, "*batch"]:
+    """nll_nats / (D ln 2), where D = `dimensions` is H W C. Raises ValueError where D is below 1."""
+    if dimensions < 1:
+        raise ValueError(f"dimensions={dimensions} must be at least 1")
+    return nll_nats / (dimensions * math.log(2))
+
+
+def log_mean_exp(x: Float[Array, "..."], axis: int) -> Float[Array, "..."]:
+    """Log-mean-exp over `axis`, of length k: log((1/k) sum_i exp(x_i)) without overflow."""
+    return jax.nn.logsumexp(x, axis=axis) - math.log(x.shape[axis])

@@ -1,0 +1,241 @@
+"""Tabular models: p(x) = prod_i p(x_i | context of x_i), each conditional a table that is counted and not descended.
+
+The context decides the model: nothing (independent pixels), the last pixel (Markov), the last k (AR-k), all earlier
+ones (the full joint), or neighbours above and to the left. Contexts of one model share one flat table: the row of
+pixel i is starts[i] + sum_j strides[i, j] x[neighbours[i, j]], so a shorter context has a shorter table and no row is
+out of reach.
+"""
+
+import functools
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Bool, Float, Int
+
+from genjax.core import Model, Phase
+from genjax.types import Batch, Key, Metrics, Params, Scalar, Stats
+
+MAX_COUNTS = 2**26
+
+OFFSETS = (
+    *((0, -1), (-1, 0), (-1, -1), (-1, 1), (-2, 0), (0, -2)),
+    *((-1, -2), (-1, 2), (-2, -1), (-2, 1), (-2, -2), (-2, 2)),
+)
+"""(row, column) of twelve causal neighbours relative to a pixel, nearest first."""
+
+
+class Contexts(NamedTuple):
+    """Which earlier pixels each of D pixels looks at, and where the rows of its table lie."""
+
+    levels: int
+    order: Int[np.ndarray, "D"]
+    """Pixel (flat index) that is generated first, second, ..."""
+    neighbours: Int[np.ndarray, "D K"]
+    """Pixels each pixel looks at; 0 where there is none."""
+    strides: Int[np.ndarray, "D K"]
+    """What one level of that neighbour adds to the row; 0 where there is none, so that it reads as 0."""
+    starts: Int[np.ndarray, "D"]
+    rows: int
+    """Conditional distributions in all."""
+
+
+def ar_contexts(
+    pixels: int, k: int, *, levels: int = 2, ordering: Sequence[int] | Int[np.ndarray, "D"] | None = None
+) -> Contexts:
+    """Each pixel sees the `k` generated just before it: k=0 independent, k=1 Markov, k=pixels-1 the full joint.
+
+    Args:
+        pixels: D = height x width x channels.
+        k: From 0 to D - 1; the first k pixels see as many as there are.
+        levels: A pixel has the values 0, 1 / (levels - 1), ..., 1.
+        ordering: A permutation of the D flat indices; row by row, channels innermost, by default.
+
+    Raises ValueError where k or the ordering is out of range or the tables would hold more than 2^26 counts.
+    """
+    if not 0 <= k < pixels:
+        raise ValueError(f"k={k} must be from 0 to {pixels - 1}, one less than the number of pixels")
+    order = np.arange(pixels) if ordering is None else np.asarray(ordering)
+    if sorted(order.tolist()) != list(range(pixels)):
+        raise ValueError(f"ordering must hold each of 0, ..., {pixels - 1} once, got {ordering}")
+    positions = np.arange(pixels)[:, None] - np.arange(1, k + 1)
+    neighbours = np.empty((pixels, k), np.int64)
+    neighbours[order] = np.where(positions < 0, -1, order[positions])
+    return lay_out(neighbours, levels=levels, order=order, tied=False)
+
+
+def offset_contexts(
+    height: int, width: int, offsets: Sequence[tuple[int, int]], *, levels: int = 2, tied: bool = False
+) -> Contexts:
+    """Each pixel of a one-channel image sees the pixels at `offsets` from it, row by row; outside the image it reads 0.
+
+    Args:
+        height: Rows of the image.
+        width: Columns of the image.
+        offsets: (row, column) of each neighbour relative to the pixel: a row above, or the same row to the left.
+        levels: A pixel has the values 0, 1 / (levels - 1), ..., 1.
+        tied: One table for all pixels rather than one for each.
+
+    Raises ValueError where an offset repeats or is not causal, or the tables would hold more than 2^26 counts.
+    """
+    if len(set(offsets)) < len(offsets) or any(tuple(offset) >= (0, 0) for offset in offsets):
+        raise ValueError(f"offsets must differ and lie above or to the left of (0, 0), got {list(offsets)}")
+    rows, columns = np.divmod(np.arange(height * width), width)
+    steps = np.array(offsets, np.int64).reshape(-1, 2)
+    rows, columns = rows[:, None] + steps[:, 0], columns[:, None] + steps[:, 1]
+    inside = (rows >= 0) & (columns >= 0) & (columns < width)
+    neighbours = np.where(inside, rows * width + columns, -1)
+    return lay_out(neighbours, levels=levels, order=np.arange(height * width), tied=tied)
+
+
+def lay_out(neighbours: Int[np.ndarray, "D K"], *, levels: int, order: Int[np.ndarray, "D"], tied: bool) -> Contexts:
+    """The contexts of these neighbours (-1 where there is none), with the rows of each pixel's table one after another.
+
+    Raises ValueError where `levels` is below 2 or the tables would hold more than 2^26 counts.
+    """
+    if levels < 2:
+        raise ValueError(f"levels={levels} must be at least 2")
+    inside = neighbours >= 0
+    pixels, size = neighbours.shape
+    sizes = [levels**size] if tied else [levels ** int(count) for count in inside.sum(axis=1)]
+    if (counts := sum(sizes) * levels) > MAX_COUNTS:
+        raise ValueError(
+            f"tables of 2^{math.log2(counts):.0f} counts; at most 2^26: use a smaller context or fewer levels"
+        )
+    rank = np.arange(size) if tied else np.cumsum(inside, axis=1) - inside
+    strides = np.where(inside, levels**rank, 0)
+    starts = np.zeros(pixels, np.int64) if tied else np.cumsum([0, *sizes[:-1]])
+    return Contexts(levels, order, np.where(inside, neighbours, 0), strides, starts, sum(sizes))
+
+
+def free_parameters(contexts: Contexts) -> int:
+    """Free parameters of these tables: levels - 1 for each conditional distribution."""
+    return contexts.rows * (contexts.levels - 1)
+
+
+def independent_parameters(pixels: int, *, levels: int = 2) -> int:
+    """(m - 1) n: n for binary pixels."""
+    return (levels - 1) * pixels
+
+
+def markov_parameters(pixels: int, *, levels: int = 2) -> int:
+    """(m - 1) + (n - 1) (m - 1) m: 2 n - 1 for binary pixels."""
+    return (levels - 1) * (1 + (pixels - 1) * levels)
+
+
+def ar_parameters(pixels: int, k: int, *, levels: int = 2) -> int:
+    """m^k - 1 + (n - k) (m - 1) m^k: 2^k - 1 + (n - k) 2^k for binary pixels."""
+    return levels**k - 1 + (pixels - k) * (levels - 1) * levels**k
+
+
+def joint_parameters(pixels: int, *, levels: int = 2) -> int:
+    """m^n - 1, the full joint distribution: 2^n - 1 for binary pixels."""
+    return levels**pixels - 1
+
+
+def table_rows(contexts: Contexts, values: Int[Array, "B D"]) -> Int[Array, "B D"]:
+    """The row of the table that each pixel's context selects."""
+    rows = jnp.broadcast_to(contexts.starts.astype(np.int32), values.shape)
+    for neighbours, strides in zip(contexts.neighbours.T, contexts.strides.T.astype(np.int32), strict=True):
+        rows += strides * values[:, neighbours]
+    return rows
+
+
+def conditionals(
+    contexts: Contexts, weights: Float[Array, "rows m"], values: Int[Array, "B D"]
+) -> Float[Array, "B D m"]:
+    """The nats log p(x_i = v | context of x_i) of all levels v; `weights` are counts plus smoothing, any positive."""
+    context_weights = weights[table_rows(contexts, values)]
+    return jnp.log(context_weights) - jnp.log(context_weights.sum(axis=-1, keepdims=True))
+
+
+def log_prob(contexts: Contexts, weights: Float[Array, "rows m"], values: Int[Array, "B D"]) -> Float[Array, "B"]:
+    """The exact log p(x) in nats."""
+    log_probs = conditionals(contexts, weights, values)
+    return jnp.take_along_axis(log_probs, values[..., None], axis=-1).sum(axis=(1, 2))
+
+
+def add_counts(
+    contexts: Contexts, counts: Int[Array, "rows m"], values: Int[Array, "B D"], weights: Int[Array, "B"]
+) -> Int[Array, "rows m"]:
+    """The counts with each pixel of example i counted `weights[i]` times."""
+    cells = table_rows(contexts, values) * contexts.levels + values
+    return counts.reshape(-1).at[cells].add(weights[:, None]).reshape(counts.shape)
+
+
+def to_levels(image: Float[Array, "B H W C"], levels: int) -> Int[Array, "B D"]:
+    """Pixels in [0, 1] as whole numbers 0, ..., levels - 1, the nearest where they lie between."""
+    return jnp.round(image.reshape(len(image), -1) * (levels - 1)).astype(jnp.int32)
+
+
+def sample(
+    contexts: Contexts, weights: Float[Array, "rows m"], values: Int[Array, "D"], known: Bool[Array, "D"], key: Key
+) -> Int[Array, "D"]:
+    """One image drawn pixel by pixel in order; pixels that are `known` keep their value in `values`."""
+    neighbours, strides, starts = map(jnp.asarray, (contexts.neighbours, contexts.strides, contexts.starts))
+
+    def draw(values: Int[Array, "D"], step: tuple[Int[Array, ""], Scalar]) -> tuple[Int[Array, "D"], None]:
+        pixel, uniform = step
+        row = starts[pixel] + (strides[pixel] * values[neighbours[pixel]]).sum()
+        cumulative = jnp.cumsum(weights[row])
+        drawn = (cumulative[:-1] <= uniform * cumulative[-1]).sum()
+        value = jnp.where(known[pixel], values[pixel], drawn)
+        return values.at[pixel].set(value.astype(values.dtype)), None
+
+    uniforms = jax.random.uniform(key, values.shape)
+    values, _ = jax.lax.scan(draw, values, (jnp.asarray(contexts.order), uniforms))
+    return values
+
+
+def tabular(contexts: Contexts, *, examples: int, smoothing: float = 0.1) -> Model:
+    """Counted conditional probabilities p = (c_v + a) / (c + m a), as a model of one phase that moves no network.
+
+    Steps count the first `examples` examples of the stream, that is each training example once, whether or not the
+    batch divides their number; further steps change nothing. The phase's loss is the mean negative log-likelihood of a
+    batch under the counts of those before it. `generate` fills in the pixels that are not `known`, where the
+    batch says so: these are samples of p(unknown | known) where the known ones come first in the ordering.
+
+    Args:
+        contexts: What each pixel looks at.
+        examples: Size of the training set.
+        smoothing: The count a > 0 added to each value (0 would give unseen values probability 0).
+
+    Raises ValueError where `examples` or `smoothing` is not positive, or the image does not have as many pixels.
+    """
+    if examples < 1:
+        raise ValueError(f"examples={examples} must be at least 1")
+    if not 0 < smoothing < math.inf:
+        raise ValueError(f"smoothing={smoothing} must be positive")
+    pixels, levels = len(contexts.order), contexts.levels
+
+    def init(key: Key, batch: Batch) -> tuple[Params, Stats]:
+        if math.prod(batch["image"].shape[1:]) != pixels:
+            raise ValueError(
+                f"batch['image']: {batch['image'].shape[1:]} must have {pixels} pixels, as the contexts do"
+            )
+        return {}, {"counts": jnp.zeros((contexts.rows, levels), jnp.int32), "seen": jnp.zeros((), jnp.int32)}
+
+    def count(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
+        values = to_levels(batch["image"], levels)
+        nll = -log_prob(contexts, stats["counts"] + smoothing, values).mean()
+        first_time = stats["seen"] + jnp.arange(len(values)) < examples
+        counts = add_counts(contexts, stats["counts"], values, first_time.astype(jnp.int32))
+        seen = jnp.minimum(stats["seen"] + len(values), examples)
+        return nll, ({"nll_nats": nll}, {"counts": counts, "seen": seen})
+
+    def evaluate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
+        nll = -log_prob(contexts, stats["counts"] + smoothing, to_levels(batch["image"], levels))
+        return {"nll_nats": nll, "bits_per_dim": nll / (pixels * math.log(2))}
+
+    def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Float[Array, "B H W C"]:
+        values = to_levels(batch["image"], levels)
+        known = batch["known"].reshape(values.shape) > 0 if "known" in batch else jnp.zeros(values.shape, bool)
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(len(values)))
+        draw = jax.vmap(functools.partial(sample, contexts, stats["counts"] + smoothing))
+        return draw(values, known, keys).reshape(batch["image"].shape) / (levels - 1)
+
+    return Model(init, (Phase("count", count, (), optax.identity()),), evaluate, generate)

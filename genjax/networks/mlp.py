@@ -1,0 +1,96 @@
+"""Multi-layer perceptrons."""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax.nn.initializers import Initializer, glorot_uniform, zeros
+from jaxtyping import Array, Float
+
+Activation = Callable[[Array], Array]
+
+
+class MLP(nn.Module):
+    """Dense layers of `widths`, an activation between them, and after the last where `activate_final` says so.
+
+    Inputs of rank above 2 are flattened, all axes but the first.
+    """
+
+    widths: Sequence[int]
+    activation: Activation = jax.nn.tanh
+    activate_final: bool = False
+    kernel_init: Initializer = glorot_uniform()
+    final_bias_init: Initializer = zeros
+    """Of the last layer; the other biases start at 0."""
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "batch *features"]) -> Float[Array, "batch width"]:
+        """The last layer, [batch, widths[-1]]."""
+        x = x.reshape(x.shape[0], -1)
+        last = len(self.widths) - 1
+        for index, width in enumerate(self.widths):
+            bias_init = self.final_bias_init if index == last else zeros
+            x = nn.Dense(width, kernel_init=self.kernel_init, bias_init=bias_init, name=f"dense_{index}")(x)
+            if index < last or self.activate_final:
+                x = self.activation(x)
+        return x
+
+
+class ImageMLP(nn.Module):
+    """An MLP from a vector to an image of logits [batch, H, W, C]."""
+
+    image_shape: tuple[int, int, int]
+    hidden: Sequence[int]
+    activation: Activation = jax.nn.tanh
+    kernel_init: Initializer = glorot_uniform()
+    bias_init: Initializer = zeros
+    """Of the image, called with the shape (H, W, C)."""
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "batch features"]) -> Float[Array, "batch H W C"]:
+        """Logits [batch, H, W, C]."""
+        height, width, channels = self.image_shape
+        body = MLP(self.hidden, activation=self.activation, activate_final=True, kernel_init=self.kernel_init)
+        pixels = nn.Dense(height * width * channels, use_bias=False, kernel_init=self.kernel_init)(body(x))
+        return pixels.reshape(-1, *self.image_shape) + self.param("bias", self.bias_init, self.image_shape)
+
+
+class GaussianEncoder(nn.Module):
+    """Mean and log variance [batch, latents] of q(z|x), each linear in the features that `body` makes of x."""
+
+    body: nn.Module
+    latents: int
+    kernel_init: Initializer = glorot_uniform()
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch *shape"]
+    ) -> tuple[Float[Array, "batch latents"], Float[Array, "batch latents"]]:
+        """Mean and log variance."""
+        features = self.body(x)
+        mean = nn.Dense(self.latents, kernel_init=self.kernel_init, name="mean")(features)
+        log_sigma = nn.Dense(self.latents, kernel_init=self.kernel_init, name="log_sigma")(features)
+        return mean, 2 * log_sigma
+
+
+class GaussianPixels(nn.Module):
+    """Mean sigmoid(logits) and log variance of p(x|z), each [batch, H, W, C]: one learned sigma for all pixels.
+
+    log sigma is bounded below, since the density of repeated pixel values (a black border) has no upper bound as sigma
+    falls to 0; the bound is smooth, so that its gradient never vanishes.
+    """
+
+    network: nn.Module
+    min_log_sigma: float = -4.0
+    """exp(-4) is 4.7 steps of 1/255."""
+
+    @nn.compact
+    def __call__(
+        self, z: Float[Array, "batch latents"]
+    ) -> tuple[Float[Array, "batch H W C"], Float[Array, "batch H W C"]]:
+        """Mean and log variance."""
+        mean = jax.nn.sigmoid(self.network(z))
+        raw = self.param("log_sigma", zeros, ())
+        log_sigma = self.min_log_sigma + jax.nn.softplus(raw - self.min_log_sigma)
+        return mean, jnp.full_like(mean, 2 * log_sigma)
