@@ -3,14 +3,21 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from einops import rearrange
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
 INCHES_PER_IMAGE = 0.6
 
+FRAME = 0.3
+"""The grey of the lines between images: neither ink nor paper."""
+
+HIDDEN = 0.6
+"""The grey of a pixel that is not shown."""
+
 
 def image_grid(images: Float[np.ndarray, "N H W C"], *, columns: int, title: str = "") -> Figure:
-    """Images in [0, 1], row by row; a last row that is not full is filled up with white."""
+    """Images in [0, 1], row by row."""
     mosaic = tile(images, columns)
     rows = -(-len(images) // columns)
     figure = Figure(figsize=(columns * INCHES_PER_IMAGE + 0.2, rows * INCHES_PER_IMAGE + (0.5 if title else 0.2)), layout="constrained")
@@ -22,12 +29,11 @@ def image_grid(images: Float[np.ndarray, "N H W C"], *, columns: int, title: str
 
 
 def tile(images: Float[np.ndarray, "N H W C"], columns: int) -> Float[np.ndarray, "height width C"]:
-    """One image made of all `images`, a white line of one pixel between neighbours."""
-    framed = np.pad(images, ((0, -len(images) % columns), (0, 0), (0, 0), (0, 0)), constant_values=1)
-    framed = np.pad(framed, ((0, 0), (0, 1), (0, 1), (0, 0)), constant_values=1)
-    count, height, width, channels = framed.shape
-    grid = framed.reshape(count // columns, columns, height, width, channels)
-    return grid.transpose(0, 2, 1, 3, 4).reshape(count // columns * height, columns * width, channels)
+    """One image made of all `images`, a line of one pixel around each; a last row that is not full is filled up."""
+    framed = np.pad(images, ((0, -len(images) % columns), (0, 0), (0, 0), (0, 0)), constant_values=FRAME)
+    framed = np.pad(framed, ((0, 0), (0, 1), (0, 1), (0, 0)), constant_values=FRAME)
+    mosaic = rearrange(framed, "(rows columns) h w c -> (rows h) (columns w) c", columns=columns)
+    return np.pad(mosaic, ((1, 0), (1, 0), (0, 0)), constant_values=FRAME)
 
 
 Curve = Sequence[tuple[int, float]]
@@ -43,10 +49,6 @@ def learning_curves(curves: Mapping[str, Sequence[Curve]]) -> Figure:
         axes.set_title(metric, fontsize=9)
         axes.set_xlabel("step")
     return figure
-
-
-HIDDEN = 0.5
-"""The grey of a pixel that is not shown."""
 
 
 def completion_grid(images: Float[np.ndarray, "N H W C"], known: Float[np.ndarray, "H W C"], completions: Float[np.ndarray, "M H W C"]) -> Figure:

@@ -89,13 +89,13 @@ def figures(model: Model, data: Dataset, order: np.ndarray, params: Params, stat
 
 
 PRESETS = {
-    "quick": {"run": Run(steps=3000, evaluate_every=500), "hidden": 100, "learning_rate": 3e-3},
+    "quick": {"run": Run(steps=2000, binarization="threshold", evaluate_every=250), "hidden": 100, "learning_rate": 3e-3},
     "small": {
-        "run": Run(dataset="binarized_mnist", seeds=(0, 1, 2), seeds_at_once=1, steps=6000, evaluate_every=1000),
+        "run": Run(dataset="binarized_mnist", seeds=(0, 1, 2), seeds_at_once=1, steps=5000, evaluate_every=500),
         "hidden": 200,
         "learning_rate": 2e-3,
     },
-    "paper": {"run": Run(dataset="binarized_mnist", steps=30_000, evaluate_every=1000)},
+    "paper": {"run": Run(dataset="binarized_mnist", steps=25_000, evaluate_every=500)},
 }
 
 REFERENCES = (

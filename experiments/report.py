@@ -24,18 +24,17 @@ PLACES = ("--workdir", "--data-dir")
 
 def result_of(
     config: Mapping[str, Any],
-    arguments: Sequence[str],
+    origin: Mapping[str, Any],
     experiment: Experiment,
     trained: Sequence[Trained],
     metrics: Mapping[str, np.ndarray],
 ) -> dict[str, Any]:
-    """The content of result.json; `metrics` are the test means [seeds]."""
+    """The content of result.json; `origin` is what `origin_of` said at the start, `metrics` the test means [seeds]."""
     run: Run = config["options"]["run"]
     data = experiment.data
     return {
         "experiment": config["experiment"],
         "preset": config["preset"],
-        "command": command_line(config["experiment"], arguments),
         "dataset": {"name": data.name, "split": "test", "protocol": data.protocol, "sha256": data.sha256},
         "seeds": list(run.seeds),
         "steps": int(trained[0].memory.state.step),
@@ -45,8 +44,13 @@ def result_of(
         "wall_seconds": round(sum(group.seconds for group in trained), 1),
         "device": device(),
         "versions": {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in PACKAGES}},
-        "commit": commit(),
+        **origin,
     }
+
+
+def origin_of(experiment: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """What repeats the run: the command and the commit of the code, read before the run and not after it."""
+    return {"command": command_line(experiment, arguments), "commit": commit()}
 
 
 def summary(values: np.ndarray, kind: str) -> dict[str, Any]:

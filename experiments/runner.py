@@ -17,7 +17,7 @@ from experiments.directory import CONFIG, RESULT, RunError, check_config, curves
 from experiments.experiment import Experiment, Run
 from experiments.figures import learning_curves
 from experiments.options import Presets, as_json, build, parse
-from experiments.report import result_of, table
+from experiments.report import origin_of, result_of, table
 from experiments.training import EVALUATION_BATCH, EVALUATION_SEED, Group, StopSignals, Trained, full_disk
 from genjax.data.feed import make_feed
 from genjax.evaluate import evaluate_split, make_evaluate_seeds, means
@@ -82,6 +82,7 @@ def run_experiment(function: Callable[..., Experiment], config: Mapping[str, Any
     """Train, evaluate and draw; the run directory. A run that is there already is continued."""
     run: Run = config["options"]["run"]
     configure(deterministic=run.deterministic)
+    origin = origin_of(config["experiment"], arguments)
     directory = run.workdir or new_directory(config)
     check_config(directory, as_json(config))
     try:
@@ -97,7 +98,7 @@ def run_experiment(function: Callable[..., Experiment], config: Mapping[str, Any
     trained = train(groups, directory)
     metrics = test_metrics(experiment, trained)
     figures = draw(experiment, trained[0], directory)
-    result = result_of(config, arguments, experiment, trained, metrics)
+    result = result_of(config, origin, experiment, trained, metrics)
     write_json(directory / RESULT, result)
     console.print(table(result))
     console.print("pictures: " + " ".join(map(str, figures)), soft_wrap=True, highlight=False)

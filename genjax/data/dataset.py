@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,11 @@ Examples = Mapping[str, np.ndarray]
 
 Load = Callable[[Mapping[str, Array], Key], Batch]
 """Raw examples to a batch, on the device: scaling to [0, 1], then binarization under the key."""
+
+IN_MEMORY_BYTES = 2**30
+"""Data sets that are larger decoded stay on the disk, and are read by index."""
+
+CHUNK_BYTES = 2**23
 
 
 class Split(NamedTuple):
@@ -45,8 +51,8 @@ class Dataset(NamedTuple):
     test: Split
     load: Load
     sha256: str
-    """Of the decoded data, before binarization: `arrays_sha256`. Of the stored files, and then it starts with
-    `files:`, where the data stay on the disk."""
+    """Of the decoded data, before binarization (`arrays_sha256`). Where they stay on the disk it starts with `files:`
+    and is of the stored files (`files_sha256`)."""
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -68,15 +74,26 @@ def part(split: Split, start: int, stop: int) -> Split:
     return Split(stop - start, lambda indices: split.read(indices + start), None)
 
 
-def in_memory(split: Split, *, chunk: int = 1000) -> Split:
-    """The split with all its examples read, `chunk` at a time."""
+def in_memory(split: Split) -> Split:
+    """The split with all its examples read, some megabytes at a time."""
     first = split.read(np.zeros(1, np.int64))
     arrays = {name: np.empty((split.size, *array.shape[1:]), array.dtype) for name, array in first.items()}
+    chunk = max(1, CHUNK_BYTES // first["image"].nbytes)
     for start in range(0, split.size, chunk):
         indices = np.arange(start, min(start + chunk, split.size))
         for name, array in split.read(indices).items():
             arrays[name][indices] = array
     return resident(arrays)
+
+
+def make_source(name: str, train: Split, validation: Split, test: Split, *, files: Mapping[str, Path]) -> Source:
+    """The source of three splits: read into memory if they fit, else left on the disk, and then named by `files`."""
+    splits = (train, validation, test)
+    image_bytes = train.read(np.zeros(1, np.int64))["image"].nbytes
+    if image_bytes * sum(split.size for split in splits) > IN_MEMORY_BYTES:
+        return Source(name, *splits, files_sha256(files))
+    splits = [split if split.arrays is not None else in_memory(split) for split in splits]
+    return Source(name, *splits, arrays_sha256(*(split.arrays or {} for split in splits)))
 
 
 def arrays_sha256(train: Examples, validation: Examples, test: Examples) -> str:
@@ -92,8 +109,10 @@ def arrays_sha256(train: Examples, validation: Examples, test: Examples) -> str:
     return digest.hexdigest()
 
 
-def resident_source(name: str, train: Split, validation: Split, test: Split) -> Source:
-    """The source of three splits that lie in memory."""
-    train, validation, test = (split if split.arrays is not None else in_memory(split) for split in (train, validation, test))
-    arrays = [split.arrays or {} for split in (train, validation, test)]
-    return Source(name, train, validation, test, arrays_sha256(*arrays))
+def files_sha256(files: Mapping[str, Path]) -> str:
+    """`files:` and the SHA-256 of all files' names and digests, for data too large to be decoded at every start."""
+    digest = hashlib.sha256()
+    for name, path in files.items():
+        with path.open("rb") as file:
+            digest.update(f"{name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return f"files:{digest.hexdigest()}"

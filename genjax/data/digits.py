@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from genjax.data.dataset import Source, part, resident, resident_source
+from genjax.data.dataset import Source, make_source, part, resident
 from genjax.data.shuffle import permutation
 
 TRAIN, VALIDATION = 1297, 200
@@ -19,4 +19,5 @@ def digits() -> Source:
     image = (stored.images / GREATEST).astype(np.float32)[..., np.newaxis]
     every = resident({"image": image[order], "label": stored.target.astype(np.int32)[order]})
     held_out = TRAIN + VALIDATION
-    return resident_source("digits", part(every, 0, TRAIN), part(every, TRAIN, held_out), part(every, held_out, every.size))
+    train, validation, test = part(every, 0, TRAIN), part(every, TRAIN, held_out), part(every, held_out, every.size)
+    return make_source("digits", train, validation, test, files={})

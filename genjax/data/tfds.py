@@ -1,70 +1,156 @@
 """Image sets of TensorFlow Datasets, read without TensorFlow."""
 
 import difflib
-import hashlib
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from genjax.data.dataset import Examples, Source, Split, in_memory, part, resident_source
-
-IN_MEMORY_BYTES = 2**30
-"""Sets that are larger decoded stay on the disk, and are read by index."""
+from genjax.data.dataset import Examples, Source, Split, make_source, part
+from genjax.data.png import decode_png
 
 
 def tfds_images(name: str, data_dir: Path | None) -> Source:
-    """The TFDS set `name` (TFDS's words: "mnist", "mnist:3.0.1", "set/config"), labels too where it has them.
+    """The TFDS set `name` (as TFDS writes it: mnist, mnist:3.0.1, set/config), with labels where it has a class label.
 
-    Without a validation split the last sixth of the training split is held out; without a test split, before that, too.
-    Where the data stay on the disk, `sha256` is of the prepared record files: "files:" and the digest of their bytes.
+    Without a test split the last sixth of the training split is held out for it; then likewise for validation.
     """
     builder = prepared_builder(name, data_dir)
-    features = image_features(name, builder)
-    splits = three_splits(name, {split: records(name, builder, split, features) for split in builder.info.splits})
-    if decoded_bytes(builder) <= IN_MEMORY_BYTES:
-        return resident_source(name, *splits)
-    return Source(name, *splits, files_sha256(builder))
+    check_images(name, builder.info.features)
+    check_records(name, builder)
+    train, validation, test = three_splits(name, {split: read_split(name, builder, split) for split in builder.info.splits})
+    files = {path.name: Path(path) for split in builder.info.splits.values() for path in split.filepaths}
+    return make_source(name, train, validation, test, files=files)
 
 
 def prepared_builder(name: str, data_dir: Path | None) -> Any:
+    """TFDS's builder of a set that is prepared: in `data_dir` or, if that is None, by TFDS itself where necessary."""
     import tensorflow_datasets as tfds  # slow to import
 
-    return tfds.builder(name, data_dir=data_dir)
+    if data_dir is not None and not data_dir.is_dir():
+        raise FileNotFoundError(f"data_dir={str(data_dir)!r}: no such directory")
+    try:
+        builder = tfds.builder(name, data_dir=data_dir)
+    except tfds.core.registered.DatasetNotFoundError:
+        raise ValueError(unknown_name(name, tfds.list_builders(with_community_datasets=False), data_dir)) from None
+    except Exception as error:
+        raise ValueError(f"dataset={name!r}: TFDS cannot open it: {first_line(error)}") from error
+    if builder.is_prepared():
+        return builder
+    if data_dir is not None:
+        raise FileNotFoundError(
+            f"data_dir={str(data_dir)!r}: holds no prepared {name!r} (no dataset_info.json in {builder.data_path}); "
+            f"prepared sets there: {', '.join(prepared_sets(data_dir)) or 'none'}; without data_dir TFDS downloads it"
+        )
+    return download(name, builder)
 
 
-def image_features(name, builder):
-    return tuple(f for f in ("image", "label") if f in builder.info.features)
+def download(name: str, builder: Any) -> Any:
+    """Have TFDS download the set and prepare it for random access."""
+    try:
+        builder.download_and_prepare(file_format="array_record")
+    except Exception as error:
+        raise FileNotFoundError(
+            f"dataset={name!r}: not in {builder.data_path}, and TFDS could not download and prepare it "
+            f"({first_line(error)}); set data_dir to a TFDS directory that holds it"
+        ) from error
+    return builder
 
 
-def decoded_bytes(builder: Any) -> int:
-    """Bytes of all images in memory."""
-    image = builder.info.features["image"]
-    size = sum(split.num_examples for split in builder.info.splits.values())
-    return size * int(np.prod(image.shape)) * np.dtype(image.np_dtype).itemsize
+def unknown_name(name: str, known: Sequence[str], data_dir: Path | None) -> str:
+    """What to say of a name that is no data set."""
+    prepared = prepared_sets(data_dir) if data_dir is not None else []
+    nearest = difflib.get_close_matches(name, {"digits", *known, *prepared}, cutoff=0.5)
+    hints = [f"nearest: {', '.join(nearest)}"] if nearest else []
+    hints += [f"prepared in {data_dir}: {', '.join(prepared)}"] if prepared else []
+    hints += [f"for the folder write ./{name}"] if Path(name).is_dir() else []
+    allowed = "must be digits, the name of a TFDS image set, or the path of a folder (./photos) or an .npz file"
+    return "; ".join([f"dataset={name!r}: {allowed}", *hints])
 
 
-def records(name: str, builder: Any, split: str, features: tuple[str, ...]) -> Split:
+def prepared_sets(data_dir: Path) -> list[str]:
+    """The sets in a TFDS directory."""
+    return sorted({path.relative_to(data_dir).parts[0] for path in data_dir.glob("*/**/dataset_info.json")})
+
+
+def check_images(name: str, features: Any) -> None:
+    """Raise ValueError unless the set has images of one shape and 8 bits a channel."""
+    import tensorflow_datasets as tfds
+
+    image = features["image"] if isinstance(features, tfds.features.FeaturesDict) and "image" in features else None
+    if not isinstance(image, tfds.features.Image):
+        raise ValueError(f"dataset={name!r}: needs a feature image that is an image; it has {first_line(features)}")
+    if None in image.shape or np.dtype(image.np_dtype) != np.uint8:
+        raise ValueError(f"dataset={name!r}: images must be uint8 and of one shape; they are {image}")
+
+
+def check_records(name: str, builder: Any) -> None:
+    """Raise ValueError where the records allow no random access or one of their files is missing."""
+    file_format = builder.info.file_format.value
+    if file_format != "array_record":
+        raise ValueError(
+            f"dataset={name!r}: prepared in {builder.data_path} as {file_format}, which allows no random access; "
+            "prepare it as array_record (tfds build --file_format=array_record)"
+        )
+    for split in builder.info.splits.values():
+        if missing := [str(path) for path in split.filepaths if not path.exists()]:
+            raise FileNotFoundError(f"dataset={name!r}: {', '.join(missing)} is missing; prepare the set anew")
+
+
+def read_split(name: str, builder: Any, split: str) -> Split:
     """One split, read and decoded by index."""
-    source = builder.as_data_source(split=split)
+    import tensorflow_datasets as tfds
+
+    features = builder.info.features
+    skip = {feature: tfds.decode.SkipDecoding() for feature in features if not is_label(features[feature])}
+    records = builder.as_data_source(split=split, decoders=skip)
+    label = "label" in features and is_label(features["label"])
 
     def read(indices: np.ndarray) -> Examples:
-        rows = source.__getitems__(indices.tolist())
-        image = np.stack([row["image"] for row in rows])
-        if "label" not in features:
-            return {"image": image}
-        return {"image": image, "label": np.asarray([row["label"] for row in rows], np.int32)}
+        try:
+            rows = records.__getitems__(indices.tolist())
+            image = decode_images([row["image"] for row in rows], features["image"])
+        except Exception as error:  # each layer has its own: records, protocol buffers, zlib, PIL
+            raise ValueError(
+                f"dataset={name!r}: split {split} in {builder.data_path} is damaged ({first_line(error)}); prepare it anew"
+            ) from error
+        return {"image": image} | ({"label": np.array([row["label"] for row in rows], np.int32)} if label else {})
 
-    return Split(len(source), read, None)
+    return Split(builder.info.splits[split].num_examples, read, None)
+
+
+def is_label(feature: Any) -> bool:
+    """Whether a TFDS feature is a class label."""
+    import tensorflow_datasets as tfds
+
+    return isinstance(feature, tfds.features.ClassLabel)
+
+
+def decode_images(encoded: Sequence[bytes], feature: Any) -> np.ndarray:
+    """The images [N, H, W, C], by our own decoder where they are plain PNG, else by TFDS's."""
+    images = decode_png(encoded, feature.shape)
+    if images is not None:
+        return images
+    logger = logging.getLogger("absl")
+    if is_not_opencv_advice not in logger.filters:
+        logger.addFilter(is_not_opencv_advice)
+    return np.stack([feature.decode_example_np(data) for data in encoded])
+
+
+def is_not_opencv_advice(record: logging.LogRecord) -> bool:
+    """False for TFDS's advice to install OpenCV, which the user of a small set need not see."""
+    return "OpenCV is not installed" not in record.getMessage()
 
 
 def three_splits(name: str, splits: Mapping[str, Split]) -> tuple[Split, Split, Split]:
     """Train, validation and test; what is missing is the last sixth of the training split."""
+    if empty := [split for split in splits if splits[split].size == 0]:
+        raise ValueError(f"dataset={name!r}: no examples in split {', '.join(empty)}")
     if "train" not in splits:
-        raise ValueError(f"dataset={name!r}: needs a split named train, has {', '.join(splits)}")
+        raise ValueError(f"dataset={name!r}: needs a split named train; it has {', '.join(splits) or 'none'}")
     train, test = (splits["train"], splits["test"]) if "test" in splits else last_sixth(splits["train"])
     if "validation" in splits:
         return train, splits["validation"], test
@@ -75,3 +161,8 @@ def last_sixth(split: Split) -> tuple[Split, Split]:
     """A split without its last sixth, and that."""
     start = split.size - split.size // 6
     return part(split, 0, start), part(split, start, split.size)
+
+
+def first_line(thing: object) -> str:
+    """The first line of something's text, which for TFDS's errors is the one that matters."""
+    return re.split(r"\n", str(thing).strip(), maxsplit=1)[0] or type(thing).__name__

@@ -10,8 +10,8 @@ from jaxtyping import Array, Float
 def bernoulli_log_prob(logits: Float[Array, "*#shape"], x: Float[Array, "*#shape"]) -> Float[Array, "*#shape"]:
     """Per element, log Bernoulli(x | p) in nats with p = sigmoid(logits): x log p + (1 - x) log(1 - p).
 
-    Kingma & Welling (2014), app. C.1. A probability mass for x in {0, 1}; for x strictly between, a cross-entropy that is not normalized. Value and
-    gradient are finite at any finite logit.
+    Kingma & Welling (2014), app. C.1. A probability mass for x in {0, 1}; for x strictly between, a cross-entropy that
+    is not normalized. Value and gradient are finite at any finite logit.
     """
     # Equal to -optax.sigmoid_binary_cross_entropy, and on a CPU several times as fast.
     return logits * x - jnp.maximum(logits, 0) - jnp.log1p(jnp.exp(-jnp.abs(logits)))

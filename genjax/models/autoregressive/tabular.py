@@ -204,13 +204,17 @@ def tabular(contexts: Contexts, *, examples: int, smoothing: float = 0.1) -> Mod
         examples: Size of the training set.
         smoothing: The count a > 0 added to each value (0 would give unseen values probability 0).
 
-    Raises ValueError where `examples` or `smoothing` is not positive, or the image does not have as many pixels.
+    Raises ValueError where `examples` or `smoothing` is not positive, a count could reach 2^31, or the image does not
+    have as many pixels as the contexts.
     """
     if examples < 1:
         raise ValueError(f"examples={examples} must be at least 1")
     if not 0 < smoothing < math.inf:
         raise ValueError(f"smoothing={smoothing} must be positive")
     pixels, levels = len(contexts.order), contexts.levels
+    tied = pixels > 1 and not contexts.starts.any()
+    if (most := examples * (pixels if tied else 1)) >= 2**31:
+        raise ValueError(f"examples={examples}: one count could reach {most}, and 32 bits hold less than 2^31")
 
     def init(key: Key, batch: Batch) -> tuple[Params, Stats]:
         if math.prod(batch["image"].shape[1:]) != pixels:

@@ -5,7 +5,7 @@ ELBO = E log w_1 <= IWAE_k = E log (1/k) sum_i w_i <= log p(x), all in nats per 
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -52,7 +52,7 @@ GAUSSIAN = Likelihood(
         0, 1
     ),
 )
-"""For grey images; the decoder returns mean and log variance. A density: do not compare its nats with Bernoulli nats."""
+"""For grey images; the decoder gives mean and log variance. A density: do not compare its nats with Bernoulli nats."""
 
 
 class Networks(NamedTuple):
@@ -79,8 +79,9 @@ def posterior_sample(posterior: Posterior, noise: Float[Array, "k batch latents"
 
 
 def encode(networks: Networks, params: Params, images: Images) -> Posterior:
-    """q(z|x)."""
-    return Posterior(*networks.encoder.apply(params["encoder"], images))
+    """The posterior q(z|x)."""
+    output: Any = networks.encoder.apply(params["encoder"], images)
+    return Posterior(*output)
 
 
 def decode(networks: Networks, params: Params, latents: Latents) -> Images:
