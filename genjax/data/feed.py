@@ -2,10 +2,10 @@
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import grain
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -49,14 +49,17 @@ def batch_indices(seeds: Sequence[int], step: int, batch_size: int, size: int) -
 def make_feed(split: Split, load: Load, seeds: Sequence[int], batch_size: int) -> Feed:
     """The training batches of `seeds`, each in an order of its own.
 
-    Raises ValueError where a seed repeats or the batch is empty or larger than the split.
+    Raises ValueError where there is no seed, one repeats or is not of 32 bits, or the batch is empty or larger than the
+    split.
     """
-    if len(set(seeds)) < len(seeds):
-        raise ValueError(f"seeds: each may stand once, got {list(seeds)}")
+    if not seeds or len(set(seeds)) < len(seeds) or not all(0 <= seed < 2**32 for seed in seeds):
+        raise ValueError(f"seeds={tuple(seeds)}: needs at least one, each from 0 to {2**32 - 1} and only once")
     if not 1 <= batch_size <= split.size:
         raise ValueError(f"batch_size={batch_size} must be from 1 to {split.size}, the number of training examples")
     if split.arrays is None:
-        return Feed({}, functools.partial(streamed, split, tuple(seeds), batch_size), lambda _, raw, key: load(raw, key))
+        return Feed(
+            {}, functools.partial(streamed, split, tuple(seeds), batch_size), lambda _, raw, key: load(raw, key)
+        )
     return Feed(
         {name: jnp.asarray(array) for name, array in split.arrays.items()},
         functools.partial(indexed, split.size, tuple(seeds), batch_size),
@@ -72,7 +75,8 @@ def indexed(size: int, seeds: tuple[int, ...], batch_size: int, start: int) -> I
         step += 1
 
 
-class StepSource(NamedTuple):
+@dataclass(frozen=True)
+class StepSource:
     """Every step's raw examples, at random access, as Grain reads them."""
 
     split: Split

@@ -1,12 +1,15 @@
 """Images of one's own: a folder of PNG and JPEG files, or an .npz file."""
 
-import warnings
+import contextlib
+import struct
 import zipfile
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int, UInt8
 
 from genjax.data.dataset import Examples, Source, Split, make_source, part, resident
 from genjax.data.shuffle import permutation
@@ -32,11 +35,11 @@ def folder(path: Path) -> Source:
     order = permutation(len(names))
     files = [path / names[index] for index in order]
     shape = common_shape(files)
-    label = folder_labels(names)[order]
+    label = folder_labels(names)
 
     def read(indices: np.ndarray) -> Examples:
         image = np.stack([read_image(files[index], shape) for index in indices])
-        return {"image": image} | ({"label": label[indices]} if len(label) else {})
+        return {"image": image} | ({} if label is None else {"label": label[order[indices]]})
 
     splits = tenths(str(path), Split(len(files), read, None))
     return make_source(path.resolve().name, *splits, files={name: path / name for name in names})
@@ -45,13 +48,148 @@ def folder(path: Path) -> Source:
 def image_names(path: Path) -> list[str]:
     """The images under `path`, relative to it, sorted."""
     found = (file.relative_to(path) for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
-    names = sorted(file.as_posix() for file in found if not any(part.startswith(".") for part in file.parts))
+    names = sorted(file.as_posix() for file in found if not any(folder.startswith(".") for folder in file.parts))
     if not names:
         raise ValueError(f"dataset={str(path)!r}: no images in the folder ({', '.join(SUFFIXES)})")
     return names
 
 
-def folder_labels(names: Sequence[str]) -> Int[np.ndarray, "N"]:
-    """The number of each image's sub-folder, or nothing where an image lies in none."""
-    folders = [name.rpartition("/")[0] for name in names]
-    return np.unique(folders, return_inverse=True)[1].astype(np.int32)
+def folder_labels(names: Sequence[str]) -> Int[np.ndarray, "N"] | None:
+    """The number of each image's sub-folder in sorted order, or None where an image lies in none."""
+    if any("/" not in name for name in names):
+        return None
+    return np.unique([name.partition("/")[0] for name in names], return_inverse=True)[1].astype(np.int32)
+
+
+def common_shape(files: Sequence[Path]) -> tuple[int, int, int]:
+    """Height, width and channels of all images; ValueError names one that differs, by the files' headers."""
+    first = header_shape(files[0])
+    for file in files[1:]:
+        if (shape := header_shape(file)) != first:
+            raise ValueError(f"{file}: image of shape {shape}; all must have one shape, and {files[0]} has {first}")
+    return first
+
+
+def header_shape(file: Path) -> tuple[int, int, int]:
+    """Height, width and channels that an image file declares."""
+    with readable(file), open_image(file) as image:
+        if image.mode not in CHANNELS:
+            raise ValueError(f"mode {image.mode}, must be one of {', '.join(CHANNELS)}")
+        return image.height, image.width, CHANNELS[image.mode]
+
+
+def read_image(file: Path, shape: tuple[int, int, int]) -> UInt8[np.ndarray, "H W C"]:
+    """One image, decoded."""
+    with readable(file), open_image(file) as image:
+        return np.asarray(image.convert("L" if shape[-1] == 1 else "RGB")).reshape(shape)
+
+
+def open_image(file: Path) -> Any:
+    """The file as PIL opens it: only the two formats, and never one of so many pixels that PIL warns of it."""
+    import PIL.Image
+
+    image = PIL.Image.open(file, formats=("PNG", "JPEG"))
+    if image.width * image.height > (PIL.Image.MAX_IMAGE_PIXELS or 0):
+        raise ValueError("too large")
+    return image
+
+
+@contextlib.contextmanager
+def readable(file: Path) -> Iterator[None]:
+    """Raises ValueError with the file's path for whatever PIL raises of a damaged or suspiciously large file."""
+    import PIL.Image
+
+    try:
+        yield
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        struct.error,
+        zlib.error,
+        PIL.Image.DecompressionBombError,
+    ) as error:
+        raise ValueError(f"{file}: cannot be read as a PNG or JPEG image: {error}") from error
+
+
+def npz(path: Path) -> Source:
+    """Arrays `train`, `validation`, `test`, or `image`, which is split 80 / 10 / 10 % in a fixed order.
+
+    Images are [N, H, W] or [N, H, W, C], uint8 or bool, or floats in [0, 1]. Labels are optional integers [N]: `label`
+    beside `image`, else `train_label`, `validation_label` and `test_label`. Pickled objects are never unpickled.
+
+    Raises FileNotFoundError where there is no file, ValueError for anything else in it.
+    """
+    arrays = npz_arrays(path)
+    if "image" in arrays:
+        every = resident(examples(path, arrays, "image", "label"))
+        order = permutation(every.size)
+        splits = tenths(str(path), resident(every.read(order)))
+    elif missing := [name for name in SPLITS if name not in arrays]:
+        raise ValueError(f"dataset={str(path)!r}: lacks {', '.join(missing)}; needs {', '.join(SPLITS)}, or image")
+    else:
+        splits = tuple(resident(examples(path, arrays, name, f"{name}_label")) for name in SPLITS)
+    check_alike(path, splits)
+    return make_source(path.stem, *splits, files={path.name: path})
+
+
+def npz_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file."""
+    if not path.is_file():
+        raise FileNotFoundError(f"dataset={str(path)!r}: no such file")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file}
+    except (ValueError, OSError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"dataset={str(path)!r}: not an .npz file of plain arrays ({error})") from error
+
+
+def examples(path: Path, arrays: Mapping[str, np.ndarray], name: str, label: str) -> Examples:
+    """The images called `name`, and their labels if there are any, checked."""
+    image = unit_images(f"dataset={str(path)!r}: {name}", arrays[name])
+    if label not in arrays:
+        return {"image": image}
+    labels = arrays[label]
+    if labels.shape != (len(image),) or not np.issubdtype(labels.dtype, np.integer):
+        kind = f"{labels.dtype} {labels.shape}"
+        raise ValueError(f"dataset={str(path)!r}: {label} is {kind}, must be integers of shape ({len(image)},)")
+    return {"image": image, "label": labels.astype(np.int32)}
+
+
+def unit_images(origin: str, images: np.ndarray) -> UInt8[np.ndarray, "N H W C"] | Float[np.ndarray, "N H W C"]:
+    """Images as uint8, or as float32 in [0, 1], with a channel axis; ValueError where they are neither."""
+    if images.ndim not in (3, 4) or 0 in images.shape:
+        raise ValueError(f"{origin} has shape {images.shape}, must be [N, H, W] or [N, H, W, C] and not empty")
+    if images.ndim == 3:
+        images = images[..., np.newaxis]
+    if images.dtype in (np.uint8, np.bool_):
+        return images.astype(np.uint8)
+    if not np.issubdtype(images.dtype, np.floating):
+        raise ValueError(f"{origin} is {images.dtype}, must be uint8, bool, or floats in [0, 1]")
+    least, greatest = images.min(), images.max()  # NaN where any pixel is, and then the comparison fails
+    if not (least >= 0 and greatest <= 1):
+        raise ValueError(f"{origin} has values from {least} to {greatest}, floats must be in [0, 1]")
+    return images.astype(np.float32)
+
+
+def check_alike(path: Path, splits: Sequence[Split]) -> None:
+    """Raise ValueError unless all splits hold images of one shape and type, and all of them labels or none."""
+    kinds = [describe(split.read(np.zeros(1, np.int64))) for split in splits]
+    if len(set(kinds)) > 1:
+        raise ValueError(f"dataset={str(path)!r}: {', '.join(SPLITS)} must be alike, they hold {'; '.join(kinds)}")
+
+
+def describe(one: Examples) -> str:
+    """The arrays of one example."""
+    return ", ".join(f"{name} {array.dtype} {array.shape[1:]}" for name, array in one.items())
+
+
+def tenths(origin: str, split: Split) -> tuple[Split, Split, Split]:
+    """Training, validation and test examples: 80, 10 and 10 %, at least one each."""
+    if split.size < len(SPLITS):
+        raise ValueError(f"dataset={origin!r}: {split.size} images, needs at least {len(SPLITS)}, one for each split")
+    tenth = max(1, split.size // 10)
+    held_out = split.size - 2 * tenth
+    test = split.size - tenth
+    return part(split, 0, held_out), part(split, held_out, test), part(split, test, split.size)

@@ -21,7 +21,9 @@ def tfds_images(name: str, data_dir: Path | None) -> Source:
     builder = prepared_builder(name, data_dir)
     check_images(name, builder.info.features)
     check_records(name, builder)
-    train, validation, test = three_splits(name, {split: read_split(name, builder, split) for split in builder.info.splits})
+    train, validation, test = three_splits(
+        name, {split: read_split(name, builder, split) for split in builder.info.splits}
+    )
     files = {path.name: Path(path) for split in builder.info.splits.values() for path in split.filepaths}
     return make_source(name, train, validation, test, files=files)
 
@@ -80,7 +82,7 @@ def check_images(name: str, features: Any) -> None:
     """Raise ValueError unless the set has images of one shape and 8 bits a channel."""
     import tensorflow_datasets as tfds
 
-    image = features["image"] if isinstance(features, tfds.features.FeaturesDict) and "image" in features else None
+    image: Any = features["image"] if isinstance(features, tfds.features.FeaturesDict) and "image" in features else None
     if not isinstance(image, tfds.features.Image):
         raise ValueError(f"dataset={name!r}: needs a feature image that is an image; it has {first_line(features)}")
     if None in image.shape or np.dtype(image.np_dtype) != np.uint8:
@@ -114,9 +116,8 @@ def read_split(name: str, builder: Any, split: str) -> Split:
             rows = records.__getitems__(indices.tolist())
             image = decode_images([row["image"] for row in rows], features["image"])
         except Exception as error:  # each layer has its own: records, protocol buffers, zlib, PIL
-            raise ValueError(
-                f"dataset={name!r}: split {split} in {builder.data_path} is damaged ({first_line(error)}); prepare it anew"
-            ) from error
+            where = f"dataset={name!r}: split {split} in {builder.data_path}"
+            raise ValueError(f"{where} is damaged ({first_line(error)}); prepare it anew") from error
         return {"image": image} | ({"label": np.array([row["label"] for row in rows], np.int32)} if label else {})
 
     return Split(builder.info.splits[split].num_examples, read, None)
