@@ -18,7 +18,11 @@ PLACES = ("workdir", "data_dir")
 
 
 class RunError(Exception):
-    """What stops a run and is told to the user in one line."""
+    """What stops a command and is told to the user in one line."""
+
+    def __init__(self, message: object, *, exit_code: int = 1) -> None:
+        super().__init__(str(message))
+        self.exit_code = exit_code
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -42,7 +46,9 @@ def check_config(directory: Path, config: Mapping[str, Any]) -> None:
         raise RunError(f"--workdir {directory} is a file; give a new folder, or that of a run to continue")
     if not (directory / CONFIG).exists():
         if directory.exists() and any(directory.iterdir()):
-            raise RunError(f"--workdir {directory} is not empty and holds no run ({CONFIG} is missing); give a new folder")
+            raise RunError(
+                f"--workdir {directory} is not empty and holds no run ({CONFIG} is missing); give a new folder"
+            )
         return
     old, new = flat(read_json(directory / CONFIG)), flat(json.loads(json.dumps(config)))
     names = [name for name in sorted(old | new) if name not in PLACES and old.get(name) != new.get(name)]
@@ -91,3 +97,11 @@ def is_full_disk(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     return "No space left on device" in str(error) or "RESOURCE_EXHAUSTED" in str(error)
+
+
+def full_disk(directory: Path) -> RunError:
+    """What the user is told when there is no room left."""
+    return RunError(
+        f"no space left on the disk of {directory}; what is there stays readable: free some space and give the same "
+        "command again with this --workdir to continue from the last checkpoint"
+    )

@@ -41,6 +41,22 @@ class Run:
     deterministic: bool = False
     """Ask XLA for deterministic operations on a GPU (slower). On a CPU runs repeat bit for bit without it."""
 
+    def __post_init__(self) -> None:
+        """Raise ValueError where an option is out of range."""
+        for name in ("steps", "batch_size", "evaluate_every", "seeds_at_once"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{option(name)} {value} must be at least 1")
+        if not self.seeds or min(self.seeds) < 0 or max(self.seeds) >= 2**32:
+            raise ValueError(f"--seeds {list(self.seeds)}: give one or more from 0 to 4294967295")
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"--seeds {list(self.seeds)}: each may stand once")
+
+
+def option(name: str) -> str:
+    """A field's name as it is written on the command line."""
+    return "--" + name.replace("_", "-")
+
 
 Common = Annotated[Run, tyro.conf.arg(name="")]
 """`Run` as options without a prefix."""
@@ -55,6 +71,8 @@ class Reference(NamedTuple):
     value: float
     source: str
     """Who reports it, of which model."""
+    options: Mapping[str, str | int | float] = {}
+    """The options of the runs that it is meant for; all where there are none."""
 
 
 class Select(NamedTuple):
@@ -80,5 +98,5 @@ class Experiment(NamedTuple):
     """Whether training several seeds in one program pays on a CPU (it does not for convolutions)."""
     max_steps: int | None = None
     """Training ends here even where more steps were asked for."""
-    facts: Mapping[str, int | float | str] = {}  # noqa: RUF012 (never changed)
+    facts: Mapping[str, int | float | str] = {}
     """What else the result should say, such as the closed form of the number of parameters."""

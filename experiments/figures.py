@@ -2,10 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from matplotlib.figure import Figure
+
+from experiments.experiment import Figures
+from genjax.core import Model
+from genjax.data.dataset import Dataset
+from genjax.types import Key, Params, Stats
 
 INCHES_PER_IMAGE = 0.6
 
@@ -20,7 +27,10 @@ def image_grid(images: Float[np.ndarray, "N H W C"], *, columns: int, title: str
     """Images in [0, 1], row by row."""
     mosaic = tile(images, columns)
     rows = -(-len(images) // columns)
-    figure = Figure(figsize=(columns * INCHES_PER_IMAGE + 0.2, rows * INCHES_PER_IMAGE + (0.5 if title else 0.2)), layout="constrained")
+    figure = Figure(
+        figsize=(columns * INCHES_PER_IMAGE + 0.2, rows * INCHES_PER_IMAGE + (0.5 if title else 0.2)),
+        layout="constrained",
+    )
     axes = figure.add_subplot()
     axes.imshow(mosaic.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.set_axis_off()
@@ -51,10 +61,37 @@ def learning_curves(curves: Mapping[str, Sequence[Curve]]) -> Figure:
     return figure
 
 
-def completion_grid(images: Float[np.ndarray, "N H W C"], known: Float[np.ndarray, "H W C"], completions: Float[np.ndarray, "M H W C"]) -> Figure:
+def completion_grid(
+    images: Float[np.ndarray, "N H W C"], known: Float[np.ndarray, "H W C"], completions: Float[np.ndarray, "M H W C"]
+) -> Figure:
     """One row per image: the image, what of it is known, and its M / N completions."""
     each = len(completions) // len(images)
     rows = completions.reshape(len(images), each, *images.shape[1:])
     shown = np.where(known > 0, images, HIDDEN)
     grid = np.concatenate([images[:, None], shown[:, None], rows], axis=1).reshape(-1, *images.shape[1:])
     return image_grid(grid, columns=each + 2, title="image, what is known, completions")
+
+
+def samples_and_completions(model: Model, data: Dataset, order: Int[np.ndarray, " D"]) -> Figures:
+    """Samples, and completions of test images of which the first half of the ordering is known."""
+    known = np.isin(np.arange(len(order)), order[: len(order) // 2]).astype(np.float32).reshape(data.image_shape)
+
+    def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
+        generate = jax.jit(model.generate)
+        samples_key, completions_key = jax.random.split(key)
+        samples = generate(params, stats, {"image": jnp.zeros((64, *data.image_shape))}, samples_key)
+        images = test_images(data, 8)
+        batch = {"image": jnp.repeat(images, 6, axis=0), "known": jnp.broadcast_to(known, (48, *known.shape))}
+        completions = generate(params, stats, batch, completions_key)
+        return {
+            "samples": image_grid(np.asarray(samples), columns=8, title="samples"),
+            "completions": completion_grid(np.asarray(images), known, np.asarray(completions)),
+        }
+
+    return figures
+
+
+def test_images(data: Dataset, count: int) -> Float[jax.Array, "N H W C"]:
+    """The first images of the test split, as the protocol shows them."""
+    examples = data.test.read(np.arange(min(count, data.test.size)))
+    return data.load({name: jnp.asarray(array) for name, array in examples.items()}, jax.random.key(0))["image"]

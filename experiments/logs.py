@@ -33,7 +33,9 @@ class Logs:
                 writer.add_scalar(f"{split}/{name}", number, step)
         self.rows.flush()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.rows.close()
         for writer in self.writers:
             writer.close()

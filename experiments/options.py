@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from experiments.directory import RunError
 from experiments.experiment import Experiment, Run
 
 Presets = Mapping[str, Mapping[str, Any]]
@@ -23,7 +24,7 @@ def parse(function: Callable[..., Experiment], presets: Presets, arguments: Sequ
     """The configuration {experiment, preset, options} of a command line.
 
     The options are the parameters of `function`, with the defaults of the preset. Exits with status 2 and a message
-    where an option is unknown or a value does not fit its type.
+    where an option is unknown or a value does not fit its type; RunError where a value is out of range.
     """
     chooser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     chooser.add_argument("--preset", default=DEFAULT_PRESET)
@@ -35,7 +36,11 @@ def parse(function: Callable[..., Experiment], presets: Presets, arguments: Sequ
 
     name = f"python -m experiments.{function.__name__}"
     described = with_preset(function, collect, presets)
-    return tyro.cli(functools.partial(described, **defaults), prog=name, description=page(function), args=list(arguments))
+    command = functools.partial(described, **defaults)
+    try:
+        return tyro.cli(command, prog=name, description=page(function), args=list(arguments))
+    except ValueError as error:  # from the checks of `Run`
+        raise RunError(error, exit_code=2) from error
 
 
 def with_preset(
@@ -59,23 +64,35 @@ def page(function: Callable[..., Experiment]) -> str:
 
 
 def build(function: Callable[..., Experiment], config: Mapping[str, Any]) -> Experiment:
-    """The experiment of a configuration."""
-    return function(**config["options"])
+    """The experiment of a configuration; RunError where its options or its data cannot be used."""
+    try:
+        return function(**config["options"])
+    except (ValueError, OSError) as error:
+        raise RunError(error, exit_code=2) from error
 
 
 def as_json(config: Mapping[str, Any]) -> dict[str, Any]:
     """The configuration in plain values."""
     options = dict(config["options"])
-    run = {name: str(value) if isinstance(value, Path) else value for name, value in dataclasses.asdict(options["run"]).items()}
+    run = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in dataclasses.asdict(options["run"]).items()
+    }
     return {**config, "options": {**options, "run": run}}
 
 
-def from_json(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `as_json`."""
-    options = {name: tuple(value) if isinstance(value, list) else value for name, value in config["options"].items()}
-    run = {name: tuple(value) if isinstance(value, list) else value for name, value in options["run"].items()}
+def from_json(config: Mapping[str, Any], *, data_dir: Path | None = None) -> dict[str, Any]:
+    """The inverse of `as_json`; `data_dir`, where given, takes the place of the one that was saved."""
+    run, own = dict(config["options"]["run"]), {k: v for k, v in config["options"].items() if k != "run"}
     places = {name: None if run[name] is None else Path(run[name]) for name in ("data_dir", "workdir")}
-    return {**config, "options": {**options, "run": Run(**{**run, **places})}}
+    if data_dir is not None:
+        places["data_dir"] = data_dir
+    return {**config, "options": {"run": Run(**{**with_tuples(run), **places}), **with_tuples(own)}}
+
+
+def with_tuples(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with tuples where JSON has lists."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
 
 
 def experiment_function(name: str) -> Callable[..., Experiment]:

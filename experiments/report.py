@@ -42,10 +42,15 @@ def result_of(
         "parameters": parameter_count(trained[0]),
         **experiment.facts,
         "wall_seconds": round(sum(group.seconds for group in trained), 1),
-        "device": device(),
-        "versions": {"python": platform.python_version(), **{name: importlib.metadata.version(name) for name in PACKAGES}},
+        **surroundings(),
         **origin,
     }
+
+
+def surroundings() -> dict[str, Any]:
+    """The device and the versions of what the numbers depend on."""
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {"device": device(), "versions": {"python": platform.python_version(), **versions}}
 
 
 def origin_of(experiment: str, arguments: Sequence[str]) -> dict[str, Any]:
@@ -90,7 +95,9 @@ def commit() -> str | None:
     here = Path(__file__).parent
 
     def git(*words: str) -> str:
-        return subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            ["git", "-C", str(here), *words], capture_output=True, text=True, check=True
+        ).stdout.strip()
 
     try:
         return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
@@ -98,19 +105,26 @@ def commit() -> str | None:
         return None
 
 
-def table(result: Mapping[str, Any]) -> Table:
-    """Metrics on the test split, mean ± s.d. over seeds."""
+def result_table(result: Mapping[str, Any]) -> Table:
+    """The metrics of a result."""
     dataset = result["dataset"]
     title = f"{result['experiment']} ({result['preset']}) on {dataset['name']} ({dataset['protocol']}), test"
-    rows = Table(title=title, caption=f"{len(result['seeds'])} seed(s), {result['wall_seconds']} s, {result['device']}")
+    caption = f"{len(result['seeds'])} seed(s), {result['wall_seconds']} s, {result['device']}"
+    return metrics_table(result["metrics"], title=title, caption=caption)
+
+
+def metrics_table(metrics: Mapping[str, Mapping[str, Any]], *, title: str, caption: str) -> Table:
+    """One row per metric: mean ± s.d. over seeds, and what kind of number it is."""
+    rows = Table(title=title, caption=caption, min_width=len(title))
     for column in ("metric", "mean ± s.d.", "kind"):
         rows.add_column(column)
-    for name, values in result["metrics"].items():
+    for name, values in metrics.items():
         rows.add_row(name, mean_and_deviation(values), values["kind"])
     return rows
 
 
 def mean_and_deviation(values: Mapping[str, Any]) -> str:
     """The mean to as many digits as make sense, and ± s.d. where there are several seeds."""
-    deviation = "" if values["sd"] is None else f" ± {values['sd']:.3f}"
-    return f"{values['mean']:.3f}{deviation}"
+    digits = 4 if abs(values["mean"]) < 10 else 2
+    deviation = "" if values["sd"] is None else f" ± {values['sd']:.{digits}f}"
+    return f"{values['mean']:.{digits}f}{deviation}"

@@ -1,8 +1,8 @@
-"""Training of the seeds of one program: the loop, with logging, validation and checkpoints as statements in its body."""
+"""The training loop of an experiment, with logging, validation and checkpoints as statements in its body."""
 
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, NamedTuple, Self
@@ -12,13 +12,22 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from experiments.directory import RunError, forget_after, is_full_disk
+from experiments.directory import RunError, forget_after, full_disk, is_full_disk
 from experiments.experiment import Experiment, Run
 from experiments.logs import Logs
 from genjax.checkpoint import Checkpoints
 from genjax.core import Phase, TrainState, moves
+from genjax.data.dataset import Split
 from genjax.data.feed import Feed, make_feed
-from genjax.evaluate import Selected, evaluate_split, make_evaluate_seeds, means, select_better, select_none
+from genjax.evaluate import (
+    EvaluateSeeds,
+    Selected,
+    evaluate_split,
+    make_evaluate_seeds,
+    means,
+    select_better,
+    select_none,
+)
 from genjax.train import first_failure, first_nonfinite, init_seeds, iterate
 from genjax.types import Metrics, Params, Stats
 
@@ -44,14 +53,6 @@ class Memory(NamedTuple):
         return (self.state.params, self.state.stats) if self.best is None else (self.best.params, self.best.stats)
 
 
-class Interrupted(RunError):
-    """The run was asked to stop and has saved where it was."""
-
-    def __init__(self, message: str, number: int) -> None:
-        super().__init__(message)
-        self.exit_code = 128 + number
-
-
 class StopSignals:
     """Inside `with`: SIGTERM and Ctrl-C are noted for the loop to see; a second Ctrl-C stops at once."""
 
@@ -69,7 +70,9 @@ class StopSignals:
         self.before = {number: signal.signal(number, self.note) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
 
@@ -85,26 +88,32 @@ class Trained(NamedTuple):
 class Group:
     """The seeds trained together, and where what they leave behind goes."""
 
-    def __init__(self, experiment: Experiment, run: Run, seeds: Sequence[int], directory: Path, console: Console) -> None:
-        self.experiment, self.run, self.seeds, self.directory, self.console = experiment, run, tuple(seeds), directory, console
+    def __init__(
+        self, experiment: Experiment, run: Run, seeds: Sequence[int], directory: Path, console: Console
+    ) -> None:
+        self.experiment, self.run, self.seeds, self.directory, self.console = (
+            experiment,
+            run,
+            tuple(seeds),
+            directory,
+            console,
+        )
         self.steps = min(run.steps, experiment.max_steps or run.steps)
         self.feed: Feed = make_feed(experiment.data.train, experiment.data.load, self.seeds, run.batch_size)
-        self.evaluate_seeds = make_evaluate_seeds(experiment.validate or experiment.model.evaluate, experiment.data.load)
+        self.evaluate_seeds = make_evaluate_seeds(
+            experiment.validate or experiment.model.evaluate, experiment.data.load
+        )
         self.checkpoints = Checkpoints(checkpoint_folder(directory, self.seeds))
-
-    def start(self) -> Memory:
-        """The memory before the first step."""
-        state = init_seeds(self.experiment.model, self.feed, self.seeds)
-        return Memory(state, None if self.experiment.select is None else select_none(state))
 
     def restore(self) -> tuple[Memory, float]:
         """The last good memory and the seconds spent until then; damaged checkpoints are named on the console."""
-        start = self.start()
+        start = initial_memory(self.experiment, self.feed, self.seeds)
         found = self.checkpoints.restore_latest(start)
         if found is None:
             forget_after(self.directory, self.seeds, 0)
             return start, 0.0
-        for damaged in found.damaged:
+        for step, damaged in found.damaged.items():
+            self.checkpoints.discard(step)
             self.console.print(f"[yellow]damaged checkpoint, using the one before it:[/] {damaged}", soft_wrap=True)
         forget_after(self.directory, self.seeds, found.step)
         self.console.print(f"continuing at step {found.step}")
@@ -116,7 +125,9 @@ class Group:
         started = time.monotonic()
         pending: list[Metrics] = []
         with Logs(self.directory, self.seeds, int(memory.state.step)) as logs, progress_bar(self.console) as progress:
-            task = progress.add_task(describe(self.seeds), total=self.steps, completed=int(memory.state.step), loss="", rate="")
+            task = progress.add_task(
+                describe(self.seeds), total=self.steps, completed=int(memory.state.step), loss="", rate=""
+            )
             since = (time.monotonic(), int(memory.state.step))
             for step, state, metrics in iterate(self.experiment.model, self.feed, memory.state, self.steps):
                 memory = memory._replace(state=state)
@@ -129,27 +140,28 @@ class Group:
                     if step % LOG_EVERY == 0 or last:
                         logs.write(step, "train", moved(self.experiment.model.phases, fetched[-1], step))
                     rate = (step - since[1]) / (time.monotonic() - since[0])
-                    since = (time.monotonic(), step)
                     progress.update(task, completed=step, loss=loss_text(fetched[-1]), rate=f"{rate:.1f} steps/s")
                 if step % self.run.evaluate_every == 0 or last:
                     memory, scores = self.validate(memory)
                     logs.write(step, "validation", scores)
-                    progress.print(f"step {step}: validation " + ", ".join(f"{n} {spread(v)}" for n, v in scores.items()))
+                    progress.print(
+                        f"step {step}: validation " + ", ".join(f"{n} {spread(v)}" for n, v in scores.items())
+                    )
                 if step % self.run.evaluate_every == 0 or last or stopped:
                     self.save(memory, before + time.monotonic() - started)
+                if not pending:
+                    since = (time.monotonic(), step)  # validation and checkpoints are not counted as steps
                 if stopped and not last:
-                    raise Interrupted(f"stopped at step {step}; everything is saved", stop.number or 0)
+                    again = f"continue with the same command and --workdir {self.directory}"
+                    raise RunError(
+                        f"stopped at step {step}, which is saved; {again}", exit_code=128 + (stop.number or 0)
+                    )
         return Trained(memory, before + time.monotonic() - started)
 
     def validate(self, memory: Memory) -> tuple[Memory, dict[str, np.ndarray]]:
         """The validation means [seeds], and the memory with the better parameters kept."""
         data, select = self.experiment.data, self.experiment.select
-        key = jax.random.key(EVALUATION_SEED)
-        size = min(EVALUATION_BATCH, data.validation.size)
-        values = evaluate_split(
-            self.evaluate_seeds, memory.state.params, memory.state.stats, data.validation, key=key, batch_size=size
-        )
-        scores = means(values)
+        scores = split_means(self.evaluate_seeds, (memory.state.params, memory.state.stats), data.validation)
         if select is None or memory.best is None:
             return memory, scores
         score = jax.numpy.asarray(scores[select.metric], jax.numpy.float32)
@@ -177,11 +189,21 @@ class Group:
     def fail_nonfinite(self, step: int) -> None:
         """Find where it began by repeating the steps since the last good checkpoint, and raise RunError."""
         self.console.print("a value is not finite; repeating the steps since the last checkpoint to find the first one")
-        found = self.checkpoints.restore_latest(self.start())
-        state = self.start().state if found is None else found.tree.state
+        found = self.checkpoints.restore_latest(initial_memory(self.experiment, self.feed, self.seeds))
+        state = initial_memory(self.experiment, self.feed, self.seeds).state if found is None else found.tree.state
         where = first_failure(self.experiment.model, self.feed, state, step) or f"in the steps up to {step}"
-        kept = "there is no checkpoint yet" if found is None else f"the checkpoint of step {found.step} stays in {self.directory}"
+        kept = (
+            "there is no checkpoint yet"
+            if found is None
+            else f"the checkpoint of step {found.step} stays in {self.directory}"
+        )
         raise RunError(f"training stopped: {where}; {kept}")
+
+
+def initial_memory(experiment: Experiment, feed: Feed, seeds: Sequence[int]) -> Memory:
+    """The memory before the first step."""
+    state = init_seeds(experiment.model, feed, seeds)
+    return Memory(state, None if experiment.select is None else select_none(state))
 
 
 def checkpoint_folder(directory: Path, seeds: Sequence[int]) -> Path:
@@ -189,12 +211,11 @@ def checkpoint_folder(directory: Path, seeds: Sequence[int]) -> Path:
     return directory.resolve() / "checkpoints" / ("seeds-" + "-".join(map(str, seeds)))
 
 
-def full_disk(directory: Path) -> RunError:
-    """What the user is told when there is no room left."""
-    return RunError(
-        f"no space left on the disk of {directory}; what is there stays readable: free some space and give the same "
-        "command again with this --workdir to continue from the last checkpoint"
-    )
+def split_means(evaluate_seeds: EvaluateSeeds, chosen: tuple[Params, Stats], split: Split) -> dict[str, np.ndarray]:
+    """The means over a split, [seeds] each."""
+    key = jax.random.key(EVALUATION_SEED)
+    size = min(EVALUATION_BATCH, split.size)
+    return means(evaluate_split(evaluate_seeds, *chosen, split, key=key, batch_size=size))
 
 
 def moved(phases: Sequence[Phase], metrics: Metrics, step: int) -> dict[str, Any]:
@@ -222,8 +243,3 @@ def progress_bar(console: Console) -> Progress:
     """A bar with the steps done, the loss and the steps per second."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[loss]}"))
     return Progress(*columns, TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), console=console)
-
-
-def chosen_means(values: Mapping[str, np.ndarray]) -> dict[str, list[float]]:
-    """Per metric the mean of each seed, as plain numbers."""
-    return {name: [float(value) for value in array] for name, array in values.items()}

@@ -2,7 +2,7 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -11,29 +11,32 @@ from jax import Array
 
 from genjax.types import PyTree
 
-Tree = TypeVar("Tree")
 
-
-class Restored(NamedTuple, Generic[Tree]):
+class Restored(NamedTuple):
     """What `restore_latest` found."""
 
     step: int
-    tree: Tree
+    tree: PyTree
     facts: dict[str, Any]
-    damaged: tuple[str, ...]
-    """For each newer checkpoint that was passed over: its path and what is wrong with it."""
+    damaged: dict[int, str]
+    """The newer checkpoints that were passed over: step -> path and what is wrong."""
 
 
 class Checkpoints:
     """The last checkpoints of one training run, in one folder.
 
     A save is written beside its final place and renamed: a process killed in the middle of it leaves the earlier
-    checkpoints as they are. The folder's path must be absolute.
+    checkpoints as they are. The folder's path must be absolute. With `read_only` nothing on the disk is touched, such
+    as the unfinished save of another process.
     """
 
-    def __init__(self, folder: Path, *, keep: int = 3) -> None:
+    def __init__(self, folder: Path, *, keep: int = 3, read_only: bool = False) -> None:
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, create=True, cleanup_tmp_directories=True, enable_async_checkpointing=False
+            max_to_keep=keep,
+            create=not read_only,
+            cleanup_tmp_directories=not read_only,
+            enable_async_checkpointing=False,
+            read_only=read_only,
         )
         self.folder = folder
         self.manager = ocp.CheckpointManager(folder, options=options)
@@ -52,25 +55,28 @@ class Checkpoints:
         )
         self.manager.save(step, args=args)
 
-    def restore_latest(self, like: Tree) -> Restored[Tree] | None:
+    def restore_latest(self, like: PyTree) -> Restored | None:
         """The newest checkpoint that is whole, in the structure, shapes and types of `like`; None where there is none.
 
-        Damaged ones that are newer are named in the result and deleted, so that training can save these steps anew.
+        Raises ValueError where there are some, and all are damaged.
         """
-        damaged: list[str] = []
+        damaged: dict[int, str] = {}
         for step in sorted(self.manager.all_steps(), reverse=True):
             try:
                 tree, facts = self.read(step, like)
             except Exception as error:  # whatever a half-written or overwritten file makes Orbax raise
-                damaged.append(f"{self.folder / str(step)}: {first_line(error)}")
-                self.manager.delete(step)
+                damaged[step] = f"{self.folder / str(step)}: {first_line(error)}"
                 continue
-            return Restored(step, tree, facts, tuple(damaged))
+            return Restored(step, tree, facts, damaged)
         if damaged:
-            raise ValueError("no checkpoint is whole: " + "; ".join(damaged))
+            raise ValueError("no checkpoint is whole: " + "; ".join(damaged.values()))
         return None
 
-    def read(self, step: int, like: Tree) -> tuple[Tree, dict[str, Any]]:
+    def discard(self, step: int) -> None:
+        """Delete a checkpoint, so that its step can be saved anew."""
+        self.manager.delete(step)
+
+    def read(self, step: int, like: PyTree) -> tuple[PyTree, dict[str, Any]]:
         """The checkpoint of `step`; raises where it is not what was saved."""
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, as_arrays(like))
         args = ocp.args.Composite(tree=ocp.args.StandardRestore(abstract), facts=ocp.args.JsonRestore())
@@ -87,7 +93,7 @@ class Checkpoints:
 
 def is_key(leaf: Array) -> bool:
     """Whether the array holds random keys, which Orbax cannot write as they are."""
-    return jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    return jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def as_arrays(tree: PyTree) -> PyTree:
@@ -95,7 +101,7 @@ def as_arrays(tree: PyTree) -> PyTree:
     return jax.tree.map(lambda leaf: jax.random.key_data(leaf) if is_key(leaf) else leaf, tree)
 
 
-def from_arrays(arrays: PyTree, like: Tree) -> Tree:
+def from_arrays(arrays: PyTree, like: PyTree) -> PyTree:
     """The inverse of `as_arrays`."""
 
     def restore(array: Array, leaf: Array) -> Array:

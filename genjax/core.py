@@ -19,7 +19,7 @@ class Phase(NamedTuple):
     wrt: tuple[str, ...]
     optimizer: optax.GradientTransformation
     every: int = 1
-    """The phase moves in every `every`-th step: k discriminator moves per generator move is `every=k` for the latter."""
+    """The phase moves in every `every`-th step: k discriminator moves per generator move is the latter's `every=k`."""
 
 
 class Model(NamedTuple):
@@ -123,6 +123,6 @@ def move(phase: Phase, state: TrainState, batch: Batch, key: Key) -> tuple[Train
     moving = select(state.params, phase.wrt)
     (value, (metrics, stats)), gradients = jax.value_and_grad(loss, has_aux=True)(moving)
     updates, opt = phase.optimizer.update(gradients, state.opt[phase.name], moving)
-    moved = optax.apply_updates(moving, updates)
+    moved = dict(optax.apply_updates(moving, updates))  # pyright: ignore[reportArgumentType, reportCallIssue]
     state = state._replace(params={**state.params, **moved}, stats=stats, opt={**state.opt, phase.name: opt})
     return state, {"loss": value, **metrics}

@@ -67,8 +67,9 @@ class Selected(NamedTuple):
 def select_none(state: TrainState) -> Selected:
     """Before the first evaluation: a score of NaN, which every other one beats."""
     score = jnp.full(state.key.shape, jnp.nan, jnp.float32)
-    copy = jax.tree.map(jnp.copy, (state.params, state.stats))  # the state's own buffers are given up to the next step
-    return Selected(*copy, score, jnp.zeros(state.key.shape, jnp.int32))
+    # Copies, since the state's own buffers are given up to the next step.
+    params, stats = jax.tree.map(jnp.copy, (state.params, state.stats))
+    return Selected(params, stats, score, jnp.zeros(state.key.shape, jnp.int32))
 
 
 def select_better(

@@ -99,7 +99,9 @@ def first_failure(model: Model, feed: Feed, state: TrainState, steps: int) -> st
             found = {"metrics": metrics if moves(phase, step) else {}, "state": state._asdict()}
             if bad := first_nonfinite(found["state"]) or first_nonfinite(found["metrics"]):
                 loss = metrics["loss"].tolist()
-                return f"step {step + 1}, phase {phase.name!r} (loss {loss}): the first array that is not finite is {bad}"
+                return (
+                    f"step {step + 1}, phase {phase.name!r} (loss {loss}): the first array that is not finite is {bad}"
+                )
         state = state._replace(step=state.step + 1)
     return None
 

@@ -14,10 +14,10 @@ def digits() -> Source:
     """The 1797 digits of 8x8 pixels and 17 grey values in a fixed order, split 1297 / 200 / 300; value/16 is exact."""
     import sklearn.datasets  # slow to import
 
-    stored = sklearn.datasets.load_digits()
-    order = permutation(len(stored.images))
-    image = (stored.images / GREATEST).astype(np.float32)[..., np.newaxis]
-    every = resident({"image": image[order], "label": stored.target.astype(np.int32)[order]})
+    stored, label = sklearn.datasets.load_digits(return_X_y=True)
+    order = permutation(len(stored))
+    image = (stored / GREATEST).astype(np.float32).reshape(-1, 8, 8, 1)
+    every = resident({"image": image[order], "label": label.astype(np.int32)[order]})
     held_out = TRAIN + VALIDATION
     train, validation, test = part(every, 0, TRAIN), part(every, TRAIN, held_out), part(every, held_out, every.size)
     return make_source("digits", train, validation, test, files={})

@@ -24,10 +24,10 @@ class Feed(NamedTuple):
     """On the device, for one seed: `arrays`, its item and a key to a batch."""
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=1024)
 def epoch_order(seed: int, epoch: int, size: int) -> np.ndarray:
     """The order in which `seed` sees the `size` examples in `epoch`."""
-    return np.random.default_rng([seed, epoch]).permutation(size)
+    return np.random.default_rng([seed, epoch]).permutation(size).astype(np.int32)
 
 
 def example_indices(seed: int, positions: np.ndarray, size: int) -> np.ndarray:

@@ -2,11 +2,11 @@
 
 import contextlib
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -15,6 +15,7 @@ from genjax.data.dataset import Examples, Source, Split, make_source, part, resi
 from genjax.data.shuffle import permutation
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
+FORMATS = ("PNG", "JPEG")
 CHANNELS = {"1": 1, "L": 1, "P": 3, "RGB": 3}
 """By PIL's mode: bits, grey, palette, colour."""
 
@@ -72,26 +73,22 @@ def common_shape(files: Sequence[Path]) -> tuple[int, int, int]:
 
 def header_shape(file: Path) -> tuple[int, int, int]:
     """Height, width and channels that an image file declares."""
-    with readable(file), open_image(file) as image:
-        if image.mode not in CHANNELS:
-            raise ValueError(f"mode {image.mode}, must be one of {', '.join(CHANNELS)}")
-        return image.height, image.width, CHANNELS[image.mode]
+    import PIL.Image
+
+    with readable(file), warnings.catch_warnings():
+        warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)  # PIL refuses only twice as many pixels
+        with PIL.Image.open(file, formats=FORMATS) as image:
+            if image.mode not in CHANNELS:
+                raise ValueError(f"mode {image.mode}, must be one of {', '.join(CHANNELS)}")
+            return image.height, image.width, CHANNELS[image.mode]
 
 
 def read_image(file: Path, shape: tuple[int, int, int]) -> UInt8[np.ndarray, "H W C"]:
-    """One image, decoded."""
-    with readable(file), open_image(file) as image:
-        return np.asarray(image.convert("L" if shape[-1] == 1 else "RGB")).reshape(shape)
-
-
-def open_image(file: Path) -> Any:
-    """The file as PIL opens it: only the two formats, and never one of so many pixels that PIL warns of it."""
+    """One image, decoded; `shape` is what its header declares."""
     import PIL.Image
 
-    image = PIL.Image.open(file, formats=("PNG", "JPEG"))
-    if image.width * image.height > (PIL.Image.MAX_IMAGE_PIXELS or 0):
-        raise ValueError("too large")
-    return image
+    with readable(file), PIL.Image.open(file, formats=FORMATS) as image:
+        return np.asarray(image.convert("L" if shape[-1] == 1 else "RGB")).reshape(shape)
 
 
 @contextlib.contextmanager
@@ -99,17 +96,10 @@ def readable(file: Path) -> Iterator[None]:
     """Raises ValueError with the file's path for whatever PIL raises of a damaged or suspiciously large file."""
     import PIL.Image
 
+    bomb = (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning)
     try:
         yield
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        EOFError,
-        struct.error,
-        zlib.error,
-        PIL.Image.DecompressionBombError,
-    ) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, *bomb) as error:
         raise ValueError(f"{file}: cannot be read as a PNG or JPEG image: {error}") from error
 
 
@@ -139,7 +129,7 @@ def npz_arrays(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise FileNotFoundError(f"dataset={str(path)!r}: no such file")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {name: file[name] for name in file}
     except (ValueError, OSError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"dataset={str(path)!r}: not an .npz file of plain arrays ({error})") from error

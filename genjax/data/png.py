@@ -1,4 +1,4 @@
-"""PNG images of one shape, decoded all at once: MNIST in 2 seconds where an image library takes 10, image by image."""
+"""PNG images of one shape, decoded all at once, which for small images is several times as fast as one by one."""
 
 import struct
 import zlib

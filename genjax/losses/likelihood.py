@@ -13,8 +13,9 @@ def bernoulli_log_prob(logits: Float[Array, "*#shape"], x: Float[Array, "*#shape
     Kingma & Welling (2014), app. C.1. A probability mass for x in {0, 1}; for x strictly between, a cross-entropy that
     is not normalized. Value and gradient are finite at any finite logit.
     """
-    # Equal to -optax.sigmoid_binary_cross_entropy, and on a CPU several times as fast.
-    return logits * x - jnp.maximum(logits, 0) - jnp.log1p(jnp.exp(-jnp.abs(logits)))
+    # Equal to -optax.sigmoid_binary_cross_entropy, and on a CPU several times as fast. `minimum` and not -|logits|, so
+    # that the derivative at 0 is right.
+    return logits * x - jnp.maximum(logits, 0) - jnp.log1p(jnp.exp(jnp.minimum(logits, -logits)))
 
 
 def gaussian_log_prob(
@@ -29,7 +30,12 @@ def gaussian_log_prob(
 
 def sum_pixels(x: Float[Array, "batch *pixels"]) -> Float[Array, " batch"]:
     """The sum over all axes but the first: nats per pixel to nats per image."""
-    return x.reshape(x.shape[0], math.prod(x.shape[1:])).sum(axis=1)
+    return flat_pixels(x).sum(axis=1)
+
+
+def flat_pixels(x: Float[Array, "batch *pixels"]) -> Float[Array, "batch D"]:
+    """All axes but the first as one: on a CPU, arithmetic on flat pixels is many times as fast as on [H, W, 1]."""
+    return x.reshape(x.shape[0], math.prod(x.shape[1:]))
 
 
 def bits_per_dim(nll_nats: Float[Array, "*batch"], dimensions: int) -> Float[Array, "*batch"]:

@@ -1,5 +1,6 @@
 """Multi-layer perceptrons."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import jax
@@ -50,10 +51,10 @@ class ImageMLP(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "batch features"]) -> Float[Array, "batch H W C"]:
         """Logits [batch, H, W, C]."""
-        height, width, channels = self.image_shape
         body = MLP(self.hidden, activation=self.activation, activate_final=True, kernel_init=self.kernel_init)
-        pixels = nn.Dense(height * width * channels, use_bias=False, kernel_init=self.kernel_init)(body(x))
-        return pixels.reshape(-1, *self.image_shape) + self.param("bias", self.bias_init, self.image_shape)
+        pixels = nn.Dense(math.prod(self.image_shape), use_bias=False, kernel_init=self.kernel_init)(body(x))
+        bias = self.param("bias", self.bias_init, self.image_shape)
+        return (pixels + bias.reshape(-1)).reshape(-1, *self.image_shape)
 
 
 class GaussianEncoder(nn.Module):

@@ -20,9 +20,9 @@ from jaxtyping import Array, Float, Int
 from genjax.core import Model, Phase
 from genjax.losses.bound import Bound, Terms, elbo, streamed_means
 from genjax.losses.divergence import gaussian_kl
-from genjax.losses.likelihood import bernoulli_log_prob, gaussian_log_prob, sum_pixels
+from genjax.losses.likelihood import bernoulli_log_prob, flat_pixels, gaussian_log_prob
 from genjax.networks.conv import ConvDecoder, ConvEncoder
-from genjax.networks.mlp import MLP, GaussianEncoder, GaussianPixels, ImageMLP
+from genjax.networks.mlp import MLP, Activation, GaussianEncoder, GaussianPixels, ImageMLP
 from genjax.types import Batch, Evaluate, Generate, Key, Loss, Metrics, Params, PyTree, Scalar, Stats
 
 Images = Float[Array, "batch H W C"]
@@ -39,14 +39,14 @@ class Likelihood(NamedTuple):
 
 
 BERNOULLI = Likelihood(
-    log_prob=lambda logits, x: sum_pixels(bernoulli_log_prob(logits, x)),
+    log_prob=lambda logits, x: bernoulli_log_prob(flat_pixels(logits), flat_pixels(x)).sum(axis=1),
     mean=jax.nn.sigmoid,
     sample=lambda logits, key: jax.random.bernoulli(key, jax.nn.sigmoid(logits)).astype(logits.dtype),
 )
 """For binary images; the decoder returns logits."""
 
 GAUSSIAN = Likelihood(
-    log_prob=lambda output, x: sum_pixels(gaussian_log_prob(x, *output)),
+    log_prob=lambda output, x: gaussian_log_prob(*map(flat_pixels, (x, *output))).sum(axis=1),
     mean=lambda output: output[0],
     sample=lambda output, key: (output[0] + jnp.exp(output[1] / 2) * jax.random.normal(key, output[0].shape)).clip(
         0, 1
@@ -253,15 +253,16 @@ def mlp_networks(
     *,
     hidden: Sequence[int] = (200, 200),
     latents: int = 50,
+    activation: Activation = jax.nn.tanh,
     mean: Float[np.ndarray, "H W C"] | None = None,
     gaussian: bool = False,
 ) -> Networks:
-    """Encoder and decoder with `hidden` tanh units each (Burda et al. 2016: 784-200-200-50 and its mirror).
+    """An encoder with layers of `hidden` units and its mirror (Burda et al. 2016: 784-200-200-50, tanh).
 
     `mean` is the mean training image: the decoder starts from it. `gaussian` asks for grey images' likelihood.
     """
-    body = MLP(tuple(hidden), activate_final=True)
-    decoder = ImageMLP(image_shape, tuple(reversed(hidden)), bias_init=image_bias(mean))
+    body = MLP(tuple(hidden), activation, activate_final=True)
+    decoder = ImageMLP(image_shape, tuple(reversed(hidden)), activation, bias_init=image_bias(mean))
     return gaussian_networks(body, decoder, latents, gaussian=gaussian)
 
 

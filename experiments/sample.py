@@ -1,0 +1,67 @@
+"""Draw images from a trained run: python -m experiments.sample RUN --count 64."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tyro
+
+from experiments.directory import RunError
+from experiments.figures import image_grid
+from experiments.restore import Restored, restore_run
+from experiments.session import configure, user_errors
+
+CHUNK = 100
+"""Images per program call."""
+
+
+def sample(
+    directory: Annotated[Path, tyro.conf.Positional],
+    *,
+    count: int = 64,
+    key: int = 0,
+    seed: int | None = None,
+    data_dir: Path | None = None,
+    out: Path | None = None,
+) -> None:
+    """Draw images from a trained run; the same key gives the same images.
+
+    Args:
+        directory: Run directory.
+        count: Number of images.
+        key: Seed of the random numbers.
+        seed: Training seed whose parameters draw; the run's first where none is given.
+        data_dir: TFDS directory, where it is another one than that of the training.
+        out: PNG file to write; the images as an array go beside it, as .npy. By default in the run's figures/.
+    """
+    if count < 1:
+        raise RunError(f"--count {count} must be at least 1")
+    run = restore_run(directory, data_dir=data_dir)
+    images = draw(run, run.seeds[0] if seed is None else seed, count, key)
+    path = out or directory / "figures" / f"samples-{count}-key-{key}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image_grid(images, columns=int(np.ceil(np.sqrt(count)))).savefig(path, dpi=150)
+    np.save(path.with_suffix(".npy"), images)
+    print(f"{count} images of {run.config['experiment']} after {run.step} steps: {path} and {path.with_suffix('.npy')}")
+
+
+def draw(run: Restored, seed: int, count: int, key: int) -> np.ndarray:
+    """`count` images [count, H, W, C] in [0, 1] of one training seed."""
+    if seed not in run.seeds:
+        raise RunError(f"--seed {seed} must be one of the run's seeds: {list(run.seeds)}")
+    index = run.seeds.index(seed)
+    params, stats = jax.tree.map(lambda leaf: leaf[index], (run.params, run.stats))
+    batch = {"image": jnp.zeros((min(count, CHUNK), *run.experiment.data.image_shape))}
+    generate = jax.jit(run.experiment.model.generate)
+    keys = [jax.random.fold_in(jax.random.key(key), chunk) for chunk in range(-(-count // CHUNK))]
+    return np.concatenate([np.asarray(generate(params, stats, batch, key)) for key in keys])[:count]
+
+
+if __name__ == "__main__":
+    configure()
+    with user_errors():
+        tyro.cli(sample, prog="python -m experiments.sample", description=__doc__)
+    sys.exit(0)

@@ -1,0 +1,15 @@
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def tfds_dir() -> Path:
+    """A TFDS directory with mnist, binarized_mnist, cifar10_jpeg and tiny_shakespeare; a test skips without it."""
+    path = Path(os.environ.get("GENJAX_TEST_DATA", REPOSITORY.parent / "shared" / "tfds"))
+    if not path.is_dir():
+        pytest.skip(f"no TFDS directory at {path}: set GENJAX_TEST_DATA to one")
+    return path

@@ -1,0 +1,103 @@
+"""A run that is stopped and continued ends bit for bit where an uninterrupted one does."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+STEPS = 600
+COMMAND = [
+    sys.executable,
+    "-m",
+    "tests.experiments.toy",
+    "--seeds",
+    "0",
+    "1",
+    "--steps",
+    str(STEPS),
+    "--evaluate-every",
+    "30",
+]
+PATIENCE = 90
+
+
+def start(directory):
+    return subprocess.Popen(
+        [*COMMAND, "--workdir", str(directory)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def finish(directory):
+    process = start(directory)
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, output
+    return output
+
+
+def ends(directory):
+    """What must be equal: the digest of the last checkpoint's arrays, every logged number, the result's metrics."""
+    facts = json.loads((directory / f"checkpoints/seeds-0-1/{STEPS}/facts/metadata").read_text())
+    result = json.loads((directory / "result.json").read_text())
+    return facts["sha256"], (directory / "metrics.jsonl").read_text(), result["metrics"]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("straight") / "run"
+    finish(directory)
+    return ends(directory)
+
+
+def wait_until(condition, process):
+    deadline = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.0005)
+    return found
+
+
+def logged_steps(directory):
+    metrics = directory / "metrics.jsonl"
+    return metrics.read_text().count("\n") if metrics.exists() else 0
+
+
+def test_the_same_command_twice_gives_the_same_numbers(uninterrupted, tmp_path):
+    finish(tmp_path / "run")
+    assert ends(tmp_path / "run") == uninterrupted
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_stopped_by_a_signal(uninterrupted, tmp_path, number, code):
+    directory = tmp_path / "run"
+    process = start(directory)
+    wait_until(lambda: logged_steps(directory) > 8, process)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == code
+    assert f"which is saved; continue with the same command and --workdir {directory}" in output
+    assert not (directory / "result.json").exists()
+    assert "continuing at step" in finish(directory)
+    assert ends(directory) == uninterrupted
+
+
+def test_killed_in_the_middle_of_a_save(uninterrupted, tmp_path):
+    directory = tmp_path / "run"
+    folder = directory / "checkpoints/seeds-0-1"
+
+    def kill_while_saving():
+        process = start(directory)
+        wait_until(lambda: logged_steps(directory) > 8 and list(folder.glob("*tmp*")), process)
+        process.kill()
+        process.communicate()
+        return list(folder.glob("*tmp*"))
+
+    assert any(kill_while_saving() for _ in range(5)), "no kill hit an unfinished save"
+    assert "continuing at step" in finish(directory)
+    assert ends(directory) == uninterrupted
+    assert not list(folder.glob("*tmp*"))

@@ -1,0 +1,321 @@
+"""The truth here is mostly the linear Gaussian model p(x|z) = N(Wz + b, s^2 I), where all is in closed form."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import scipy.stats
+from flax import linen as nn
+
+from genjax.core import init_state, make_step
+from genjax.losses.bound import elbo, iwae_bound, monte_carlo_elbo
+from genjax.models.latent.vae import (
+    GAUSSIAN,
+    Networks,
+    Posterior,
+    bound_terms,
+    conv_networks,
+    decode,
+    encode,
+    init_networks,
+    make_evaluate,
+    make_generate,
+    manifold_grid,
+    mlp_networks,
+    posterior_sample,
+    reconstruct,
+    sample_noise,
+    vae,
+)
+
+SHAPE = (3, 2, 1)
+KEY = jax.random.key(0)
+IMAGES = np.random.default_rng(0).integers(0, 2, (4, *SHAPE)).astype(np.float32)
+
+
+class LinearEncoder(nn.Module):
+    latents: int
+
+    @nn.compact
+    def __call__(self, x):
+        mean = nn.Dense(self.latents)(x.reshape(x.shape[0], -1))
+        return mean, jnp.broadcast_to(self.param("log_var", nn.initializers.zeros, (self.latents,)), mean.shape)
+
+
+class LinearDecoder(nn.Module):
+    log_var: float
+
+    @nn.compact
+    def __call__(self, z):
+        mean = nn.Dense(6)(z).reshape(-1, *SHAPE)
+        return mean, jnp.full_like(mean, self.log_var)
+
+
+NOISE_STD = 0.7
+LINEAR = Networks(LinearEncoder(2), LinearDecoder(2 * np.log(NOISE_STD)), 2, GAUSSIAN)
+
+
+def linear_gaussian(examples, *, widen=1.0, shift=0.0):
+    """Params, images ~ p(x), log p(x), and q's divergence from the posterior: 0 at widen=1 and shift=0."""
+    rng = np.random.default_rng(1)
+    W = np.linalg.qr(rng.normal(size=(6, 2)))[0] * [1.5, 0.8]  # orthogonal columns: a diagonal posterior
+    b = rng.normal(size=6)
+    x = rng.normal(size=(examples, 2)) @ W.T + b + NOISE_STD * rng.normal(size=(examples, 6))
+    variance = 1 / (1 + (W**2).sum(0) / NOISE_STD**2)
+    gain = W * variance / NOISE_STD**2
+    params = {
+        "encoder": {"log_var": np.log(variance * widen), "Dense_0": {"kernel": gain, "bias": shift - b @ gain}},
+        "decoder": {"Dense_0": {"kernel": W.T, "bias": b}},
+    }
+    params = {name: {"params": jax.tree.map(jnp.asarray, tree)} for name, tree in params.items()}
+    log_p = scipy.stats.multivariate_normal(b, W @ W.T + NOISE_STD**2 * np.eye(6)).logpdf(x)
+    divergence = 0.5 * (widen - 1 - np.log(widen) + shift**2 / variance).sum()
+    return params, jnp.asarray(x.reshape(-1, *SHAPE)), log_p, divergence
+
+
+def sigma_points(latents, batch):
+    """Noises with mean 0 and covariance I: the mean over them of a quadratic function is its expectation."""
+    points = np.sqrt(latents) * np.concatenate([np.eye(latents), -np.eye(latents)])
+    return jnp.asarray(np.repeat(points[:, None], batch, 1))
+
+
+@functools.cache
+def small(*, gaussian=False):
+    """A small model and fresh params; one compilation for all tests."""
+    networks = mlp_networks(SHAPE, hidden=(5,), latents=2, gaussian=gaussian)
+    params = jax.jit(functools.partial(init_networks, networks))(KEY, jnp.zeros((1, *SHAPE)))
+    return networks, params
+
+
+def evaluated(networks, params, images, **options):
+    return jax.jit(make_evaluate(networks, **options))(params, {}, {"image": jnp.asarray(images)}, KEY)
+
+
+@functools.cache
+def jitted_terms(networks):
+    return jax.jit(
+        lambda params, images, noise: bound_terms(networks, params, images, encode(networks, params, images), noise)
+    )
+
+
+def test_exact_posterior_makes_every_bound_log_p():
+    with jax.enable_x64(True):
+        params, images, log_p, _ = linear_gaussian(5)
+        terms = jitted_terms(LINEAR)(params, images, sigma_points(2, 5))
+        for bound in (elbo, monte_carlo_elbo, iwae_bound):
+            np.testing.assert_allclose(bound(terms), log_p, rtol=1e-6)
+        values = evaluated(LINEAR, params, images, samples=7, chunk=3)
+        np.testing.assert_allclose(values["iwae_7_nats"], log_p, rtol=1e-6)
+
+
+def test_elbo_falls_short_of_log_p_by_the_divergence_from_the_posterior():
+    with jax.enable_x64(True):
+        params, images, log_p, divergence = linear_gaussian(5, widen=2.0, shift=0.3)
+        terms = jitted_terms(LINEAR)(params, images, sigma_points(2, 5))
+        assert divergence > 0.1
+        np.testing.assert_allclose(elbo(terms), log_p - divergence, rtol=1e-9)
+
+
+def test_wrong_posterior_orders_the_bounds():
+    with jax.enable_x64(True):
+        params, images, log_p, divergence = linear_gaussian(2000, widen=2.0, shift=0.3)
+        values = {k: evaluated(LINEAR, params, images, samples=k) for k in (1, 5, 50)}
+        bounds = [np.mean(np.asarray(values[k][f"iwae_{k}_nats"]) - log_p) for k in (1, 5, 50)]
+        elbos = [np.asarray(values[k]["elbo_nats"]) - log_p for k in (1, 50)]
+    for value in elbos:
+        assert abs(value.mean() + divergence) < 4 * value.std() / np.sqrt(2000)
+    assert -divergence - 0.1 < bounds[0] < bounds[1] - 0.05 < bounds[2] - 0.05 < 0
+
+
+def test_chunks_do_not_change_the_result():
+    networks, params = small()
+    values = [evaluated(networks, params, IMAGES, samples=7, chunk=chunk) for chunk in (1, 3, 100)]
+    for value in values[1:]:
+        jax.tree.map(lambda ours, all_: np.testing.assert_allclose(ours, all_, rtol=1e-5), value, values[0])
+
+
+def test_evaluation_with_one_sample_is_the_bound_at_its_noise():
+    networks, params = small()
+    images, keys = jnp.asarray(IMAGES), jax.vmap(jax.random.fold_in, (None, 0))(KEY, jnp.arange(4))
+    noise = sample_noise(keys, jnp.arange(1), 2, jnp.dtype(jnp.float32))
+    terms = jitted_terms(networks)(params, images, noise)
+    values = evaluated(networks, params, images, samples=1)
+    np.testing.assert_allclose(values["elbo_nats"], elbo(terms), rtol=1e-5)
+    np.testing.assert_allclose(values["iwae_1_nats"], monte_carlo_elbo(terms), rtol=1e-5)
+    assert len(np.unique(noise)) == noise.size
+
+
+def test_evaluation_does_not_depend_on_neighbours():
+    networks, params = small()
+    evaluate = jax.jit(make_evaluate(networks, samples=5))
+    other = IMAGES.copy()
+    other[[0, 2, 3]] = 1 - other[[0, 2, 3]]
+    ours, theirs = (evaluate(params, {}, {"image": jnp.asarray(images)}, KEY) for images in (IMAGES, other))
+    for name, value in ours.items():
+        np.testing.assert_allclose(value[1], theirs[name][1], rtol=1e-6)
+        assert abs(value[0] - theirs[name][0]) > 1e-4
+
+
+@pytest.mark.parametrize("logit", [-1e4, 1e4])
+def test_loss_and_gradient_are_finite_at_extreme_logits(logit):
+    networks, params = small()
+    params = {**params, "decoder": {"params": {**params["decoder"]["params"], "bias": jnp.full(SHAPE, logit)}}}
+    phase = vae(SHAPE, networks, optimizer=optax.sgd(1.0)).phases[0]
+    (loss, _), gradients = jax.jit(jax.value_and_grad(phase.loss, has_aux=True))(
+        params, {}, {"image": jnp.asarray(IMAGES)}, KEY
+    )
+    wrong = np.not_equal(IMAGES, logit > 0).sum() / len(IMAGES)
+    np.testing.assert_allclose(loss, wrong * 1e4, rtol=1e-2)
+    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
+
+
+def test_bounds_do_not_depend_on_the_order_of_latents():
+    networks, params = small()
+    noise = jax.random.normal(KEY, (4, len(IMAGES), 2))
+    swapped = jax.tree.map(lambda leaf: leaf, params)  # new dictionaries, to be changed in place
+    for head in ("mean", "log_sigma"):
+        layer = params["encoder"]["params"][head]
+        swapped["encoder"]["params"][head] = jax.tree.map(lambda leaf: leaf[..., ::-1], layer)
+    first = swapped["decoder"]["params"]["MLP_0"]["dense_0"]
+    first["kernel"] = first["kernel"][::-1]
+
+    def bounds(params, noise):
+        terms = jitted_terms(networks)(params, jnp.asarray(IMAGES), noise)
+        return jnp.stack([elbo(terms), iwae_bound(terms)])
+
+    np.testing.assert_allclose(bounds(swapped, noise[..., ::-1]), bounds(params, noise), rtol=1e-5)
+    assert abs(bounds(swapped, noise) - bounds(params, noise)).max() > 1e-3
+
+
+def test_gradient_flows_through_the_sample():
+    def second_moment(mean, log_var):
+        return jnp.mean(posterior_sample(Posterior(mean, log_var), sigma_points(2, 1)) ** 2, axis=0).sum()
+
+    with jax.enable_x64(True):
+        mean, log_var = jnp.array([[0.5, -2.0]]), jnp.array([[0.3, -1.0]])
+        gradients = jax.grad(second_moment, argnums=(0, 1))(mean, log_var)
+    np.testing.assert_allclose(gradients[0], 2 * np.asarray(mean), rtol=1e-9)  # E z^2 = mean^2 + var
+    np.testing.assert_allclose(gradients[1], np.exp(log_var), rtol=1e-9)
+
+
+def test_decoder_starts_from_the_clipped_mean_image():
+    mean = np.array([0, 0.2, 0.5, 0.7, 1, 0.1], np.float32).reshape(SHAPE)
+    for gaussian in (False, True):
+        networks = mlp_networks(SHAPE, hidden=(5,), latents=2, mean=mean, gaussian=gaussian)
+        params = jax.jit(functools.partial(init_networks, networks))(KEY, jnp.zeros((1, *SHAPE)))
+        image = decode(networks, params, jnp.zeros((1, 2)))[0]
+        np.testing.assert_allclose(image, np.clip(mean, 0.001, 0.999), rtol=1e-4)
+
+
+@pytest.mark.parametrize("samples", [1, 5])
+def test_loss_is_minus_the_mean_bound(samples):
+    networks, params = small()
+    images = jnp.asarray(IMAGES)
+    phase = vae(SHAPE, networks, bound=iwae_bound, samples=samples, optimizer=optax.sgd(1.0)).phases[0]
+    loss, (metrics, _) = jax.jit(phase.loss)(params, {}, {"image": images}, KEY)
+    noise = jax.random.normal(KEY, (samples, 4, 2))
+    terms = jitted_terms(networks)(params, images, noise)
+    np.testing.assert_allclose(loss, -iwae_bound(terms).mean(), rtol=1e-5)
+    np.testing.assert_allclose(metrics["elbo_nats"], elbo(terms).mean(), rtol=1e-5)
+
+
+GREY = {"image": jnp.asarray(np.random.default_rng(0).uniform(size=(6, 4, 4, 1)), jnp.float32)}
+BINARY = {"image": (GREY["image"] > 0.5).astype(jnp.float32)}
+
+
+@pytest.mark.parametrize(
+    ("networks", "batch"),
+    [
+        (mlp_networks((4, 4, 1), hidden=(16,), latents=2), BINARY),
+        (mlp_networks((4, 4, 1), hidden=(16,), latents=2, gaussian=True), GREY),
+        (conv_networks((4, 4, 1), channels=(4,), features=16, latents=2), BINARY),
+    ],
+    ids=["mlp", "gaussian", "conv"],
+)
+def test_training_moves_both_networks_and_raises_the_bound(networks, batch):
+    model = vae((4, 4, 1), networks, optimizer=optax.adam(1e-2))
+    first = state = jax.jit(functools.partial(init_state, model))(KEY, batch)
+    step, losses = jax.jit(make_step(model.phases)), []
+    for _ in range(60):
+        state, metrics = step(state, batch)
+        losses.append(float(metrics["bound/loss"]))
+    for network in ("encoder", "decoder"):
+        changed = jax.tree.map(lambda a, b: bool((a != b).any()), first.params[network], state.params[network])
+        assert all(jax.tree.leaves(changed))
+    assert np.mean(losses[-10:]) < np.mean(losses[:10]) - 1
+    assert set(metrics) == {"bound/loss", "bound/elbo_nats", "bound/kl_nats"}
+
+
+def generated(networks, params, count, *, draw_pixels):
+    batch = {"image": jnp.zeros((count, *SHAPE))}
+    return np.asarray(jax.jit(make_generate(networks, draw_pixels=draw_pixels))(params, {}, batch, KEY))
+
+
+def test_generate_gives_images_that_do_not_depend_on_their_number():
+    means, pixels = (generated(*small(), 400, draw_pixels=draw) for draw in (False, True))
+    np.testing.assert_allclose(pixels[:3], generated(*small(), 3, draw_pixels=True), rtol=1e-6)
+    assert ((means > 0) & (means < 1)).all()
+    assert set(np.unique(pixels)) == {0, 1}
+    for images in (means, pixels):
+        assert images.shape == (400, *SHAPE)
+        assert len(np.unique(images, axis=0)) > 40
+    np.testing.assert_allclose(pixels.mean(), means.mean(), atol=4 * 0.5 / np.sqrt(pixels.size))
+
+
+def test_gaussian_pixels_are_drawn_with_their_variance():
+    networks, params = small(gaussian=True)
+    decoder = {"params": {**params["decoder"]["params"], "log_sigma": jnp.float32(-2.0)}}
+    means, pixels = (
+        generated(networks, {**params, "decoder": decoder}, 2000, draw_pixels=draw) for draw in (False, True)
+    )
+    assert np.std(pixels - means) == pytest.approx(np.exp(np.logaddexp(-2, -4)), rel=0.03)
+
+
+def test_embedding_and_reconstruction_use_posterior_means():
+    networks, params = small()
+    batch = {"image": jnp.asarray(IMAGES)}
+    model = vae(SHAPE, networks, optimizer=optax.sgd(1.0))
+
+    @jax.jit
+    def all_three(params):
+        embedding = model.embed(params, {}, batch)
+        posterior = encode(networks, params, batch["image"])
+        return (
+            embedding,
+            posterior,
+            reconstruct(networks, params, batch["image"]),
+            decode(networks, params, posterior.mean),
+        )
+
+    embedding, posterior, reconstruction, decoded = all_three(params)
+    np.testing.assert_array_equal(embedding, posterior.mean)
+    np.testing.assert_array_equal(reconstruction, decoded)
+    assert set(jax.eval_shape(model.evaluate, params, {}, batch, KEY)) == {"elbo_nats", "iwae_500_nats", "kl_nats"}
+
+
+def test_manifold_grid_has_the_priors_quantiles():
+    def show_latents(z):
+        return z[:, None, None, :]
+
+    grid = manifold_grid(show_latents, 20).reshape(20, 20, 2)
+    quantiles = scipy.stats.norm.ppf((np.arange(20) + 0.5) / 20)
+    np.testing.assert_allclose(grid[..., 0], np.repeat(quantiles[:, None], 20, 1), rtol=1e-4)
+    np.testing.assert_allclose(grid[..., 1], np.repeat(quantiles[None], 20, 0), rtol=1e-4)
+    assert jnp.isfinite(grid).all()
+
+
+def test_misuse_is_named():
+    networks = mlp_networks(SHAPE, hidden=(5,), latents=2)
+    for message, call in {
+        "samples=0 must be at least 1": lambda: vae(SHAPE, networks, samples=0, optimizer=optax.sgd(1.0)),
+        "samples=0 and chunk=10 must": lambda: make_evaluate(networks, samples=0),
+        "the decoder returns images": lambda: vae((2, 3, 1), networks, optimizer=optax.sgd(1.0)),
+        "the encoder returns latents": lambda: vae(SHAPE, networks._replace(latents=3), optimizer=optax.sgd(1.0)),
+        "side=0": lambda: manifold_grid(lambda z: z, 0),
+        "multiples of 4": lambda: vae(SHAPE, conv_networks(SHAPE), optimizer=optax.sgd(1.0)),
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            call()

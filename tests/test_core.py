@@ -1,0 +1,78 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from genjax.core import Phase, init_state, make_step
+from tests.toys import two_players
+
+BATCH = {"image": jnp.full((4, 2, 2, 1), 0.5)}
+
+
+def start(model, seed=0):
+    return init_state(model, jax.random.key(seed), BATCH)
+
+
+def test_a_step_is_the_phases_by_hand():
+    """SGD with step size r moves x by -2 r (x - target); the second phase sees the first one's result."""
+    state = start(two_players())
+    after, metrics = jax.jit(make_step(two_players().phases))(state, BATCH)
+    key = jax.random.fold_in(jax.random.fold_in(state.key, 0), 0)
+    target = 0.5 + 0.1 * jax.random.normal(key)
+    a = state.params["a"]["x"] - 0.2 * (state.params["a"]["x"] - target)
+    np.testing.assert_allclose(after.params["a"]["x"], a, rtol=1e-6)
+    np.testing.assert_allclose(after.params["b"]["x"], 0.2 * a, rtol=1e-6)
+    np.testing.assert_allclose(metrics["first/loss"], (state.params["a"]["x"] - target) ** 2, rtol=1e-5)
+    assert set(metrics) == {"first/loss", "first/target", "second/loss"}
+    assert int(after.step) == 1
+    assert int(after.stats["seen"]) == 4
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_phase_changes_only_what_it_moves(index):
+    model = two_players()
+    state = start(model)
+    after, _ = make_step(model.phases[index : index + 1])(state, BATCH)
+    moved, still = ("a", "b") if index == 0 else ("b", "a")
+    assert after.params[moved]["x"] != state.params[moved]["x"]
+    assert after.params[still]["x"] == state.params[still]["x"]
+
+
+def test_a_phase_moves_in_every_kth_step_and_its_metrics_are_nan_in_the_others():
+    model = two_players(every=3)
+    state, step = start(model), jax.jit(make_step(model.phases))
+    changed, losses = [], []
+    for _ in range(6):
+        before = state
+        state, metrics = step(state, BATCH)
+        changed.append(bool(before.params["b"]["x"] != state.params["b"]["x"]))
+        losses.append(bool(np.isnan(metrics["second/loss"])))
+    assert changed == [False, False, True] * 2
+    assert losses == [True, True, False] * 2
+
+
+def test_steps_draw_new_noise_from_a_root_key_that_stays():
+    model = two_players()
+    first, one = make_step(model.phases)(start(model), BATCH)
+    second, two = make_step(model.phases)(first, BATCH)
+    assert one["first/target"] != two["first/target"]
+    assert (jax.random.key_data(second.key) == jax.random.key_data(jax.random.key(0))).all()
+
+
+def loss(params, stats, batch, key):
+    del batch, key
+    return params["a"]["x"], ({}, stats)
+
+
+@pytest.mark.parametrize(
+    ("phases", "message"),
+    [
+        ((Phase("p", loss, ("c",), optax.sgd(1.0)),), r"phase 'p': wrt names \['c'\]; the networks are \['a', 'b'\]"),
+        ((Phase("p", loss, ("a",), optax.sgd(1.0), 0),), "phase 'p': every=0 must be at least 1"),
+        ((Phase("p", loss, ("a",), optax.sgd(1.0)),) * 2, "phases: names must differ"),
+    ],
+)
+def test_phases_that_cannot_run_are_named(phases, message):
+    with pytest.raises(ValueError, match=message):
+        start(two_players()._replace(phases=phases))
