@@ -1,5 +1,6 @@
 """An experiment that trains in a second: python -m tests.experiments.toy."""
 
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -19,11 +20,14 @@ def toy(run: Common = Run(), *, hidden: int = 4, explode_at: int = 0) -> Experim
     """
     data = load_dataset(run.dataset, data_dir=run.data_dir, binarization=run.binarization)
     require_binary(data)
-    rate = optax.piecewise_constant_schedule(1e-2, {explode_at - 1: np.inf} if explode_at else {})
+
+    def rate(count):
+        return jnp.where((explode_at > 0) & (count == explode_at - 1), jnp.inf, 1e-2)
+
     model = nade(data.image_shape, hidden=hidden, optimizer=optax.adam(rate))
 
     def figures(params, stats, key):
-        images = model.generate(params, stats, {"image": np.zeros((4, *data.image_shape), np.float32)}, key)
+        images = model.generate(params, stats, {"image": jnp.zeros((4, *data.image_shape))}, key)
         return {"samples": image_grid(np.asarray(images), columns=2)}
 
     kinds = {"nll_nats": "exact", "bits_per_dim": "exact"}

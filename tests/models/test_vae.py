@@ -132,7 +132,7 @@ def test_wrong_posterior_orders_the_bounds():
 
 def test_chunks_do_not_change_the_result():
     networks, params = small()
-    values = [evaluated(networks, params, IMAGES, samples=7, chunk=chunk) for chunk in (1, 3, 100)]
+    values = [evaluated(networks, params, IMAGES, samples=7, chunk=chunk) for chunk in (3, 100)]
     for value in values[1:]:
         jax.tree.map(lambda ours, all_: np.testing.assert_allclose(ours, all_, rtol=1e-5), value, values[0])
 
@@ -201,13 +201,12 @@ def test_gradient_flows_through_the_sample():
     np.testing.assert_allclose(gradients[1], np.exp(log_var), rtol=1e-9)
 
 
-def test_decoder_starts_from_the_clipped_mean_image():
+@pytest.mark.parametrize("gaussian", [False, True])
+def test_decoder_starts_from_the_clipped_mean_image(gaussian):
     mean = np.array([0, 0.2, 0.5, 0.7, 1, 0.1], np.float32).reshape(SHAPE)
-    for gaussian in (False, True):
-        networks = mlp_networks(SHAPE, hidden=(5,), latents=2, mean=mean, gaussian=gaussian)
-        params = jax.jit(functools.partial(init_networks, networks))(KEY, jnp.zeros((1, *SHAPE)))
-        image = decode(networks, params, jnp.zeros((1, 2)))[0]
-        np.testing.assert_allclose(image, np.clip(mean, 0.001, 0.999), rtol=1e-4)
+    networks = mlp_networks(SHAPE, hidden=(5,), latents=2, mean=mean, gaussian=gaussian)
+    decoded = jax.jit(lambda: networks.likelihood.mean(networks.decoder.init_with_output(KEY, jnp.zeros((1, 2)))[0]))()
+    np.testing.assert_allclose(decoded[0], np.clip(mean, 0.001, 0.999), rtol=1e-4)
 
 
 @pytest.mark.parametrize("samples", [1, 5])

@@ -1,0 +1,44 @@
+"""The experiments there are: python -m experiments."""
+
+import ast
+from pathlib import Path
+
+COMMANDS = {
+    "sample": "sample RUN --count 64",
+    "evaluate": "evaluate RUN",
+    "speed": "speed",
+    "ledger": "ledger add RUN",
+}
+"""Commands that are no experiments, with their usage."""
+
+
+def first_line(name: str) -> str:
+    """The first line of a file's docstring, read without importing it."""
+    source = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
+    return (ast.get_docstring(ast.parse(source)) or "").split("\n")[0].split(": python")[0].rstrip(".")
+
+
+def is_experiment(path: Path) -> bool:
+    """Whether a file defines presets, as every experiment does and nothing else."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    targets = [target for node in tree.body if isinstance(node, ast.Assign) for target in node.targets]
+    return any(isinstance(target, ast.Name) and target.id == "PRESETS" for target in targets)
+
+
+def experiment_names() -> list[str]:
+    """The names of all experiments, sorted."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if is_experiment(path))
+
+
+def main() -> None:
+    """Print one line per experiment, then one per other command."""
+    print("Experiments: python -m experiments.NAME [--preset quick|small|paper] [--help]")
+    for name in experiment_names():
+        print(f"  {name:<10} {first_line(name)}")
+    print("Other commands: python -m experiments.COMMAND [--help]")
+    for name, usage in COMMANDS.items():
+        print(f"  {usage:<24} {first_line(name)}")
+
+
+if __name__ == "__main__":
+    main()

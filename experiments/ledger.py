@@ -1,0 +1,146 @@
+"""Keep results, and write the README's tables of them: python -m experiments.ledger add RUN."""
+
+import importlib
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from experiments.directory import RESULT, RunError, flat, read_json, write_json
+from experiments.experiment import Reference
+from experiments.options import as_json, experiment_function, parse
+from experiments.report import mean_and_deviation
+from experiments.session import user_errors
+
+RESULTS = Path(__file__).parent / "results"
+README = Path(__file__).parents[1] / "README.md"
+SPEED = "speed.json"
+
+SHOWN = ("nll_nats", "elbo_nats", "iwae_500_nats", "iwae_5000_nats")
+"""The metrics that stand in the table; the others are in the files."""
+
+
+def results() -> list[dict[str, Any]]:
+    """All results that are kept, by file name."""
+    return [read_json(path) for path in sorted(RESULTS.glob("*.json")) if path.name != SPEED]
+
+
+def results_table(kept: Sequence[Mapping[str, Any]]) -> str:
+    """The results in Markdown: the published or anchor value beside ours."""
+    header = ("experiment", "data (pixels)", "metric", "beside", "ours", "seeds", "device", "time", "command")
+    return markdown(header, [row for result in kept for row in result_rows(result)])
+
+
+def result_rows(result: Mapping[str, Any]) -> Iterator[Sequence[str]]:
+    """A row per metric shown of one result, and per reference of it."""
+    dataset = result["dataset"]
+    for metric in [name for name in SHOWN if name in result["metrics"]]:
+        for beside in [reference_text(one) for one in references(result, metric)] or ["none known"]:
+            yield (
+                result["experiment"],
+                f"{dataset['name']} ({dataset['protocol']})",
+                metric,
+                beside,
+                mean_and_deviation(result["metrics"][metric]),
+                str(len(result["seeds"])),
+                result["device"],
+                f"{result['wall_seconds'] / 60:.1f} min",
+                f"`{result['command'].removeprefix('python -m ')}`",
+            )
+
+
+def reference_text(reference: Reference) -> str:
+    """A reference as it stands in the table."""
+    return f"{reference.value:.2f}: {reference.source}"
+
+
+def references(result: Mapping[str, Any], metric: str) -> list[Reference]:
+    """The references whose metric, data, protocol and options are those of the result."""
+    dataset, options = result["dataset"], options_of(result)
+    known = importlib.import_module(f"experiments.{result['experiment']}").REFERENCES
+    return [
+        one
+        for one in known
+        if (one.metric, one.dataset, one.protocol) == (metric, dataset["name"], dataset["protocol"])
+        and all(options[name] == value for name, value in one.options.items())
+    ]
+
+
+def options_of(result: Mapping[str, Any]) -> dict[str, Any]:
+    """All options of a result's command."""
+    name = result["experiment"]
+    module = importlib.import_module(f"experiments.{name}")
+    return flat(as_json(parse(experiment_function(name), module.PRESETS, shlex.split(result["command"])[3:])))
+
+
+def speed_table(speed: Mapping[str, Any]) -> str:
+    """The speed table in Markdown."""
+    rows = [
+        (row["ours"], row["other"], f"{row['ratio']:.2f}", "" if row["target"] is None else f"≥ {row['target']:.2f}")
+        for row in speed["rows"]
+    ]
+    return markdown(("ours", "other", "other / ours", "promised"), rows)
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def with_tables(readme: str) -> str:
+    """The README with its tables written anew from the ledger."""
+    readme = replace_between(readme, "results", results_table(results()))
+    return replace_between(readme, "speed", speed_table(read_json(RESULTS / SPEED)))
+
+
+def replace_between(text: str, name: str, content: str) -> str:
+    """`text` with `content` between the comments `<!-- name -->` and `<!-- /name -->`."""
+    start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    if start not in text or end not in text:
+        raise RunError(f"{README} lacks the lines {start} and {end}")
+    return text[: text.index(start) + len(start)] + "\n" + content + "\n" + text[text.index(end) :]
+
+
+def file_name(result: Mapping[str, Any]) -> str:
+    """The experiment, the preset, and what else the command says."""
+    words = shlex.split(result["command"])[3:]
+    rest = [word.lstrip("-") for word in words if word not in ("--preset", result["preset"])]
+    return "-".join([result["experiment"], result["preset"], *rest]).replace("/", "-") + ".json"
+
+
+def keep(result: Mapping[str, Any]) -> Path:
+    """Put a result, or a speed table, into the ledger."""
+    path = RESULTS / (SPEED if "rows" in result else file_name(result))
+    write_json(path, result)
+    return path
+
+
+def add(runs: Annotated[tuple[Path, ...], tyro.conf.Positional]) -> None:
+    """Put finished runs into the ledger and write the README's tables.
+
+    Args:
+        runs: Run directories, or speed tables that `experiments.speed` saved.
+    """
+    for run in runs:
+        path = run / RESULT if run.is_dir() else run
+        if not path.is_file():
+            raise RunError(f"{run} holds no finished run: {path} is missing")
+        print(f"kept: {keep(read_json(path)).name}")
+    write()
+
+
+def write() -> None:
+    """Write the README's tables from the ledger."""
+    README.write_text(with_tables(README.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    with user_errors():
+        tyro.extras.subcommand_cli_from_dict(
+            {"add": add, "write": write}, prog="python -m experiments.ledger", description=__doc__
+        )
+    sys.exit(0)

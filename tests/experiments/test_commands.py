@@ -1,0 +1,203 @@
+"""The command line as a user meets it: what a run leaves behind, and what is said of bad input."""
+
+import errno
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from experiments import options
+from experiments.runner import main
+from experiments.session import user_errors
+from genjax.checkpoint import Checkpoints
+from tests.experiments.toy import PRESETS, toy
+
+# A read of a damaged checkpoint leaves callbacks of Orbax's behind for an event loop that is closed by then.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(autouse=True)
+def known(monkeypatch):
+    """The toy under its name, as an experiment of the package would be found."""
+    for module in ("experiments.options", "experiments.restore"):
+        monkeypatch.setattr(f"{module}.experiment_function", {"toy": toy}.__getitem__)
+
+
+def run(capsys, *arguments):
+    """Exit code, standard output and standard error of a command."""
+    with pytest.raises(SystemExit) as exit_:
+        main(toy, PRESETS, [str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return exit_.value.code, captured.out, captured.err
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("finished") / "run"
+    with pytest.raises(SystemExit) as exit_:
+        main(toy, PRESETS, ["--seeds", "3", "5", "--workdir", str(directory)])
+    assert exit_.value.code == 0
+    return directory
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "copy")
+
+
+def test_a_run_directory_holds_all_there_is_to_know(finished):
+    names = {path.name for path in finished.iterdir()}
+    assert names == {"config.json", "metrics.jsonl", "tensorboard", "checkpoints", "figures", "result.json"}
+    assert {path.name for path in (finished / "figures").iterdir()} == {"samples.png", "learning_curves.png"}
+    assert list((finished / "tensorboard").rglob("events.out.tfevents.*"))
+    rows = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
+    assert [(row["step"], row["seed"]) for row in rows if row["split"] == "train"] == [
+        (50, 3),
+        (50, 5),
+        (100, 3),
+        (100, 5),
+    ]
+
+
+def test_the_result_has_its_fields(finished):
+    result = json.loads((finished / "result.json").read_text())
+    expected = "experiment preset command dataset seeds steps metrics parameters wall_seconds device versions commit"
+    assert set(result) == set(expected.split())
+    assert result["command"] == "python -m experiments.toy --seeds 3 5"
+    assert set(result["dataset"]) == {"name", "split", "protocol", "sha256"}
+    nll = result["metrics"]["nll_nats"]
+    assert nll["kind"] == "exact"
+    assert nll["mean"] == pytest.approx(np.mean(nll["per_seed"]))
+    assert nll["sd"] == pytest.approx(np.std(nll["per_seed"], ddof=1))
+    assert result["parameters"] == 2 * 4 * 64 + 64 + 4
+
+
+def command(function, *arguments):
+    with user_errors():
+        function(*arguments)
+
+
+def test_sample_draws_the_same_images_for_the_same_key(finished, tmp_path):
+    from experiments.sample import sample
+
+    for name, key in (("a", 0), ("b", 0), ("c", 1)):
+        sample(finished, count=5, key=key, out=tmp_path / f"{name}.png")
+    a, b, c = (np.load(tmp_path / f"{name}.npy") for name in "abc")
+    assert a.shape == (5, 8, 8, 1)
+    assert (a == b).all()
+    assert (a != c).any()
+    with pytest.raises(SystemExit), user_errors():
+        sample(finished, seed=4)
+
+
+def test_evaluate_repeats_the_number_of_the_result(finished, capsys):
+    from experiments.evaluate import evaluate
+
+    evaluate(finished)
+    nll = json.loads((finished / "result.json").read_text())["metrics"]["nll_nats"]
+    assert f"{nll['mean']:.2f} ± {nll['sd']:.2f}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--hiden", "3"], "--hidden"),
+        (["--preset", "smal"], "smal"),
+        (["--steps", "many"], "many"),
+        (["--steps", "0"], "--steps 0 must be at least 1"),
+        (["--seeds", "1", "2", "1"], r"--seeds \[1, 2, 1\]: each may stand once"),
+        (["--batch-size", "5000"], "batch_size=5000 must be from 1 to 1297"),
+        (["--dataset", "digit"], "dataset='digit'.*nearest: digits"),
+        (["--dataset", "mnist", "--data-dir", "/nowhere"], "data_dir='/nowhere': no such directory"),
+        (["--binarization", "none"], "--binarization: the model needs binary pixels"),
+        (["--dataset", "./none.npz"], "none.npz"),
+    ],
+)
+def test_bad_options_are_told_and_leave_nothing_behind(capsys, tmp_path, arguments, message):
+    code, _, error = run(capsys, *arguments, "--workdir", tmp_path / "run")
+    assert code == 2
+    assert re.search(message, error)
+    assert "Traceback" not in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_configuration_is_refused_with_the_differing_fields(copy, capsys):
+    before = {path: path.stat().st_mtime_ns for path in copy.rglob("*")}
+    code, _, error = run(capsys, "--seeds", 3, 5, "--hidden", 6, "--steps", 120, "--workdir", copy)
+    assert code == 1
+    assert error.endswith("hidden: 4 there, 6 now\n  steps: 100 there, 120 now\n")
+    assert before == {path: path.stat().st_mtime_ns for path in copy.rglob("*")}
+
+
+def test_a_folder_that_is_no_run_is_refused(capsys, tmp_path):
+    (tmp_path / "thesis.tex").write_text("")
+    code, _, error = run(capsys, "--workdir", tmp_path)
+    assert (code, error) == (
+        1,
+        f"error: --workdir {tmp_path} is not empty and holds no run (config.json is missing); give a new folder\n",
+    )
+    code, _, error = run(capsys, "--workdir", tmp_path / "thesis.tex")
+    assert code == 1
+    assert "is a file" in error
+
+
+def test_a_damaged_last_checkpoint_is_told_and_the_one_before_it_used(finished, copy, capsys):
+    last = copy / "checkpoints/seeds-3-5/100"
+    for path in last.rglob("d/*"):
+        path.write_bytes(b"\0" * path.stat().st_size)
+    code, output, _ = run(capsys, "--seeds", 3, 5, "--workdir", copy)
+    assert code == 0
+    assert f"damaged checkpoint, using the one before it: {last}" in output
+    assert "continuing at step 50" in output
+    for name in ("metrics.jsonl", "checkpoints/seeds-3-5/100/facts/metadata"):
+        digests = [re.sub(r'"seconds": [\d.]+', "", (directory / name).read_text()) for directory in (finished, copy)]
+        assert digests[0] == digests[1]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_is_traced(capsys, tmp_path):
+    code, _, error = run(capsys, "--explode-at", 71, "--workdir", tmp_path / "run")
+    assert code == 1
+    assert "training stopped: step 71, phase 'likelihood' (loss [" in error
+    assert "the first array that is not finite is ['params']['nade']['V']; the checkpoint of step 50 stays" in error
+    assert [path.name for path in (tmp_path / "run/checkpoints/seeds-0").iterdir()] == ["50"]
+    assert not (tmp_path / "run/result.json").exists()
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left on device"), ValueError("... No space left on device")]
+)
+def test_a_full_disk_is_told_and_the_run_goes_on_later(capsys, tmp_path, monkeypatch, error):
+    save = Checkpoints.save
+
+    def fail_at_the_end(self, step, tree, facts):
+        if step == 100:
+            raise error
+        save(self, step, tree, facts)
+
+    monkeypatch.setattr(Checkpoints, "save", fail_at_the_end)
+    code, _, message = run(capsys, "--workdir", tmp_path / "run")
+    assert code == 1
+    assert f"no space left on the disk of {tmp_path / 'run'}" in message
+    monkeypatch.setattr(Checkpoints, "save", save)
+    code, output, _ = run(capsys, "--workdir", tmp_path / "run")
+    assert code == 0
+    assert "continuing at step 50" in output
+
+
+def test_the_defaults_of_a_preset_give_way_to_options():
+    parsed = options.parse(toy, PRESETS, ["--preset", "wide"])
+    assert parsed["options"]["hidden"] == 8
+    assert options.parse(toy, PRESETS, ["--preset", "wide", "--hidden", "3"])["options"]["hidden"] == 3
+    assert options.from_json(json.loads(json.dumps(options.as_json(parsed)))) == parsed
+
+
+def test_help_shows_the_presets_and_the_page(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(toy, PRESETS, ["--help"])
+    assert exit_.value.code == 0
+    shown = capsys.readouterr().out
+    assert "--preset {quick,wide}" in shown
+    assert "An experiment that trains in a second" in shown
+    assert "Hidden units." in shown
