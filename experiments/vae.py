@@ -13,8 +13,9 @@ are reported as lower bounds of log p(x): the larger, the better.
     python -m experiments.vae --preset small --data-dir DIR                        static MNIST, three seeds
     python -m experiments.vae --preset paper --bound iwae --samples 50             the networks and stages of the paper
 
-Where we leave the papers: 50 000 training images where Burda et al. have 60 000 (ours keep a validation set); `small`
-takes batches of 100, a cosine decay and the parameters with the best validation ELBO, since static pixels overfit.
+Where we leave the papers: 50 000 training images where Burda et al. have 60 000 (ours keep a validation set). `small`
+takes batches of 100, a cosine decay, two layers of 300 SiLU units, which get in 20 000 steps further than 200 tanh units
+in 40 000, and the parameters with the best validation ELBO, since static pixels overfit.
 
 Known failures: with a Gaussian likelihood the nats are of a density and compare with no Bernoulli model; grey pixels
 under a Bernoulli likelihood are not normalized and are refused.
@@ -152,8 +153,12 @@ PRESETS = {
         "schedule": "cosine",
     },
     "small": {
-        "run": Run(dataset="binarized_mnist", seeds=(0, 1, 2), steps=30_000, evaluate_every=1000),
+        "run": Run(dataset="binarized_mnist", seeds=(0, 1, 2), steps=20_000, evaluate_every=1000),
+        "hidden": (300, 300),
+        "activation": "silu",
+        "learning_rate": 3e-3,
         "schedule": "cosine",
+        "epsilon": 1e-8,
     },
     "paper": {
         "run": Run(dataset="mnist", binarization="dynamic", batch_size=20, steps=3280 * 2500, evaluate_every=25_000),

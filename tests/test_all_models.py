@@ -1,0 +1,182 @@
+"""What every model owes, as a table: models x properties."""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from genjax.core import Model, init_state, make_step
+from genjax.data.dataset import resident
+from genjax.data.feed import make_feed
+from genjax.models.autoregressive import nade, tabular
+from genjax.models.latent import vae
+from genjax.testing import assert_resume_equals
+from genjax.train import init_seeds, iterate, make_train_step, seed
+
+SHAPE = (4, 4, 1)
+EXAMPLES = 24
+BATCH = 8
+KEY = jax.random.key(7)
+
+
+def images(dtype=np.float32):
+    """Left or right half on, and a little noise: something that can be learnt."""
+    rng = np.random.default_rng(0)
+    halves = np.repeat(rng.integers(0, 2, (EXAMPLES, 1, 1, 1)), 2, axis=2)
+    clean = np.broadcast_to(np.concatenate([halves, 1 - halves], axis=2), (EXAMPLES, *SHAPE))
+    return np.where(rng.random((EXAMPLES, *SHAPE)) < 0.05, 1 - clean, clean).astype(dtype)
+
+
+class Case(NamedTuple):
+    """A model at its smallest."""
+
+    make: Callable[[], Model]
+    descends: bool = True
+    """Whether its loss falls on one batch; counting does not descend."""
+
+
+def make_vae(networks):
+    return vae.vae(SHAPE, networks, optimizer=optax.adam(1e-2), evaluation_samples=3)
+
+
+MODELS = {
+    "tabular": Case(lambda: tabular.tabular(tabular.ar_contexts(16, 2), examples=EXAMPLES), descends=False),
+    "nade": Case(lambda: nade.nade(SHAPE, hidden=5, optimizer=optax.adam(1e-2))),
+    "nade tied": Case(lambda: nade.nade(SHAPE, hidden=5, tied=True, optimizer=optax.adam(1e-2))),
+    "vae mlp": Case(lambda: make_vae(vae.mlp_networks(SHAPE, hidden=(6,), latents=2))),
+    "vae conv": Case(lambda: make_vae(vae.conv_networks(SHAPE, channels=(2,), features=4, latents=2))),
+    "vae gaussian": Case(lambda: make_vae(vae.mlp_networks(SHAPE, hidden=(6,), latents=2, gaussian=True))),
+}
+every_model = pytest.mark.parametrize("name", MODELS)
+
+
+@functools.cache
+def model_of(name):
+    return MODELS[name].make()
+
+
+@functools.cache
+def step_of(name):
+    return jax.jit(make_step(model_of(name).phases))
+
+
+@functools.cache
+def state_of(name):
+    return jax.jit(lambda key: init_state(model_of(name), key, batch()))(jax.random.key(0))
+
+
+def batch(dtype=jnp.float32):
+    return {"image": jnp.asarray(images()[:BATCH], dtype)}
+
+
+def feed(seeds=(0,), dtype=np.float32):
+    return make_feed(resident({"image": images(dtype)}), lambda raw, key: dict(raw), seeds, BATCH)
+
+
+def leaves_differ(a, b):
+    return any((x != y).any() for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+
+
+@every_model
+def test_loss_is_finite_and_every_network_of_a_phase_gets_a_gradient(name):
+    state = state_of(name)
+    for phase in model_of(name).phases:
+        loss = lambda params, phase=phase: phase.loss(params, state.stats, batch(), KEY)[0]  # noqa: E731
+        value, gradients = jax.jit(jax.value_and_grad(loss))(state.params)
+        assert np.isfinite(value)
+        for network in phase.wrt:
+            assert any((leaf != 0).any() for leaf in jax.tree.leaves(gradients[network])), network
+
+
+@every_model
+def test_each_phase_changes_only_what_it_moves(name):
+    state = state_of(name)
+    for phase in model_of(name).phases:
+        after, _ = jax.jit(make_step([phase]))(state, batch())
+        changed = {network for network in state.params if leaves_differ(after.params[network], state.params[network])}
+        assert changed == set(phase.wrt)
+
+
+@every_model
+def test_no_second_compilation(name):
+    model = model_of(name)
+    step, state = make_train_step(model, feed((0, 1))), init_seeds(model, feed((0, 1)), (0, 1))
+    for item, _ in zip(feed((0, 1)).items(0), range(3), strict=False):
+        state, _ = step(state, feed((0, 1)).arrays, item)
+    assert step._cache_size() == 1
+
+
+@every_model
+def test_a_seed_among_others_equals_the_seed_alone(name):
+    with jax.enable_x64(True):
+        model = MODELS[name].make()
+
+        def train(seeds):
+            data = feed(seeds, np.float64)
+            *_, (_, state, _) = iterate(model, data, init_seeds(model, data, seeds), 4)
+            return state
+
+        together, alone = seed(train((3, 5)), 1), seed(train((5,)), 0)
+        close = functools.partial(np.testing.assert_allclose, rtol=1e-8, atol=1e-10)
+        jax.tree.map(close, (together.params, together.stats), (alone.params, alone.stats))
+
+
+@every_model
+def test_a_resumed_run_equals_an_uninterrupted_one(name):
+    assert_resume_equals(model_of(name), feed((0, 1)), (0, 1), 3)
+
+
+@every_model
+def test_training_on_one_batch_lowers_the_loss(name):
+    if not MODELS[name].descends:
+        pytest.skip("counts are not descended: their likelihood is tested against enumeration")
+    state, losses = state_of(name), []
+    for _ in range(60):
+        state, metrics = step_of(name)(state, batch())
+        losses.append(sum(float(value) for key, value in metrics.items() if key.endswith("/loss")))
+    assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.5
+
+
+@every_model
+def test_samples_have_the_datas_shape_and_range_and_follow_their_key(name):
+    state, generate = state_of(name), jax.jit(model_of(name).generate)
+    drawn = [np.asarray(generate(state.params, state.stats, batch(), key)) for key in (KEY, KEY, jax.random.key(8))]
+    assert drawn[0].shape == (BATCH, *SHAPE)
+    assert drawn[0].min() >= 0
+    assert drawn[0].max() <= 1
+    assert (drawn[0] == drawn[1]).all()
+    assert (drawn[0] != drawn[2]).any()
+
+
+@every_model
+def test_a_sample_does_not_depend_on_its_neighbours(name):
+    state, model = state_of(name), model_of(name)
+    many = model.generate(state.params, state.stats, batch(), KEY)
+    few = model.generate(state.params, state.stats, {"image": batch()["image"][:3]}, KEY)
+    np.testing.assert_allclose(many[:3], few, rtol=1e-5, atol=1e-6)
+
+
+@every_model
+def test_an_evaluation_is_per_example_and_does_not_depend_on_neighbours(name):
+    state, model = state_of(name), model_of(name)
+    many = model.evaluate(state.params, state.stats, batch(), KEY)
+    few = model.evaluate(state.params, state.stats, {"image": batch()["image"][:3]}, KEY)
+    for metric, values in many.items():
+        assert values.shape == (BATCH,)
+        np.testing.assert_allclose(values[:3], few[metric], rtol=1e-4, atol=1e-5)
+
+
+@every_model
+def test_features_are_one_vector_per_example(name):
+    state, model = state_of(name), model_of(name)
+    if model.embed is None:
+        pytest.skip("this model has no features")
+    features = model.embed(state.params, state.stats, batch())
+    assert features.ndim == 2
+    assert len(features) == BATCH
+    assert (features.std(0) > 0).all()
