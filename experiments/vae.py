@@ -14,8 +14,8 @@ are reported as lower bounds of log p(x): the larger, the better.
     python -m experiments.vae --preset paper --bound iwae --samples 50             the networks and stages of the paper
 
 Where we leave the papers: 50 000 training images where Burda et al. have 60 000 (ours keep a validation set). `small`
-takes batches of 100, a cosine decay, two layers of 300 SiLU units, which get in 20 000 steps further than 200 tanh units
-in 40 000, and the parameters with the best validation ELBO, since static pixels overfit.
+takes batches of 100, a cosine decay, and two layers of 300 SiLU units, which in 20 000 steps get further than 200 tanh
+units in 40 000; it keeps the parameters with the best validation ELBO, since static pixels overfit.
 
 Known failures: with a Gaussian likelihood the nats are of a density and compare with no Bernoulli model; grey pixels
 under a Bernoulli likelihood are not normalized and are refused.
@@ -62,7 +62,7 @@ def vae(
         run: What every experiment has.
         network: Dense layers, or convolutions of stride 2 with one dense layer.
         hidden: Widths of the layers of the encoder; the decoder mirrors them (mlp).
-        activation: Of these layers; silu trains several times as fast as the paper's tanh (mlp).
+        activation: Of these layers; silu needs fewer steps than the tanh of the paper (mlp).
         channels: Maps of the encoder's convolutions; the decoder mirrors them (conv).
         latents: Dimensions of z; with 2, a picture of the manifold is drawn.
         likelihood: Of the pixels: Bernoulli (binary), or Gaussian with one learned variance (grey).

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from genjax.data.dataset import Examples, Source, Split, make_source, part
-from genjax.data.png import decode_png
 
 
 def tfds_images(name: str, data_dir: Path | None) -> Source:
@@ -130,10 +129,7 @@ def read_split(name: str, builder: Any, split: str) -> Split:
 
 
 def decode_images(encoded: Sequence[bytes], feature: Any) -> np.ndarray:
-    """The images [N, H, W, C], by our own decoder where they are plain PNG, else by TFDS's."""
-    images = decode_png(encoded, feature.shape)
-    if images is not None:
-        return images
+    """The images [N, H, W, C]."""
     logger = logging.getLogger("absl")
     if is_not_opencv_advice not in logger.filters:
         logger.addFilter(is_not_opencv_advice)

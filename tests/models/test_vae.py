@@ -107,7 +107,7 @@ def test_exact_posterior_makes_every_bound_log_p():
         terms = jitted_terms(LINEAR)(params, images, sigma_points(2, 5))
         for bound in (elbo, monte_carlo_elbo, iwae_bound):
             np.testing.assert_allclose(bound(terms), log_p, rtol=1e-6)
-        values = evaluated(LINEAR, params, images, samples=7, chunk=3)
+        values = evaluated(LINEAR, params, images, samples=7, rows=15)
         np.testing.assert_allclose(values["iwae_7_nats"], log_p, rtol=1e-6)
 
 
@@ -130,9 +130,9 @@ def test_wrong_posterior_orders_the_bounds():
     assert -divergence - 0.1 < bounds[0] < bounds[1] - 0.05 < bounds[2] - 0.05 < 0
 
 
-def test_chunks_do_not_change_the_result():
+def test_rows_in_memory_do_not_change_the_result():
     networks, params = small()
-    values = [evaluated(networks, params, IMAGES, samples=7, chunk=chunk) for chunk in (3, 100)]
+    values = [evaluated(networks, params, IMAGES, samples=7, rows=rows) for rows in (3, 12, 400)]
     for value in values[1:]:
         jax.tree.map(lambda ours, all_: np.testing.assert_allclose(ours, all_, rtol=1e-5), value, values[0])
 
@@ -310,7 +310,7 @@ def test_misuse_is_named():
     networks = mlp_networks(SHAPE, hidden=(5,), latents=2)
     for message, call in {
         "samples=0 must be at least 1": lambda: vae(SHAPE, networks, samples=0, optimizer=optax.sgd(1.0)),
-        "samples=0 and chunk=10 must": lambda: make_evaluate(networks, samples=0),
+        "samples=0 and rows=1000 must": lambda: make_evaluate(networks, samples=0),
         "the decoder returns images": lambda: vae((2, 3, 1), networks, optimizer=optax.sgd(1.0)),
         "the encoder returns latents": lambda: vae(SHAPE, networks._replace(latents=3), optimizer=optax.sgd(1.0)),
         "side=0": lambda: manifold_grid(lambda z: z, 0),

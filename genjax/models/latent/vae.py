@@ -182,27 +182,26 @@ def example_keys(key: Key, count: int) -> jaxtyping.Key[Array, " count"]:
     return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(count))
 
 
-def make_evaluate(networks: Networks, *, samples: int, chunk: int = 10) -> Evaluate:
-    """elbo_nats, iwae_K_nats and kl_nats per image, with K = `samples` samples of q(z|x), `chunk` of them at a time.
+def make_evaluate(networks: Networks, *, samples: int, rows: int = 1000) -> Evaluate:
+    """elbo_nats, iwae_K_nats and kl_nats per image, with K = `samples` samples of q(z|x).
 
     Sample i of an image depends on the key, its place in the batch and i alone, so that neither its neighbours nor
-    `chunk` change the result, and memory does not grow with `samples`. Raises ValueError where either is below 1.
+    `rows`, about the number of z in memory at a time, change the result. Raises ValueError where either is below 1.
     """
-    if samples < 1 or chunk < 1:
-        raise ValueError(f"samples={samples} and chunk={chunk} must be at least 1")
+    if samples < 1 or rows < 1:
+        raise ValueError(f"samples={samples} and rows={rows} must be at least 1")
 
     def evaluate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
         images = batch["image"]
         posterior = encode(networks, params, images)
         keys = example_keys(key, len(images))
+        chunk = min(max(rows // len(images), 1), samples)
 
         def terms(indices: Int[Array, " chunk"]) -> Terms:
             noise = sample_noise(keys, indices, networks.latents, images.dtype)
             return bound_terms(networks, params, images, posterior, noise)
 
-        log_likelihood, log_weight = streamed_means(
-            terms, samples=samples, chunk=min(chunk, samples), batch=len(images)
-        )
+        log_likelihood, log_weight = streamed_means(terms, samples=samples, chunk=chunk, batch=len(images))
         kl = gaussian_kl(posterior.mean, posterior.log_var)
         return {"elbo_nats": log_likelihood - kl, f"iwae_{samples}_nats": log_weight, "kl_nats": kl}
 
