@@ -1,41 +1,32 @@
 """What a training run writes while it goes on: rows of metrics.jsonl, and TensorBoard events."""
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from tensorboardX import SummaryWriter
 
 from experiments.directory import METRICS
 
+WriteLog = Callable[[int, str, Mapping[str, np.ndarray]], None]
+"""`(step, split, values [seeds])`: one row and one event per seed."""
 
-class Logs:
-    """Inside `with`: rows and events of these seeds, from `step` on; later events of an earlier session are purged."""
 
-    def __init__(self, directory: Path, seeds: Sequence[int], step: int) -> None:
-        self.directory, self.seeds, self.step = directory, seeds, step
+@contextlib.contextmanager
+def open_logs(directory: Path, seeds: Sequence[int], step: int) -> Iterator[WriteLog]:
+    """The logs of these seeds from `step` on; events that an earlier session wrote after it are purged."""
+    folders = [str(directory / "tensorboard" / f"seed-{seed}") for seed in seeds]
+    with (directory / METRICS).open("a") as rows, contextlib.ExitStack() as stack:
+        writers = [stack.enter_context(SummaryWriter(folder, purge_step=step + 1)) for folder in folders]
 
-    def __enter__(self) -> Self:
-        self.rows = (self.directory / METRICS).open("a")
-        folders = [str(self.directory / "tensorboard" / f"seed-{seed}") for seed in self.seeds]
-        self.writers = [SummaryWriter(folder, purge_step=self.step + 1) for folder in folders]
-        return self
+        def write(step: int, split: str, values: Mapping[str, np.ndarray]) -> None:
+            for index, (seed, writer) in enumerate(zip(seeds, writers, strict=True)):
+                numbers = {name: float(value[index]) for name, value in values.items()}
+                rows.write(json.dumps({"step": step, "seed": seed, "split": split, **numbers}) + "\n")
+                for name, number in numbers.items():
+                    writer.add_scalar(f"{split}/{name}", number, step)
+            rows.flush()
 
-    def write(self, step: int, split: str, values: Mapping[str, np.ndarray]) -> None:
-        """One row and one event per seed; each value is [seeds]."""
-        for index, (seed, writer) in enumerate(zip(self.seeds, self.writers, strict=True)):
-            numbers = {name: float(value[index]) for name, value in values.items()}
-            self.rows.write(json.dumps({"step": step, "seed": seed, "split": split, **numbers}) + "\n")
-            for name, number in numbers.items():
-                writer.add_scalar(f"{split}/{name}", number, step)
-        self.rows.flush()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.rows.close()
-        for writer in self.writers:
-            writer.close()
+        yield write

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 
 from experiments.directory import CONFIG, RunError, read_json
 from experiments.experiment import Experiment, Run
+from experiments.memory import Memory, checkpoint_folder, initial_memory
 from experiments.options import build, experiment_function, from_json
-from experiments.training import Memory, checkpoint_folder, initial_memory
 from genjax.checkpoint import Checkpoints
 from genjax.data.feed import make_feed
 from genjax.types import Params, Stats

@@ -16,7 +16,7 @@ from experiments.figures import learning_curves
 from experiments.options import Presets, as_json, build, parse
 from experiments.report import origin_of, result_of, result_table
 from experiments.session import configure, user_errors
-from experiments.training import EVALUATION_SEED, Group, StopSignals, Trained, split_means
+from experiments.training import EVALUATION_SEED, Group, Trained, noted_signals, split_means
 from genjax.data.feed import make_feed
 from genjax.evaluate import make_evaluate_seeds
 
@@ -40,8 +40,9 @@ def run_experiment(function: Callable[..., Experiment], config: Mapping[str, Any
     check_batch_size(experiment, run)
     console = Console()
     groups = open_groups(experiment, config, directory, console)
-    with StopSignals() as stop:
-        trained = [group.train(stop) for group in groups]
+    with noted_signals() as signals:
+        trained = [group.train(signals) for group in groups]
+    console.print("training is done and saved; measuring on the test split")
     metrics = test_metrics(experiment, trained)
     figures = draw(experiment, trained[0], directory)
     result = result_of(config, origin, experiment, trained, metrics)
@@ -74,7 +75,7 @@ def open_groups(experiment: Experiment, config: Mapping[str, Any], directory: Pa
     console.print(f"run directory: {directory}", soft_wrap=True, highlight=False)
     groups = seed_groups(directory, experiment, run)
     write_json(directory / CONFIG, {**as_json(config), "groups": groups})
-    return [Group(experiment, run, seeds, directory, console) for seeds in groups]
+    return [Group(experiment, run, tuple(seeds), directory, console) for seeds in groups]
 
 
 def seed_groups(directory: Path, experiment: Experiment, run: Run) -> list[list[int]]:

@@ -1,34 +1,31 @@
 """The training loop of an experiment, with logging, validation and checkpoints as statements in its body."""
 
+import contextlib
+import functools
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Any, NamedTuple, Self
+from types import FrameType
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from experiments.directory import RunError, forget_after, full_disk, is_full_disk
 from experiments.experiment import Experiment, Run
-from experiments.logs import Logs
+from experiments.logs import open_logs
+from experiments.memory import Memory, checkpoint_folder, initial_memory
 from genjax.checkpoint import Checkpoints
-from genjax.core import Phase, TrainState, moves
+from genjax.core import Phase, moves
 from genjax.data.dataset import Split
 from genjax.data.feed import Feed, make_feed
-from genjax.evaluate import (
-    EvaluateSeeds,
-    Selected,
-    evaluate_split,
-    make_evaluate_seeds,
-    means,
-    select_better,
-    select_none,
-)
-from genjax.train import first_failure, first_nonfinite, init_seeds, iterate
+from genjax.evaluate import EvaluateSeeds, evaluate_split, make_evaluate_seeds, means, select_better
+from genjax.train import first_failure, first_nonfinite, iterate
 from genjax.types import Metrics, Params, Stats
 
 LOG_EVERY = 50
@@ -41,42 +38,6 @@ EVALUATION_BATCH = 500
 """Examples per program call of an evaluation."""
 
 
-class Memory(NamedTuple):
-    """Everything a run needs to go on, and what a checkpoint holds."""
-
-    state: TrainState
-    best: Selected | None
-    """Where the experiment selects on the validation split."""
-
-    def chosen(self) -> tuple[Params, Stats]:
-        """The parameters the run ends with, with a leading seed axis."""
-        return (self.state.params, self.state.stats) if self.best is None else (self.best.params, self.best.stats)
-
-
-class StopSignals:
-    """Inside `with`: SIGTERM and Ctrl-C are noted for the loop to see; a second Ctrl-C stops at once."""
-
-    def __init__(self) -> None:
-        self.number: int | None = None
-
-    def note(self, number: int, frame: FrameType | None) -> None:
-        """Handle one signal."""
-        del frame
-        if self.number == number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self.number = number
-
-    def __enter__(self) -> Self:
-        self.before = {number: signal.signal(number, self.note) for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-
-
 class Trained(NamedTuple):
     """The end of one group's training."""
 
@@ -85,130 +46,161 @@ class Trained(NamedTuple):
     """Wall time over all sessions of the run."""
 
 
+@dataclass(frozen=True)
 class Group:
-    """The seeds trained together, and where what they leave behind goes."""
+    """Seeds trained together in one program."""
 
-    def __init__(
-        self, experiment: Experiment, run: Run, seeds: Sequence[int], directory: Path, console: Console
-    ) -> None:
-        self.experiment, self.run, self.seeds, self.directory, self.console = (
-            experiment,
-            run,
-            tuple(seeds),
-            directory,
-            console,
+    experiment: Experiment
+    run: Run
+    seeds: tuple[int, ...]
+    directory: Path
+    console: Console
+
+    @property
+    def steps(self) -> int:
+        """Steps in all."""
+        return min(self.run.steps, self.experiment.max_steps or self.run.steps)
+
+    @functools.cached_property
+    def feed(self) -> Feed:
+        """The seeds' batches."""
+        return make_feed(self.experiment.data.train, self.experiment.data.load, self.seeds, self.run.batch_size)
+
+    @functools.cached_property
+    def evaluate_seeds(self) -> EvaluateSeeds:
+        """What is measured on the validation split."""
+        return make_evaluate_seeds(
+            self.experiment.validate or self.experiment.model.evaluate, self.experiment.data.load
         )
-        self.steps = min(run.steps, experiment.max_steps or run.steps)
-        self.feed: Feed = make_feed(experiment.data.train, experiment.data.load, self.seeds, run.batch_size)
-        self.evaluate_seeds = make_evaluate_seeds(
-            experiment.validate or experiment.model.evaluate, experiment.data.load
-        )
-        self.checkpoints = Checkpoints(checkpoint_folder(directory, self.seeds))
+
+    @functools.cached_property
+    def checkpoints(self) -> Checkpoints:
+        """Where the seeds' memory is kept."""
+        return Checkpoints(checkpoint_folder(self.directory, self.seeds))
+
+    def train(self, signals: Sequence[int]) -> Trained:
+        """Train to the last step, from the last checkpoint if there is one; stop where a signal has come."""
+        memory, seconds = self.restore()
+        done = int(memory.state.step)
+        clock = time.monotonic() - seconds  # as if all sessions had been one
+        pending: list[Metrics] = []
+        with open_logs(self.directory, self.seeds, done) as log, self.progress(done) as show:
+            for step, state, metrics in iterate(self.experiment.model, self.feed, memory.state, self.steps):
+                memory = memory._replace(state=state)
+                pending.append(metrics)
+                last, stopped = step == self.steps, bool(signals)
+                evaluate = last or step % self.run.evaluate_every == 0
+                if step % LOG_EVERY == 0 or evaluate or stopped:
+                    fetched = jax.device_get(pending)
+                    self.check_finite(fetched, step)
+                    pending = []
+                    show(step, loss_text(fetched[-1]))
+                    if step % LOG_EVERY == 0 or last:
+                        log(step, "train", moved(self.experiment.model.phases, fetched[-1], step))
+                if evaluate:
+                    memory, scores = self.validate(memory)
+                    log(step, "validation", scores)
+                    self.console.print(f"step {step}: validation {spread(scores)}", highlight=False)
+                if evaluate or stopped:
+                    self.save(memory, time.monotonic() - clock)
+                if stopped and not last:
+                    raise stopped_at(step, self.directory, signals[0])
+        return Trained(memory, time.monotonic() - clock)
 
     def restore(self) -> tuple[Memory, float]:
         """The last good memory and the seconds spent until then; damaged checkpoints are named on the console."""
         start = initial_memory(self.experiment, self.feed, self.seeds)
         found = self.checkpoints.restore_latest(start)
+        forget_after(self.directory, self.seeds, 0 if found is None else found.step)
         if found is None:
-            forget_after(self.directory, self.seeds, 0)
             return start, 0.0
         for step, damaged in found.damaged.items():
             self.checkpoints.discard(step)
             self.console.print(f"[yellow]damaged checkpoint, using the one before it:[/] {damaged}", soft_wrap=True)
-        forget_after(self.directory, self.seeds, found.step)
-        self.console.print(f"continuing at step {found.step}")
+        self.console.print(f"{describe(self.seeds)}: continuing at step {found.step}")
         return found.tree, found.facts["seconds"]
 
-    def train(self, stop: StopSignals) -> Trained:
-        """Train to the last step, from the last checkpoint if there is one."""
-        memory, before = self.restore()
-        started = time.monotonic()
-        pending: list[Metrics] = []
-        with Logs(self.directory, self.seeds, int(memory.state.step)) as logs, progress_bar(self.console) as progress:
-            task = progress.add_task(
-                describe(self.seeds), total=self.steps, completed=int(memory.state.step), loss="", rate=""
-            )
-            since = (time.monotonic(), int(memory.state.step))
-            for step, state, metrics in iterate(self.experiment.model, self.feed, memory.state, self.steps):
-                memory = memory._replace(state=state)
-                pending.append(metrics)
-                last, stopped = step == self.steps, stop.number is not None
-                if step % LOG_EVERY == 0 or last or stopped:
-                    fetched = jax.device_get(pending)
-                    self.check_finite(fetched, step)
-                    pending = []
-                    if step % LOG_EVERY == 0 or last:
-                        logs.write(step, "train", moved(self.experiment.model.phases, fetched[-1], step))
-                    rate = (step - since[1]) / (time.monotonic() - since[0])
-                    progress.update(task, completed=step, loss=loss_text(fetched[-1]), rate=f"{rate:.1f} steps/s")
-                if step % self.run.evaluate_every == 0 or last:
-                    memory, scores = self.validate(memory)
-                    logs.write(step, "validation", scores)
-                    progress.print(
-                        f"step {step}: validation " + ", ".join(f"{n} {spread(v)}" for n, v in scores.items())
-                    )
-                if step % self.run.evaluate_every == 0 or last or stopped:
-                    self.save(memory, before + time.monotonic() - started)
-                if not pending:
-                    since = (time.monotonic(), step)  # validation and checkpoints are not counted as steps
-                if stopped and not last:
-                    again = f"continue with the same command and --workdir {self.directory}"
-                    raise RunError(
-                        f"stopped at step {step}, which is saved; {again}", exit_code=128 + (stop.number or 0)
-                    )
-        return Trained(memory, before + time.monotonic() - started)
+    @contextlib.contextmanager
+    def progress(self, done: int) -> Iterator[Any]:
+        """A bar, and `show(step, loss)`, which moves it on and tells the steps per second since the last call."""
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        fields = (TextColumn("{task.fields[rate]}"), TextColumn("{task.fields[loss]}"))
+        with Progress(*columns, *fields, console=self.console) as bar:
+            task = bar.add_task(describe(self.seeds), total=self.steps, completed=done, loss="", rate="")
+            last = [(done, time.monotonic())]
+
+            def show(step: int, loss: str) -> None:
+                now = time.monotonic()
+                rate = (step - last[0][0]) / (now - last[0][1])
+                bar.update(task, completed=step, loss=loss, rate=f"{rate:.1f} steps/s")
+                last[0] = (step, now)
+
+            yield show
 
     def validate(self, memory: Memory) -> tuple[Memory, dict[str, np.ndarray]]:
-        """The validation means [seeds], and the memory with the better parameters kept."""
-        data, select = self.experiment.data, self.experiment.select
-        scores = split_means(self.evaluate_seeds, (memory.state.params, memory.state.stats), data.validation)
+        """The memory with the better parameters kept, and the validation means [seeds]."""
+        select = self.experiment.select
+        chosen = (memory.state.params, memory.state.stats)
+        scores = split_means(self.evaluate_seeds, chosen, self.experiment.data.validation)
         if select is None or memory.best is None:
             return memory, scores
-        score = jax.numpy.asarray(scores[select.metric], jax.numpy.float32)
+        score = jnp.asarray(scores[select.metric], jnp.float32)
         best = select_better(memory.best, memory.state, score, larger_is_better=select.best == "max")
         return memory._replace(best=best), scores
 
     def save(self, memory: Memory, seconds: float) -> None:
         """Save a checkpoint, unless the state is not finite or the disk is full: then the earlier ones stay."""
+        step = int(memory.state.step)
         if first_nonfinite((memory.state.params, memory.state.stats)):
-            self.fail_nonfinite(int(memory.state.step))
+            self.fail_nonfinite(step)
         try:
-            self.checkpoints.save(int(memory.state.step), memory, {"seconds": seconds})
-        except Exception as error:
+            self.checkpoints.save(step, memory, {"seconds": seconds})
+        except Exception as error:  # Orbax passes on what its storage layer raises, such as ValueError
             if is_full_disk(error):
                 raise full_disk(self.directory) from error
             raise
 
     def check_finite(self, fetched: Sequence[Metrics], step: int) -> None:
         """Raise RunError where a metric of a phase that moved is not finite in the steps up to `step`."""
-        for index, metrics in enumerate(fetched):
-            values = moved(self.experiment.model.phases, metrics, step - len(fetched) + 1 + index)
+        for before, metrics in enumerate(reversed(fetched)):
+            values = moved(self.experiment.model.phases, metrics, step - before)
             if not all(np.isfinite(value).all() for value in values.values()):
                 self.fail_nonfinite(step)
 
     def fail_nonfinite(self, step: int) -> None:
         """Find where it began by repeating the steps since the last good checkpoint, and raise RunError."""
         self.console.print("a value is not finite; repeating the steps since the last checkpoint to find the first one")
-        found = self.checkpoints.restore_latest(initial_memory(self.experiment, self.feed, self.seeds))
-        state = initial_memory(self.experiment, self.feed, self.seeds).state if found is None else found.tree.state
+        start = initial_memory(self.experiment, self.feed, self.seeds)
+        found = self.checkpoints.restore_latest(start)
+        state = (start if found is None else found.tree).state
         where = first_failure(self.experiment.model, self.feed, state, step) or f"in the steps up to {step}"
-        kept = (
-            "there is no checkpoint yet"
-            if found is None
-            else f"the checkpoint of step {found.step} stays in {self.directory}"
-        )
-        raise RunError(f"training stopped: {where}; {kept}")
+        kept = "there is no checkpoint yet" if found is None else f"the checkpoint of step {found.step} stays"
+        raise RunError(f"training stopped: {where}; {kept} in {self.directory}")
 
 
-def initial_memory(experiment: Experiment, feed: Feed, seeds: Sequence[int]) -> Memory:
-    """The memory before the first step."""
-    state = init_seeds(experiment.model, feed, seeds)
-    return Memory(state, None if experiment.select is None else select_none(state))
+@contextlib.contextmanager
+def noted_signals() -> Iterator[Sequence[int]]:
+    """Inside `with`, SIGTERM and Ctrl-C are noted for the loop to see; a second Ctrl-C interrupts at once."""
+    received: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        del frame
+        if number == signal.SIGINT and number in received:
+            raise KeyboardInterrupt
+        received.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def checkpoint_folder(directory: Path, seeds: Sequence[int]) -> Path:
-    """Where the checkpoints of these seeds lie."""
-    return directory.resolve() / "checkpoints" / ("seeds-" + "-".join(map(str, seeds)))
+def stopped_at(step: int, directory: Path, number: int) -> RunError:
+    """What ends a run that a signal has stopped."""
+    again = f"continue with the same command and --workdir {directory}"
+    return RunError(f"stopped at step {step}, which is saved; {again}", exit_code=128 + number)
 
 
 def split_means(evaluate_seeds: EvaluateSeeds, chosen: tuple[Params, Stats], split: Split) -> dict[str, np.ndarray]:
@@ -226,20 +218,19 @@ def moved(phases: Sequence[Phase], metrics: Metrics, step: int) -> dict[str, Any
 
 def loss_text(metrics: Metrics) -> str:
     """Every phase's loss, mean over seeds."""
-    return " ".join(f"{name} {np.mean(value):.4g}" for name, value in metrics.items() if name.endswith("/loss"))
+    losses = {name.removesuffix("/loss"): value for name, value in metrics.items() if name.endswith("/loss")}
+    return " ".join(f"{name} {np.mean(value):.4g}" for name, value in losses.items())
 
 
-def spread(values: np.ndarray) -> str:
-    """Mean ± s.d. over seeds."""
-    return f"{values.mean():.4f}" + (f" ± {values.std(ddof=1):.4f}" if values.size > 1 else "")
+def spread(scores: Mapping[str, np.ndarray]) -> str:
+    """Each metric's mean, and ± s.d. over seeds where there are several."""
+
+    def deviation(values: np.ndarray) -> str:
+        return f" ± {values.std(ddof=1):.4f}" if values.size > 1 else ""
+
+    return ", ".join(f"{name} {values.mean():.4f}{deviation(values)}" for name, values in scores.items())
 
 
 def describe(seeds: Sequence[int]) -> str:
-    """The seeds as the progress bar names them."""
+    """The seeds in words."""
     return ("seed " if len(seeds) == 1 else "seeds ") + " ".join(map(str, seeds))
-
-
-def progress_bar(console: Console) -> Progress:
-    """A bar with the steps done, the loss and the steps per second."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[loss]}"))
-    return Progress(*columns, TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), console=console)

@@ -1,4 +1,6 @@
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -7,7 +9,9 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 
 # Programs that tests compile stay out of the user's cache; commands started by tests share them.
-os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="genjax-tests-")
+CACHE = tempfile.mkdtemp(prefix="genjax-tests-")
+atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
+os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE
 
 
 @pytest.fixture(scope="session")

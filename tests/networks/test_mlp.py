@@ -33,9 +33,9 @@ def test_image_mlp_adds_the_bias_pixel_by_pixel():
 
 
 def test_gaussian_encoder_has_linear_heads():
-    network = GaussianEncoder(MLP((5,), activate_final=True), 2)
+    network = GaussianEncoder(MLP((5,), activate_final=True), 2, center=lambda x: x - 0.5)
     (mean, log_var), variables = network.init_with_output(jax.random.key(0), X)
-    features = MLP((5,), activate_final=True).apply({"params": variables["params"]["body"]}, X)
+    features = MLP((5,), activate_final=True).apply({"params": variables["params"]["body"]}, X - 0.5)
     heads = variables["params"]
     np.testing.assert_allclose(mean, features @ heads["mean"]["kernel"], rtol=1e-5)
     np.testing.assert_allclose(log_var, 2 * features @ heads["log_sigma"]["kernel"], rtol=1e-5)

@@ -1,7 +1,6 @@
 """Variational autoencoder (Kingma & Welling 2014) and its importance weighted bound (Burda et al. 2016).
 
-Prior p(z) = N(0, I), posterior q(z|x) = N(mean(x), diag(var(x))), any p(x|z). With w_i = p(x, z_i) / q(z_i|x), z_i ~ q:
-ELBO = E log w_1 <= IWAE_k = E log (1/k) sum_i w_i <= log p(x), all in nats per image and negative for binary pixels.
+Prior p(z) = N(0, I), posterior q(z|x) = N(mean(x), diag(var(x))), any p(x|z); the bounds are in genjax/losses/bound.py.
 """
 
 from collections.abc import Callable, Sequence
@@ -258,11 +257,11 @@ def mlp_networks(
 ) -> Networks:
     """An encoder with layers of `hidden` units and its mirror (Burda et al. 2016: 784-200-200-50, tanh).
 
-    `mean` is the mean training image: the decoder starts from it. `gaussian` asks for grey images' likelihood.
+    The encoder subtracts the mean training image and the decoder starts from it. `gaussian`: for grey images.
     """
     body = MLP(tuple(hidden), activation, activate_final=True)
     decoder = ImageMLP(image_shape, tuple(reversed(hidden)), activation, bias_init=image_bias(mean))
-    return gaussian_networks(body, decoder, latents, gaussian=gaussian)
+    return gaussian_networks(body, decoder, latents, mean, gaussian=gaussian)
 
 
 def conv_networks(
@@ -277,12 +276,14 @@ def conv_networks(
     """Convolutions of stride 2 with `channels` maps, a dense layer, and their mirror; `mean` as in `mlp_networks`."""
     body = ConvEncoder(tuple(channels), features)
     decoder = ConvDecoder(image_shape, tuple(reversed(channels)), features, bias_init=image_bias(mean))
-    return gaussian_networks(body, decoder, latents, gaussian=gaussian)
+    return gaussian_networks(body, decoder, latents, mean, gaussian=gaussian)
 
 
-def gaussian_networks(body: nn.Module, decoder: nn.Module, latents: int, *, gaussian: bool) -> Networks:
+def gaussian_networks(
+    body: nn.Module, decoder: nn.Module, latents: int, mean: Float[np.ndarray, "H W C"] | None, *, gaussian: bool
+) -> Networks:
     """A Gaussian posterior on top of `body`, and `decoder`'s logits read as Bernoulli or as Gaussian means."""
-    encoder = GaussianEncoder(body, latents)
+    encoder = GaussianEncoder(body, latents, center=lambda x: x if mean is None else x - mean)
     return (
         Networks(encoder, GaussianPixels(decoder), latents, GAUSSIAN)
         if gaussian

@@ -1,0 +1,35 @@
+"""Everything a run needs to go on, and where it lies on the disk."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from experiments.experiment import Experiment
+from genjax.core import TrainState
+from genjax.data.feed import Feed
+from genjax.evaluate import Selected, select_none
+from genjax.train import init_seeds
+from genjax.types import Params, Stats
+
+
+class Memory(NamedTuple):
+    """What a checkpoint holds."""
+
+    state: TrainState
+    best: Selected | None
+    """Where the experiment selects on the validation split."""
+
+    def chosen(self) -> tuple[Params, Stats]:
+        """The parameters the run ends with, with a leading seed axis."""
+        return (self.state.params, self.state.stats) if self.best is None else (self.best.params, self.best.stats)
+
+
+def initial_memory(experiment: Experiment, feed: Feed, seeds: Sequence[int]) -> Memory:
+    """The memory before the first step."""
+    state = init_seeds(experiment.model, feed, seeds)
+    return Memory(state, None if experiment.select is None else select_none(state))
+
+
+def checkpoint_folder(directory: Path, seeds: Sequence[int]) -> Path:
+    """Where the checkpoints of these seeds lie."""
+    return directory.resolve() / "checkpoints" / ("seeds-" + "-".join(map(str, seeds)))

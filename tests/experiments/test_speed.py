@@ -1,0 +1,32 @@
+"""What is compared computes the same numbers."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments import speed
+from genjax.models.autoregressive import nade
+
+
+@pytest.mark.parametrize("form", [speed.cumulative_logits, speed.scanned_logits])
+def test_the_plain_forms_of_nade_equal_ours(form):
+    key = jax.random.key(0)
+    weights = nade.weights(nade.init_weights(key, np.full(30, 0.3), hidden=4, tied=False))
+    x = jax.random.bernoulli(key, 0.5, (3, 30)).astype(jnp.float32)
+    np.testing.assert_allclose(form(weights, x), nade.logits(weights, x), rtol=1e-5, atol=1e-6)
+
+
+def test_the_ratio_is_the_other_over_ours():
+    calls = {"ours": 0, "other": 0}
+
+    def counting(name, seconds):
+        def call():
+            calls[name] += 1
+            speed.time.sleep(seconds)
+
+        return call
+
+    comparison = speed.Comparison("a", "b", lambda: (counting("ours", 0.001), counting("other", 0.02)), 2.0, (2, 1), 3)
+    assert speed.measure(comparison).ratio > 3
+    assert calls == {"ours": 7, "other": 4}

@@ -1,0 +1,116 @@
+"""The linear Gaussian model p(x|z) = N(Wz + b, s^2 I), where all is known in closed form."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.stats
+from flax import linen as nn
+
+from genjax.losses.bound import elbo, iwae_bound, monte_carlo_elbo
+from genjax.models.latent.vae import (
+    GAUSSIAN,
+    Networks,
+    Posterior,
+    bound_terms,
+    encode,
+    make_evaluate,
+    posterior_sample,
+)
+
+SHAPE = (3, 2, 1)
+KEY = jax.random.key(0)
+
+
+class LinearEncoder(nn.Module):
+    latents: int
+
+    @nn.compact
+    def __call__(self, x):
+        mean = nn.Dense(self.latents)(x.reshape(x.shape[0], -1))
+        return mean, jnp.broadcast_to(self.param("log_var", nn.initializers.zeros, (self.latents,)), mean.shape)
+
+
+class LinearDecoder(nn.Module):
+    log_var: float
+
+    @nn.compact
+    def __call__(self, z):
+        mean = nn.Dense(6)(z).reshape(-1, *SHAPE)
+        return mean, jnp.full_like(mean, self.log_var)
+
+
+NOISE_STD = 0.7
+LINEAR = Networks(LinearEncoder(2), LinearDecoder(2 * np.log(NOISE_STD)), 2, GAUSSIAN)
+
+
+def linear_gaussian(examples, *, widen=1.0, shift=0.0):
+    """Params, images ~ p(x), log p(x), and q's divergence from the posterior: 0 at widen=1 and shift=0."""
+    rng = np.random.default_rng(1)
+    W = np.linalg.qr(rng.normal(size=(6, 2)))[0] * [1.5, 0.8]  # orthogonal columns: a diagonal posterior
+    b = rng.normal(size=6)
+    x = rng.normal(size=(examples, 2)) @ W.T + b + NOISE_STD * rng.normal(size=(examples, 6))
+    variance = 1 / (1 + (W**2).sum(0) / NOISE_STD**2)
+    gain = W * variance / NOISE_STD**2
+    params = {
+        "encoder": {"log_var": np.log(variance * widen), "Dense_0": {"kernel": gain, "bias": shift - b @ gain}},
+        "decoder": {"Dense_0": {"kernel": W.T, "bias": b}},
+    }
+    params = {name: {"params": jax.tree.map(jnp.asarray, tree)} for name, tree in params.items()}
+    log_p = scipy.stats.multivariate_normal(b, W @ W.T + NOISE_STD**2 * np.eye(6)).logpdf(x)
+    divergence = 0.5 * (widen - 1 - np.log(widen) + shift**2 / variance).sum()
+    return params, jnp.asarray(x.reshape(-1, *SHAPE)), log_p, divergence
+
+
+def sigma_points(latents, batch):
+    """Noises with mean 0 and covariance I: the mean over them of a quadratic function is its expectation."""
+    points = np.sqrt(latents) * np.concatenate([np.eye(latents), -np.eye(latents)])
+    return jnp.asarray(np.repeat(points[:, None], batch, 1))
+
+
+def linear_terms(params, images):
+    noise = sigma_points(2, len(images))
+    return bound_terms(LINEAR, params, images, encode(LINEAR, params, images), noise)
+
+
+def evaluated(params, images, **options):
+    return jax.jit(make_evaluate(LINEAR, **options))(params, {}, {"image": images}, KEY)
+
+
+def test_exact_posterior_makes_every_bound_log_p():
+    with jax.enable_x64(True):
+        params, images, log_p, _ = linear_gaussian(5)
+        terms = jax.jit(linear_terms)(params, images)
+        for bound in (elbo, monte_carlo_elbo, iwae_bound):
+            np.testing.assert_allclose(bound(terms), log_p, rtol=1e-6)
+        values = evaluated(params, images, samples=7, rows=15)
+        np.testing.assert_allclose(values["iwae_7_nats"], log_p, rtol=1e-6)
+
+
+def test_elbo_falls_short_of_log_p_by_the_divergence_from_the_posterior():
+    with jax.enable_x64(True):
+        params, images, log_p, divergence = linear_gaussian(5, widen=2.0, shift=0.3)
+        terms = jax.jit(linear_terms)(params, images)
+        assert divergence > 0.1
+        np.testing.assert_allclose(elbo(terms), log_p - divergence, rtol=1e-9)
+
+
+def test_wrong_posterior_orders_the_bounds():
+    with jax.enable_x64(True):
+        params, images, log_p, divergence = linear_gaussian(2000, widen=2.0, shift=0.3)
+        values = {k: evaluated(params, images, samples=k) for k in (1, 5, 50)}
+        bounds = [np.mean(np.asarray(values[k][f"iwae_{k}_nats"]) - log_p) for k in (1, 5, 50)]
+        elbos = [np.asarray(values[k]["elbo_nats"]) - log_p for k in (1, 50)]
+    for value in elbos:
+        assert abs(value.mean() + divergence) < 4 * value.std() / np.sqrt(2000)
+    assert -divergence - 0.1 < bounds[0] < bounds[1] - 0.05 < bounds[2] - 0.05 < 0
+
+
+def test_gradient_flows_through_the_sample():
+    def second_moment(mean, log_var):
+        return jnp.mean(posterior_sample(Posterior(mean, log_var), sigma_points(2, 1)) ** 2, axis=0).sum()
+
+    with jax.enable_x64(True):
+        mean, log_var = jnp.array([[0.5, -2.0]]), jnp.array([[0.3, -1.0]])
+        gradients = jax.grad(second_moment, argnums=(0, 1))(mean, log_var)
+    np.testing.assert_allclose(gradients[0], 2 * np.asarray(mean), rtol=1e-9)  # E z^2 = mean^2 + var
+    np.testing.assert_allclose(gradients[1], np.exp(log_var), rtol=1e-9)
