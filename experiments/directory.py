@@ -96,7 +96,7 @@ def is_full_disk(error: BaseException) -> bool:
     """Whether the file system had no room, as the operating system or a library underneath says it."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
-    return "No space left on device" in str(error) or "RESOURCE_EXHAUSTED" in str(error)
+    return "No space left on device" in str(error)
 
 
 def full_disk(directory: Path) -> RunError:

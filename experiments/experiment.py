@@ -1,5 +1,6 @@
 """What an experiment is: a typed function of its options that returns this value; training it is the runner's job."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,9 @@ class Run:
 
     def __post_init__(self) -> None:
         """Raise ValueError where an option is out of range."""
+        for name in ("data_dir", "workdir"):
+            if (path := getattr(self, name)) is not None:
+                object.__setattr__(self, name, path.expanduser())  # --workdir=~/x reaches us as it is written
         for name in ("steps", "batch_size", "evaluate_every", "seeds_at_once"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -56,6 +60,13 @@ class Run:
 def option(name: str) -> str:
     """A field's name as it is written on the command line."""
     return "--" + name.replace("_", "-")
+
+
+def check_positive(**options: float) -> None:
+    """Raise ValueError where an option is not a finite number above 0."""
+    for name, value in options.items():
+        if not 0 < value < math.inf:
+            raise ValueError(f"{option(name)} {value} must be above 0 and finite")
 
 
 Common = Annotated[Run, tyro.conf.arg(name="")]
@@ -95,7 +106,7 @@ class Experiment(NamedTuple):
     select: Select | None = None
     """By default the parameters of the last step."""
     seeds_together: bool = True
-    """Whether training several seeds in one program pays on a CPU (it does not for convolutions)."""
+    """Whether training several seeds in one program pays on a CPU (it does not for convolutions and NADE)."""
     max_steps: int | None = None
     """Training ends here even where more steps were asked for."""
     facts: Mapping[str, int | float | str] = {}

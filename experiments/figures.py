@@ -81,7 +81,10 @@ def samples_and_completions(model: Model, data: Dataset, order: Int[np.ndarray, 
         samples_key, completions_key = jax.random.split(key)
         samples = generate(params, stats, {"image": jnp.zeros((64, *data.image_shape))}, samples_key)
         images = test_images(data, 8)
-        batch = {"image": jnp.repeat(images, 6, axis=0), "known": jnp.broadcast_to(known, (48, *known.shape))}
+        batch = {
+            "image": jnp.repeat(images, 6, axis=0),
+            "known": jnp.broadcast_to(known, (6 * len(images), *known.shape)),
+        }
         completions = generate(params, stats, batch, completions_key)
         return {
             "samples": image_grid(np.asarray(samples), columns=8, title="samples"),

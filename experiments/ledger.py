@@ -1,6 +1,7 @@
 """Keep results, and write the README's tables of them: python -m experiments.ledger add RUN."""
 
 import importlib
+import re
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -129,7 +130,10 @@ def add(runs: Annotated[tuple[Path, ...], tyro.conf.Positional]) -> None:
         path = run / RESULT if run.is_dir() else run
         if not path.is_file():
             raise RunError(f"{run} holds no finished run: {path} is missing")
-        print(f"kept: {keep(read_json(path)).name}")
+        result = read_json(path)
+        if not re.fullmatch(r"[0-9a-f]{40}", result.get("commit") or ""):
+            raise RunError(f"{path}: commit={result.get('commit')!r}; the ledger keeps results of committed code only")
+        print(f"kept: {keep(result).name}")
     write()
 
 

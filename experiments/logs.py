@@ -10,6 +10,9 @@ from tensorboardX import SummaryWriter
 
 from experiments.directory import METRICS
 
+UNBOUNDED = 0
+"""A bounded queue would wait for ever for a writer that a full disk has stopped."""
+
 WriteLog = Callable[[int, str, Mapping[str, np.ndarray]], None]
 """`(step, split, values [seeds])`: one row and one event per seed."""
 
@@ -19,7 +22,9 @@ def open_logs(directory: Path, seeds: Sequence[int], step: int) -> Iterator[Writ
     """The logs of these seeds from `step` on; events that an earlier session wrote after it are purged."""
     folders = [str(directory / "tensorboard" / f"seed-{seed}") for seed in seeds]
     with (directory / METRICS).open("a") as rows, contextlib.ExitStack() as stack:
-        writers = [stack.enter_context(SummaryWriter(folder, purge_step=step + 1)) for folder in folders]
+        writers = [
+            stack.enter_context(SummaryWriter(folder, purge_step=step + 1, max_queue=UNBOUNDED)) for folder in folders
+        ]
 
         def write(step: int, split: str, values: Mapping[str, np.ndarray]) -> None:
             for index, (seed, writer) in enumerate(zip(seeds, writers, strict=True)):

@@ -4,12 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from experiments.directory import RunError
 from experiments.experiment import Experiment
+from genjax.checkpoint import Checkpoints, Restored
 from genjax.core import TrainState
 from genjax.data.feed import Feed
 from genjax.evaluate import Selected, select_none
 from genjax.train import init_seeds
 from genjax.types import Params, Stats
+
+DAMAGED = "damaged checkpoint, using the one before it:"
 
 
 class Memory(NamedTuple):
@@ -18,6 +22,11 @@ class Memory(NamedTuple):
     state: TrainState
     best: Selected | None
     """Where the experiment selects on the validation split."""
+
+    @property
+    def done(self) -> int:
+        """Steps done."""
+        return int(self.state.step)
 
     def chosen(self) -> tuple[Params, Stats]:
         """The parameters the run ends with, with a leading seed axis."""
@@ -28,6 +37,14 @@ def initial_memory(experiment: Experiment, feed: Feed, seeds: Sequence[int]) -> 
     """The memory before the first step."""
     state = init_seeds(experiment.model, feed, seeds)
     return Memory(state, None if experiment.select is None else select_none(state))
+
+
+def latest(checkpoints: Checkpoints, like: Memory) -> Restored | None:
+    """The newest checkpoint that is whole, if there is one; RunError where there are some, and all are damaged."""
+    try:
+        return checkpoints.restore_latest(like)
+    except ValueError as error:
+        raise RunError(f"{error}; to begin anew, delete {checkpoints.folder}") from error
 
 
 def checkpoint_folder(directory: Path, seeds: Sequence[int]) -> Path:

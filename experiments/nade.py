@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 import optax
 
-from experiments.experiment import Common, Experiment, Reference, Run, Select
+from experiments.experiment import Common, Experiment, Reference, Run, Select, check_positive
 from experiments.figures import samples_and_completions
 from experiments.runner import main
 from genjax.data.load import load_dataset, mean_image, require_binary
@@ -44,6 +44,7 @@ def nade(
         learning_rate: Adam's step size at the start.
         final_learning_rate: Adam's step size at the end of its cosine decay.
     """
+    check_positive(learning_rate=learning_rate, final_learning_rate=final_learning_rate)
     data = load_dataset(run.dataset, data_dir=run.data_dir, binarization=run.binarization)
     require_binary(data)
     pixels = int(np.prod(data.image_shape))
@@ -64,6 +65,7 @@ def nade(
         kinds={"nll_nats": "exact", "bits_per_dim": "exact"},
         figures=samples_and_completions(model, data, order),
         select=Select("nll_nats", "min"),
+        seeds_together=False,
     )
 
 
@@ -74,7 +76,7 @@ PRESETS = {
         "learning_rate": 3e-3,
     },
     "small": {
-        "run": Run(dataset="binarized_mnist", seeds=(0, 1, 2), seeds_at_once=1, steps=5000, evaluate_every=500),
+        "run": Run(dataset="binarized_mnist", seeds=(0, 1, 2), steps=5000, evaluate_every=500),
         "hidden": 200,
         "learning_rate": 2e-3,
     },

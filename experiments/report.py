@@ -28,8 +28,12 @@ def result_of(
     experiment: Experiment,
     trained: Sequence[Trained],
     metrics: Mapping[str, np.ndarray],
+    wall_seconds: float,
 ) -> dict[str, Any]:
-    """The content of result.json; `origin` is what `origin_of` said at the start, `metrics` the test means [seeds]."""
+    """The content of result.json; `origin` is what `origin_of` said at the start, `metrics` the test means [seeds].
+
+    `wall_seconds` are those of training, validation and measuring, over all sessions.
+    """
     run: Run = config["options"]["run"]
     data = experiment.data
     return {
@@ -37,11 +41,11 @@ def result_of(
         "preset": config["preset"],
         "dataset": {"name": data.name, "split": "test", "protocol": data.protocol, "sha256": data.sha256},
         "seeds": list(run.seeds),
-        "steps": int(trained[0].memory.state.step),
+        "steps": trained[0].memory.done,
         "metrics": {name: summary(values, experiment.kinds[name]) for name, values in metrics.items()},
         "parameters": parameter_count(trained[0]),
         **experiment.facts,
-        "wall_seconds": round(sum(group.seconds for group in trained), 1),
+        "wall_seconds": wall_seconds,
         **surroundings(),
         **origin,
     }
@@ -75,10 +79,11 @@ def command_line(experiment: str, arguments: Sequence[str]) -> str:
     kept: list[str] = []
     words = iter(arguments)
     for word in words:
-        if word in PLACES:
-            next(words, None)
-        elif not word.startswith(tuple(f"{place}=" for place in PLACES)):
+        name, equals, _ = word.replace("_", "-").partition("=")
+        if name not in PLACES:
             kept.append(word)
+        elif not equals:
+            next(words, None)
     return shlex.join(["python", "-m", f"experiments.{experiment}", *kept])
 
 

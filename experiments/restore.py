@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from experiments.directory import CONFIG, RunError, read_json
 from experiments.experiment import Experiment, Run
-from experiments.memory import Memory, checkpoint_folder, initial_memory
+from experiments.memory import DAMAGED, Memory, checkpoint_folder, initial_memory, latest
 from experiments.options import build, experiment_function, from_json
 from genjax.checkpoint import Checkpoints
 from genjax.data.feed import make_feed
@@ -37,9 +37,12 @@ def restore_run(directory: Path, *, data_dir: Path | None = None) -> Restored:
     if not (directory / CONFIG).exists():
         raise RunError(f"{directory} holds no run: {directory / CONFIG} is missing")
     stored = read_json(directory / CONFIG)
-    config = from_json(stored, data_dir=data_dir)
-    experiment = build(experiment_function(config["experiment"]), config)
-    groups = [tuple(seeds) for seeds in stored["groups"]]
+    try:
+        groups = [tuple(seeds) for seeds in stored["groups"]]
+        config = from_json(stored, data_dir=data_dir)
+        experiment = build(experiment_function(config["experiment"]), config)
+    except (TypeError, KeyError, ImportError, AttributeError) as error:
+        raise RunError(f"{directory / CONFIG} is of another version of the experiment: {error}") from error
     restored = [restore_group(experiment, config["options"]["run"], seeds, directory) for seeds in groups]
     chosen = [memory.chosen() for memory in restored]
     params, stats = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *chosen)
@@ -54,8 +57,10 @@ def restore_group(experiment: Experiment, run: Run, seeds: tuple[int, ...], dire
         raise RunError(f"{directory} holds no checkpoint of seeds {list(seeds)} yet")
     feed = make_feed(experiment.data.train, experiment.data.load, seeds, run.batch_size)
     checkpoints = Checkpoints(folder, read_only=True)
-    found = checkpoints.restore_latest(initial_memory(experiment, feed, seeds))
+    found = latest(checkpoints, initial_memory(experiment, feed, seeds))
     checkpoints.close()
     if found is None:
         raise RunError(f"{directory} holds no checkpoint of seeds {list(seeds)} yet")
+    for damaged in found.damaged.values():
+        print(f"{DAMAGED} {damaged}", file=sys.stderr)
     return found.tree

@@ -1,8 +1,11 @@
 """Running an experiment: from its options to a run directory with checkpoints, pictures and a result."""
 
+import contextlib
 import datetime
+import fcntl
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,9 +19,10 @@ from experiments.figures import learning_curves
 from experiments.options import Presets, as_json, build, parse
 from experiments.report import origin_of, result_of, result_table
 from experiments.session import configure, user_errors
-from experiments.training import EVALUATION_SEED, Group, Trained, noted_signals, split_means
-from genjax.data.feed import make_feed
+from experiments.training import Group, Trained, evaluation_key, noted_signals, split_means, stopped_at
 from genjax.evaluate import make_evaluate_seeds
+
+LOCK = ".lock"
 
 
 def main(function: Callable[..., Experiment], presets: Presets, arguments: Sequence[str] | None = None) -> NoReturn:
@@ -34,21 +38,24 @@ def run_experiment(function: Callable[..., Experiment], config: Mapping[str, Any
     run: Run = config["options"]["run"]
     configure(deterministic=run.deterministic)
     origin = origin_of(config["experiment"], arguments)
-    directory = run.workdir or new_directory(config)
-    check_config(directory, as_json(config))
+    if run.workdir:
+        check_config(run.workdir, as_json(config))
     experiment = build(function, config)
     check_batch_size(experiment, run)
-    console = Console()
-    groups = open_groups(experiment, config, directory, console)
-    with noted_signals() as signals:
-        trained = [group.train(signals) for group in groups]
-    console.print("training is done and saved; measuring on the test split")
-    metrics = test_metrics(experiment, trained)
-    figures = draw(experiment, trained[0], directory)
-    result = result_of(config, origin, experiment, trained, metrics)
-    write_json(directory / RESULT, result)
-    console.print(result_table(result))
-    console.print(*("pictures:", *figures), sep="\n  ", soft_wrap=True, highlight=False)
+    directory = run.workdir or new_directory(config)
+    directory.mkdir(parents=True, exist_ok=True)
+    console = Console(markup=False, highlight=False)
+    console.print(f"run directory: {directory}", soft_wrap=True)
+    with only_process(directory):
+        trained = train(experiment, config, directory, console)
+        console.print("training is done and saved; measuring on the test split")
+        started = time.monotonic()
+        metrics = test_metrics(experiment, trained)
+        seconds = sum(group.seconds for group in trained) + time.monotonic() - started
+        result = result_of(config, origin, experiment, trained, metrics, round(seconds, 1))
+        write_json(directory / RESULT, result)
+        console.print(result_table(result))
+        console.print("pictures:", *draw(experiment, trained[0], directory), sep="\n  ", soft_wrap=True)
     return directory
 
 
@@ -56,26 +63,46 @@ def new_directory(config: Mapping[str, Any]) -> Path:
     """A folder under runs/ that is not there yet."""
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     name = f"{config['experiment']}-{config['preset']}-{now}"
-    candidates = (Path("runs") / (name + suffix) for suffix in ("", *(f"-{count}" for count in range(2, 100))))
-    return next(path for path in candidates if not path.exists())
+    for suffix in ("", *(f"-{count}" for count in range(2, 100))):
+        directory = Path("runs") / (name + suffix)
+        with contextlib.suppress(FileExistsError):
+            directory.mkdir(parents=True)
+            return directory
+    raise RunError(f"runs/{name} and its 98 successors exist; give a folder with --workdir")
+
+
+@contextlib.contextmanager
+def only_process(directory: Path) -> Iterator[None]:
+    """Inside `with` no other process may work in the directory; RunError where one does already."""
+    with (directory / LOCK).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunError(f"another process is working in {directory}") from error
+        yield
 
 
 def check_batch_size(experiment: Experiment, run: Run) -> None:
     """Raise RunError where no batch of this size can be made."""
-    try:
-        make_feed(experiment.data.train, experiment.data.load, run.seeds, run.batch_size)
-    except ValueError as error:
-        raise RunError(error, exit_code=2) from error
+    size = experiment.data.train.size
+    if run.batch_size > size:
+        allowed = f"must be from 1 to {size}, the number of training examples"
+        raise RunError(f"--batch-size {run.batch_size} {allowed}", exit_code=2)
 
 
-def open_groups(experiment: Experiment, config: Mapping[str, Any], directory: Path, console: Console) -> list[Group]:
-    """Make the run directory, or go on in it; the groups of seeds that are trained one after another."""
+def train(experiment: Experiment, config: Mapping[str, Any], directory: Path, console: Console) -> list[Trained]:
+    """Train the groups of seeds one after another, each from its last checkpoint if there is one."""
     run: Run = config["options"]["run"]
-    directory.mkdir(parents=True, exist_ok=True)
-    console.print(f"run directory: {directory}", soft_wrap=True, highlight=False)
     groups = seed_groups(directory, experiment, run)
     write_json(directory / CONFIG, {**as_json(config), "groups": groups})
-    return [Group(experiment, run, tuple(seeds), directory, console) for seeds in groups]
+    validate = make_evaluate_seeds(experiment.validate or experiment.model.evaluate, experiment.data.load)
+    with noted_signals() as signals:
+        trained = [
+            Group(experiment, run, tuple(seeds), directory, console, validate).train(signals) for seeds in groups
+        ]
+    if signals:  # one that came with the very last step
+        raise stopped_at(trained[-1].memory.done, directory, signals[0])
+    return trained
 
 
 def seed_groups(directory: Path, experiment: Experiment, run: Run) -> list[list[int]]:
@@ -97,7 +124,7 @@ def test_metrics(experiment: Experiment, trained: Sequence[Trained]) -> dict[str
 def draw(experiment: Experiment, trained: Trained, directory: Path) -> list[Path]:
     """Save the pictures of the first seed and the learning curves of all; their paths."""
     params, stats = jax.tree.map(lambda leaf: leaf[0], trained.memory.chosen())
-    pictures = dict(experiment.figures(params, stats, jax.random.key(EVALUATION_SEED)))
+    pictures = dict(experiment.figures(params, stats, evaluation_key()))
     pictures["learning_curves"] = learning_curves(curves(directory))
     folder = directory / "figures"
     folder.mkdir(exist_ok=True)

@@ -37,11 +37,14 @@ def sample(
         data_dir: TFDS directory, where it is another one than that of the training.
         out: PNG file to write; the images as an array go beside it, as .npy. By default in the run's figures/.
     """
-    if count < 1:
-        raise RunError(f"--count {count} must be at least 1")
+    if count < 1 or not 0 <= key < 2**32:
+        raise RunError(f"--count {count} must be at least 1, and --key {key} from 0 to {2**32 - 1}")
+    if out and out.suffix != ".png":
+        raise RunError(f"--out {out} must end in .png")
     run = restore_run(directory, data_dir=data_dir)
-    images = draw(run, run.seeds[0] if seed is None else seed, count, key)
-    path = out or directory / "figures" / f"samples-{count}-key-{key}.png"
+    seed = run.seeds[0] if seed is None else seed
+    images = draw(run, seed, count, key)
+    path = out or directory / "figures" / f"samples-{count}-seed-{seed}-key-{key}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     image_grid(images, columns=int(np.ceil(np.sqrt(count)))).savefig(path, dpi=150)
     np.save(path.with_suffix(".npy"), images)

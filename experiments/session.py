@@ -11,6 +11,7 @@ from typing import NoReturn
 import jax
 
 from experiments.directory import RunError, full_disk, is_full_disk
+from genjax.data.dataset import DataError
 
 CACHE_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
 CACHED_FROM_SECONDS = 0.2
@@ -40,6 +41,8 @@ def user_errors() -> Iterator[None]:
         yield
     except RunError as error:
         exit_with(error, error.exit_code)
+    except DataError as error:  # of data that are read while training goes on
+        exit_with(error, 1)
     except KeyboardInterrupt:
         exit_with("interrupted", 130)
     except OSError as error:

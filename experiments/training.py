@@ -19,20 +19,20 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from experiments.directory import RunError, forget_after, full_disk, is_full_disk
 from experiments.experiment import Experiment, Run
 from experiments.logs import open_logs
-from experiments.memory import Memory, checkpoint_folder, initial_memory
+from experiments.memory import DAMAGED, Memory, checkpoint_folder, initial_memory, latest
 from genjax.checkpoint import Checkpoints
 from genjax.core import Phase, moves
 from genjax.data.dataset import Split
 from genjax.data.feed import Feed, make_feed
-from genjax.evaluate import EvaluateSeeds, evaluate_split, make_evaluate_seeds, means, select_better
+from genjax.evaluate import EvaluateSeeds, evaluate_split, means, select_better
 from genjax.train import first_failure, first_nonfinite, iterate
-from genjax.types import Metrics, Params, Stats
+from genjax.types import Key, Metrics, Params, Stats
 
 LOG_EVERY = 50
 """Steps between rows of metrics.jsonl; only then does the loop wait for the device."""
 
-EVALUATION_SEED = 0
-"""Of the key under which every evaluation draws: what differs between two of them is the model."""
+EVALUATION = 2**32 - 1
+"""Folded into the key of evaluations; what training folds in is smaller."""
 
 EVALUATION_BATCH = 500
 """Examples per program call of an evaluation."""
@@ -55,6 +55,8 @@ class Group:
     seeds: tuple[int, ...]
     directory: Path
     console: Console
+    evaluate_seeds: EvaluateSeeds
+    """What is measured on the validation split."""
 
     @property
     def steps(self) -> int:
@@ -67,21 +69,23 @@ class Group:
         return make_feed(self.experiment.data.train, self.experiment.data.load, self.seeds, self.run.batch_size)
 
     @functools.cached_property
-    def evaluate_seeds(self) -> EvaluateSeeds:
-        """What is measured on the validation split."""
-        return make_evaluate_seeds(
-            self.experiment.validate or self.experiment.model.evaluate, self.experiment.data.load
-        )
-
-    @functools.cached_property
     def checkpoints(self) -> Checkpoints:
         """Where the seeds' memory is kept."""
         return Checkpoints(checkpoint_folder(self.directory, self.seeds))
 
     def train(self, signals: Sequence[int]) -> Trained:
         """Train to the last step, from the last checkpoint if there is one; stop where a signal has come."""
+        try:
+            return self.train_on(signals)
+        except OSError as error:
+            raise full_disk(self.directory) if is_full_disk(error) else error from error
+        finally:
+            self.checkpoints.close()
+
+    def train_on(self, signals: Sequence[int]) -> Trained:
+        """The loop."""
         memory, seconds = self.restore()
-        done = int(memory.state.step)
+        done = memory.done
         clock = time.monotonic() - seconds  # as if all sessions had been one
         pending: list[Metrics] = []
         with open_logs(self.directory, self.seeds, done) as log, self.progress(done) as show:
@@ -100,7 +104,7 @@ class Group:
                 if evaluate:
                     memory, scores = self.validate(memory)
                     log(step, "validation", scores)
-                    self.console.print(f"step {step}: validation {spread(scores)}", highlight=False)
+                    self.console.print(f"step {step}: validation {spread(scores)}", soft_wrap=True)
                 if evaluate or stopped:
                     self.save(memory, time.monotonic() - clock)
                 if stopped and not last:
@@ -110,13 +114,13 @@ class Group:
     def restore(self) -> tuple[Memory, float]:
         """The last good memory and the seconds spent until then; damaged checkpoints are named on the console."""
         start = initial_memory(self.experiment, self.feed, self.seeds)
-        found = self.checkpoints.restore_latest(start)
+        found = latest(self.checkpoints, start)
         forget_after(self.directory, self.seeds, 0 if found is None else found.step)
         if found is None:
             return start, 0.0
         for step, damaged in found.damaged.items():
-            self.checkpoints.discard(step)
-            self.console.print(f"[yellow]damaged checkpoint, using the one before it:[/] {damaged}", soft_wrap=True)
+            self.checkpoints.set_aside(step)
+            self.console.print(f"{DAMAGED} {damaged}", style="yellow", soft_wrap=True)
         self.console.print(f"{describe(self.seeds)}: continuing at step {found.step}")
         return found.tree, found.facts["seconds"]
 
@@ -150,8 +154,8 @@ class Group:
 
     def save(self, memory: Memory, seconds: float) -> None:
         """Save a checkpoint, unless the state is not finite or the disk is full: then the earlier ones stay."""
-        step = int(memory.state.step)
-        if first_nonfinite((memory.state.params, memory.state.stats)):
+        step = memory.done
+        if first_nonfinite(memory.state._asdict()):
             self.fail_nonfinite(step)
         try:
             self.checkpoints.save(step, memory, {"seconds": seconds})
@@ -171,7 +175,7 @@ class Group:
         """Find where it began by repeating the steps since the last good checkpoint, and raise RunError."""
         self.console.print("a value is not finite; repeating the steps since the last checkpoint to find the first one")
         start = initial_memory(self.experiment, self.feed, self.seeds)
-        found = self.checkpoints.restore_latest(start)
+        found = latest(self.checkpoints, start)
         state = (start if found is None else found.tree).state
         where = first_failure(self.experiment.model, self.feed, state, step) or f"in the steps up to {step}"
         kept = "there is no checkpoint yet" if found is None else f"the checkpoint of step {found.step} stays"
@@ -203,11 +207,15 @@ def stopped_at(step: int, directory: Path, number: int) -> RunError:
     return RunError(f"stopped at step {step}, which is saved; {again}", exit_code=128 + number)
 
 
+def evaluation_key() -> Key:
+    """The key under which every evaluation draws, so that what differs between two of them is the model."""
+    return jax.random.fold_in(jax.random.key(0), EVALUATION)
+
+
 def split_means(evaluate_seeds: EvaluateSeeds, chosen: tuple[Params, Stats], split: Split) -> dict[str, np.ndarray]:
     """The means over a split, [seeds] each."""
-    key = jax.random.key(EVALUATION_SEED)
     size = min(EVALUATION_BATCH, split.size)
-    return means(evaluate_split(evaluate_seeds, *chosen, split, key=key, batch_size=size))
+    return means(evaluate_split(evaluate_seeds, *chosen, split, key=evaluation_key(), batch_size=size))
 
 
 def moved(phases: Sequence[Phase], metrics: Metrics, step: int) -> dict[str, Any]:

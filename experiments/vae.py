@@ -30,8 +30,8 @@ import numpy as np
 import optax
 from matplotlib.figure import Figure
 
-from experiments.experiment import Common, Experiment, Reference, Run, Select
-from experiments.figures import image_grid
+from experiments.experiment import Common, Experiment, Reference, Run, Select, check_positive
+from experiments.figures import image_grid, test_images
 from experiments.runner import main
 from genjax.core import Model
 from genjax.data.dataset import Dataset
@@ -74,6 +74,13 @@ def vae(
         schedule: Its decay: eight stages, each three times as long as the one before, or a cosine.
         epsilon: Adam's epsilon.
     """
+    check_positive(
+        hidden=min(hidden, default=1),
+        channels=min(channels, default=0),
+        latents=latents,
+        learning_rate=learning_rate,
+        epsilon=epsilon,
+    )
     data = load_dataset(run.dataset, data_dir=run.data_dir, binarization=run.binarization)
     gaussian = likelihood == "gaussian"
     if not gaussian:
@@ -123,10 +130,8 @@ def figures(
     model: Model, networks: vae_model.Networks, data: Dataset, params: Params, stats: Stats, key: Key
 ) -> dict[str, Figure]:
     """Samples (means of p(x|z)), reconstructions below their originals, and the manifold where z has two dimensions."""
-    load_key, sample_key = jax.random.split(key)
-    samples = model.generate(params, stats, {"image": jnp.zeros((64, *data.image_shape))}, sample_key)
-    raw = {name: jnp.asarray(array) for name, array in data.test.read(np.arange(32)).items()}
-    images = data.load(raw, load_key)["image"]
+    samples = model.generate(params, stats, {"image": jnp.zeros((64, *data.image_shape))}, key)
+    images = test_images(data, 32)
     reconstructions = vae_model.reconstruct(networks, params, images)
     drawn = {
         "samples": image_grid(np.asarray(samples), columns=8, title="samples"),

@@ -1,6 +1,9 @@
 """Checkpoints: a training state on disk by way of Orbax, with a digest that tells a damaged one from a good one."""
 
+import gc
 import hashlib
+import sys
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +13,8 @@ import orbax.checkpoint as ocp
 from jax import Array
 
 from genjax.types import PyTree
+
+CALLBACK_SECONDS = 0.2
 
 
 class Restored(NamedTuple):
@@ -53,7 +58,8 @@ class Checkpoints:
             tree=ocp.args.StandardSave(arrays),
             facts=ocp.args.JsonSave({**facts, "sha256": digest(arrays)}),
         )
-        self.manager.save(step, args=args)
+        if not self.manager.save(step, args=args):
+            raise ValueError(f"step={step}: Orbax has a later checkpoint than this in {self.folder}")
 
     def restore_latest(self, like: PyTree) -> Restored | None:
         """The newest checkpoint that is whole, in the structure, shapes and types of `like`; None where there is none.
@@ -65,6 +71,7 @@ class Checkpoints:
             try:
                 tree, facts = self.read(step, like)
             except Exception as error:  # whatever a half-written or overwritten file makes Orbax raise
+                await_callbacks()
                 damaged[step] = f"{self.folder / str(step)}: {first_line(error)}"
                 continue
             return Restored(step, tree, facts, damaged)
@@ -72,9 +79,12 @@ class Checkpoints:
             raise ValueError("no checkpoint is whole: " + "; ".join(damaged.values()))
         return None
 
-    def discard(self, step: int) -> None:
-        """Delete a checkpoint, so that its step can be saved anew."""
-        self.manager.delete(step)
+    def set_aside(self, step: int) -> Path:
+        """Move a checkpoint out of the folder, so that its step can be saved anew; where it is now."""
+        aside = self.folder.with_name(f"{self.folder.name}-damaged-{step}")
+        (self.folder / str(step)).rename(aside)
+        self.manager.reload()
+        return aside
 
     def read(self, step: int, like: PyTree) -> tuple[PyTree, dict[str, Any]]:
         """The checkpoint of `step`; raises where it is not what was saved."""
@@ -89,6 +99,14 @@ class Checkpoints:
     def close(self) -> None:
         """Release what Orbax holds."""
         self.manager.close()
+
+
+def await_callbacks() -> None:
+    """Let the callbacks of a failed read run into Orbax's closed event loop, without a traceback for each."""
+    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+    gc.collect()
+    time.sleep(CALLBACK_SECONDS)
+    sys.unraisablehook = hook
 
 
 def is_key(leaf: Array) -> bool:

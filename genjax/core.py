@@ -10,6 +10,9 @@ from jaxtyping import Array, Int
 
 from genjax.types import Batch, Embed, Evaluate, Generate, Key, Loss, Metrics, Params, PyTree, Stats
 
+INIT = 2**32 - 1
+"""What the root key is folded with for the start; each step folds it with its number."""
+
 
 class Phase(NamedTuple):
     """One player's move: a gradient step on the networks in `wrt`, all others held fixed."""
@@ -50,7 +53,7 @@ def init_state(model: Model, key: Key, batch: Batch) -> TrainState:
 
     Raises ValueError where two phases share a name, `every` is below 1, or `wrt` names a network that does not exist.
     """
-    params, stats = model.init(key, batch)
+    params, stats = model.init(jax.random.fold_in(key, INIT), batch)
     check_phases(model.phases, tuple(params))
     opt = {phase.name: phase.optimizer.init(select(params, phase.wrt)) for phase in model.phases}
     return TrainState(params, stats, opt, key, jnp.zeros((), jnp.int32))
@@ -59,8 +62,8 @@ def init_state(model: Model, key: Key, batch: Batch) -> TrainState:
 def check_phases(phases: Sequence[Phase], networks: Sequence[str]) -> None:
     """Raise ValueError where the phases cannot be run on these networks."""
     names = [phase.name for phase in phases]
-    if len(set(names)) < len(names):
-        raise ValueError(f"phases: names must differ, got {names}")
+    if len(set(names)) < len(names) or any("/" in name for name in names):
+        raise ValueError(f"phases: names must differ and hold no '/', got {names}")
     for phase in phases:
         if phase.every < 1:
             raise ValueError(f"phase {phase.name!r}: every={phase.every} must be at least 1")
@@ -125,4 +128,4 @@ def move(phase: Phase, state: TrainState, batch: Batch, key: Key) -> tuple[Train
     updates, opt = phase.optimizer.update(gradients, state.opt[phase.name], moving)
     moved = dict(optax.apply_updates(moving, updates))  # pyright: ignore[reportArgumentType, reportCallIssue]
     state = state._replace(params={**state.params, **moved}, stats=stats, opt={**state.opt, phase.name: opt})
-    return state, {"loss": value, **metrics}
+    return state, {**metrics, "loss": value}

@@ -25,7 +25,7 @@ def init_seeds(model: Model, feed: Feed, seeds: Sequence[int]) -> TrainState:
     item = next(feed.items(0))
 
     def init(key: Key, item: PyTree, arrays: PyTree) -> TrainState:
-        return init_state(model, key, feed.load(arrays, item, key))
+        return init_state(model, key, feed.load(arrays, item, jax.random.fold_in(key, DATA)))
 
     return jax.jit(jax.vmap(init, in_axes=(0, 0, None), out_axes=AXES))(keys, item, feed.arrays)
 

@@ -59,7 +59,8 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_is_used(tmp_path):
     assert found.step == 1
     assert list(found.damaged) == [2]
     assert str(tmp_path / "c" / "2") in found.damaged[2]
-    checkpoints.discard(2)
+    checkpoints.set_aside(2)
+    assert (tmp_path / "c-damaged-2").is_dir()
     assert checkpoints.restore_latest({"state": state()}).damaged == {}
 
 

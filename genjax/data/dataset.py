@@ -22,6 +22,10 @@ IN_MEMORY_BYTES = 2**30
 CHUNK_BYTES = 2**23
 
 
+class DataError(ValueError):
+    """Stored data that cannot be read, found when they were."""
+
+
 class Split(NamedTuple):
     """Part of a data set. `read` gives the examples at the given indices; `arrays` holds all of them if they fit."""
 

@@ -8,8 +8,10 @@ from typing import NamedTuple
 import grain
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Int
 
 from genjax.data.dataset import Examples, Load, Split
+from genjax.data.shuffle import epoch_permutation
 from genjax.types import Batch, Key, PyTree
 
 
@@ -24,26 +26,18 @@ class Feed(NamedTuple):
     """On the device, for one seed: `arrays`, its item and a key to a batch."""
 
 
-@functools.lru_cache(maxsize=1024)
-def epoch_order(seed: int, epoch: int, size: int) -> np.ndarray:
-    """The order in which `seed` sees the `size` examples in `epoch`."""
-    return np.random.default_rng([seed, epoch]).permutation(size).astype(np.int32)
+@functools.lru_cache(maxsize=16)
+def epoch_orders(seeds: tuple[int, ...], epoch: int, size: int) -> Int[np.ndarray, "seeds size"]:
+    """The order in which each seed sees the `size` examples in `epoch`."""
+    return np.stack([epoch_permutation(size, seed=seed, epoch=epoch) for seed in seeds]).astype(np.int32)
 
 
-def example_indices(seed: int, positions: np.ndarray, size: int) -> np.ndarray:
-    """The examples at `positions` of the seed's endless stream: one permutation of all examples after another."""
-    epochs, offsets = np.divmod(positions, size)
-    indices = np.empty_like(positions)
-    for epoch in np.unique(epochs):
-        here = epochs == epoch
-        indices[here] = epoch_order(seed, int(epoch), size)[offsets[here]]
-    return indices
-
-
-def batch_indices(seeds: Sequence[int], step: int, batch_size: int, size: int) -> np.ndarray:
-    """The examples [seeds, batch] of step `step` (counted from 0)."""
+def batch_indices(seeds: tuple[int, ...], step: int, batch_size: int, size: int) -> Int[np.ndarray, "seeds batch"]:
+    """The examples of step `step` (counted from 0): each seed's stream is one order of all examples after another."""
     positions = np.arange(step * batch_size, (step + 1) * batch_size)
-    return np.stack([example_indices(seed, positions, size) for seed in seeds])
+    epochs, offsets = np.divmod(positions, size)
+    parts = [epoch_orders(seeds, int(epoch), size)[:, offsets[epochs == epoch]] for epoch in np.unique(epochs)]
+    return np.concatenate(parts, axis=1)
 
 
 def make_feed(split: Split, load: Load, seeds: Sequence[int], batch_size: int) -> Feed:
@@ -71,7 +65,7 @@ def indexed(size: int, seeds: tuple[int, ...], batch_size: int, start: int) -> I
     """Indices [seeds, batch] of one step after another."""
     step = start
     while True:
-        yield batch_indices(seeds, step, batch_size, size).astype(np.int32)
+        yield batch_indices(seeds, step, batch_size, size)
         step += 1
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from genjax.data.dataset import Examples, Source, Split, make_source, part
+from genjax.data.dataset import DataError, Examples, Source, Split, make_source, part
 
 
 def tfds_images(name: str, data_dir: Path | None) -> Source:
@@ -122,7 +122,7 @@ def read_split(name: str, builder: Any, split: str) -> Split:
                 examples["label"] = np.array([row["label"].int64_list.value[0] for row in rows], np.int32)
         except Exception as error:  # each layer has its own: records, protocol buffers, zlib, PIL
             where = f"dataset={name!r}: split {split} in {builder.data_path}"
-            raise ValueError(f"{where} is damaged ({first_line(error)}); prepare it anew") from error
+            raise DataError(f"{where} is damaged ({first_line(error)}); prepare it anew") from error
         return examples
 
     return Split(builder.info.splits[split].num_examples, read, None)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jax import Array
 
 from genjax.losses.likelihood import log_mean_exp
 
@@ -17,44 +17,43 @@ from genjax.losses.likelihood import log_mean_exp
 class Terms(NamedTuple):
     """Log-densities in nats of k samples z_i ~ q(z|x), [k, batch] each; the KL divergence is in closed form [batch]."""
 
-    log_likelihood: Float[Array, "k batch"]
-    log_prior: Float[Array, "k batch"]
-    log_posterior: Float[Array, "k batch"]
-    kl: Float[Array, " batch"]
+    log_likelihood: Array
+    log_prior: Array
+    log_posterior: Array
+    kl: Array
 
 
-Bound = Callable[[Terms], Float[Array, " batch"]]
+Bound = Callable[[Terms], Array]
+"""A lower bound of log p(x) per example, [batch]."""
 
 
-def log_weights(terms: Terms) -> Float[Array, "k batch"]:
-    """Log w_i = log p(x|z_i) + log p(z_i) - log q(z_i|x)."""
+def log_weights(terms: Terms) -> Array:
+    """[k, batch]: log w_i = log p(x|z_i) + log p(z_i) - log q(z_i|x)."""
     return terms.log_likelihood + terms.log_prior - terms.log_posterior
 
 
-def elbo(terms: Terms) -> Float[Array, " batch"]:
+def elbo(terms: Terms) -> Array:
     """(1/k) sum_i log p(x|z_i) - KL(q(z|x) || p(z)) (Kingma & Welling 2014, eq. 7)."""
     return terms.log_likelihood.mean(axis=0) - terms.kl
 
 
-def monte_carlo_elbo(terms: Terms) -> Float[Array, " batch"]:
+def monte_carlo_elbo(terms: Terms) -> Array:
     """(1/k) sum_i log w_i: the ELBO without the closed form of its KL (Kingma & Welling 2014, eq. 6)."""
     return log_weights(terms).mean(axis=0)
 
 
-def iwae_bound(terms: Terms) -> Float[Array, " batch"]:
+def iwae_bound(terms: Terms) -> Array:
     """Log (1/k) sum_i w_i (Burda et al. 2016, sec. 3)."""
     return log_mean_exp(log_weights(terms), axis=0)
 
 
-def streamed_means(
-    terms: Callable[[Int[Array, " chunk"]], Terms], *, samples: int, chunk: int, batch: int
-) -> tuple[Float[Array, " batch"], Float[Array, " batch"]]:
+def streamed_means(terms: Callable[[Array], Terms], *, samples: int, chunk: int, batch: int) -> tuple[Array, Array]:
     """The means of `terms(indices)` over indices 0 ... samples - 1, `chunk` at a time, so that memory does not grow.
 
-    Returns mean_i log p(x|z_i) and log mean_i w_i, both in nats.
+    `terms` takes indices [chunk]. Returns mean_i log p(x|z_i) and log mean_i w_i in nats, [batch] each.
     """
 
-    def add(carry: tuple[Array, Array], indices: Int[Array, " chunk"]) -> tuple[tuple[Array, Array], None]:
+    def add(carry: tuple[Array, Array], indices: Array) -> tuple[tuple[Array, Array], None]:
         total, log_total = carry
         values = terms(indices)
         counted = (indices < samples)[:, None]  # the last chunk may reach beyond

@@ -1,13 +1,17 @@
-"""Log-likelihoods of pixels in nats, unreduced, and what turns them into reported numbers."""
+"""Log-likelihoods of pixels in nats, unreduced, and what turns them into reported numbers.
+
+Shapes stand in the docstrings, so that nothing but jax and optax need be installed; arguments of a function "per
+element" broadcast against each other.
+"""
 
 import math
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jax import Array
 
 
-def bernoulli_log_prob(logits: Float[Array, "*#shape"], x: Float[Array, "*#shape"]) -> Float[Array, "*#shape"]:
+def bernoulli_log_prob(logits: Array, x: Array) -> Array:
     """Per element, log Bernoulli(x | p) in nats with p = sigmoid(logits): x log p + (1 - x) log(1 - p).
 
     Kingma & Welling (2014), app. C.1. A probability mass for x in {0, 1}; for x strictly between, a cross-entropy that
@@ -18,9 +22,7 @@ def bernoulli_log_prob(logits: Float[Array, "*#shape"], x: Float[Array, "*#shape
     return logits * x - jnp.maximum(logits, 0) - jnp.log1p(jnp.exp(jnp.minimum(logits, -logits)))
 
 
-def gaussian_log_prob(
-    x: Float[Array, "*#shape"], mean: Float[Array, "*#shape"], log_var: Float[Array, "*#shape"]
-) -> Float[Array, "*#shape"]:
+def gaussian_log_prob(x: Array, mean: Array, log_var: Array) -> Array:
     """Per element, log N(x | mean, exp(log_var)) in nats (Kingma & Welling 2014, app. C.2).
 
     A density: it has no upper bound as log_var falls, and its nats do not compare with a Bernoulli's.
@@ -28,23 +30,26 @@ def gaussian_log_prob(
     return -0.5 * (math.log(2 * math.pi) + log_var + (x - mean) ** 2 * jnp.exp(-log_var))
 
 
-def sum_pixels(x: Float[Array, "batch *pixels"]) -> Float[Array, " batch"]:
-    """The sum over all axes but the first: nats per pixel to nats per image."""
+def sum_pixels(x: Array) -> Array:
+    """The sum over all axes but the first, [batch, ...] to [batch]: nats per pixel to nats per image."""
     return flat_pixels(x).sum(axis=1)
 
 
-def flat_pixels(x: Float[Array, "batch *pixels"]) -> Float[Array, "batch D"]:
-    """All axes but the first as one: on a CPU, arithmetic on flat pixels is many times as fast as on [H, W, 1]."""
+def flat_pixels(x: Array) -> Array:
+    """All axes but the first as one, [batch, ...] to [batch, D].
+
+    On a CPU, arithmetic on flat pixels is many times as fast as on [H, W, 1].
+    """
     return x.reshape(x.shape[0], math.prod(x.shape[1:]))
 
 
-def bits_per_dim(nll_nats: Float[Array, "*batch"], dimensions: int) -> Float[Array, "*batch"]:
-    """nll_nats / (D ln 2), where D = `dimensions` is H W C. Raises ValueError where D is below 1."""
+def bits_per_dim(nll_nats: Array, dimensions: int) -> Array:
+    """Per element, nll_nats / (D ln 2), where D = `dimensions` is H W C. Raises ValueError where D is below 1."""
     if dimensions < 1:
         raise ValueError(f"dimensions={dimensions} must be at least 1")
     return nll_nats / (dimensions * math.log(2))
 
 
-def log_mean_exp(x: Float[Array, "..."], axis: int) -> Float[Array, "..."]:
+def log_mean_exp(x: Array, axis: int) -> Array:
     """Log-mean-exp over `axis`, of length k: log((1/k) sum_i exp(x_i)) without overflow."""
     return jax.nn.logsumexp(x, axis=axis) - math.log(x.shape[axis])

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from experiments import options
-from experiments.runner import main
+from experiments.restore import restore_run
+from experiments.runner import main, only_process
 from experiments.session import user_errors
 from genjax.checkpoint import Checkpoints
 from tests.experiments.toy import PRESETS, toy
@@ -49,7 +50,7 @@ def copy(finished, tmp_path):
 
 def test_a_run_directory_holds_all_there_is_to_know(finished):
     names = {path.name for path in finished.iterdir()}
-    assert names == {"config.json", "metrics.jsonl", "tensorboard", "checkpoints", "figures", "result.json"}
+    assert names == {".lock", "config.json", "metrics.jsonl", "tensorboard", "checkpoints", "figures", "result.json"}
     assert {path.name for path in (finished / "figures").iterdir()} == {"samples.png", "learning_curves.png"}
     assert list((finished / "tensorboard").rglob("events.out.tfevents.*"))
     rows = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
@@ -108,7 +109,7 @@ def test_evaluate_repeats_the_number_of_the_result(finished, capsys):
         (["--steps", "many"], "many"),
         (["--steps", "0"], "--steps 0 must be at least 1"),
         (["--seeds", "1", "2", "1"], r"--seeds \[1, 2, 1\]: each may stand once"),
-        (["--batch-size", "5000"], "batch_size=5000 must be from 1 to 1297"),
+        (["--batch-size", "5000"], "--batch-size 5000 must be from 1 to 1297"),
         (["--dataset", "digit"], "dataset='digit'.*nearest: digits"),
         (["--dataset", "mnist", "--data-dir", "/nowhere"], "data_dir='/nowhere': no such directory"),
         (["--binarization", "none"], "--binarization: the model needs binary pixels"),
@@ -154,6 +155,30 @@ def test_a_damaged_last_checkpoint_is_told_and_the_one_before_it_used(finished, 
     for name in ("metrics.jsonl", "checkpoints/seeds-3-5/100/facts/metadata"):
         digests = [re.sub(r'"seconds": [\d.]+', "", (directory / name).read_text()) for directory in (finished, copy)]
         assert digests[0] == digests[1]
+
+
+def test_only_damaged_checkpoints_are_told(copy, capsys):
+    for path in (copy / "checkpoints").rglob("d/*"):
+        path.write_bytes(b"\0" * path.stat().st_size)
+    code, _, error = run(capsys, "--seeds", 3, 5, "--workdir", copy)
+    assert code == 1
+    assert "no checkpoint is whole" in error
+    assert "Traceback" not in error
+
+
+def test_two_processes_do_not_work_in_one_directory(copy, capsys):
+    with only_process(copy):
+        code, _, error = run(capsys, "--seeds", 3, 5, "--workdir", copy)
+    assert (code, error) == (1, f"error: another process is working in {copy}\n")
+
+
+def test_a_config_of_another_version_is_told(copy, capsys):
+    config = json.loads((copy / "config.json").read_text())
+    config["options"]["depth"] = 3
+    (copy / "config.json").write_text(json.dumps(config))
+    with pytest.raises(SystemExit), user_errors():
+        restore_run(copy)
+    assert "is of another version of the experiment" in capsys.readouterr().err
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_is_traced(capsys, tmp_path):

@@ -104,7 +104,7 @@ def lay_out(neighbours: Int[np.ndarray, "D K"], *, levels: int, order: Int[np.nd
     sizes = [levels**size] if tied else [levels ** int(count) for count in inside.sum(axis=1)]
     if (counts := sum(sizes) * levels) > MAX_COUNTS:
         raise ValueError(
-            f"tables of 2^{math.log2(counts):.0f} counts; at most 2^26: use a smaller context or fewer levels"
+            f"k and levels={levels} ask for tables of 2^{math.log2(counts):.0f} counts; at most 2^26 are allowed"
         )
     rank = np.arange(size) if tied else np.cumsum(inside, axis=1) - inside
     strides = np.where(inside, levels**rank, 0)

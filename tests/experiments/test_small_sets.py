@@ -1,0 +1,31 @@
+"""Every experiment draws and measures on a set of thirty images of one's own."""
+
+import json
+
+import numpy as np
+import pytest
+
+from experiments.options import experiment_function
+from experiments.runner import main
+
+OPTIONS = {
+    "nade": ["--hidden", "3"],
+    "tabular": ["--contexts", "2d", "--k", "2"],
+    "vae": ["--hidden", "4", "--evaluation-samples", "2"],
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_thirty_images_are_enough(name, tmp_path):
+    path = tmp_path / "own.npz"
+    np.savez(path, image=np.random.default_rng(0).integers(0, 2, (30, 6, 5), dtype=np.uint8) * 255)
+    function = experiment_function(name)
+    presets = __import__(f"experiments.{name}", fromlist=[name]).PRESETS
+    common = ["--dataset", path, "--steps", 4, "--batch-size", 5, "--evaluate-every", 2, "--workdir", tmp_path / "run"]
+    with pytest.raises(SystemExit) as exit_:
+        main(function, presets, [str(word) for word in [*OPTIONS[name], *common]])
+    assert exit_.value.code == 0
+    result = json.loads((tmp_path / "run/result.json").read_text())
+    assert result["dataset"]["name"] == "own"
+    assert all(np.isfinite(values["mean"]) for values in result["metrics"].values())
+    assert len(list((tmp_path / "run/figures").glob("*.png"))) >= 3
