@@ -48,14 +48,19 @@ def result_rows(result: Mapping[str, Any]) -> Iterator[Sequence[str]]:
                 mean_and_deviation(result["metrics"][metric]),
                 str(len(result["seeds"])),
                 result["device"],
-                f"{result['wall_seconds'] / 60:.1f} min",
+                duration(result["wall_seconds"]),
                 f"`{result['command'].removeprefix('python -m ')}`",
             )
 
 
 def reference_text(reference: Reference) -> str:
     """A reference as it stands in the table."""
-    return f"{reference.value:.2f}: {reference.source}"
+    return f"{reference.value:g}: {reference.source}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds below two minutes, else minutes."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def references(result: Mapping[str, Any], metric: str) -> list[Reference]:

@@ -130,6 +130,7 @@ def metrics_table(metrics: Mapping[str, Mapping[str, Any]], *, title: str, capti
 
 def mean_and_deviation(values: Mapping[str, Any]) -> str:
     """The mean to as many digits as make sense, and ± s.d. where there are several seeds."""
-    digits = 4 if abs(values["mean"]) < 10 else 2
-    deviation = "" if values["sd"] is None else f" ± {values['sd']:.{digits}f}"
-    return f"{values['mean']:.{digits}f}{deviation}"
+    if values["sd"] is None:
+        return f"{values['mean']:.4g}" if abs(values["mean"]) < 1 else f"{values['mean']:.3f}"
+    digits = 4 if abs(values["mean"]) < 1 else 2
+    return f"{values['mean']:.{digits}f} ± {values['sd']:.{digits}f}"
