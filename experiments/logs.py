@@ -2,16 +2,16 @@
 
 import contextlib
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from tensorboardX import SummaryWriter
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue]
+from tensorboardX.summary import scalar
 
 from experiments.directory import METRICS
-
-UNBOUNDED = 0
-"""A bounded queue would wait for ever for a writer that a full disk has stopped."""
 
 WriteLog = Callable[[int, str, Mapping[str, np.ndarray]], None]
 """`(step, split, values [seeds])`: one row and one event per seed."""
@@ -19,19 +19,31 @@ WriteLog = Callable[[int, str, Mapping[str, np.ndarray]], None]
 
 @contextlib.contextmanager
 def open_logs(directory: Path, seeds: Sequence[int], step: int) -> Iterator[WriteLog]:
-    """The logs of these seeds from `step` on; events that an earlier session wrote after it are purged."""
-    folders = [str(directory / "tensorboard" / f"seed-{seed}") for seed in seeds]
+    """The logs of these seeds from `step` on; TensorBoard hides the events an earlier session wrote after it."""
     with (directory / METRICS).open("a") as rows, contextlib.ExitStack() as stack:
-        writers = [
-            stack.enter_context(SummaryWriter(folder, purge_step=step + 1, max_queue=UNBOUNDED)) for folder in folders
-        ]
+        writers = [open_events(directory / "tensorboard" / f"seed-{seed}", step, stack) for seed in seeds]
 
         def write(step: int, split: str, values: Mapping[str, np.ndarray]) -> None:
             for index, (seed, writer) in enumerate(zip(seeds, writers, strict=True)):
                 numbers = {name: float(value[index]) for name, value in values.items()}
                 rows.write(json.dumps({"step": step, "seed": seed, "split": split, **numbers}) + "\n")
                 for name, number in numbers.items():
-                    writer.add_scalar(f"{split}/{name}", number, step)
+                    summary = scalar(f"{split}/{name}", number)
+                    writer.write_event(Event(wall_time=time.time(), step=step, summary=summary))
+                writer.flush()
             rows.flush()
 
         yield write
+
+
+def open_events(folder: Path, step: int, stack: contextlib.ExitStack) -> EventsWriter:
+    """An event file that goes on after `step`, closed with `stack`.
+
+    Written in this thread: tensorboardX's own writer thread ends silently on a full disk, and whoever feeds it waits.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    writer = EventsWriter(str(folder / "events"))
+    stack.callback(writer.close)
+    start = SessionLog(status=SessionLog.START)
+    writer.write_event(Event(wall_time=time.time(), step=step + 1, session_log=start))
+    return writer

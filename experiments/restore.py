@@ -1,5 +1,6 @@
 """A run read back from its directory, finished or not."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple

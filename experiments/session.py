@@ -4,9 +4,9 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import jax
 
@@ -20,12 +20,23 @@ CACHED_FROM_SECONDS = 0.2
 
 def configure(*, deterministic: bool = False) -> None:
     """What must be set before JAX starts: determinism, the compilation cache, the loudness of libraries."""
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax logs what it raises as well
+    sys.unraisablehook = without_closed_loops(sys.unraisablehook)
     if deterministic:
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
     if CACHE_VARIABLE not in os.environ:
         jax.config.update("jax_compilation_cache_dir", str(cache_folder()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", CACHED_FROM_SECONDS)
+
+
+def without_closed_loops(hook: Callable[[Any], None]) -> Callable[[Any], None]:
+    """`hook`, but for the callbacks of a failed Orbax save or read, which find their event loop closed."""
+
+    def quiet(unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            hook(unraisable)
+
+    return quiet
 
 
 def cache_folder() -> Path:

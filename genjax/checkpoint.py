@@ -1,9 +1,6 @@
 """Checkpoints: a training state on disk by way of Orbax, with a digest that tells a damaged one from a good one."""
 
-import gc
 import hashlib
-import sys
-import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,8 +10,6 @@ import orbax.checkpoint as ocp
 from jax import Array
 
 from genjax.types import PyTree
-
-CALLBACK_SECONDS = 0.2
 
 
 class Restored(NamedTuple):
@@ -71,7 +66,6 @@ class Checkpoints:
             try:
                 tree, facts = self.read(step, like)
             except Exception as error:  # whatever a half-written or overwritten file makes Orbax raise
-                await_callbacks()
                 damaged[step] = f"{self.folder / str(step)}: {first_line(error)}"
                 continue
             return Restored(step, tree, facts, damaged)
@@ -99,14 +93,6 @@ class Checkpoints:
     def close(self) -> None:
         """Release what Orbax holds."""
         self.manager.close()
-
-
-def await_callbacks() -> None:
-    """Let the callbacks of a failed read run into Orbax's closed event loop, without a traceback for each."""
-    hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
-    gc.collect()
-    time.sleep(CALLBACK_SECONDS)
-    sys.unraisablehook = hook
 
 
 def is_key(leaf: Array) -> bool:

@@ -55,7 +55,7 @@ def image_names(path: Path) -> list[str]:
     return names
 
 
-def folder_labels(names: Sequence[str]) -> Int[np.ndarray, "N"] | None:
+def folder_labels(names: Sequence[str]) -> Int[np.ndarray, " N"] | None:
     """The number of each image's sub-folder in sorted order, or None where an image lies in none."""
     if any("/" not in name for name in names):
         return None

@@ -4,12 +4,12 @@ import numpy as np
 from jaxtyping import Float, Int
 
 
-def permutation(size: int, *, seed: int = 0) -> Int[np.ndarray, "size"]:
+def permutation(size: int, *, seed: int = 0) -> Int[np.ndarray, " size"]:
     """A fixed order of `size` things: the ranks of random 64-bit words."""
     return np.argsort(np.random.Philox(key=seed).random_raw(size), kind="stable")
 
 
-def epoch_permutation(size: int, *, seed: int, epoch: int) -> Int[np.ndarray, "size"]:
+def epoch_permutation(size: int, *, seed: int, epoch: int) -> Int[np.ndarray, " size"]:
     """The order of `size` things that belongs to a training seed and an epoch."""
     words = np.random.Philox(key=[seed, epoch], counter=[0, 0, 0, 1]).random_raw(size)
     return np.argsort(words, kind="stable")

@@ -26,7 +26,7 @@ class MLP(nn.Module):
     """Of the last layer; the other biases start at 0."""
 
     @nn.compact
-    def __call__(self, x: Float[Array, "batch *features"]) -> Float[Array, "batch width"]:
+    def __call__(self, x: Float[Array, " batch *features"]) -> Float[Array, "batch width"]:
         """The last layer, [batch, widths[-1]]."""
         x = x.reshape(x.shape[0], -1)
         last = len(self.widths) - 1
@@ -68,7 +68,7 @@ class GaussianEncoder(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "batch *shape"]
+        self, x: Float[Array, " batch *shape"]
     ) -> tuple[Float[Array, "batch latents"], Float[Array, "batch latents"]]:
         """Mean and log variance."""
         features = self.body(self.center(x))

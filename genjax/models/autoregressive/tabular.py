@@ -33,19 +33,19 @@ class Contexts(NamedTuple):
     """Which earlier pixels each of D pixels looks at, and where the rows of its table lie."""
 
     levels: int
-    order: Int[np.ndarray, "D"]
+    order: Int[np.ndarray, " D"]
     """Pixel (flat index) that is generated first, second, ..."""
     neighbours: Int[np.ndarray, "D K"]
     """Pixels each pixel looks at; 0 where there is none."""
     strides: Int[np.ndarray, "D K"]
     """What one level of that neighbour adds to the row; 0 where there is none, so that it reads as 0."""
-    starts: Int[np.ndarray, "D"]
+    starts: Int[np.ndarray, " D"]
     rows: int
     """Conditional distributions in all."""
 
 
 def ar_contexts(
-    pixels: int, k: int, *, levels: int = 2, ordering: Sequence[int] | Int[np.ndarray, "D"] | None = None
+    pixels: int, k: int, *, levels: int = 2, ordering: Sequence[int] | Int[np.ndarray, " D"] | None = None
 ) -> Contexts:
     """Each pixel sees the `k` generated just before it: k=0 independent, k=1 Markov, k=pixels-1 the full joint.
 
@@ -92,7 +92,7 @@ def offset_contexts(
     return lay_out(neighbours, levels=levels, order=np.arange(height * width), tied=tied)
 
 
-def lay_out(neighbours: Int[np.ndarray, "D K"], *, levels: int, order: Int[np.ndarray, "D"], tied: bool) -> Contexts:
+def lay_out(neighbours: Int[np.ndarray, "D K"], *, levels: int, order: Int[np.ndarray, " D"], tied: bool) -> Contexts:
     """The contexts of these neighbours (-1 where there is none), with the rows of each pixel's table one after another.
 
     Raises ValueError where `levels` is below 2 or the tables would hold more than 2^26 counts.
@@ -153,14 +153,14 @@ def conditionals(
     return jnp.log(context_weights) - jnp.log(context_weights.sum(axis=-1, keepdims=True))
 
 
-def log_prob(contexts: Contexts, weights: Float[Array, "rows m"], values: Int[Array, "B D"]) -> Float[Array, "B"]:
+def log_prob(contexts: Contexts, weights: Float[Array, "rows m"], values: Int[Array, "B D"]) -> Float[Array, " B"]:
     """The exact log p(x) in nats."""
     log_probs = conditionals(contexts, weights, values)
     return jnp.take_along_axis(log_probs, values[..., None], axis=-1).sum(axis=(1, 2))
 
 
 def add_counts(
-    contexts: Contexts, counts: Int[Array, "rows m"], values: Int[Array, "B D"], weights: Int[Array, "B"]
+    contexts: Contexts, counts: Int[Array, "rows m"], values: Int[Array, "B D"], weights: Int[Array, " B"]
 ) -> Int[Array, "rows m"]:
     """The counts with each pixel of example i counted `weights[i]` times."""
     cells = table_rows(contexts, values) * contexts.levels + values
@@ -173,12 +173,12 @@ def to_levels(image: Float[Array, "B H W C"], levels: int) -> Int[Array, "B D"]:
 
 
 def sample(
-    contexts: Contexts, weights: Float[Array, "rows m"], values: Int[Array, "D"], known: Bool[Array, "D"], key: Key
-) -> Int[Array, "D"]:
+    contexts: Contexts, weights: Float[Array, "rows m"], values: Int[Array, " D"], known: Bool[Array, " D"], key: Key
+) -> Int[Array, " D"]:
     """One image drawn pixel by pixel in order; pixels that are `known` keep their value in `values`."""
     neighbours, strides, starts = map(jnp.asarray, (contexts.neighbours, contexts.strides, contexts.starts))
 
-    def draw(values: Int[Array, "D"], step: tuple[Int[Array, ""], Scalar]) -> tuple[Int[Array, "D"], None]:
+    def draw(values: Int[Array, " D"], step: tuple[Int[Array, ""], Scalar]) -> tuple[Int[Array, " D"], None]:
         pixel, uniform = step
         row = starts[pixel] + (strides[pixel] * values[neighbours[pixel]]).sum()
         cumulative = jnp.cumsum(weights[row])
