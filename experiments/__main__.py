@@ -20,8 +20,9 @@ def first_line(name: str) -> str:
 
 def is_experiment(path: Path) -> bool:
     """Whether a file defines presets, as every experiment does and nothing else."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    targets = [target for node in tree.body if isinstance(node, ast.Assign) for target in node.targets]
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    targets = [target for node in body if isinstance(node, ast.Assign) for target in node.targets]
+    targets += [node.target for node in body if isinstance(node, ast.AnnAssign)]
     return any(isinstance(target, ast.Name) and target.id == "PRESETS" for target in targets)
 
 

@@ -11,8 +11,7 @@ from rich.console import Console
 from experiments.report import metrics_table, summary
 from experiments.restore import restore_run
 from experiments.session import configure, user_errors
-from experiments.training import split_means
-from genjax.evaluate import make_evaluate_seeds
+from experiments.training import model_means
 
 
 def evaluate(
@@ -30,10 +29,9 @@ def evaluate(
     """
     run = restore_run(directory, data_dir=data_dir)
     data = run.experiment.data
-    evaluate_seeds = make_evaluate_seeds(run.experiment.model.evaluate, data.load)
-    values = split_means(evaluate_seeds, (run.params, run.stats), getattr(data, split))
+    values = model_means(run.experiment, run.memories, getattr(data, split))
     metrics = {name: summary(array, run.experiment.kinds[name]) for name, array in values.items()}
-    title = f"{run.config['experiment']} on {data.name} ({data.protocol}), {split}, after {run.step} steps"
+    title = f"{run.config['experiment']} on {data.name} ({data.protocol}), {split}, after {run.done} steps"
     Console().print(metrics_table(metrics, title=title, caption=f"{len(run.seeds)} seed(s), {jax.default_backend()}"))
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from experiments.directory import CONFIG, RunError, read_json
 from experiments.experiment import Experiment, Run
@@ -18,16 +17,29 @@ from genjax.types import Params, Stats
 
 
 class Restored(NamedTuple):
-    """A run's experiment, and the parameters it has so far."""
+    """A run's experiment, and what its groups of seeds have learnt so far."""
 
     config: Mapping[str, Any]
     experiment: Experiment
-    seeds: tuple[int, ...]
-    params: Params
-    """With a leading seed axis, as `stats`."""
-    stats: Stats
-    step: int
-    """Steps done, the fewest of all seeds."""
+    groups: tuple[tuple[int, ...], ...]
+    """The seeds that were trained together."""
+    memories: tuple[Memory, ...]
+    """Of each group."""
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """All seeds."""
+        return tuple(seed for group in self.groups for seed in group)
+
+    @property
+    def done(self) -> int:
+        """Steps done, the fewest of all seeds."""
+        return min(memory.done for memory in self.memories)
+
+    def chosen(self, seed: int) -> tuple[Params, Stats]:
+        """The parameters of one seed."""
+        group, memory = next(pair for pair in zip(self.groups, self.memories, strict=True) if seed in pair[0])
+        return jax.tree.map(lambda leaf: leaf[group.index(seed)], memory.chosen())
 
 
 def restore_run(directory: Path, *, data_dir: Path | None = None) -> Restored:
@@ -39,16 +51,13 @@ def restore_run(directory: Path, *, data_dir: Path | None = None) -> Restored:
         raise RunError(f"{directory} holds no run: {directory / CONFIG} is missing")
     stored = read_json(directory / CONFIG)
     try:
-        groups = [tuple(seeds) for seeds in stored["groups"]]
+        groups = tuple(tuple(seeds) for seeds in stored["groups"])
         config = from_json(stored, data_dir=data_dir)
         experiment = build(experiment_function(config["experiment"]), config)
     except (TypeError, KeyError, ImportError, AttributeError) as error:
         raise RunError(f"{directory / CONFIG} is of another version of the experiment: {error}") from error
-    restored = [restore_group(experiment, config["options"]["run"], seeds, directory) for seeds in groups]
-    chosen = [memory.chosen() for memory in restored]
-    params, stats = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *chosen)
-    seeds = tuple(seed for group in groups for seed in group)
-    return Restored(config, experiment, seeds, params, stats, min(int(memory.state.step) for memory in restored))
+    memories = tuple(restore_group(experiment, config["options"]["run"], seeds, directory) for seeds in groups)
+    return Restored(config, experiment, groups, memories)
 
 
 def restore_group(experiment: Experiment, run: Run, seeds: tuple[int, ...], directory: Path) -> Memory:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import jax
-import numpy as np
 from rich.console import Console
 
 from experiments.directory import CONFIG, RESULT, RunError, check_config, curves, read_json, write_json
@@ -19,7 +18,7 @@ from experiments.figures import learning_curves
 from experiments.options import Presets, as_json, build, parse
 from experiments.report import origin_of, result_of, result_table
 from experiments.session import configure, user_errors
-from experiments.training import Group, Trained, evaluation_key, noted_signals, split_means, stopped_at
+from experiments.training import Group, Trained, evaluation_key, model_means, noted_signals, stopped_at
 from genjax.evaluate import make_evaluate_seeds
 
 LOCK = ".lock"
@@ -50,7 +49,7 @@ def run_experiment(function: Callable[..., Experiment], config: Mapping[str, Any
         trained = train(experiment, config, directory, console)
         console.print("training is done and saved; measuring on the test split")
         started = time.monotonic()
-        metrics = test_metrics(experiment, trained)
+        metrics = model_means(experiment, [group.memory for group in trained], experiment.data.test)
         seconds = sum(group.seconds for group in trained) + time.monotonic() - started
         result = result_of(config, origin, experiment, trained, metrics, round(seconds, 1))
         write_json(directory / RESULT, result)
@@ -112,13 +111,6 @@ def seed_groups(directory: Path, experiment: Experiment, run: Run) -> list[list[
     alone = jax.default_backend() == "cpu" and not experiment.seeds_together
     size = run.seeds_at_once or (1 if alone else len(run.seeds))
     return [list(run.seeds[start : start + size]) for start in range(0, len(run.seeds), size)]
-
-
-def test_metrics(experiment: Experiment, trained: Sequence[Trained]) -> dict[str, np.ndarray]:
-    """The test means of every seed, [seeds] each, of the parameters the run ends with."""
-    evaluate_seeds = make_evaluate_seeds(experiment.model.evaluate, experiment.data.load)
-    parts = [split_means(evaluate_seeds, group.memory.chosen(), experiment.data.test) for group in trained]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def draw(experiment: Experiment, trained: Trained, directory: Path) -> list[Path]:

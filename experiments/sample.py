@@ -48,15 +48,14 @@ def sample(
     path.parent.mkdir(parents=True, exist_ok=True)
     image_grid(images, columns=int(np.ceil(np.sqrt(count)))).savefig(path, dpi=150)
     np.save(path.with_suffix(".npy"), images)
-    print(f"{count} images of {run.config['experiment']} after {run.step} steps: {path} and {path.with_suffix('.npy')}")
+    print(f"{count} images of {run.config['experiment']} after {run.done} steps: {path} and {path.with_suffix('.npy')}")
 
 
 def draw(run: Restored, seed: int, count: int, key: int) -> np.ndarray:
     """`count` images [count, H, W, C] in [0, 1] of one training seed."""
     if seed not in run.seeds:
         raise RunError(f"--seed {seed} must be one of the run's seeds: {list(run.seeds)}")
-    index = run.seeds.index(seed)
-    params, stats = jax.tree.map(lambda leaf: leaf[index], (run.params, run.stats))
+    params, stats = run.chosen(seed)
     batch = {"image": jnp.zeros((min(count, CHUNK), *run.experiment.data.image_shape))}
     generate = jax.jit(run.experiment.model.generate)
     keys = [jax.random.fold_in(jax.random.key(key), chunk) for chunk in range(-(-count // CHUNK))]

@@ -24,7 +24,7 @@ from genjax.checkpoint import Checkpoints
 from genjax.core import Phase, moves
 from genjax.data.dataset import Split
 from genjax.data.feed import Feed, make_feed
-from genjax.evaluate import EvaluateSeeds, evaluate_split, means, select_better
+from genjax.evaluate import EvaluateSeeds, evaluate_split, make_evaluate_seeds, means, select_better
 from genjax.train import first_failure, first_nonfinite, iterate
 from genjax.types import Key, Metrics, Params, Stats
 
@@ -216,6 +216,13 @@ def split_means(evaluate_seeds: EvaluateSeeds, chosen: tuple[Params, Stats], spl
     """The means over a split, [seeds] each."""
     size = min(EVALUATION_BATCH, split.size)
     return means(evaluate_split(evaluate_seeds, *chosen, split, key=evaluation_key(), batch_size=size))
+
+
+def model_means(experiment: Experiment, memories: Sequence[Memory], split: Split) -> dict[str, np.ndarray]:
+    """What the model measures on a split, mean over examples: [seeds] each, one group of seeds after another."""
+    evaluate_seeds = make_evaluate_seeds(experiment.model.evaluate, experiment.data.load)
+    parts = [split_means(evaluate_seeds, memory.chosen(), split) for memory in memories]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def moved(phases: Sequence[Phase], metrics: Metrics, step: int) -> dict[str, Any]:

@@ -128,4 +128,5 @@ def move(phase: Phase, state: TrainState, batch: Batch, key: Key) -> tuple[Train
     updates, opt = phase.optimizer.update(gradients, state.opt[phase.name], moving)
     moved = dict(optax.apply_updates(moving, updates))  # pyright: ignore[reportArgumentType, reportCallIssue]
     state = state._replace(params={**state.params, **moved}, stats=stats, opt={**state.opt, phase.name: opt})
-    return state, {**metrics, "loss": value}
+    floats = {name: jnp.asarray(metric, value.dtype) for name, metric in metrics.items()}  # a phase at rest has NaN
+    return state, {**floats, "loss": value}
