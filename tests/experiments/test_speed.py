@@ -5,11 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import speed
+from experiments import plain_forms, speed
 from genjax.models.autoregressive import nade
 
 
-@pytest.mark.parametrize("form", [speed.cumulative_logits, speed.scanned_logits, speed.checkpointed_logits])
+@pytest.mark.parametrize(
+    "form", [plain_forms.cumulative_logits, plain_forms.scanned_logits, plain_forms.checkpointed_logits]
+)
 def test_the_plain_forms_of_nade_equal_ours(form):
     key = jax.random.key(0)
     weights = nade.weights(nade.init_weights(key, np.full(28, 0.3), hidden=4, tied=False))
