@@ -75,7 +75,8 @@ class Checkpoints:
 
     def set_aside(self, step: int) -> Path:
         """Move a checkpoint out of the folder, so that its step can be saved anew; where it is now."""
-        aside = self.folder.with_name(f"{self.folder.name}-damaged-{step}")
+        names = (f"{self.folder.name}-damaged-{step}{suffix}" for suffix in ("", *(f"-{n}" for n in range(2, 100))))
+        aside = next(path for name in names if not (path := self.folder.with_name(name)).exists())
         (self.folder / str(step)).rename(aside)
         self.manager.reload()
         return aside
