@@ -11,6 +11,7 @@ import optax
 from einops import rearrange
 from jaxtyping import Array, Float
 
+from genjax.core import TrainState, init_state, make_step
 from genjax.data.dataset import resident
 from genjax.data.feed import make_feed
 from genjax.losses.bound import elbo
@@ -18,6 +19,7 @@ from genjax.losses.likelihood import bernoulli_log_prob
 from genjax.models.autoregressive import nade
 from genjax.models.latent.vae import bound_terms, encode, mlp_networks, vae
 from genjax.train import init_seeds, make_train_step
+from genjax.types import Metrics
 
 SHAPE = (28, 28, 1)
 DIMENSIONS = 784
@@ -121,6 +123,26 @@ def framework_step(seeds: Sequence[int]) -> Call:
 
     def call() -> Array:
         memory[0], metrics = step(memory[0], feed.arrays, next(items))
+        return metrics["bound/loss"]
+
+    return call
+
+
+def make_step_alone() -> Call:
+    """A training step of the VAE through `make_step`, on the batches that the handwritten one has."""
+    networks = mlp_networks(SHAPE, hidden=(HIDDEN,), latents=50)
+    model = vae(SHAPE, networks, optimizer=optax.adam(1e-3))
+    images = jnp.asarray(binary_images(EXAMPLES))
+    advance, batches = make_step(model.phases), shuffled_batches()
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def step(state: TrainState, images: Array, indices: Array) -> tuple[TrainState, Metrics]:
+        return advance(state, {"image": images[indices]})
+
+    memory = [init_state(model, jax.random.key(0), {"image": images[:1]})]
+
+    def call() -> Array:
+        memory[0], metrics = step(memory[0], images, next(batches))
         return metrics["bound/loss"]
 
     return call
