@@ -45,14 +45,7 @@ def make_train_step(model: Model, feed: Feed) -> Step:
     def load_and_step(state: TrainState, arrays: PyTree, item: PyTree) -> tuple[TrainState, Metrics]:
         return step(state, load_batch(feed, state, arrays, item))
 
-    def all_seeds(state: TrainState, arrays: PyTree, item: PyTree) -> tuple[TrainState, Metrics]:
-        if state.key.size > 1:
-            return jax.vmap(load_and_step, in_axes=(AXES, None, 0), out_axes=(AXES, 0))(state, arrays, item)
-        # A batch of one matrix product is slower on a CPU than the product alone.
-        alone, metrics = load_and_step(seed(state, 0), arrays, jax.tree.map(lambda leaf: leaf[0], item))
-        return with_axis(alone), jax.tree.map(lambda leaf: leaf[None], metrics)
-
-    return jax.jit(all_seeds, donate_argnums=0)
+    return jax.jit(jax.vmap(load_and_step, in_axes=(AXES, None, 0), out_axes=(AXES, 0)), donate_argnums=0)
 
 
 def iterate(model: Model, feed: Feed, state: TrainState, steps: int) -> Iterator[tuple[int, TrainState, Metrics]]:
@@ -80,11 +73,6 @@ def seed(state: TrainState, index: int) -> TrainState:
         state,
         is_leaf=lambda axis: axis is None,
     )
-
-
-def with_axis(state: TrainState) -> TrainState:
-    """The inverse of `seed`: the state of one seed with a seed axis of length one."""
-    return jax.tree.map(lambda leaf: leaf[None], state)._replace(step=state.step)
 
 
 def first_nonfinite(tree: PyTree) -> str | None:
