@@ -49,7 +49,7 @@ def nade(
     """NADE of binary images.
 
     `ordering[d]` is the pixel (its index in the flattened image) generated in place d; raster order where none is
-    given. `tied` shares V = W, as in the first of the 2011 paper's two forms. `mean` are the pixels' marginal
+    given. `tied` shares V = W, which the 2011 paper has as well. `mean` are the pixels' marginal
     probabilities, to which the output biases are set. The default optimizer is Adam with step size 0.001.
 
     `generate` draws images; where the batch has `known` [B, H, W, C] (0 or 1) it completes `image`: known pixels
