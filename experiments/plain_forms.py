@@ -18,7 +18,7 @@ from genjax.losses.bound import elbo
 from genjax.losses.likelihood import bernoulli_log_prob
 from genjax.models.autoregressive import nade
 from genjax.models.latent.vae import bound_terms, encode, mlp_networks, vae
-from genjax.train import init_seeds, make_train_step
+from genjax.train import init_seeds, make_train_step, seed
 from genjax.types import Metrics
 
 SHAPE = (28, 28, 1)
@@ -114,12 +114,13 @@ def samplers() -> tuple[Call, Call]:
 
 
 def framework_step(seeds: Sequence[int]) -> Call:
-    """A training step of the VAE as every experiment does it: feed, phases, seed axis."""
+    """A training step of the VAE as every experiment does it: feed, phases, and a seed axis for several seeds."""
     networks = mlp_networks(SHAPE, hidden=(HIDDEN,), latents=50)
     model = vae(SHAPE, networks, optimizer=optax.adam(1e-3))
     feed = make_feed(resident({"image": binary_images(EXAMPLES)}), lambda raw, key: dict(raw), seeds, BATCH)
     step, items = make_train_step(model, feed), feed.items(0)
-    memory = [init_seeds(model, feed, seeds)]
+    start = init_seeds(model, feed, seeds)
+    memory = [start if len(seeds) > 1 else seed(start, 0)]
 
     def call() -> Array:
         memory[0], metrics = step(memory[0], feed.arrays, next(items))
@@ -192,5 +193,5 @@ def shuffled_batches() -> Iterator[np.ndarray]:
 
 def one_after_another() -> Call:
     """A step of each seed, in a program of its own."""
-    calls = [framework_step((seed,)) for seed in SEEDS]
+    calls = [framework_step((one,)) for one in SEEDS]
     return lambda: [call() for call in calls]

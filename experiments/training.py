@@ -25,7 +25,7 @@ from genjax.core import Phase, moves
 from genjax.data.dataset import Split
 from genjax.data.feed import Feed, make_feed
 from genjax.evaluate import EvaluateSeeds, evaluate_split, make_evaluate_seeds, means, select_better
-from genjax.train import first_failure, first_nonfinite, iterate
+from genjax.train import first_failure, first_nonfinite, iterate, seed, with_seed_axis
 from genjax.types import Key, Metrics, Params, Stats
 
 LOG_EVERY = 50
@@ -89,18 +89,20 @@ class Group:
         clock = time.monotonic() - seconds  # as if all sessions had been one
         pending: list[Metrics] = []
         with open_logs(self.directory, self.seeds, done) as log, self.progress(done) as show:
-            for step, state, metrics in iterate(self.experiment.model, self.feed, memory.state, self.steps):
-                memory = memory._replace(state=state)
+            start = memory.state if len(self.seeds) > 1 else seed(memory.state, 0)
+            for step, state, metrics in iterate(self.experiment.model, self.feed, start, self.steps):
                 pending.append(metrics)
                 last, stopped = step == self.steps, bool(signals)
                 evaluate = last or step % self.run.evaluate_every == 0
                 if step % LOG_EVERY == 0 or evaluate or stopped:
-                    fetched = jax.device_get(pending)
+                    fetched = jax.tree.map(np.atleast_1d, jax.device_get(pending))
                     self.check_finite(fetched, step)
                     pending = []
                     show(step, loss_text(fetched[-1]))
                     if step % LOG_EVERY == 0 or last:
                         log(step, "train", moved(self.experiment.model.phases, fetched[-1], step))
+                if evaluate or stopped:
+                    memory = memory._replace(state=with_seed_axis(state))
                 if evaluate:
                     memory, scores = self.validate(memory)
                     log(step, "validation", scores)

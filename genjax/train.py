@@ -1,4 +1,4 @@
-"""Training: one jitted step over a leading seed axis, yielded step by step."""
+"""Training: one jitted step of one seed, or of several over a leading axis, yielded step by step."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -16,7 +16,7 @@ AXES = TrainState(params=0, stats=0, opt=0, key=0, step=None)  # pyright: ignore
 """The seed axis leads every leaf but the step, which is shared, so that `Phase.every` stays one real branch."""
 
 Step = Callable[[TrainState, PyTree, PyTree], tuple[TrainState, Metrics]]
-"""`(state, feed.arrays, item)` -> the next state, and metrics [seeds]."""
+"""`(state, feed.arrays, item)` -> the next state, and metrics [seeds], or scalars where the state is of one seed."""
 
 
 def init_seeds(model: Model, feed: Feed, seeds: Sequence[int]) -> TrainState:
@@ -36,7 +36,7 @@ def load_batch(feed: Feed, state: TrainState, arrays: PyTree, item: PyTree) -> B
 
 
 def make_train_step(model: Model, feed: Feed) -> Step:
-    """The step of all seeds as one jitted program.
+    """The step of all seeds as one jitted program, or of one seed whose state has no seed axis.
 
     The state passed in is donated: use the one returned.
     """
@@ -45,13 +45,20 @@ def make_train_step(model: Model, feed: Feed) -> Step:
     def load_and_step(state: TrainState, arrays: PyTree, item: PyTree) -> tuple[TrainState, Metrics]:
         return step(state, load_batch(feed, state, arrays, item))
 
-    return jax.jit(jax.vmap(load_and_step, in_axes=(AXES, None, 0), out_axes=(AXES, 0)), donate_argnums=0)
+    def advance(state: TrainState, arrays: PyTree, item: PyTree) -> tuple[TrainState, Metrics]:
+        if state.key.ndim == 0:
+            return load_and_step(state, arrays, jax.tree.map(lambda leaf: leaf[0], item))
+        return jax.vmap(load_and_step, in_axes=(AXES, None, 0), out_axes=(AXES, 0))(state, arrays, item)
+
+    return jax.jit(advance, donate_argnums=0)
 
 
 def iterate(model: Model, feed: Feed, state: TrainState, steps: int) -> Iterator[tuple[int, TrainState, Metrics]]:
     """Train until `steps` steps are done in all, and yield (steps done, state, metrics [seeds]) after each.
 
     A yielded state is given up to the next step: copy what must outlive it. Metrics are fetched only when read.
+    Where the feed is of one seed, a state without the seed axis (`seed(state, 0)`) trains as well, and faster on a CPU,
+    which copies arrays to add and drop an axis of length one; its metrics are scalars.
     """
     advance = make_train_step(model, feed)
     done = int(state.step)
@@ -69,6 +76,18 @@ def seed(state: TrainState, index: int) -> TrainState:
     """The state of one seed, without the seed axis."""
     return jax.tree.map(
         lambda axis, part: part if axis is None else jax.tree.map(lambda leaf: leaf[index], part),
+        AXES,
+        state,
+        is_leaf=lambda axis: axis is None,
+    )
+
+
+def with_seed_axis(state: TrainState) -> TrainState:
+    """A copy of one seed's state with a seed axis of length one; a state that has the axis, as it is."""
+    if state.key.ndim:
+        return state
+    return jax.tree.map(
+        lambda axis, part: part if axis is None else jax.tree.map(lambda leaf: leaf[None], part),
         AXES,
         state,
         is_leaf=lambda axis: axis is None,

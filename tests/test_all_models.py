@@ -16,7 +16,7 @@ from genjax.data.feed import make_feed
 from genjax.models.autoregressive import nade, tabular
 from genjax.models.latent import vae
 from genjax.testing import assert_resume_equals
-from genjax.train import init_seeds, iterate, make_train_step, seed
+from genjax.train import init_seeds, iterate, make_train_step, seed, with_seed_axis
 
 SHAPE = (4, 4, 1)
 EXAMPLES = 24
@@ -111,19 +111,31 @@ def test_no_second_compilation(name):
     assert step._cache_size() == 1
 
 
+def in_float64(model):
+    """The model with float64 parameters: Flax makes float32 ones whatever the inputs are."""
+
+    def init(key, batch):
+        params, stats = model.init(key, batch)
+        wide = lambda leaf: leaf.astype(float) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf  # noqa: E731
+        return jax.tree.map(wide, params), stats
+
+    return model._replace(init=init)
+
+
 @every_model
-def test_a_seed_among_others_equals_the_seed_alone(name):
+def test_a_seed_among_others_equals_the_seed_alone_with_and_without_its_axis(name):
     with jax.enable_x64(True):
-        model = MODELS[name].make()
+        model = in_float64(MODELS[name].make())
 
-        def train(seeds):
+        def train(seeds, start=lambda state: state):
             data = feed(seeds, np.float64)
-            *_, (_, state, _) = iterate(model, data, init_seeds(model, data, seeds), 4)
-            return state
+            *_, (_, state, _) = iterate(model, data, start(init_seeds(model, data, seeds)), 4)
+            return with_seed_axis(state)
 
-        together, alone = seed(train((3, 5)), 1), seed(train((5,)), 0)
-        close = functools.partial(np.testing.assert_allclose, rtol=1e-8, atol=1e-10)
-        jax.tree.map(close, (together.params, together.stats), (alone.params, alone.stats))
+        together = seed(train((3, 5)), 1)
+        for alone in (seed(train((5,)), 0), seed(train((5,), lambda state: seed(state, 0)), 0)):
+            close = functools.partial(np.testing.assert_allclose, rtol=1e-8, atol=1e-10)
+            jax.tree.map(close, (together.params, together.stats), (alone.params, alone.stats))
 
 
 @every_model
