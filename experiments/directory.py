@@ -82,14 +82,14 @@ def forget_after(directory: Path, seeds: Sequence[int], step: int) -> None:
     os.replace(beside, directory / METRICS)
 
 
-def curves(directory: Path) -> dict[str, list[Curve]]:
+def curves(directory: Path) -> Mapping[str, Mapping[int, Curve]]:
     """Per metric of each split, one curve per seed."""
     points: dict[str, dict[int, list[tuple[int, float]]]] = {}
     for row in read_rows(directory):
         for name in row.keys() - {"step", "seed", "split"}:
             by_seed = points.setdefault(f"{row['split']}: {name}", {})
             by_seed.setdefault(row["seed"], []).append((row["step"], row[name]))
-    return {name: list(points[name].values()) for name in sorted(points)}
+    return {name: points[name] for name in sorted(points)}
 
 
 def is_full_disk(error: BaseException) -> bool:

@@ -50,14 +50,22 @@ Curve = Sequence[tuple[int, float]]
 """(step, value) pairs."""
 
 
-def learning_curves(curves: Mapping[str, Sequence[Curve]]) -> Figure:
-    """One panel per metric, one line per seed."""
-    figure = Figure(figsize=(5 * len(curves), 3.5), layout="constrained")
-    for axes, (metric, seeds) in zip(figure.subplots(1, len(curves), squeeze=False).flat, curves.items(), strict=True):
-        for curve in seeds:
-            axes.plot(*zip(*curve, strict=True), linewidth=1, marker="." if len(curve) < 20 else None)
+def learning_curves(curves: Mapping[str, Mapping[int, Curve]]) -> Figure:
+    """One panel per metric, three in a row, one line per seed."""
+    columns = min(3, len(curves))
+    rows = -(-len(curves) // columns)
+    figure = Figure(figsize=(4 * columns, 3 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).flat
+    for axes, (metric, seeds) in zip(panels, curves.items(), strict=False):
+        for seed, curve in seeds.items():
+            marker = "." if len(curve) < 20 else None
+            axes.plot(*zip(*curve, strict=True), linewidth=1, marker=marker, label=f"seed {seed}")
         axes.set_title(metric, fontsize=9)
         axes.set_xlabel("step")
+        if len(seeds) > 1:
+            axes.legend(fontsize=7)
+    for axes in list(panels):
+        axes.set_axis_off()
     return figure
 
 

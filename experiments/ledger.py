@@ -131,6 +131,8 @@ def add(runs: Annotated[tuple[Path, ...], tyro.conf.Positional]) -> None:
     Args:
         runs: Run directories, or speed tables that `experiments.speed` saved.
     """
+    if not runs:
+        raise RunError("ledger add: give one or more run directories", exit_code=2)
     for run in runs:
         path = run / RESULT if run.is_dir() else run
         if not path.is_file():

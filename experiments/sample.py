@@ -17,6 +17,9 @@ from experiments.session import configure, user_errors
 CHUNK = 100
 """Images per program call."""
 
+MOST = 100_000
+"""Images of one command: more than a picture can show."""
+
 
 def sample(
     directory: Annotated[Path, tyro.conf.Positional],
@@ -37,8 +40,10 @@ def sample(
         data_dir: TFDS directory, where it is another one than that of the training.
         out: PNG file to write; the images as an array go beside it, as .npy. By default in the run's figures/.
     """
-    if count < 1 or not 0 <= key < 2**32:
-        raise RunError(f"--count {count} must be at least 1, and --key {key} from 0 to {2**32 - 1}")
+    if not 1 <= count <= MOST:
+        raise RunError(f"--count {count} must be from 1 to {MOST}", exit_code=2)
+    if not 0 <= key < 2**32:
+        raise RunError(f"--key {key} must be from 0 to {2**32 - 1}", exit_code=2)
     if out and out.suffix != ".png":
         raise RunError(f"--out {out} must end in .png")
     run = restore_run(directory, data_dir=data_dir)

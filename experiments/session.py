@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -56,11 +57,14 @@ def user_errors() -> Iterator[None]:
         exit_with(error, 1)
     except KeyboardInterrupt:
         exit_with("interrupted", 130)
+    except BrokenPipeError:  # such as `... | head`: who read our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
         exit_with(full_disk(Path(error.filename or ".")) if is_full_disk(error) else error, 1)
 
 
 def exit_with(message: object, code: int) -> NoReturn:
-    """Exit with an error message on the standard error stream."""
-    print(f"error: {message}", file=sys.stderr)
+    """Exit with a message on the standard error stream; a signal (codes above 128) is no error."""
+    print(message if code > 128 else f"error: {message}", file=sys.stderr)
     sys.exit(code)

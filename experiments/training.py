@@ -123,7 +123,8 @@ class Group:
         for step, damaged in found.damaged.items():
             self.checkpoints.set_aside(step)
             self.console.print(f"{DAMAGED} {damaged}", style="yellow", soft_wrap=True)
-        self.console.print(f"{describe(self.seeds)}: continuing at step {found.step}")
+        going = f"finished, at step {found.step}" if found.step >= self.steps else f"continuing at step {found.step}"
+        self.console.print(f"{describe(self.seeds)}: {going}")
         return found.tree, found.facts["seconds"]
 
     @contextlib.contextmanager
@@ -186,13 +187,13 @@ class Group:
 
 @contextlib.contextmanager
 def noted_signals() -> Iterator[Sequence[int]]:
-    """Inside `with`, SIGTERM and Ctrl-C are noted for the loop to see; a second Ctrl-C interrupts at once."""
+    """Inside `with`, SIGTERM and Ctrl-C are noted for the loop to see; the same one again interrupts at once."""
     received: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
         del frame
-        if number == signal.SIGINT and number in received:
-            raise KeyboardInterrupt
+        if number in received:
+            raise RunError("interrupted before the step was done: what is saved stays", exit_code=128 + number)
         received.append(number)
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}

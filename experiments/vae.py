@@ -87,6 +87,8 @@ def vae(
         hidden=min(hidden, default=1),
         channels=min(channels, default=0),
         latents=latents,
+        samples=samples,
+        evaluation_samples=evaluation_samples,
         learning_rate=learning_rate,
         epsilon=epsilon,
     )
@@ -94,6 +96,11 @@ def vae(
     gaussian = likelihood == "gaussian"
     if not gaussian:
         require_binary(data)
+    elif data.protocol != "real":
+        raise ValueError(
+            f"--likelihood gaussian is a density of real values, and the pixels are binary ({data.protocol}): add "
+            "--binarization none"
+        )
     mean = mean_image(data)
     if network == "mlp":
         units = {"tanh": jnp.tanh, "silu": jax.nn.silu}[activation]
@@ -143,7 +150,7 @@ def figures(
     images = test_images(data, 32)
     reconstructions = vae_model.reconstruct(networks, params, images)
     drawn = {
-        "samples": image_grid(np.asarray(samples), columns=8, title="samples"),
+        "samples": image_grid(np.asarray(samples), columns=8, title="samples: means of p(x|z)"),
         "reconstructions": image_grid(beside(images, reconstructions), columns=8, title="original, reconstruction"),
     }
     if networks.latents == 2:

@@ -58,7 +58,7 @@ def check_binarization(source: Source, binarization: str, *, binary: bool) -> No
     if binarization != "none" and channels != 1:
         raise ValueError(
             f"binarization={binarization!r}: only grey images become binary, and those of {source.name!r} have "
-            f"{channels} channels; use binarization='none'"
+            f"{channels} channels; use binarization='none', and a model of real values or of levels"
         )
     if binarization == "dynamic" and binary:
         raise ValueError(

@@ -25,25 +25,52 @@ SPLITS = ("train", "validation", "test")
 def folder(path: Path) -> Source:
     """The PNG and JPEG images under `path`, all of one shape; their sub-folders' names, sorted, are the labels.
 
-    A fixed permutation of the sorted names is split 80 / 10 / 10 %. There are labels where no image lies in `path`
-    itself. Hidden files are left out.
+    Sub-folders train, validation and test are the splits; else a fixed permutation of the sorted names is split
+    80 / 10 / 10 %. There are labels where no image lies in the folder (or the split) itself. Hidden files are left out.
 
     Raises FileNotFoundError where there is no folder, ValueError where an image cannot be used (with its path).
     """
     if not path.is_dir():
-        raise FileNotFoundError(f"dataset={str(path)!r}: no such folder")
+        kind = "a file, must be a folder of images or an .npz file" if path.exists() else "no such folder"
+        raise FileNotFoundError(f"dataset={str(path)!r}: {kind}")
     names = image_names(path)
-    order = permutation(len(names))
-    files = [path / names[index] for index in order]
-    shape = common_shape(files)
-    label = folder_labels(names)
+    shape = common_shape([path / name for name in names])
+    divided = is_divided(path, names)
+    label = folder_labels([name.partition("/")[2] for name in names] if divided else names)
 
     def read(indices: np.ndarray) -> Examples:
-        image = np.stack([read_image(files[index], shape) for index in indices])
-        return {"image": image} | ({} if label is None else {"label": label[order[indices]]})
+        image = np.stack([read_image(path / names[index], shape) for index in indices])
+        return {"image": image} | ({} if label is None else {"label": label[indices]})
 
-    splits = tenths(str(path), Split(len(files), read, None))
+    every = Split(len(names), read, None)
+    if divided:
+        splits = tuple(
+            chosen(every, np.flatnonzero([name.startswith(f"{split}/") for name in names])) for split in SPLITS
+        )
+    else:
+        splits = tenths(str(path), chosen(every, permutation(every.size)))
     return make_source(path.resolve().name, *splits, files={name: path / name for name in names})
+
+
+def chosen(split: Split, rows: Int[np.ndarray, " N"]) -> Split:
+    """The examples `rows` of a split, in this order."""
+    return Split(len(rows), lambda indices: split.read(rows[indices]), None)
+
+
+def is_divided(path: Path, names: Sequence[str]) -> bool:
+    """Whether the images lie in sub-folders train, validation and test.
+
+    ValueError where there is a train or a test, but images lie elsewhere too or one of the three has none.
+    """
+    tops = {name.partition("/")[0] for name in names if "/" in name}
+    if not tops & {"train", "test"}:
+        return False
+    if tops != set(SPLITS) or any("/" not in name for name in names):
+        raise ValueError(
+            f"dataset={str(path)!r}: has images in {', '.join(sorted(tops))}; a folder with train or test must have "
+            f"all its images in {', '.join(SPLITS)}"
+        )
+    return True
 
 
 def image_names(path: Path) -> list[str]:
@@ -78,9 +105,10 @@ def header_shape(file: Path) -> tuple[int, int, int]:
     with readable(file), warnings.catch_warnings():
         warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)  # PIL refuses only twice as many pixels
         with PIL.Image.open(file, formats=FORMATS) as image:
-            if image.mode not in CHANNELS:
-                raise ValueError(f"mode {image.mode}, must be one of {', '.join(CHANNELS)}")
-            return image.height, image.width, CHANNELS[image.mode]
+            mode, height, width = image.mode, image.height, image.width
+    if mode not in CHANNELS:
+        raise ValueError(f"{file}: image of mode {mode}, must be one of {', '.join(CHANNELS)} (no transparency)")
+    return height, width, CHANNELS[mode]
 
 
 def read_image(file: Path, shape: tuple[int, int, int]) -> UInt8[np.ndarray, "H W C"]:
@@ -117,7 +145,10 @@ def npz(path: Path) -> Source:
         order = permutation(every.size)
         splits = tenths(str(path), resident(every.read(order)))
     elif missing := [name for name in SPLITS if name not in arrays]:
-        raise ValueError(f"dataset={str(path)!r}: lacks {', '.join(missing)}; needs {', '.join(SPLITS)}, or image")
+        raise ValueError(
+            f"dataset={str(path)!r}: has the arrays {sorted(arrays)} and lacks "
+            f"{', '.join(missing)}; needs {', '.join(SPLITS)}, or image"
+        )
     else:
         splits = tuple(resident(examples(path, arrays, name, f"{name}_label")) for name in SPLITS)
     check_alike(path, splits)

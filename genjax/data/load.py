@@ -38,13 +38,18 @@ def source(name: str, data_dir: Path | None) -> Source:
         return digits()
     if path.suffix == ".npz":
         return npz(path)
-    if path.is_absolute() or name.startswith("."):
+    if path.is_absolute() or name.startswith(".") or path.is_file():
         return folder(path)
     return tfds_images(name, data_dir)
 
 
 def require_binary(dataset: Dataset) -> None:
     """Raise ValueError unless all pixels are 0 or 1."""
+    if dataset.protocol not in BINARY_PROTOCOLS and dataset.image_shape[2] > 1:
+        raise ValueError(
+            f"this model needs binary pixels, and those of {dataset.name!r} are in colour; use a model of real values "
+            "(such as experiments.vae --likelihood gaussian) or of levels (experiments.tabular --levels 8)"
+        )
     if dataset.protocol not in BINARY_PROTOCOLS:
         raise ValueError(
             f"--binarization: the model needs binary pixels, and those of {dataset.name!r} are {dataset.protocol}; use "

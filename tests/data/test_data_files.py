@@ -102,6 +102,18 @@ def test_a_missing_folder(tmp_path):
         load(tmp_path / "nowhere")
 
 
+def test_sub_folders_train_validation_and_test_are_the_splits(tmp_path):
+    for number, name in enumerate(("train/a/0", "train/b/1", "validation/b/2", "test/a/3")):
+        save(tmp_path / f"{name}.png", np.full((5, 4), number, np.uint8))
+    dataset = load(tmp_path)
+    assert [split.size for split in (dataset.train, dataset.validation, dataset.test)] == [2, 1, 1]
+    assert all_arrays(dataset)[:, 0, 0, 0].tolist() == [0, 1, 2, 3]
+    assert all_arrays(dataset, "label").tolist() == [0, 1, 1, 0]
+    (tmp_path / "test/a/3.png").unlink()
+    with pytest.raises(ValueError, match="has images in train, validation; a folder with train or test must have all"):
+        load(tmp_path)
+
+
 def test_an_empty_folder(tmp_path):
     with pytest.raises(ValueError, match=r"no images in the folder \(\.png, \.jpg, \.jpeg\)"):
         load(tmp_path)
@@ -124,7 +136,7 @@ def test_images_with_transparency_or_16_bits(tmp_path):
     for array, mode in ((np.zeros((5, 4, 4), np.uint8), "RGBA"), (np.zeros((5, 4), np.uint16), "I;16")):
         pictures(tmp_path)
         save(tmp_path / "07.png", array)
-        with pytest.raises(ValueError, match=rf"07\.png: .*mode {mode}, must be one of 1, L, P, RGB"):
+        with pytest.raises(ValueError, match=rf"07\.png: image of mode {mode}, must be one of 1, L, P, RGB"):
             load(tmp_path)
 
 
