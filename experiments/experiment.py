@@ -1,7 +1,7 @@
 """What an experiment is: a typed function of its options that returns this value; training it is the runner's job."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from genjax.core import Model
 from genjax.data.dataset import Dataset
+from genjax.data.feed import Feed, make_feed
 from genjax.types import Evaluate, Key, Params, Stats
 
 Figures = Callable[[Params, Stats, Key], Mapping[str, Figure]]
@@ -107,7 +108,15 @@ class Experiment(NamedTuple):
     """By default the parameters of the last step."""
     seeds_together: bool = True
     """Whether training several seeds in one program pays on a CPU (it does not for convolutions and NADE)."""
+    feed: Callable[[Sequence[int], int], Feed] | None = None
+    """(seeds, batch size) -> the training batches; by default each seed's own order of the images (`make_feed`)."""
     max_steps: int | None = None
     """Training ends here even where more steps were asked for."""
     facts: Mapping[str, int | float | str] = {}
     """What else the result should say, such as the closed form of the number of parameters."""
+
+    def training_feed(self, seeds: Sequence[int], batch_size: int) -> Feed:
+        """The batches of these seeds."""
+        if self.feed is not None:
+            return self.feed(seeds, batch_size)
+        return make_feed(self.data.train, self.data.load, seeds, batch_size)

@@ -20,8 +20,8 @@ RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parents[1] / "README.md"
 SPEED = "speed.json"
 
-SHOWN = ("nll_nats", "elbo_nats", "iwae_500_nats", "iwae_5000_nats")
-"""The metrics that stand in the table; the others are in the files."""
+SHOWN = ("nll_nats", "elbo_nats", "iwae_500_nats", "iwae_5000_nats", "nats_per_character")
+"""The metrics that stand in the table, and those that have a reference; the others are in the files."""
 
 
 def results() -> list[dict[str, Any]]:
@@ -38,7 +38,7 @@ def results_table(kept: Sequence[Mapping[str, Any]]) -> str:
 def result_rows(result: Mapping[str, Any]) -> Iterator[Sequence[str]]:
     """A row per metric shown of one result, and per reference of it."""
     dataset = result["dataset"]
-    for metric in [name for name in SHOWN if name in result["metrics"]]:
+    for metric in [name for name in result["metrics"] if name in SHOWN or references(result, name)]:
         for beside in [reference_text(one) for one in references(result, metric)] or ["none known"]:
             yield (
                 result["experiment"],

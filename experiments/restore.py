@@ -12,7 +12,6 @@ from experiments.experiment import Experiment, Run
 from experiments.memory import DAMAGED, Memory, checkpoint_folder, initial_memory, latest
 from experiments.options import build, experiment_function, from_json
 from genjax.checkpoint import Checkpoints
-from genjax.data.feed import make_feed
 from genjax.types import Params, Stats
 
 
@@ -65,7 +64,7 @@ def restore_group(experiment: Experiment, run: Run, seeds: tuple[int, ...], dire
     folder = checkpoint_folder(directory, seeds)
     if not folder.is_dir():
         raise RunError(f"{directory} holds no checkpoint of seeds {list(seeds)} yet")
-    feed = make_feed(experiment.data.train, experiment.data.load, seeds, run.batch_size)
+    feed = experiment.training_feed(seeds, run.batch_size)
     checkpoints = Checkpoints(folder, read_only=True)
     found = latest(checkpoints, initial_memory(experiment, feed, seeds))
     checkpoints.close()

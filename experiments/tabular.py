@@ -36,14 +36,14 @@ import math
 from typing import Literal
 
 import jax
-import jax.numpy as jnp
 
 from experiments.experiment import Common, Experiment, Reference, Run
 from experiments.figures import samples_and_completions
 from experiments.runner import main
 from genjax.data.dataset import Dataset
 from genjax.data.feed import make_feed
-from genjax.data.load import load_dataset, require_binary
+from genjax.data.levels import with_levels
+from genjax.data.load import load_dataset
 from genjax.data.shuffle import permutation
 from genjax.evaluate import evaluate_split, make_evaluate_seeds, means
 from genjax.models.autoregressive.tabular import OFFSETS, Contexts, ar_contexts, free_parameters, offset_contexts
@@ -92,21 +92,6 @@ def tabular(
         max_steps=math.ceil(data.train.size / run.batch_size),
         facts={"parameters": free_parameters(tables), "smoothing": chosen},
     )
-
-
-def with_levels(data: Dataset, levels: int) -> Dataset:
-    """The data set with each pixel rounded to the nearest of `levels` values; binary data as they are, for two."""
-    if levels == 2:
-        require_binary(data)
-        return data
-    if data.protocol != "real" or levels < 2:
-        raise ValueError(f"levels={levels} of {data.protocol} data: use 2, or more than 2 with --binarization none")
-
-    def load(raw: Batch, key: Key) -> Batch:
-        batch = data.load(raw, key)
-        return {**batch, "image": jnp.round(batch["image"] * (levels - 1)) / (levels - 1)}
-
-    return data._replace(protocol=f"levels-{levels}", load=load)
 
 
 def make_contexts(

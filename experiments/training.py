@@ -23,7 +23,7 @@ from experiments.memory import DAMAGED, Memory, checkpoint_folder, initial_memor
 from genjax.checkpoint import Checkpoints
 from genjax.core import Phase, moves
 from genjax.data.dataset import Split
-from genjax.data.feed import Feed, make_feed
+from genjax.data.feed import Feed
 from genjax.evaluate import EvaluateSeeds, evaluate_split, make_evaluate_seeds, means, select_better
 from genjax.train import first_failure, first_nonfinite, iterate, seed, with_seed_axis
 from genjax.types import Key, Metrics, Params, Stats
@@ -66,7 +66,7 @@ class Group:
     @functools.cached_property
     def feed(self) -> Feed:
         """The seeds' batches."""
-        return make_feed(self.experiment.data.train, self.experiment.data.load, self.seeds, self.run.batch_size)
+        return self.experiment.training_feed(self.seeds, self.run.batch_size)
 
     @functools.cached_property
     def checkpoints(self) -> Checkpoints:

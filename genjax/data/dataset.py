@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from einops import reduce
 from jax import Array
 
 from genjax.types import Batch, Key
@@ -88,6 +89,33 @@ def in_memory(split: Split) -> Split:
         for name, array in split.read(indices).items():
             arrays[name][indices] = array
     return resident(arrays)
+
+
+def shrunk(source: Source, factor: int) -> Source:
+    """The images with each block of `factor` x `factor` pixels as one, their mean; bytes are rounded.
+
+    Raises ValueError where the factor is below 1 or does not divide height and width.
+    """
+    if factor == 1:
+        return source
+    height, width = source.train.read(np.zeros(1, np.int64))["image"].shape[1:3]
+    if factor < 1 or height % factor or width % factor:
+        raise ValueError(f"shrink={factor} must divide the height and width of {source.name!r}, {height} x {width}")
+
+    def smaller(examples: Examples) -> Examples:
+        image = examples["image"]
+        means = reduce(image.astype(np.float32), "n (h f) (w g) c -> n h w c", "mean", f=factor, g=factor)
+        return {**examples, "image": means.round().astype(np.uint8) if image.dtype == np.uint8 else means}
+
+    def shrink(split: Split) -> Split:
+        lazy = Split(split.size, lambda indices: smaller(split.read(indices)), None)
+        return lazy if split.arrays is None else in_memory(lazy)
+
+    train, validation, test = map(shrink, (source.train, source.validation, source.test))
+    name = f"{source.name}-{height // factor}x{width // factor}"
+    in_files = train.arrays is None or validation.arrays is None or test.arrays is None
+    sha256 = source.sha256 if in_files else arrays_sha256(train.arrays, validation.arrays, test.arrays)
+    return Source(name, train, validation, test, sha256)
 
 
 def make_source(name: str, train: Split, validation: Split, test: Split, *, files: Mapping[str, Path]) -> Source:

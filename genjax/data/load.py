@@ -8,13 +8,15 @@ import numpy as np
 from jaxtyping import Float
 
 from genjax.data.binarize import BINARY_PROTOCOLS, Binarization, present
-from genjax.data.dataset import Dataset, Source
+from genjax.data.dataset import Dataset, Source, shrunk
 from genjax.data.digits import digits
 from genjax.data.files import folder, npz
 from genjax.data.tfds import tfds_images
 
 
-def load_dataset(name: str, *, data_dir: Path | None = None, binarization: Binarization = "static") -> Dataset:
+def load_dataset(
+    name: str, *, data_dir: Path | None = None, binarization: Binarization = "static", shrink: int = 1
+) -> Dataset:
     """The images called `name` in three splits; pixels become binary as `binarization` says (`binarize.present`).
 
     Args:
@@ -23,12 +25,13 @@ def load_dataset(name: str, *, data_dir: Path | None = None, binarization: Binar
         data_dir: TFDS directory that holds the prepared set; nothing is downloaded then. By default TFDS's own
             directory, where TFDS downloads and prepares a set that is missing.
         binarization: static, dynamic, threshold or none.
+        shrink: Side of the blocks of pixels of which one is made, their mean; the name then ends in the size.
 
     Raises:
         FileNotFoundError: where the path, or the prepared data set, does not exist.
         ValueError: for an unknown name, damaged or unsuitable data, or a binarization that they do not allow.
     """
-    return present(source(name, data_dir), binarization)
+    return present(shrunk(source(name, data_dir), shrink), binarization)
 
 
 def source(name: str, data_dir: Path | None) -> Source:

@@ -249,3 +249,15 @@ def test_an_unknown_name_that_is_a_folder_says_how_to_write_it(tmp_path, monkeyp
     Path("photos").mkdir()
     with pytest.raises(ValueError, match=r"for the folder write \./photos"):
         load_dataset("photos")
+
+
+def test_shrunk_images_are_the_means_of_blocks():
+    whole = load_dataset("digits", binarization="none")
+    small = load_dataset("digits", binarization="none", shrink=2)
+    blocks = whole.test.arrays["image"].reshape(-1, 4, 2, 4, 2, 1)
+    np.testing.assert_allclose(small.test.arrays["image"], blocks.mean(axis=(2, 4)), rtol=1e-6)
+    np.testing.assert_array_equal(small.test.arrays["label"], whole.test.arrays["label"])
+    assert small.name == "digits-4x4"
+    assert small.sha256 != whole.sha256
+    with pytest.raises(ValueError, match="shrink=3 must divide the height and width of 'digits', 8 x 8"):
+        load_dataset("digits", shrink=3)

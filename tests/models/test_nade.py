@@ -161,7 +161,7 @@ def test_completion_of_pixels_that_are_no_prefix_is_refused():
     batch = completion_batch(7, order)  # the last seven in raster order
     model = nade.nade(SHAPE, hidden=5)
     params = as_params(random_weights(0))
-    with pytest.raises(ValueError, match="known: NADE completes what follows a prefix"):
+    with pytest.raises(ValueError, match="known: the model completes what follows a prefix"):
         model.generate(params, {}, batch, jax.random.key(0))
     assert np.isnan(jax.jit(model.generate)(params, {}, batch, jax.random.key(0))).all()
 

@@ -5,9 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.tabular import SMOOTHINGS, ContextKind, make_contexts, pick_smoothing, with_levels
+from experiments.tabular import SMOOTHINGS, ContextKind, make_contexts, pick_smoothing
 from genjax.data.dataset import Dataset, resident
 from genjax.data.feed import make_feed
+from genjax.data.levels import with_levels
 from genjax.data.load import load_dataset
 from genjax.evaluate import evaluate_split, make_evaluate_seeds, means
 from genjax.models.autoregressive.tabular import (

@@ -17,11 +17,11 @@ import numpy as np
 import optax
 from einops import rearrange
 from jax import Array
-from jax.core import Tracer
 from jaxtyping import Float, Int
 
 from genjax.core import Model, Phase
 from genjax.losses.likelihood import bernoulli_log_prob, bits_per_dim
+from genjax.models.autoregressive.pixels import check_known, prefix_or_nan
 from genjax.types import Batch, Key, Metrics, Params, Scalar, Stats
 
 CHUNK = 14
@@ -81,6 +81,7 @@ def nade(
         if known is None:
             x, _ = sample(weights(params["nade"]), key, len(image))
         else:
+            check_known(image, known)
             x = complete(weights(params["nade"]), key, in_order(image, order), in_order(known, order))
         return x[:, np.argsort(order)].reshape(image.shape)
 
@@ -226,13 +227,8 @@ def sample(weights: Weights, key: Key, count: int) -> tuple[Float[Array, "B D"],
 
 
 def complete(weights: Weights, key: Key, x: Float[Array, "B D"], known: Float[Array, "B D"]) -> Float[Array, "B D"]:
-    """`x` with what follows the known pixels drawn anew; NaN where the known pixels are not the first ones."""
-    prefix = (known[:, 1:] <= known[:, :-1]).all()
-    if not isinstance(prefix, Tracer) and not prefix:
-        raise ValueError(
-            "known: NADE completes what follows a prefix of its ordering; here a known pixel follows an unknown one"
-        )
-    return jnp.where(prefix, fill(weights, key, x, known)[0], jnp.nan)
+    """`x` with what follows the known pixels drawn anew; `prefix_or_nan` says what of known pixels that do not lead."""
+    return prefix_or_nan(fill(weights, key, x, known)[0], known)
 
 
 def fill(weights: Weights, key: Key, x: Float[Array, "B D"], known: Float[Array, "B D"]) -> tuple[Array, Array]:
