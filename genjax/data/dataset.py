@@ -113,9 +113,8 @@ def shrunk(source: Source, factor: int) -> Source:
 
     train, validation, test = map(shrink, (source.train, source.validation, source.test))
     name = f"{source.name}-{height // factor}x{width // factor}"
-    in_files = train.arrays is None or validation.arrays is None or test.arrays is None
-    sha256 = source.sha256 if in_files else arrays_sha256(train.arrays, validation.arrays, test.arrays)
-    return Source(name, train, validation, test, sha256)
+    held = [split.arrays for split in (train, validation, test) if split.arrays is not None]
+    return Source(name, train, validation, test, arrays_sha256(*held) if len(held) == 3 else source.sha256)
 
 
 def make_source(name: str, train: Split, validation: Split, test: Split, *, files: Mapping[str, Path]) -> Source:
