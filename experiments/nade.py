@@ -11,7 +11,7 @@ The likelihood of an image is a product of conditionals, one pixel after another
 Test NLL in nats on static binarized MNIST; target: below 97.24 (tables of ten pixels), and 88.33, the number of Uria,
 Murray & Larochelle (2014) for one fixed ordering and H=500:
 
-    --preset small     H=200, 10 epochs, three seeds    93.35 ± 0.04    19 min on two CPU cores
+    --preset small     H=200, 10 epochs, three seeds    93.34 ± 0.01    12 min on two CPU cores
     --preset paper     H=500, 50 epochs, one seed       87.69           130 min on two CPU cores shared with other work
 
 Where we leave the papers: Adam with a cosine decay and batches of 100 in place of stochastic gradient descent on single
