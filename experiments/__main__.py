@@ -6,6 +6,7 @@ from pathlib import Path
 COMMANDS = {
     "sample": "sample RUN --count 64",
     "evaluate": "evaluate RUN",
+    "detect": "detect RUN",
     "speed": "speed",
     "ledger": "ledger add RUN",
 }

@@ -101,6 +101,24 @@ def test_evaluate_repeats_the_number_of_the_result(finished, capsys):
     assert f"{nll['mean']:.2f} ± {nll['sd']:.2f}" in capsys.readouterr().out
 
 
+def test_detect_ranks_test_images_above_noise_and_takes_a_background_off(finished, capsys):
+    from experiments.detect import detect
+
+    detect(finished, count=50)
+    aurocs = json.loads((finished / "detection.json").read_text())["auroc"]
+    assert all(len(values["per_seed"]) == 2 for values in aurocs.values())
+    assert aurocs["inverted"]["mean"] > 0.9
+    detect(finished, count=50, background=finished)  # the difference to itself, of the first seed, is 0 everywhere
+    assert {
+        values["per_seed"][0]
+        for values in json.loads((finished / "detection-ratio.json").read_text())["auroc"].values()
+    } == {0.5}
+    assert (finished / "figures" / "detection.png").exists()
+    with pytest.raises(SystemExit), user_errors():
+        detect(finished, against=("nowhere.npz",))
+    assert "nowhere.npz" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -1,0 +1,19 @@
+"""How well a score tells what is usual from what is not."""
+
+import numpy as np
+from jaxtyping import Num
+
+
+def auroc(inside: Num[np.ndarray, " N"], outside: Num[np.ndarray, " M"]) -> float:
+    """Area under the receiver operating characteristic: P(score inside > score outside) + P(equal) / 2.
+
+    1 where every usual example scores above every unusual one, 0.5 by chance (the Mann-Whitney statistic over N M).
+    Raises ValueError where a side is empty or holds NaN.
+    """
+    if not (inside.size and outside.size) or np.isnan(inside).any() or np.isnan(outside).any():
+        raise ValueError(
+            f"scores: needs numbers on both sides, got {inside.size} and {outside.size}, or NaN among them"
+        )
+    ordered = np.sort(outside)
+    below, not_above = (np.searchsorted(ordered, inside, side=side) for side in ("left", "right"))
+    return float((below + not_above).mean() / (2 * outside.size))
