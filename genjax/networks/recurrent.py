@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from einops import rearrange
 from flax import linen as nn
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from genjax.types import Key
@@ -23,12 +24,12 @@ def zero_state(batch: int, *, hidden: int, layers: int) -> State:
     return tuple((jnp.zeros((batch, hidden)), jnp.zeros((batch, hidden))) for _ in range(layers))
 
 
-def uniform_init(key: Key, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
+def uniform_init(key: Key, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
     """Uniform in (-0.08, 0.08)."""
     return jax.random.uniform(key, shape, dtype, -INIT_SCALE, INIT_SCALE)
 
 
-def forget_bias_init(key: Key, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
+def forget_bias_init(key: Key, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
     """1 for the forget gate, the second of four blocks, and 0 for the others."""
     del key
     return jnp.repeat(jnp.array([0, 1, 0, 0], dtype), shape[0] // 4)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import jaxtyping
 import optax
 from flax import linen as nn
 from jax import Array
@@ -25,6 +26,7 @@ from genjax.types import Batch, Key, Metrics, Params, PyTree, Scalar, Stats
 Parameters = Float[Array, "*shape P"]
 Elements = Shaped[Array, "*shape"]
 Sequences = Shaped[Array, "B T"]
+Keys = jaxtyping.Key[Array, " B"]
 
 
 def char_rnn(
@@ -271,7 +273,7 @@ def continuation(
         carry, _ = read(model, params, carry, prompt)
     keys = jax.vmap(lambda row: jax.random.split(jax.random.fold_in(key, row), length))(jnp.arange(len(prompt)))
 
-    def step(carry: Carry, keys: Key) -> tuple[Carry, tuple[Array, Array]]:
+    def step(carry: Carry, keys: Keys) -> tuple[Carry, tuple[Array, Array]]:
         state, parameters = model.advance(params, carry.state, carry.last[:, None])
         x = jax.vmap(model.head.draw)(keys, parameters[:, 0])
         return Carry(state, x), (x, model.head.log_prob(parameters[:, 0], x))
