@@ -139,21 +139,18 @@ def test_a_low_temperature_takes_the_likeliest_character():
     core = sequential(categorical(V, 1e-4), hidden=4, layers=2)
     prompt = text((20, 3))
     x, _ = continuation(core, PARAMS, jax.random.key(0), prompt, length=8)
-    sequence = np.asarray(prompt)
-    for _ in range(8):  # each character by a pass over all before it, and one of no matter what
-        padded = jnp.asarray(np.pad(sequence, ((0, 0), (0, 1))))
-        logits = read(core, PARAMS, core.start(20), padded)[1][:, -1]
-        sequence = np.concatenate([sequence, np.asarray(logits).argmax(axis=1)[:, None]], axis=1)
+    sequence = np.pad(np.asarray(prompt), ((0, 0), (0, 8)))
+    for place in range(3, 11):  # each character by a pass over the whole row
+        _, logits = read(core, PARAMS, core.start(20), jnp.asarray(sequence))
+        sequence[:, place] = np.asarray(logits)[:, place].argmax(axis=1)
     np.testing.assert_array_equal(x, sequence[:, 3:])
 
 
 def test_a_continuation_depends_on_its_prompt():
     model = char_rnn.char_rnn(V, hidden=4, temperature=1e-4, length=8)
-    drawn = [
-        model.generate({"rnn": PARAMS}, {}, {"prompt": jnp.full((1, 2), k, jnp.int32)}, jax.random.key(0))
-        for k in range(V)
-    ]
-    assert len({tuple(np.asarray(one)[0].tolist()) for one in drawn}) > 1
+    prompt = jnp.broadcast_to(jnp.arange(V, dtype=jnp.int32)[:, None], (V, 2))
+    drawn = jax.jit(model.generate)({"rnn": PARAMS}, {}, {"prompt": prompt}, jax.random.key(0))
+    assert len(np.unique(np.asarray(drawn), axis=0)) > 1
 
 
 # Training on a stream
@@ -186,7 +183,7 @@ def test_the_state_is_carried_along_the_stream_and_dropped_where_it_begins_anew(
         state, metrics = step(state, batch)
         new = np.asarray(batch["sequence"])
         since = new if index % steps_per_pass == 0 else np.concatenate([since, new], axis=1)
-        if index not in (0, 1, steps_per_pass - 1, steps_per_pass, steps_per_pass + 1):
+        if index not in (0, steps_per_pass - 1, steps_per_pass + 1):
             continue
         carry, parameters = read(TEXT_CORE, PARAMS, TEXT_CORE.start(4), jnp.asarray(since))
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-5), state.stats["carry"], carry)
@@ -207,7 +204,7 @@ def test_rows_that_do_not_go_on_begin_anew_each_for_itself():
 
 
 def test_a_resumed_run_with_a_carry_equals_an_uninterrupted_one():
-    model = char_rnn.char_rnn(V, hidden=4, layers=2, dropout=0.3)
+    model = char_rnn.char_rnn(V, hidden=4, layers=1, dropout=0.3)
     assert_resume_equals(model, stream_feed(text_stream(), (0, 1), 4, length=7), (0, 1), 5)
 
 
