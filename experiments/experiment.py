@@ -14,8 +14,11 @@ from genjax.data.dataset import Dataset
 from genjax.data.feed import Feed, make_feed
 from genjax.types import Evaluate, Key, Params, Stats
 
-Figures = Callable[[Params, Stats, Key], Mapping[str, Figure]]
-"""Pictures of one trained seed, by file name: samples, completions, reconstructions, ..."""
+Figures = Callable[[Params, Stats, Key], Mapping[str, Figure | str]]
+"""Pictures of one trained seed, by file name: samples, completions, reconstructions, ...; a text is one too."""
+
+Write = Callable[[Params, str, float, int, Key], str]
+"""(params, prompt, temperature, characters, key) -> what one trained seed writes after the prompt."""
 
 
 @dataclass(frozen=True)
@@ -109,11 +112,14 @@ class Experiment(NamedTuple):
     seeds_together: bool = True
     """Whether training several seeds in one program pays on a CPU (it does not for convolutions and NADE)."""
     feed: Callable[[Sequence[int], int], Feed] | None = None
-    """(seeds, batch size) -> the training batches; by default each seed's own order of the images (`make_feed`)."""
+    """(seeds, batch size) -> the training batches, or ValueError; by default each seed's own order of the images
+    (`make_feed`)."""
     max_steps: int | None = None
     """Training ends here even where more steps were asked for."""
     facts: Mapping[str, int | float | str] = {}
     """What else the result should say, such as the closed form of the number of parameters."""
+    write: Write | None = None
+    """Where the model is one of text."""
 
     def training_feed(self, seeds: Sequence[int], batch_size: int) -> Feed:
         """The batches of these seeds."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import jax
+from matplotlib.figure import Figure
 from rich.console import Console
 
 from experiments.directory import CONFIG, RESULT, RunError, check_config, curves, read_json, write_json
@@ -83,6 +84,12 @@ def only_process(directory: Path) -> Iterator[None]:
 
 def check_batch_size(experiment: Experiment, run: Run) -> None:
     """Raise RunError where no batch of this size can be made."""
+    if experiment.feed is not None:
+        try:
+            experiment.feed(run.seeds, run.batch_size)
+        except ValueError as error:
+            raise RunError(error, exit_code=2) from error
+        return
     size = experiment.data.train.size
     if run.batch_size > size:
         allowed = f"must be from 1 to {size}, the number of training examples"
@@ -120,6 +127,15 @@ def draw(experiment: Experiment, trained: Trained, directory: Path) -> list[Path
     pictures["learning_curves"] = learning_curves(curves(directory))
     folder = directory / "figures"
     folder.mkdir(exist_ok=True)
-    for name, figure in pictures.items():
-        figure.savefig(folder / f"{name}.png", dpi=150)
-    return [folder / f"{name}.png" for name in pictures]
+    return [save_picture(folder / name, picture) for name, picture in pictures.items()]
+
+
+def save_picture(path: Path, picture: Figure | str) -> Path:
+    """Save a picture as .png or, if it is a text, as .txt; where it is now."""
+    if isinstance(picture, str):
+        path = path.with_suffix(".txt")
+        path.write_text(picture, encoding="utf-8")
+    else:
+        path = path.with_suffix(".png")
+        picture.savefig(path, dpi=150)
+    return path

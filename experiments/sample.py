@@ -1,4 +1,4 @@
-"""Draw images from a trained run: python -m experiments.sample RUN --count 64."""
+"""Draw images or a text from a trained run: python -m experiments.sample RUN --count 64."""
 
 import sys
 from pathlib import Path
@@ -10,6 +10,7 @@ import numpy as np
 import tyro
 
 from experiments.directory import RunError
+from experiments.experiment import Write
 from experiments.figures import image_grid
 from experiments.restore import Restored, restore_run
 from experiments.session import configure, user_errors
@@ -18,36 +19,56 @@ CHUNK = 100
 """Images per program call."""
 
 MOST = 100_000
-"""Images of one command: more than a picture can show."""
+"""Images of one command: more than a picture can show; or characters."""
+
+IMAGES, CHARACTERS = 64, 1000
+"""How many are drawn where the command does not say."""
 
 
 def sample(
     directory: Annotated[Path, tyro.conf.Positional],
     *,
-    count: int = 64,
+    count: int | None = None,
+    prompt: str | None = None,
+    temperature: float | None = None,
     key: int = 0,
     seed: int | None = None,
     data_dir: Path | None = None,
     out: Path | None = None,
 ) -> None:
-    """Draw images from a trained run; the same key gives the same images.
+    """Draw images or a text from a trained run; the same key gives the same ones.
 
     Args:
         directory: Run directory.
-        count: Number of images.
+        count: Number of images (64 by default), or of characters (1000).
+        prompt: Text that the model is to go on from; nothing by default.
+        temperature: Of a text: characters are drawn from probabilities to the power of 1 / temperature; 1 by default.
         key: Seed of the random numbers.
         seed: Training seed whose parameters draw; the run's first where none is given.
         data_dir: TFDS directory, where it is another one than that of the training.
-        out: PNG file to write; the images as an array go beside it, as .npy. By default in the run's figures/.
+        out: PNG file to write; the images as an array go beside it, as .npy. By default in the run's figures/. A text
+            is printed, and written to `out` where one is given.
     """
-    if not 1 <= count <= MOST:
+    if count is not None and not 1 <= count <= MOST:
         raise RunError(f"--count {count} must be from 1 to {MOST}", exit_code=2)
     if not 0 <= key < 2**32:
         raise RunError(f"--key {key} must be from 0 to {2**32 - 1}", exit_code=2)
-    if out and out.suffix != ".png":
-        raise RunError(f"--out {out} must end in .png")
     run = restore_run(directory, data_dir=data_dir)
     seed = run.seeds[0] if seed is None else seed
+    if seed not in run.seeds:
+        raise RunError(f"--seed {seed} must be one of the run's seeds: {list(run.seeds)}")
+    if run.experiment.write is not None:
+        temperature = 1.0 if temperature is None else temperature
+        text = continued(run, run.experiment.write, seed, count or CHARACTERS, key, prompt or "", temperature)
+        print(text)
+        if out:
+            out.write_text(text, encoding="utf-8")
+        return
+    if prompt is not None or temperature is not None:
+        raise RunError("--prompt and --temperature are for runs on a text", exit_code=2)
+    if out and out.suffix != ".png":
+        raise RunError(f"--out {out} must end in .png")
+    count = count or IMAGES
     images = draw(run, seed, count, key)
     path = out or directory / "figures" / f"samples-{count}-seed-{seed}-key-{key}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,13 +79,22 @@ def sample(
 
 def draw(run: Restored, seed: int, count: int, key: int) -> np.ndarray:
     """`count` images [count, H, W, C] in [0, 1] of one training seed."""
-    if seed not in run.seeds:
-        raise RunError(f"--seed {seed} must be one of the run's seeds: {list(run.seeds)}")
+    if "image" not in run.experiment.data.train.read(np.zeros(1, np.int64)):
+        raise RunError("this command draws images and texts; what a run on a series draws is in its figures/")
     params, stats = run.chosen(seed)
     batch = {"image": jnp.zeros((min(count, CHUNK), *run.experiment.data.image_shape))}
     generate = jax.jit(run.experiment.model.generate)
     keys = [jax.random.fold_in(jax.random.key(key), chunk) for chunk in range(-(-count // CHUNK))]
     return np.concatenate([np.asarray(generate(params, stats, batch, key)) for key in keys])[:count]
+
+
+def continued(run: Restored, write: Write, seed: int, count: int, key: int, prompt: str, temperature: float) -> str:
+    """The prompt, and `count` characters that one training seed writes after it."""
+    params, _ = run.chosen(seed)
+    try:
+        return prompt + write(params, prompt, temperature, count, jax.random.key(key))
+    except ValueError as error:
+        raise RunError(error, exit_code=2) from error
 
 
 if __name__ == "__main__":

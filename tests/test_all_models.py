@@ -11,9 +11,9 @@ import optax
 import pytest
 
 from genjax.core import Model, init_state, make_step
-from genjax.data.dataset import resident
+from genjax.data.dataset import Split
 from genjax.data.feed import make_feed
-from genjax.models.autoregressive import nade, tabular
+from genjax.models.autoregressive import char_rnn, nade, tabular
 from genjax.models.latent import vae
 from genjax.testing import assert_resume_equals
 from genjax.train import init_seeds, iterate, make_train_step, seed, with_seed_axis
@@ -32,10 +32,19 @@ def images(dtype=np.float32):
     return np.where(rng.random((EXAMPLES, *SHAPE)) < 0.05, 1 - clean, clean).astype(dtype)
 
 
+def sequences(dtype=np.float32):
+    """Rows of 0 and 1 in turn, beginning with either."""
+    rows = (np.arange(6) + np.arange(EXAMPLES)[:, None]) % 2
+    return {"sequence": rows.astype(dtype), "continues": np.arange(EXAMPLES) % 3 > 0}
+
+
 class Case(NamedTuple):
     """A model at its smallest."""
 
     make: Callable[[], Model]
+    examples: Callable[..., dict] = lambda dtype=np.float32: {"image": images(dtype)}
+    sample_shape: tuple[int, ...] = SHAPE
+    sample_range: tuple[float, float] = (0, 1)
     descends: bool = True
     """Whether its loss falls on one batch; counting does not descend."""
 
@@ -50,6 +59,17 @@ MODELS = {
     "nade tied": Case(lambda: nade.nade(SHAPE, hidden=5, tied=True, optimizer=optax.adam(1e-2))),
     "vae mlp": Case(lambda: make_vae(vae.mlp_networks(SHAPE, hidden=(6,), latents=2))),
     "vae conv": Case(lambda: make_vae(vae.conv_networks(SHAPE, channels=(2,), features=4, latents=2))),
+    "char rnn": Case(
+        lambda: char_rnn.char_rnn(2, hidden=4, layers=2, dropout=0.1, length=5, optimizer=optax.adam(3e-2)),
+        examples=lambda dtype=None: sequences(np.int32),
+        sample_shape=(5,),
+    ),
+    "series rnn": Case(
+        lambda: char_rnn.series_rnn(components=2, hidden=4, length=5, optimizer=optax.adam(3e-2)),
+        examples=sequences,
+        sample_shape=(5,),
+        sample_range=(-np.inf, np.inf),
+    ),
     "vae gaussian": Case(lambda: make_vae(vae.mlp_networks(SHAPE, hidden=(6,), latents=2, gaussian=True))),
 }
 every_model = pytest.mark.parametrize("name", MODELS)
@@ -67,15 +87,16 @@ def step_of(name):
 
 @functools.cache
 def state_of(name):
-    return jax.jit(lambda key: init_state(model_of(name), key, batch()))(jax.random.key(0))
+    return jax.jit(lambda key: init_state(model_of(name), key, batch(name)))(jax.random.key(0))
 
 
-def batch(dtype=jnp.float32):
-    return {"image": jnp.asarray(images()[:BATCH], dtype)}
+def batch(name, size=BATCH):
+    return {key: jnp.asarray(array[:size]) for key, array in MODELS[name].examples().items()}
 
 
-def feed(seeds=(0,), dtype=np.float32):
-    return make_feed(resident({"image": images(dtype)}), lambda raw, key: dict(raw), seeds, BATCH)
+def feed(name, seeds=(0,), dtype=np.float32):
+    arrays = MODELS[name].examples(dtype)
+    return make_feed(Split(EXAMPLES, lambda indices: arrays, arrays), lambda raw, key: dict(raw), seeds, BATCH)
 
 
 def leaves_differ(a, b):
@@ -86,7 +107,7 @@ def leaves_differ(a, b):
 def test_loss_is_finite_and_every_network_of_a_phase_gets_a_gradient(name):
     state = state_of(name)
     for phase in model_of(name).phases:
-        loss = lambda params, phase=phase: phase.loss(params, state.stats, batch(), KEY)[0]  # noqa: E731
+        loss = lambda params, phase=phase: phase.loss(params, state.stats, batch(name), KEY)[0]  # noqa: E731
         value, gradients = jax.jit(jax.value_and_grad(loss))(state.params)
         assert np.isfinite(value)
         for network in phase.wrt:
@@ -97,7 +118,7 @@ def test_loss_is_finite_and_every_network_of_a_phase_gets_a_gradient(name):
 def test_each_phase_changes_only_what_it_moves(name):
     state = state_of(name)
     for phase in model_of(name).phases:
-        after, _ = jax.jit(make_step([phase]))(state, batch())
+        after, _ = jax.jit(make_step([phase]))(state, batch(name))
         changed = {network for network in state.params if leaves_differ(after.params[network], state.params[network])}
         assert changed == set(phase.wrt)
 
@@ -105,9 +126,9 @@ def test_each_phase_changes_only_what_it_moves(name):
 @every_model
 def test_no_second_compilation(name):
     model = model_of(name)
-    step, state = make_train_step(model, feed((0, 1))), init_seeds(model, feed((0, 1)), (0, 1))
-    for item, _ in zip(feed((0, 1)).items(0), range(3), strict=False):
-        state, _ = step(state, feed((0, 1)).arrays, item)
+    step, state = make_train_step(model, feed(name, (0, 1))), init_seeds(model, feed(name, (0, 1)), (0, 1))
+    for item, _ in zip(feed(name, (0, 1)).items(0), range(3), strict=False):
+        state, _ = step(state, feed(name, (0, 1)).arrays, item)
     assert step._cache_size() == 1
 
 
@@ -128,7 +149,7 @@ def test_a_seed_among_others_equals_the_seed_alone_with_and_without_its_axis(nam
         model = in_float64(MODELS[name].make())
 
         def train(seeds, start=lambda state: state):
-            data = feed(seeds, np.float64)
+            data = feed(name, seeds, np.float64)
             *_, (_, state, _) = iterate(model, data, start(init_seeds(model, data, seeds)), 4)
             return with_seed_axis(state)
 
@@ -140,7 +161,7 @@ def test_a_seed_among_others_equals_the_seed_alone_with_and_without_its_axis(nam
 
 @every_model
 def test_a_resumed_run_equals_an_uninterrupted_one(name):
-    assert_resume_equals(model_of(name), feed((0, 1)), (0, 1), 3)
+    assert_resume_equals(model_of(name), feed(name, (0, 1)), (0, 1), 3)
 
 
 @every_model
@@ -149,7 +170,7 @@ def test_training_on_one_batch_lowers_the_loss(name):
         pytest.skip("counts are not descended: their likelihood is tested against enumeration")
     state, losses = state_of(name), []
     for _ in range(60):
-        state, metrics = step_of(name)(state, batch())
+        state, metrics = step_of(name)(state, batch(name))
         losses.append(sum(float(value) for key, value in metrics.items() if key.endswith("/loss")))
     assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.5
 
@@ -157,10 +178,11 @@ def test_training_on_one_batch_lowers_the_loss(name):
 @every_model
 def test_samples_have_the_datas_shape_and_range_and_follow_their_key(name):
     state, generate = state_of(name), jax.jit(model_of(name).generate)
-    drawn = [np.asarray(generate(state.params, state.stats, batch(), key)) for key in (KEY, KEY, jax.random.key(8))]
-    assert drawn[0].shape == (BATCH, *SHAPE)
-    assert drawn[0].min() >= 0
-    assert drawn[0].max() <= 1
+    drawn = [np.asarray(generate(state.params, state.stats, batch(name), key)) for key in (KEY, KEY, jax.random.key(8))]
+    least, greatest = MODELS[name].sample_range
+    assert drawn[0].shape == (BATCH, *MODELS[name].sample_shape)
+    assert drawn[0].min() >= least
+    assert drawn[0].max() <= greatest
     assert (drawn[0] == drawn[1]).all()
     assert (drawn[0] != drawn[2]).any()
 
@@ -168,16 +190,16 @@ def test_samples_have_the_datas_shape_and_range_and_follow_their_key(name):
 @every_model
 def test_a_sample_does_not_depend_on_its_neighbours(name):
     state, model = state_of(name), model_of(name)
-    many = model.generate(state.params, state.stats, batch(), KEY)
-    few = model.generate(state.params, state.stats, {"image": batch()["image"][:3]}, KEY)
+    many = model.generate(state.params, state.stats, batch(name), KEY)
+    few = model.generate(state.params, state.stats, batch(name, 3), KEY)
     np.testing.assert_allclose(many[:3], few, rtol=1e-5, atol=1e-6)
 
 
 @every_model
 def test_an_evaluation_is_per_example_and_does_not_depend_on_neighbours(name):
     state, model = state_of(name), model_of(name)
-    many = model.evaluate(state.params, state.stats, batch(), KEY)
-    few = model.evaluate(state.params, state.stats, {"image": batch()["image"][:3]}, KEY)
+    many = model.evaluate(state.params, state.stats, batch(name), KEY)
+    few = model.evaluate(state.params, state.stats, batch(name, 3), KEY)
     for metric, values in many.items():
         assert values.shape == (BATCH,)
         np.testing.assert_allclose(values[:3], few[metric], rtol=1e-4, atol=1e-5)
@@ -188,7 +210,7 @@ def test_features_are_one_vector_per_example(name):
     state, model = state_of(name), model_of(name)
     if model.embed is None:
         pytest.skip("this model has no features")
-    features = model.embed(state.params, state.stats, batch())
+    features = model.embed(state.params, state.stats, batch(name))
     assert features.ndim == 2
     assert len(features) == BATCH
     assert (features.std(0) > 0).all()

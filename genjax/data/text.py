@@ -1,0 +1,136 @@
+"""Texts as characters: the embedded descriptions, a text of TensorFlow Datasets, a file."""
+
+import hashlib
+import importlib.resources
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+
+from genjax.data.dataset import DataError
+from genjax.data.tfds import check_records, first_line, one_line, prepared_builder
+
+DESCRIPTIONS = (
+    "breast_cancer",
+    "iris",
+    "wine_data",
+    "digits",
+    "diabetes",
+    "linnerud",
+    "twenty_newsgroups",
+    "kddcup99",
+    "covtype",
+    "lfw",
+    "species_distributions",
+    "california_housing",
+    "rcv1",
+    "olivetti_faces",
+)
+"""The data sets whose descriptions scikit-learn ships, in the order in which they are joined: the tables come first."""
+
+PARTS = 20
+"""A text without splits of its own gives one part in twenty to validation, and one to the test."""
+
+
+class Text(NamedTuple):
+    """A text in three parts."""
+
+    name: str
+    train: str
+    validation: str
+    test: str
+
+    @property
+    def vocabulary(self) -> str:
+        """Every character of the text, sorted: of all parts, so that each held-out character has a probability."""
+        return "".join(sorted({*self.train, *self.validation, *self.test}))
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the three parts joined, in UTF-8: that of the file where the text is one file cut in three."""
+        return hashlib.sha256((self.train + self.validation + self.test).encode()).hexdigest()
+
+
+def load_text(name: str, *, data_dir: Path | None = None, file: Path | None = None) -> Text:
+    """The text called `name`, or that of `file` where one is given.
+
+    Args:
+        name: "descriptions" (embedded; scikit-learn's descriptions of its data sets), or the name of a TFDS set with
+            the feature `text` and splits train, validation and test, such as tiny_shakespeare.
+        data_dir: TFDS directory that holds the prepared set; nothing is downloaded then.
+        file: A text in UTF-8, cut into its first 90, next 5 and last 5 %, as "descriptions" is.
+
+    Raises:
+        FileNotFoundError: where the file, or the prepared set, does not exist.
+        ValueError: for an unknown name, a set without text, or a file that is too short or not in UTF-8.
+    """
+    if file is not None:
+        return file_text(file.expanduser())
+    return descriptions() if name == "descriptions" else tfds_text(name, data_dir)
+
+
+def descriptions() -> Text:
+    """Some 43 000 characters of English: what scikit-learn writes about its data sets."""
+    folder = importlib.resources.files("sklearn.datasets.descr")
+    return cut("descriptions", "".join((folder / f"{name}.rst").read_text("utf-8") for name in DESCRIPTIONS))
+
+
+def file_text(path: Path) -> Text:
+    """The text in a file."""
+    if not path.is_file():
+        raise FileNotFoundError(f"text={str(path)!r}: no such file")
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"text={str(path)!r} must be UTF-8: byte {error.start} is not ({error.reason})") from None
+    if len(text) < PARTS:
+        raise ValueError(f"text={str(path)!r} holds {len(text)} characters, needs at least {PARTS}")
+    return cut(path.stem, text)
+
+
+def cut(name: str, text: str) -> Text:
+    """The first 90, the next 5 and the last 5 % of a text."""
+    held_out = len(text) // PARTS
+    train, validation = len(text) - 2 * held_out, len(text) - held_out
+    return Text(name, text[:train], text[train:validation], text[validation:])
+
+
+def tfds_text(name: str, data_dir: Path | None) -> Text:
+    """The text of a TFDS set in the set's own splits; several records of a split are joined by line breaks."""
+    import tensorflow_datasets as tfds
+
+    builder = prepared_builder(name, data_dir)
+    features, splits = builder.info.features, builder.info.splits
+    if "text" not in features or not isinstance(features["text"], tfds.features.Text):
+        raise ValueError(f"dataset={name!r}: has no text in its features: {one_line(features)}")
+    if missing := {"train", "validation", "test"} - set(splits):
+        raise ValueError(f"dataset={name!r}: needs splits {', '.join(sorted(missing))}; it has {', '.join(splits)}")
+    check_records(name, builder)
+
+    def read(split: str) -> str:
+        records = builder.as_data_source(split=split)
+        try:
+            return "\n".join(records[index]["text"].decode("utf-8") for index in range(len(records)))
+        except Exception as error:  # each layer has its own: records, protocol buffers, UTF-8
+            where = f"dataset={name!r}: split {split} in {builder.data_path}"
+            raise DataError(f"{where} is damaged ({first_line(error)}); prepare it anew") from error
+
+    return Text(name, read("train"), read("validation"), read("test"))
+
+
+def code_points(text: str) -> Int[np.ndarray, " N"]:
+    """The Unicode number of each character."""
+    return np.frombuffer(text.encode("utf-32-le"), np.uint32).astype(np.int64)
+
+
+def encode(text: str, vocabulary: str) -> Int[np.ndarray, " N"]:
+    """Each character's index in the sorted vocabulary; ValueError where there is one that it lacks."""
+    if unknown := sorted(set(text) - set(vocabulary)):
+        raise ValueError(f"characters outside the vocabulary: {', '.join(map(repr, unknown))}; it is {vocabulary!r}")
+    return np.searchsorted(code_points(vocabulary), code_points(text)).astype(np.int32)
+
+
+def decode(indices: Int[np.ndarray, " N"], vocabulary: str) -> str:
+    """The inverse of `encode`."""
+    return "".join(vocabulary[index] for index in indices)

@@ -1,0 +1,282 @@
+"""Recurrent models of sequences: characters (Karpathy 2015), or real values by a mixture of Gaussians (Graves 2013).
+
+    p(x) = prod_t p(x_t | x_<t),   p(x_t | x_<t) = head(V h_t + b),   h_t = LSTM(x_{t-1}, h_{t-1})
+
+The same core reads both; its `Head` says what one element is. h_0 = 0, and before the first element stands one that
+is none: no character, or the mean of the values.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import jaxtyping
+import optax
+from flax import linen as nn
+from jax import Array
+from jaxtyping import Bool, Float, Shaped
+
+from genjax.core import Model, Phase
+from genjax.losses.likelihood import MIN_LOG_STD, gaussian_mixture_log_prob
+from genjax.networks.recurrent import StackedLSTM, State, uniform_init, zero_state
+from genjax.types import Batch, Key, Metrics, Params, PyTree, Scalar, Stats
+
+Parameters = Float[Array, "*shape P"]
+Elements = Shaped[Array, "*shape"]
+Sequences = Shaped[Array, "B T"]
+Keys = jaxtyping.Key[Array, " B"]
+
+
+def char_rnn(
+    vocabulary_size: int,
+    *,
+    hidden: int = 128,
+    layers: int = 2,
+    dropout: float = 0.0,
+    temperature: float = 1.0,
+    length: int = 200,
+    optimizer: optax.GradientTransformation | None = None,
+) -> Model:
+    """A model of texts whose characters are the integers 0 to `vocabulary_size` - 1.
+
+    `generate` draws `length` characters from probabilities^(1 / temperature); the rest is said at `make_model`.
+    Raises ValueError where `vocabulary_size` is below 2, `hidden`, `layers` or `length` below 1, `dropout` not in
+    [0, 1), or `temperature` not above 0.
+    """
+    core = sequential(categorical(vocabulary_size, temperature), hidden=hidden, layers=layers, dropout=dropout)
+    return make_model(core, length=length, optimizer=optimizer)
+
+
+def series_rnn(
+    *,
+    components: int = 5,
+    mean: float = 0.0,
+    scale: float = 1.0,
+    hidden: int = 128,
+    layers: int = 1,
+    dropout: float = 0.0,
+    length: int = 200,
+    optimizer: optax.GradientTransformation | None = None,
+) -> Model:
+    """A model of series of real values: each is of a mixture of `components` Gaussians given those before it.
+
+    `mean` and `scale` are those of the values: the network sees them standardized. `generate` draws `length` values;
+    the rest is said at `make_model`. Raises ValueError where `components`, `hidden`, `layers` or `length` is below 1,
+    `scale` not above 0, or `dropout` not in [0, 1).
+    """
+    core = sequential(gaussian_mixture(components, mean, scale), hidden=hidden, layers=layers, dropout=dropout)
+    return make_model(core, length=length, optimizer=optimizer)
+
+
+def make_model(core: "Sequential", *, length: int, optimizer: optax.GradientTransformation | None = None) -> Model:
+    """The model of batches with `sequence` [B, T].
+
+    Training is truncated backpropagation through time: where `continues` [B] is true, a row goes on where the same
+    row of the batch before ended (`stats["carry"]`), and no gradient reaches across; elsewhere, and in a batch without
+    `continues`, it begins anew. The default optimizer is Karpathy's: RMSProp with step size 0.002 and decay 0.95, each
+    element of the gradient clipped to [-5, 5].
+
+    `evaluate` takes every row from its beginning: the mean over its elements, or, where the batch has `weight` [B, T],
+    the weighted sum. `generate` draws the `length` elements that follow `prompt` [B, P]; without a prompt, as many
+    sequences from their beginning as the batch has rows.
+    """
+    if length < 1:
+        raise ValueError(f"length={length} must be at least 1")
+
+    def init(key: Key, batch: Batch) -> tuple[Params, Stats]:
+        carry = core.start(len(batch["sequence"]))
+        features = core.head.features(batch["sequence"])
+        return {"rnn": core.network.init(key, carry.state, features)["params"]}, {"carry": carry}
+
+    def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
+        x = batch["sequence"]
+        carry = core.start(len(x))
+        if "continues" in batch:
+            carry = where_rows(batch["continues"], stats["carry"], carry)
+        carry, parameters = read(core, params["rnn"], carry, x, key)
+        return -core.head.log_prob(parameters, x).mean(), ({}, {"carry": carry})
+
+    def evaluate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
+        del stats, key
+        x = batch["sequence"]
+        weight = batch.get("weight", jnp.full(x.shape, 1 / x.shape[1]))
+        return core.head.metrics(-(weight * log_probs(core, params["rnn"], x)).sum(axis=1))
+
+    def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Array:
+        del stats
+        prompt = batch["prompt"] if "prompt" in batch else batch["sequence"][:, :0]
+        return continuation(core, params["rnn"], key, prompt, length=length)[0]
+
+    default = optax.chain(optax.clip(5.0), optax.rmsprop(2e-3, decay=0.95))
+    return Model(init, (Phase("likelihood", loss, ("rnn",), optimizer or default),), evaluate, generate)
+
+
+def where_rows(condition: Bool[Array, " B"], these: PyTree, others: PyTree) -> PyTree:
+    """The rows of `these` where the condition holds, and those of `others` elsewhere."""
+
+    def choose(one: Array, other: Array) -> Array:
+        return jnp.where(condition.reshape(-1, *[1] * (one.ndim - 1)), one, other)
+
+    return jax.tree.map(choose, these, others)
+
+
+class Head(NamedTuple):
+    """The distribution of one element of a sequence, read off P parameters."""
+
+    parameters: int
+    """P."""
+    before: float
+    """What stands before the first element."""
+    dtype: type
+    """Of elements."""
+    features: Callable[[Sequences], Float[Array, "B T F"]]
+    """What the network reads of the elements."""
+    log_prob: Callable[[Parameters, Elements], Elements]
+    """In nats, per element."""
+    draw: Callable[[Key, Parameters], Elements]
+    """One element, under one key."""
+    metrics: Callable[[Float[Array, " B"]], Metrics]
+    """Nats per element, by the names they are reported under."""
+
+
+def categorical(vocabulary_size: int, temperature: float = 1.0) -> Head:
+    """Characters 0 to `vocabulary_size` - 1 under a softmax; draws are from probabilities^(1 / temperature).
+
+    Raises ValueError where there are fewer than two characters, or the temperature is not above 0.
+    """
+    if vocabulary_size < 2:
+        raise ValueError(f"vocabulary_size={vocabulary_size} must be at least 2")
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"temperature={temperature} must be above 0 and finite")
+
+    def log_prob(logits: Parameters, x: Elements) -> Array:
+        return jnp.take_along_axis(jax.nn.log_softmax(logits), x[..., None], axis=-1)[..., 0]
+
+    return Head(
+        vocabulary_size,
+        -1,  # its one-hot vector is zero
+        jnp.int32,
+        lambda x: jax.nn.one_hot(x, vocabulary_size, dtype=float),
+        log_prob,
+        lambda key, logits: jax.random.categorical(key, logits / temperature).astype(jnp.int32),
+        lambda nats: {"nats_per_character": nats, "bits_per_character": nats / math.log(2)},
+    )
+
+
+def gaussian_mixture(components: int, mean: float = 0.0, scale: float = 1.0) -> Head:
+    """Real values under a mixture of Gaussians; the network reads, and its mixture is of, (x - mean) / scale.
+
+    The nats are of the density of x itself. Raises ValueError where there is no component or `scale` is not above 0.
+    """
+    if components < 1:
+        raise ValueError(f"components={components} must be at least 1")
+    if not 0 < scale < math.inf:
+        raise ValueError(f"scale={scale} must be above 0 and finite")
+
+    def draw(key: Key, parameters: Parameters) -> Array:
+        component_key, noise_key = jax.random.split(key)
+        logits, means, log_stds = jnp.split(parameters, 3)
+        component = jax.random.categorical(component_key, logits)
+        std = jnp.exp(jnp.maximum(log_stds[component], MIN_LOG_STD))
+        return mean + scale * (means[component] + std * jax.random.normal(noise_key, dtype=parameters.dtype))
+
+    return Head(
+        3 * components,
+        mean,
+        float,
+        lambda x: ((x - mean) / scale)[..., None],
+        lambda parameters, x: gaussian_mixture_log_prob(parameters, (x - mean) / scale) - math.log(scale),
+        draw,
+        lambda nats: {"nats_per_value": nats},
+    )
+
+
+class Network(nn.Module):
+    """From the features of each place to the parameters of the next element."""
+
+    core: StackedLSTM
+    parameters: int
+
+    @nn.compact
+    def __call__(
+        self, state: State, features: Float[Array, "B T F"], dropout_key: Key | None = None
+    ) -> tuple[State, Float[Array, "B T P"]]:
+        """The state after the sequence, and parameters at each of its places."""
+        state, h = self.core(state, features, dropout_key)
+        return state, nn.Dense(self.parameters, kernel_init=uniform_init, name="head")(h)
+
+
+class Sequential(NamedTuple):
+    """A recurrent network and what it models: everything but the weights."""
+
+    network: Network
+    head: Head
+
+    def start(self, batch: int) -> "Carry":
+        """Nothing read yet."""
+        core = self.network.core
+        state = zero_state(batch, hidden=core.hidden, layers=core.layers)
+        return Carry(state, jnp.full(batch, self.head.before, self.head.dtype))
+
+    def advance(
+        self, params: PyTree, state: State, x: Sequences, dropout_key: Key | None = None
+    ) -> tuple[State, Float[Array, "B T P"]]:
+        """The network's state after `x`, and at each place the parameters of the element that follows."""
+        return self.network.apply({"params": params}, state, self.head.features(x), dropout_key)  # pyright: ignore[reportReturnType]
+
+
+class Carry(NamedTuple):
+    """What is known of a sequence after some of it: all that the next element's distribution depends on."""
+
+    state: State
+    """Of the network, which has read all elements but the last."""
+    last: Shaped[Array, " B"]
+    """The last element."""
+
+
+def sequential(head: Head, *, hidden: int, layers: int, dropout: float = 0.0) -> Sequential:
+    """`layers` of `hidden` LSTM units under a head. Raises ValueError where there is none, or for dropout >= 1."""
+    if hidden < 1 or layers < 1:
+        raise ValueError(f"hidden={hidden} and layers={layers} must be at least 1")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout={dropout} must be at least 0 and below 1")
+    return Sequential(Network(StackedLSTM(hidden, layers, dropout), head.parameters), head)
+
+
+def read(
+    model: Sequential, params: PyTree, carry: Carry, x: Sequences, dropout_key: Key | None = None
+) -> tuple[Carry, Float[Array, "B T P"]]:
+    """The carry after `x`, and the parameters of the conditional of each of its elements."""
+    before = jnp.concatenate([carry.last[:, None], x[:, :-1]], axis=1)
+    state, parameters = model.advance(params, carry.state, before, dropout_key)
+    return Carry(state, x[:, -1]), parameters
+
+
+def log_probs(model: Sequential, params: PyTree, x: Sequences) -> Float[Array, "B T"]:
+    """Log p(x_t | x_<t) in nats, for sequences that begin with `x`."""
+    _, parameters = read(model, params, model.start(len(x)), x)
+    return model.head.log_prob(parameters, x)
+
+
+def continuation(
+    model: Sequential, params: PyTree, key: Key, prompt: Sequences, *, length: int
+) -> tuple[Shaped[Array, "B length"], Float[Array, " B"]]:
+    """What follows `prompt` [B, T], which may be empty, and its log-probability as the sampler saw it.
+
+    The log-probability is the model's, whatever temperature draws. The random numbers of row i come of the key folded
+    with i: a continuation does not depend on how many are drawn.
+    """
+    carry = model.start(len(prompt))
+    if prompt.shape[1]:
+        carry, _ = read(model, params, carry, prompt)
+    keys = jax.vmap(lambda row: jax.random.split(jax.random.fold_in(key, row), length))(jnp.arange(len(prompt)))
+
+    def step(carry: Carry, keys: Keys) -> tuple[Carry, tuple[Array, Array]]:
+        state, parameters = model.advance(params, carry.state, carry.last[:, None])
+        x = jax.vmap(model.head.draw)(keys, parameters[:, 0])
+        return Carry(state, x), (x, model.head.log_prob(parameters[:, 0], x))
+
+    _, (x, log_p) = jax.lax.scan(step, carry, keys.T)
+    return x.T, log_p.sum(axis=0)

@@ -1,0 +1,86 @@
+"""Long short-term memory over whole sequences."""
+
+import jax
+import jax.numpy as jnp
+from einops import rearrange
+from flax import linen as nn
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from genjax.types import Key
+
+INIT_SCALE = 0.08
+"""Weights start uniform in (-0.08, 0.08) (Karpathy 2015)."""
+
+LayerState = tuple[Float[Array, "B H"], Float[Array, "B H"]]
+"""The cell c of a layer and its output h."""
+
+State = tuple[LayerState, ...]
+"""Of each layer, the lowest first."""
+
+
+def zero_state(batch: int, *, hidden: int, layers: int) -> State:
+    """The state before anything is read."""
+    return tuple((jnp.zeros((batch, hidden)), jnp.zeros((batch, hidden))) for _ in range(layers))
+
+
+def uniform_init(key: Key, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
+    """Uniform in (-0.08, 0.08)."""
+    return jax.random.uniform(key, shape, dtype, -INIT_SCALE, INIT_SCALE)
+
+
+def forget_bias_init(key: Key, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
+    """1 for the forget gate, the second of four blocks, and 0 for the others."""
+    del key
+    return jnp.repeat(jnp.array([0, 1, 0, 0], dtype), shape[0] // 4)
+
+
+class LSTM(nn.Module):
+    """One layer of long short-term memory with a forget gate (Gers, Schmidhuber & Cummins 2000).
+
+        i, f, o, g = x W + h U + b   (one block of 4 H columns)
+        c = sigmoid(f) c + sigmoid(i) tanh(g),   h = sigmoid(o) tanh(c)
+
+    b starts at 1 for the forget gate.
+    """
+
+    hidden: int
+
+    @nn.compact
+    def __call__(self, state: LayerState, x: Float[Array, "B T F"]) -> tuple[LayerState, Float[Array, "B T H"]]:
+        """The state after the sequence, and the output at each of its places."""
+        # All inputs in one matrix product: only h U has to wait for the step before.
+        gates = nn.Dense(4 * self.hidden, kernel_init=uniform_init, bias_init=forget_bias_init, name="input")(x)
+        recurrent = self.param("recurrent", uniform_init, (self.hidden, 4 * self.hidden))
+
+        def step(state: LayerState, gates: Float[Array, "B gates"]) -> tuple[LayerState, Float[Array, "B H"]]:
+            c, h = state
+            i, f, o, g = jnp.split(gates + h @ recurrent, 4, axis=-1)
+            c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+            h = jax.nn.sigmoid(o) * jnp.tanh(c)
+            return (c, h), h
+
+        state, outputs = jax.lax.scan(step, state, rearrange(gates, "b t g -> t b g"))
+        return state, rearrange(outputs, "t b h -> b t h")
+
+
+class StackedLSTM(nn.Module):
+    """Layers of LSTM, each reading the outputs of the one below."""
+
+    hidden: int
+    layers: int
+    dropout: float = 0.0
+    """Probability that an output is left out, on its way to the next layer and out of the last."""
+
+    @nn.compact
+    def __call__(
+        self, state: State, x: Float[Array, "B T F"], dropout_key: Key | None = None
+    ) -> tuple[State, Float[Array, "B T H"]]:
+        """The state after the sequence, and the last layer's outputs; dropout only where there is a key for it."""
+        after: list[LayerState] = []
+        for index in range(self.layers):
+            layer_state, x = LSTM(self.hidden, name=f"layer_{index}")(state[index], x)
+            after.append(layer_state)
+            if dropout_key is not None:
+                x = nn.Dropout(self.dropout)(x, deterministic=False, rng=jax.random.fold_in(dropout_key, index))
+        return tuple(after), x

@@ -1,0 +1,332 @@
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from scipy.integrate import quad
+from scipy.special import expit, logsumexp
+from scipy.stats import norm
+
+from genjax.core import init_state, make_step
+from genjax.data.stream import stream_feed, stream_windows
+from genjax.losses.likelihood import gaussian_mixture_log_prob
+from genjax.models.autoregressive import char_rnn
+from genjax.models.autoregressive.char_rnn import categorical, gaussian_mixture, sequential
+from genjax.testing import (
+    assert_autoregressive,
+    assert_normalized,
+    assert_resume_equals,
+    assert_sampler_matches,
+    assert_stable,
+    flip_pattern,
+    jacobian_pattern,
+)
+from genjax.train import init_seeds, iterate, seed
+
+V = 3
+read = jax.jit(char_rnn.read, static_argnums=0)
+log_probs = jax.jit(char_rnn.log_probs, static_argnums=0)
+continuation = jax.jit(char_rnn.continuation, static_argnums=0, static_argnames="length")
+TEXT_CORE = sequential(categorical(V), hidden=4, layers=2)
+SERIES_CORE = sequential(gaussian_mixture(2, 0.5, 2.0), hidden=4, layers=1)
+
+
+def random_params(core, key=0, scale=1.0):
+    x = jnp.zeros((1, 1), core.head.dtype)
+    shapes = jax.eval_shape(core.network.init, jax.random.key(0), core.start(1).state, core.head.features(x))
+    rng = np.random.default_rng(key)
+    return jax.tree.map(lambda leaf: jnp.asarray(rng.normal(0, scale, leaf.shape), float), shapes["params"])
+
+
+PARAMS = random_params(TEXT_CORE)
+SERIES_PARAMS = random_params(SERIES_CORE)
+
+
+def characters(x):
+    """`genjax.testing` writes V levels as 0, 1 / (V - 1), ..., 1."""
+    return jnp.round(x * (V - 1)).astype(jnp.int32)
+
+
+def string_log_prob(x):
+    return log_probs(TEXT_CORE, PARAMS, characters(x)).sum(axis=1)
+
+
+def text(shape, seed=0):
+    return jnp.asarray(np.random.default_rng(seed).integers(0, V, shape), jnp.int32)
+
+
+def values(shape, seed=0):
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), float)
+
+
+# Characters
+
+
+def test_probabilities_of_all_strings_sum_to_one():
+    assert_normalized(string_log_prob, (4,), levels=V)
+
+
+def test_log_probability_is_the_softmax_of_a_recurrence_in_numpy():
+    """One layer, with its equations written out for one string."""
+    with jax.enable_x64(True):
+        core = sequential(categorical(V), hidden=4, layers=1)
+        params = random_params(core, 5)
+        x = np.array([2, 0, 1, 1])
+        layer, head = params["core"]["layer_0"], params["head"]
+        c = h = np.zeros(4)
+        onehot = np.zeros(V)  # before the first character stands none
+        expected = []
+        for character in x:
+            gates = onehot @ layer["input"]["kernel"] + layer["input"]["bias"] + h @ layer["recurrent"]
+            i, f, o, g = np.split(np.asarray(gates), 4)
+            c = expit(f) * c + expit(i) * np.tanh(g)
+            h = expit(o) * np.tanh(c)
+            logits = np.asarray(h @ head["kernel"] + head["bias"])
+            expected.append(logits[character] - logsumexp(logits))
+            onehot = np.eye(V)[character]
+        np.testing.assert_allclose(log_probs(core, params, jnp.asarray(x)[None])[0], expected, rtol=0, atol=1e-12)
+
+
+def test_a_character_changes_what_is_said_of_later_ones_and_of_no_other():
+    def logits(x):
+        return read(TEXT_CORE, PARAMS, TEXT_CORE.start(len(x)), characters(x))[1]
+
+    x = text((6, 7)) // 2 * 1.0  # 0 or 1: the first and the last of the three characters
+    assert_autoregressive(jax.jit(logits), x, pattern=flip_pattern)
+
+
+def test_a_text_read_in_two_parts_is_the_text_read_at_once():
+    with jax.enable_x64(True):
+        params = random_params(TEXT_CORE)
+        x, start = text((5, 12)), TEXT_CORE.start(5)
+        whole = read(TEXT_CORE, params, start, x)
+        carry, first = read(TEXT_CORE, params, start, x[:, :6])
+        carry, second = read(TEXT_CORE, params, carry, x[:, 6:])
+        halves = (carry, jnp.concatenate([first, second], axis=1))
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-12), whole, halves)
+
+
+def test_the_sampler_draws_from_the_density():
+    x, _ = continuation(TEXT_CORE, PARAMS, jax.random.key(1), jnp.zeros((60_000, 0), jnp.int32), length=4)
+    assert_sampler_matches(x / (V - 1), string_log_prob, levels=V)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_the_sampler_records_the_models_log_probability(temperature):
+    core = sequential(categorical(V, temperature), hidden=4, layers=2)
+    with jax.enable_x64(True):
+        params, prompt = random_params(core), text((40, 3))
+        x, recorded = continuation(core, params, jax.random.key(0), prompt, length=6)
+        whole = log_probs(core, params, jnp.concatenate([prompt, x], axis=1))
+        np.testing.assert_allclose(whole[:, 3:].sum(axis=1), recorded, rtol=0, atol=1e-12)
+
+
+def test_a_temperature_sharpens_each_conditional():
+    """One character after a prompt, under probabilities^(1 / 0.5) made to sum to 1."""
+    core = sequential(categorical(V, 0.5), hidden=4, layers=2)
+    prompt = jnp.broadcast_to(text((1, 3)), (40_000, 3))
+    x, _ = continuation(core, PARAMS, jax.random.key(2), prompt, length=1)
+    every = jnp.concatenate([prompt[:V], jnp.arange(V)[:, None]], axis=1)
+    squared = 2 * np.asarray(log_probs(core, PARAMS, every)[:, 3], np.float64)
+    expected = jnp.asarray(squared - logsumexp(squared))
+    assert_sampler_matches(x / (V - 1), lambda x: expected[characters(x)[:, 0]], levels=V)
+
+
+def test_a_low_temperature_takes_the_likeliest_character():
+    core = sequential(categorical(V, 1e-4), hidden=4, layers=2)
+    prompt = text((20, 3))
+    x, _ = continuation(core, PARAMS, jax.random.key(0), prompt, length=8)
+    sequence = np.pad(np.asarray(prompt), ((0, 0), (0, 8)))
+    for place in range(3, 11):  # each character by a pass over the whole row
+        _, logits = read(core, PARAMS, core.start(20), jnp.asarray(sequence))
+        sequence[:, place] = np.asarray(logits)[:, place].argmax(axis=1)
+    np.testing.assert_array_equal(x, sequence[:, 3:])
+
+
+def test_a_continuation_depends_on_its_prompt():
+    model = char_rnn.char_rnn(V, hidden=4, temperature=1e-4, length=8)
+    prompt = jnp.broadcast_to(jnp.arange(V, dtype=jnp.int32)[:, None], (V, 2))
+    drawn = jax.jit(model.generate)({"rnn": PARAMS}, {}, {"prompt": prompt}, jax.random.key(0))
+    assert len(np.unique(np.asarray(drawn), axis=0)) > 1
+
+
+# Training on a stream
+
+
+def text_stream(size=200):
+    return np.asarray(text((size,), seed=3))
+
+
+@functools.cache
+def tiny():
+    return char_rnn.char_rnn(V, hidden=4, layers=2)
+
+
+def batches(feed, steps):
+    for item, _ in zip(feed.items(0), range(steps), strict=False):
+        yield feed.load(feed.arrays, jax.tree.map(lambda leaf: leaf[0], item), jax.random.key(0))
+
+
+def test_the_state_is_carried_along_the_stream_and_dropped_where_it_begins_anew():
+    """The carry after each step is that of reading the rows since the pass began, with the weights as they are."""
+    still = char_rnn.make_model(TEXT_CORE, length=1, optimizer=optax.sgd(0.0))
+    feed = stream_feed(text_stream(), (0,), 4, length=7)
+    steps_per_pass = 200 // 28
+    state = init_state(still, jax.random.key(0), next(batches(feed, 1)))
+    state = state._replace(params={"rnn": PARAMS})
+    step = jax.jit(make_step(still.phases))
+    since = np.zeros((4, 0), np.int32)
+    for index, batch in enumerate(batches(feed, steps_per_pass + 2)):
+        state, metrics = step(state, batch)
+        new = np.asarray(batch["sequence"])
+        since = new if index % steps_per_pass == 0 else np.concatenate([since, new], axis=1)
+        if index not in (0, steps_per_pass - 1, steps_per_pass + 1):
+            continue
+        carry, parameters = read(TEXT_CORE, PARAMS, TEXT_CORE.start(4), jnp.asarray(since))
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-5), state.stats["carry"], carry)
+        expected = -TEXT_CORE.head.log_prob(parameters, jnp.asarray(since))[:, -7:].mean()
+        np.testing.assert_allclose(metrics["likelihood/loss"], expected, rtol=1e-5)
+
+
+def test_rows_that_do_not_go_on_begin_anew_each_for_itself():
+    model, x = tiny(), text((2, 5))
+    carry, _ = read(TEXT_CORE, PARAMS, TEXT_CORE.start(2), text((2, 6), seed=8))
+    loss = model.phases[0].loss
+    batch = {"sequence": x, "continues": jnp.array([True, False])}
+    value, _ = loss({"rnn": PARAMS}, {"carry": carry}, batch, jax.random.key(0))
+    goes_on, anew = (
+        TEXT_CORE.head.log_prob(read(TEXT_CORE, PARAMS, start, x)[1], x) for start in (carry, TEXT_CORE.start(2))
+    )
+    np.testing.assert_allclose(value, -(goes_on[0].mean() + anew[1].mean()) / 2, rtol=1e-5)
+
+
+def test_a_resumed_run_with_a_carry_equals_an_uninterrupted_one():
+    model = char_rnn.char_rnn(V, hidden=4, layers=1, dropout=0.3)
+    assert_resume_equals(model, stream_feed(text_stream(), (0, 1), 4, length=7), (0, 1), 5)
+
+
+def test_a_text_that_repeats_is_learnt_across_the_ends_of_steps():
+    """Period 5 read in steps of 3: the first character of a step is known from the state that is carried alone."""
+    model = char_rnn.char_rnn(3, hidden=16, layers=1, optimizer=optax.adam(3e-2))
+    feed = stream_feed(np.tile(np.array([0, 0, 1, 2, 1], np.int32), 40), (0,), 4, length=3)
+    start = seed(init_seeds(model, feed, (0,)), 0)
+    losses = [float(metrics["likelihood/loss"]) for *_, metrics in iterate(model, feed, start, 250)]
+    steps_per_pass = 200 // 12
+    inside = [loss for index, loss in enumerate(losses) if index % steps_per_pass > 2]
+    assert np.mean(inside[-20:]) < 0.02
+
+
+def test_the_evaluation_is_the_mean_over_all_held_out_characters():
+    stream = text_stream(40)
+    split = stream_windows(stream, context=30, window=4)
+    batch = jax.tree.map(jnp.asarray, split.read(np.arange(split.size)))
+    metrics = tiny().evaluate({"rnn": PARAMS}, {}, batch, jax.random.key(0))
+    exact = -log_probs(TEXT_CORE, PARAMS, jnp.asarray(stream)[None])[0]
+    # Two further windows begin 4 and 8 characters into the stream.
+    late = [-log_probs(TEXT_CORE, PARAMS, jnp.asarray(stream[first:])[None])[0, 30:34] for first in (4, 8)]
+    expected = np.concatenate([exact[:34], late[0], late[1]])[:40].mean()
+    np.testing.assert_allclose(metrics["nats_per_character"].mean(), expected, rtol=1e-5)
+    np.testing.assert_allclose(metrics["bits_per_character"], metrics["nats_per_character"] / math.log(2), rtol=1e-6)
+
+
+def test_without_weights_an_evaluation_is_the_mean_of_its_row():
+    x = text((3, 6))
+    nats = tiny().evaluate({"rnn": PARAMS}, {}, {"sequence": x}, jax.random.key(0))["nats_per_character"]
+    np.testing.assert_allclose(nats, -log_probs(TEXT_CORE, PARAMS, x).mean(axis=1), rtol=1e-5)
+
+
+# Real values
+
+
+@pytest.mark.parametrize("prefix", [0, 3])
+def test_the_density_of_a_value_integrates_to_one(prefix):
+    with jax.enable_x64(True):
+        params = random_params(SERIES_CORE)
+        x = values((1, prefix + 1))
+        _, parameters = read(SERIES_CORE, params, SERIES_CORE.start(1), x)
+        density = jax.jit(lambda value: jnp.exp(SERIES_CORE.head.log_prob(parameters[0, -1], value)))
+        total, _ = quad(lambda value: float(density(value)), -60, 60, limit=200, points=[-2, 0, 2])
+        np.testing.assert_allclose(total, 1, atol=1e-8)
+
+
+def test_one_component_without_weights_is_the_normal_distribution():
+    core = sequential(gaussian_mixture(1, 3.0, 2.0), hidden=4, layers=1)
+    params, x = jax.tree.map(jnp.zeros_like, random_params(core)), values((2, 5))
+    np.testing.assert_allclose(log_probs(core, params, x), norm(3, 2).logpdf(np.asarray(x)), rtol=1e-5)
+
+
+def test_a_mixture_is_the_sum_of_its_components():
+    logits, means, log_stds = (np.array(row) for row in ([0.3, -1.0], [-1.0, 2.0], [0.5, -0.7]))
+    x = np.linspace(-4, 4, 9)
+    weights = np.exp(logits) / np.exp(logits).sum()
+    expected = np.log(norm(means, np.exp(log_stds)).pdf(x[:, None]) @ weights)
+    parameters = jnp.broadcast_to(jnp.concatenate([logits, means, log_stds]), (9, 6))
+    np.testing.assert_allclose(gaussian_mixture_log_prob(parameters, jnp.asarray(x)), expected, rtol=1e-5)
+
+
+def test_the_mixture_is_stable_at_extreme_parameters():
+    assert_stable(lambda parameters: gaussian_mixture_log_prob(parameters, jnp.array(0.3)), (6,))
+
+
+def test_an_autoregression_has_its_exact_likelihood():
+    """An LSTM that hands x_{t-1} on in its linear range is the AR(1) process with that coefficient."""
+    with jax.enable_x64(True):
+        core, small = sequential(gaussian_mixture(1), hidden=1, layers=1), 1e-3
+        params = jax.tree.map(jnp.zeros_like, random_params(core))
+        # Gates i and o open, f shut, g = small x: h = tanh(tanh(small x)) = small x up to its cube.
+        params["core"]["layer_0"]["input"]["kernel"] = jnp.array([[0, 0, 0, small]])
+        params["core"]["layer_0"]["input"]["bias"] = jnp.array([50.0, -50.0, 50.0, 0.0])
+        params["head"]["kernel"] = jnp.array([[0.0, 0.8 / small, 0.0]])
+        params["head"]["bias"] = jnp.array([0.0, 0.0, math.log(0.6)])
+        x = values((2, 20))
+        before = np.pad(np.asarray(x), ((0, 0), (1, 0)))[:, :-1]
+        np.testing.assert_allclose(log_probs(core, params, x), norm(0.8 * before, 0.6).logpdf(x), rtol=0, atol=1e-4)
+
+
+def test_each_value_depends_on_all_before_it_and_on_no_other():
+    def parameters(x):
+        return read(SERIES_CORE, SERIES_PARAMS, SERIES_CORE.start(len(x)), x)[1]
+
+    assert_autoregressive(parameters, values((3, 6)), pattern=jacobian_pattern)
+
+
+def test_continuations_of_a_series_have_the_distribution_function_of_the_density():
+    """Kolmogorov-Smirnov test of the value after a prefix; the recorded log p is that of reading the whole."""
+    prompt = jnp.broadcast_to(values((1, 3)), (20_000, 3))
+    x, recorded = continuation(SERIES_CORE, SERIES_PARAMS, jax.random.key(0), prompt, length=2)
+    _, parameters = read(SERIES_CORE, SERIES_PARAMS, SERIES_CORE.start(1), jnp.concatenate([prompt[:1], x[:1]], axis=1))
+    logits, means, log_stds = np.split(np.asarray(parameters[0, 3], np.float64), 3)
+    weights, ordered = np.exp(logits - logsumexp(logits)), np.sort(np.asarray(x[:, 0], np.float64))
+    cdf = norm(0.5 + 2 * means, 2 * np.exp(log_stds)).cdf(ordered[:, None]) @ weights
+    assert abs(cdf - (np.arange(20_000) + 0.5) / 20_000).max() < 2.2 / math.sqrt(20_000)  # p < 1e-4
+    whole = log_probs(SERIES_CORE, SERIES_PARAMS, jnp.concatenate([prompt[:50], x[:50]], axis=1))
+    np.testing.assert_allclose(whole[:, 3:].sum(axis=1), recorded[:50], rtol=1e-3, atol=1e-4)
+
+
+def test_the_unit_of_a_series_shifts_its_nats():
+    """Log p of s x + m under mean m and scale s is log p of x under 0 and 1, less log s."""
+    plain, scaled = (sequential(gaussian_mixture(2, *unit), hidden=4, layers=1) for unit in ((0.0, 1.0), (3.0, 0.1)))
+    x = values((2, 6))
+    expected = log_probs(plain, SERIES_PARAMS, x) - math.log(0.1)
+    np.testing.assert_allclose(log_probs(scaled, SERIES_PARAMS, 3 + 0.1 * x), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "options", "message"),
+    [
+        (char_rnn.char_rnn, {"vocabulary_size": 1}, "vocabulary_size=1 must be at least 2"),
+        (char_rnn.char_rnn, {"vocabulary_size": 3, "temperature": 0.0}, "temperature=0.0 must be above 0"),
+        (char_rnn.char_rnn, {"vocabulary_size": 3, "temperature": math.nan}, "temperature=nan must be above 0"),
+        (char_rnn.char_rnn, {"vocabulary_size": 3, "hidden": 0}, "hidden=0 and layers=2 must be at least 1"),
+        (char_rnn.char_rnn, {"vocabulary_size": 3, "dropout": 1.0}, "dropout=1.0 must be at least 0 and below 1"),
+        (char_rnn.char_rnn, {"vocabulary_size": 3, "length": 0}, "length=0 must be at least 1"),
+        (char_rnn.series_rnn, {"components": 0}, "components=0 must be at least 1"),
+        (char_rnn.series_rnn, {"scale": 0.0}, "scale=0.0 must be above 0"),
+    ],
+)
+def test_wrong_options_are_named(make, options, message):
+    with pytest.raises(ValueError, match=message):
+        make(**options)

@@ -1,0 +1,79 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from genjax.networks.recurrent import StackedLSTM, zero_state
+
+B, T, F, H = 3, 5, 2, 4
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def numpy_layer(weights, state, x):
+    """The recurrence place by place and gate by gate, in NumPy: columns of the weights are i, f, o, g."""
+    (W, U), b = (np.asarray(weights[name]) for name in ("W", "U")), np.asarray(weights["b"])
+    c, h = state
+    outputs = []
+    for t in range(x.shape[1]):
+        i, f, o, g = (x[:, t] @ W[:, k] + h @ U[:, k] + b[k] for k in (slice(n * H, (n + 1) * H) for n in range(4)))
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+        outputs.append(h)
+    return (c, h), np.stack(outputs, axis=1)
+
+
+def random_case(layers):
+    rng = np.random.default_rng(0)
+    network = StackedLSTM(H, layers)
+    x = jnp.asarray(rng.normal(size=(B, T, F)))
+    params = network.init(jax.random.key(0), zero_state(B, hidden=H, layers=layers), x)["params"]
+    params = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)), params)
+    state = tuple((jnp.asarray(rng.normal(size=(B, H))), jnp.asarray(rng.normal(size=(B, H)))) for _ in range(layers))
+    return network, params, state, x
+
+
+def test_layers_are_the_recurrence():
+    with jax.enable_x64(True):
+        network, params, state, x = random_case(2)
+        after, outputs = network.apply({"params": params}, state, x)
+        expected, states = np.asarray(x), []
+        for index in range(2):
+            layer = params[f"layer_{index}"]
+            weights = {"W": layer["input"]["kernel"], "b": layer["input"]["bias"], "U": layer["recurrent"]}
+            layer_state, expected = numpy_layer(weights, jax.tree.map(np.asarray, state[index]), expected)
+            states.append(layer_state)
+        np.testing.assert_allclose(outputs, expected, rtol=0, atol=1e-12)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-12), after, tuple(states))
+
+
+def test_two_halves_are_the_whole():
+    with jax.enable_x64(True):
+        network, params, state, x = random_case(2)
+        whole = network.apply({"params": params}, state, x)
+        halfway, first = network.apply({"params": params}, state, x[:, :2])
+        after, second = network.apply({"params": params}, halfway, x[:, 2:])
+        halves = (after, jnp.concatenate([first, second], axis=1))
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-14), whole, halves)
+
+
+def test_the_forget_gate_alone_starts_open():
+    """specified: bias 1 for the forget gate, once; weights uniform in (-0.08, 0.08)."""
+    params = StackedLSTM(50, 1).init(jax.random.key(0), zero_state(1, hidden=50, layers=1), jnp.zeros((1, 1, 30)))
+    layer = params["params"]["layer_0"]
+    np.testing.assert_array_equal(layer["input"]["bias"], np.repeat([0, 1, 0, 0], 50))
+    for weights in (layer["input"]["kernel"], layer["recurrent"]):
+        assert abs(weights).max() < 0.08
+        np.testing.assert_allclose(np.std(weights), 0.08 / np.sqrt(3), rtol=0.03)
+
+
+def test_dropout_leaves_out_and_scales_up_under_a_key_alone():
+    network, params, state, x = random_case(1)
+    network = network.clone(dropout=0.5)
+    _, without = network.apply({"params": params}, state, x)
+    _, dropped = network.apply({"params": params}, state, x, jax.random.key(1))
+    kept = np.asarray(dropped) != 0
+    assert 0 < kept.mean() < 1
+    np.testing.assert_allclose(dropped, np.where(kept, 2 * np.asarray(without), 0), rtol=1e-6)
+    np.testing.assert_array_equal(without, StackedLSTM(H, 1).apply({"params": params}, state, x)[1])
