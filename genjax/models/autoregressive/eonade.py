@@ -206,16 +206,23 @@ def ordered_logits(
     return rearrange(out, "n b j -> b (n j)")[:, : x.shape[1]]
 
 
+def smaller_sizes(orderings: int) -> list[int]:
+    """1, 2, 4, ... below the number of orderings."""
+    return [2**power for power in range(orderings.bit_length() - 1)]
+
+
+def mixture_name(orderings: int) -> str:
+    """The metric of mixtures of so many orderings, of which there are more."""
+    return f"nll_{orderings}_ordering{'' if orderings == 1 else 's'}_nats"
+
+
 def smaller_mixtures(log_probs: Float[Array, "K B"]) -> dict[str, Float[Array, " B"]]:
     """-log p of mixtures of k = 1, 2, 4, ... < K orderings: the mean over K / k of them, which share no ordering."""
-    count = len(log_probs)
-    sizes = [2**power for power in range(count.bit_length() - 1)]
-    return {
-        f"nll_{k}_ordering{'' if k == 1 else 's'}_nats": -log_mean_exp(
-            rearrange(log_probs, "(n k) b -> k n b", k=k), axis=0
-        ).mean(0)
-        for k in sizes
-    }
+
+    def mean_nll(k: int) -> Float[Array, " B"]:
+        return -log_mean_exp(rearrange(log_probs, "(n k) b -> n k b", k=k), axis=1).mean(0)
+
+    return {mixture_name(k): mean_nll(k) for k in smaller_sizes(len(log_probs))}
 
 
 def draw_orders(key: Key, orders: Int[np.ndarray, "K D"], count: int) -> Int[Array, "B D"]:

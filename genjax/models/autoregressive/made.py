@@ -66,7 +66,7 @@ def made(
     network = MaskedMLP(hidden, activation=activation, direct=direct, bias_init=bias)
 
     def log_probs(params: Params, degrees: Degrees, x: Float[Array, "B D"]) -> Float[Array, "B D"]:
-        return bernoulli_log_prob(network.apply({"params": params["made"]}, x, degrees), x)
+        return bernoulli_log_prob(jnp.asarray(network.apply({"params": params["made"]}, x, degrees)), x)
 
     def mask_log_probs(params: Params, x: Float[Array, "B D"], counted: Float[Array, "B D"]) -> Float[Array, "M B"]:
         return jax.lax.map(lambda degrees: (log_probs(params, degrees, x) * counted).sum(-1), every)
