@@ -13,7 +13,7 @@ import pytest
 from genjax.core import Model, init_state, make_step
 from genjax.data.dataset import Split
 from genjax.data.feed import make_feed
-from genjax.models.autoregressive import char_rnn, nade, tabular
+from genjax.models.autoregressive import char_rnn, eonade, made, nade, tabular
 from genjax.models.latent import vae
 from genjax.testing import assert_resume_equals
 from genjax.train import init_seeds, iterate, make_train_step, seed, with_seed_axis
@@ -57,6 +57,9 @@ MODELS = {
     "tabular": Case(lambda: tabular.tabular(tabular.ar_contexts(16, 2), examples=EXAMPLES), descends=False),
     "nade": Case(lambda: nade.nade(SHAPE, hidden=5, optimizer=optax.adam(1e-2))),
     "nade tied": Case(lambda: nade.nade(SHAPE, hidden=5, tied=True, optimizer=optax.adam(1e-2))),
+    "made": Case(lambda: made.made(SHAPE, hidden=(8,), optimizer=optax.adam(1e-2))),
+    "made masks": Case(lambda: made.made(SHAPE, hidden=(8, 8), masks=3, shuffle=True, optimizer=optax.adam(1e-2))),
+    "eonade": Case(lambda: eonade.eonade(SHAPE, hidden=(8, 8), orderings=2, optimizer=optax.adam(1e-2))),
     "vae mlp": Case(lambda: make_vae(vae.mlp_networks(SHAPE, hidden=(6,), latents=2))),
     "vae conv": Case(lambda: make_vae(vae.conv_networks(SHAPE, channels=(2,), features=4, latents=2))),
     "char rnn": Case(

@@ -9,6 +9,8 @@ from experiments.options import experiment_function
 from experiments.runner import main
 
 OPTIONS = {
+    "eonade": ["--hidden", "3", "--orderings", "2"],
+    "made": ["--hidden", "3", "--masks", "2"],
     "nade": ["--hidden", "3"],
     "tabular": ["--contexts", "2d", "--k", "2"],
     "vae": ["--hidden", "4", "--evaluation-samples", "2"],

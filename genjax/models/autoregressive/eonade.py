@@ -1,0 +1,262 @@
+"""EoNADE: one network for all orderings of the pixels (Uria, Murray & Larochelle 2014; Uria et al. 2016, section 4).
+
+For any set of observed pixels, m_i = 1 where pixel i is observed, the network gives the conditional of each other one:
+
+    h^1 = relu(c^1 + (m * x) W + m F),   h^l = relu(c^l + h^(l-1) W^l),   p(x_i = 1 | x_m, m) = sigmoid(V_i . h^L + b_i)
+
+Under an ordering o of the pixels it is a model p_o(x) = prod_d p(x_{o_d} | x_{o_<d}), and K orderings are a mixture of
+K models. With one hidden layer this is an orderless NADE, with more of them DeepNADE.
+"""
+
+import functools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from einops import rearrange, reduce
+from jax import Array
+from jax.nn.initializers import he_normal
+from jaxtyping import Float, Int
+
+from genjax.core import Model, Phase
+from genjax.data.shuffle import permutation
+from genjax.losses.likelihood import bernoulli_log_prob, bits_per_dim, flat_pixels, log_mean_exp
+from genjax.models.autoregressive.nade import CHUNK, masked, pad_rows
+from genjax.models.autoregressive.pixels import bernoulli, check_known, element_uniforms
+from genjax.types import Batch, Evaluate, Key, Metrics, Params, PyTree, Scalar, Stats
+
+
+def eonade(
+    image_shape: tuple[int, int, int],
+    *,
+    hidden: Sequence[int] = (500,),
+    orderings: int = 1,
+    mean: Float[np.ndarray, "H W C"] | None = None,
+    optimizer: optax.GradientTransformation | None = None,
+) -> Model:
+    """EoNADE of binary images, with ReLU layers of the widths `hidden`.
+
+    Training descends `order_agnostic_nll`, for each image at one random set of observed pixels. `orderings` is the
+    number K of fixed random orderings (`fixed_orderings`), a power of two, in the mixture that is evaluated and drawn
+    from. `mean` are the pixels' marginal probabilities, to which the output biases are set. The default optimizer is
+    Adam with step size 0.001.
+
+    `evaluate` is exact: `nll_nats` of the mixture of K orderings, and beside it `nll_k_orderings_nats` for k = 1, 2, 4,
+    ... below K: the mean over the K / k mixtures of k orderings in a row, so for k = 1 the mean over orderings.
+    It takes K D passes through all layers but the first.
+
+    `generate` draws images: an ordering for each, then its pixels one after another. Where the batch has `known`
+    [B, H, W, C] (0 or 1), any pixels of `image`, it completes `image`: known pixels come first in the ordering, and the
+    rest follows in the order of the ordering drawn. What is drawn is exact for that ordering.
+    Raises ValueError where a layer is below 1, or `orderings` is no power of two.
+    """
+    size = int(np.prod(image_shape))
+    if min(hidden, default=0) < 1:
+        raise ValueError(f"hidden={tuple(hidden)} must hold at least one layer, each of at least 1 unit")
+    if orderings < 1 or orderings & (orderings - 1):
+        raise ValueError(f"orderings={orderings} must be a power of two")
+    orders = fixed_orderings(size, orderings)
+
+    def init(key: Key, batch: Batch) -> tuple[Params, Stats]:
+        del batch
+        marginals = np.full(size, 0.5) if mean is None else mean.reshape(-1)
+        return {"eonade": init_weights(key, marginals, hidden)}, {}
+
+    def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
+        nll = objective(params["eonade"], flat_pixels(batch["image"]), key).mean()
+        return nll, ({"bits_per_dim": bits_per_dim(nll, size)}, stats)
+
+    def evaluate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
+        del stats, key
+        x = flat_pixels(batch["image"])
+        log_probs = jax.lax.map(functools.partial(log_prob, params["eonade"], x=x), orders)
+        nll = -log_mean_exp(log_probs, axis=0)
+        return {"nll_nats": nll, "bits_per_dim": bits_per_dim(nll, size), **smaller_mixtures(log_probs)}
+
+    def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Array:
+        del stats
+        image, known = batch["image"], batch.get("known", jnp.zeros_like(batch["image"]))
+        check_known(image, known)
+        order_key, pixel_key = jax.random.split(key)
+        is_known = flat_pixels(known)
+        order = known_first(draw_orders(order_key, orders, len(image)), is_known)
+        uniform = flat_pixels(element_uniforms(pixel_key, image))
+        return fill(params["eonade"], order, uniform, flat_pixels(image), is_known).reshape(image.shape)
+
+    phase = Phase("likelihood", loss, ("eonade",), optimizer or optax.adam(1e-3))
+    return Model(init, (phase,), evaluate, generate)
+
+
+def fixed_orderings(size: int, count: int) -> Int[np.ndarray, "K D"]:
+    """The first `count` of an endless list of random orderings: row k holds the pixels in the order of generation."""
+    return np.stack([permutation(size, seed=index) for index in range(count)])
+
+
+def init_weights(key: Key, marginals: Float[np.ndarray, " D"], hidden: Sequence[int]) -> dict[str, PyTree]:
+    """W, F and the kernels of deeper layers as He's; V ~ N(0, 0.01²); b = logit of the marginals; no other biases."""
+    w_key, f_key, v_key, *deeper = jax.random.split(key, 3 + len(hidden) - 1)
+    clipped = np.clip(marginals, 1e-3, 1 - 1e-3)
+    initializer = he_normal()
+    return {
+        "W": initializer(w_key, (marginals.size, hidden[0])),
+        "F": initializer(f_key, (marginals.size, hidden[0])),
+        "c": jnp.zeros(hidden[0]),
+        "deeper": [
+            {"W": initializer(key, (below, above)), "c": jnp.zeros(above)}
+            for key, below, above in zip(deeper, hidden[:-1], hidden[1:], strict=True)
+        ],
+        "V": 0.01 * jax.random.normal(v_key, (marginals.size, hidden[-1])),
+        "b": jnp.asarray(np.log(clipped) - np.log1p(-clipped), jnp.result_type(float)),
+    }
+
+
+def last_hidden(params: PyTree, a: Float[Array, "*B first"]) -> Float[Array, "*B last"]:
+    """The last hidden layer, from the activations of the first."""
+    h = jax.nn.relu(a)
+    for layer in params["deeper"]:
+        h = jax.nn.relu(h @ layer["W"] + layer["c"])
+    return h
+
+
+def logits(params: PyTree, x: Float[Array, "B D"], observed: Float[Array, "B D"]) -> Float[Array, "B D"]:
+    """The logit of every pixel given the `observed` ones (1); of no meaning at these themselves."""
+    a = (x * observed) @ params["W"] + observed @ params["F"] + params["c"]
+    return last_hidden(params, a) @ params["V"].T + params["b"]
+
+
+def order_agnostic_nll(log_probs: Float[Array, "B D"], observed: Float[Array, "B D"]) -> Float[Array, " B"]:
+    """J = D / (D - d) sum over the pixels not observed of -log p(x_i | x_m, m), in nats; d is the number observed.
+
+    Where d is uniform on 0, ..., D - 1 and the observed set uniform among those of size d, the mean of J is that of
+    -log p_o(x) over all D! orderings (JMLR, section 4, whose d
+    counts from 1).
+    """
+    dimensions = observed.shape[1]
+    return -dimensions / (dimensions - observed.sum(-1)) * (log_probs * (1 - observed)).sum(-1)
+
+
+def draw_observed(key: Key, x: Float[Array, "B D"]) -> Float[Array, "B D"]:
+    """For each example a number d of observed pixels, uniform on 0, ..., D - 1, and a uniform set of that size.
+
+    The key of example i is folded with i.
+    """
+
+    def one(index: Array) -> Array:
+        number_key, set_key = jax.random.split(jax.random.fold_in(key, index))
+        words = jax.random.bits(set_key, x.shape[1:], jnp.uint32)
+        return words < jnp.sort(words)[jax.random.randint(number_key, (), 0, x.shape[1])]
+
+    return jax.vmap(one)(jnp.arange(len(x))).astype(x.dtype)
+
+
+def objective(params: PyTree, x: Float[Array, "B D"], key: Key) -> Float[Array, " B"]:
+    """`order_agnostic_nll` of each example at a random set of observed pixels."""
+    observed = draw_observed(key, x)
+    return order_agnostic_nll(bernoulli_log_prob(logits(params, x, observed), x), observed)
+
+
+def make_estimate(draws: int) -> Evaluate:
+    """An evaluation of `draws` passes: `nll_estimate_nats`, an unbiased estimate of the mean over all orderings."""
+
+    def estimate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
+        del stats
+        one = functools.partial(objective, params["eonade"], flat_pixels(batch["image"]))
+        return {"nll_estimate_nats": jax.lax.map(one, jax.random.split(key, draws)).mean(0)}
+
+    return estimate
+
+
+class Chunk(NamedTuple):
+    """Some pixels in a row of an ordering."""
+
+    W: Float[Array, "J H"]
+    F: Float[Array, "J H"]
+    V: Float[Array, "J last"]
+    b: Float[Array, "J 1"]
+    x: Float[Array, "J B"]
+
+
+def log_prob(params: PyTree, order: Int[Array, " D"], x: Float[Array, "B D"]) -> Float[Array, " B"]:
+    """Log p_o(x) in nats under the ordering `order`; `x` in the order of the image."""
+    return bernoulli_log_prob(ordered_logits(params, order, x), x[:, order]).sum(-1)
+
+
+def ordered_logits(
+    params: PyTree, order: Int[Array, " D"], x: Float[Array, "B D"], *, chunk: int = CHUNK
+) -> Float[Array, "B D"]:
+    """The logit of each pixel given those before it in `order`, in that order.
+
+    A scan over chunks of pixels carries the activation of the first layer; inside a chunk it is one product with a
+    strictly lower triangular mask, and deeper layers are products of [B chunk, H] with their weights.
+    """
+    rows = (params["W"], params["F"], params["V"], params["b"][:, None], x.T)
+    chunks = [rearrange(pad_rows(row[order], chunk), "(n j) k -> n j k", j=chunk) for row in rows]
+
+    def step(a: Float[Array, "B H"], chunk: Chunk) -> tuple[Array, Array]:
+        x_rows = chunk.x.T
+        flags = jnp.cumsum(chunk.F, axis=0) - chunk.F
+        h = last_hidden(params, a[:, None] + masked(x_rows) @ chunk.W + flags)
+        out = (h * chunk.V).sum(-1) + chunk.b[:, 0]
+        return a + x_rows @ chunk.W + reduce(chunk.F, "j h -> h", "sum"), out
+
+    _, out = jax.lax.scan(step, jnp.broadcast_to(params["c"], (len(x), params["c"].size)), Chunk(*chunks))
+    return rearrange(out, "n b j -> b (n j)")[:, : x.shape[1]]
+
+
+def smaller_sizes(orderings: int) -> list[int]:
+    """1, 2, 4, ... below the number of orderings."""
+    return [2**power for power in range(orderings.bit_length() - 1)]
+
+
+def mixture_name(orderings: int) -> str:
+    """The metric of mixtures of so many orderings, of which there are more."""
+    return f"nll_{orderings}_ordering{'' if orderings == 1 else 's'}_nats"
+
+
+def smaller_mixtures(log_probs: Float[Array, "K B"]) -> dict[str, Float[Array, " B"]]:
+    """-log p of mixtures of k = 1, 2, 4, ... < K orderings: the mean over K / k of them, which share no ordering."""
+
+    def mean_nll(k: int) -> Float[Array, " B"]:
+        return -log_mean_exp(rearrange(log_probs, "(n k) b -> n k b", k=k), axis=1).mean(0)
+
+    return {mixture_name(k): mean_nll(k) for k in smaller_sizes(len(log_probs))}
+
+
+def draw_orders(key: Key, orders: Int[np.ndarray, "K D"], count: int) -> Int[Array, "B D"]:
+    """One of `orders` for each of `count` samples; the key of sample i is folded with i."""
+    keys = jax.vmap(functools.partial(jax.random.fold_in, key))(jnp.arange(count))
+    return jnp.asarray(orders)[jax.vmap(lambda key: jax.random.randint(key, (), 0, len(orders)))(keys)]
+
+
+def known_first(order: Int[Array, "B D"], known: Float[Array, "B D"]) -> Int[Array, "B D"]:
+    """Each ordering with the known pixels at its front, both parts in the order that they had."""
+    unknown = 1 - jnp.take_along_axis(known, order, axis=1)
+    return jnp.take_along_axis(order, jnp.argsort(unknown, axis=1, stable=True), axis=1)
+
+
+@jax.jit
+def fill(
+    params: PyTree,
+    order: Int[Array, "B D"],
+    uniform: Float[Array, "B D"],
+    x: Float[Array, "B D"],
+    known: Float[Array, "B D"],
+) -> Float[Array, "B D"]:
+    """Draw pixel after pixel, each example in its own order, or take the pixel from `x` where it is `known`.
+
+    One row of W and of F is added to the activation of the first layer per pixel; the deeper layers are computed anew.
+    """
+    examples = jnp.arange(len(x))
+
+    def pixel(a: Float[Array, "B H"], index: Int[Array, " B"]) -> tuple[Array, Array]:
+        logit = (last_hidden(params, a) * params["V"][index]).sum(-1) + params["b"][index]
+        drawn = bernoulli().draw(logit[:, None], uniform[examples, index])
+        value = jnp.where(known[examples, index] > 0, x[examples, index], drawn)
+        return a + value[:, None] * params["W"][index] + params["F"][index], value
+
+    start = jnp.broadcast_to(params["c"], (len(x), params["c"].size))
+    _, values = jax.lax.scan(pixel, start, order.T)
+    return jnp.take_along_axis(values.T, jnp.argsort(order, axis=1), axis=1)

@@ -1,0 +1,164 @@
+"""MADE: a masked autoencoder whose outputs are the conditionals of its inputs (Germain et al. 2015).
+
+    p(x) = prod_d p(x_d | x_<d),   p(x_d = 1 | x_<d) = sigmoid(output d of a masked network)
+
+One pass gives all conditionals. Several masks over the same weights are several models: their ensemble is the mixture
+p(x) = (1/M) sum_m p_m(x).
+"""
+
+import functools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+from jaxtyping import Float, Int
+
+from genjax.core import Model, Phase
+from genjax.data.shuffle import permutation
+from genjax.losses.likelihood import bernoulli_log_prob, bits_per_dim, flat_pixels, log_mean_exp
+from genjax.models.autoregressive.nade import checked_ordering
+from genjax.models.autoregressive.pixels import bernoulli, check_known, element_uniforms, prefix_or_nan
+from genjax.networks.masked import Activation, Degrees, MaskedMLP, spread_degrees
+from genjax.types import Batch, Key, Metrics, Params, PyTree, Scalar, Stats
+
+
+def made(
+    image_shape: tuple[int, int, int],
+    *,
+    hidden: Sequence[int] = (500,),
+    masks: int = 1,
+    ordering: Sequence[int] | None = None,
+    shuffle: bool = False,
+    direct: bool = True,
+    activation: Activation = jax.nn.relu,
+    mean: Float[np.ndarray, "H W C"] | None = None,
+    optimizer: optax.GradientTransformation | None = None,
+) -> Model:
+    """MADE of binary images, with hidden layers of the widths `hidden`.
+
+    Each training step draws one of the `masks` from its key (the paper cycles through them); the masks themselves
+    never change. `ordering[d]` is the pixel (its index in the flattened image) generated in place d; raster order
+    where none is given. With `shuffle` each mask has a random ordering of its own instead. `direct` connects inputs to
+    outputs. `mean` are the pixels' marginal probabilities, to which the output biases are set. The default optimizer
+    is Adam with step size 0.001.
+
+    `evaluate` gives the exact -log p(x) of the one mask, or of the mixture of all. `generate` draws images: a mask for
+    each, then its pixels one after another. Where the batch has `known` [B, H, W, C] (0 or 1) it completes `image`,
+    the mask drawn with its probability given what is known: known pixels must be the first of every mask's ordering,
+    or ValueError is raised (under `jit`: the image is NaN).
+    Raises ValueError where a layer or `masks` is below 1, `ordering` is no permutation of the pixels, or it is given
+    beside `shuffle`.
+    """
+    size = int(np.prod(image_shape))
+    if min(hidden, default=0) < 1:
+        raise ValueError(f"hidden={tuple(hidden)} must hold at least one layer, each of at least 1 unit")
+    if masks < 1:
+        raise ValueError(f"masks={masks} must be at least 1")
+    if shuffle and ordering is not None:
+        raise ValueError("ordering: with shuffle=True each mask has a random one of its own; give one of the two")
+    orders = [permutation(size, seed=mask) if shuffle else checked_ordering(ordering, size) for mask in range(masks)]
+    every = stacked_degrees(orders, hidden)
+    marginals = np.full(size, 0.5) if mean is None else np.clip(mean.reshape(-1), 1e-3, 1 - 1e-3)
+    bias = jax.nn.initializers.constant(np.log(marginals) - np.log1p(-marginals))
+    network = MaskedMLP(hidden, activation=activation, direct=direct, bias_init=bias)
+
+    def log_probs(params: Params, degrees: Degrees, x: Float[Array, "B D"]) -> Float[Array, "B D"]:
+        return bernoulli_log_prob(jnp.asarray(network.apply({"params": params["made"]}, x, degrees)), x)
+
+    def mask_log_probs(params: Params, x: Float[Array, "B D"], counted: Float[Array, "B D"]) -> Float[Array, "M B"]:
+        return jax.lax.map(lambda degrees: (log_probs(params, degrees, x) * counted).sum(-1), every)
+
+    def init(key: Key, batch: Batch) -> tuple[Params, Stats]:
+        del batch
+        return {"made": network.init(key, jnp.zeros((1, size)), mask_of(every, 0))["params"]}, {}
+
+    def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
+        degrees = mask_of(every, jax.random.randint(key, (), 0, masks))
+        nll = -log_probs(params, degrees, flat_pixels(batch["image"])).sum(-1).mean()
+        return nll, ({"bits_per_dim": bits_per_dim(nll, size)}, stats)
+
+    def evaluate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
+        del stats, key
+        x = flat_pixels(batch["image"])
+        nll = -log_mean_exp(mask_log_probs(params, x, jnp.ones_like(x)), axis=0)
+        return {"nll_nats": nll, "bits_per_dim": bits_per_dim(nll, size)}
+
+    def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Array:
+        del stats
+        image, known = batch["image"], batch.get("known", jnp.zeros_like(batch["image"]))
+        check_known(image, known)
+        x, is_known = flat_pixels(image), flat_pixels(known)
+        mask_key, pixel_key = jax.random.split(key)
+        mask = draw_masks(mask_key, mask_log_probs(params, x, is_known))
+        uniform = flat_pixels(element_uniforms(pixel_key, image))
+        filled = fill(params["made"], mask_of(every, mask), uniform, x, is_known, activation=activation)
+        known_in_orders = is_known[:, np.stack(orders)].reshape(-1, size)
+        return prefix_or_nan(filled, known_in_orders).reshape(image.shape)
+
+    phase = Phase("likelihood", loss, ("made",), optimizer or optax.adam(1e-3))
+    return Model(init, (phase,), evaluate, generate)
+
+
+def stacked_degrees(orders: Sequence[Int[np.ndarray, " D"]], hidden: Sequence[int]) -> Degrees:
+    """The degrees of one mask for each of `orders`, [M, units] per layer: a function of nothing else."""
+    each = [spread_degrees(order, hidden, seed=mask) for mask, order in enumerate(orders)]
+    return tuple(np.stack(layer) for layer in zip(*each, strict=True))
+
+
+def mask_of(every: Degrees, mask: int | Int[Array, "*B"]) -> Degrees:
+    """The degrees of a mask by its number, or of one mask for each example."""
+    return tuple(jnp.asarray(layer)[mask] for layer in every)
+
+
+def draw_masks(key: Key, log_probs: Float[Array, "M B"]) -> Int[Array, " B"]:
+    """A mask for each example, with probability proportional to exp(`log_probs`).
+
+    The key of example i is folded with i.
+    """
+    keys = jax.vmap(lambda index: jax.random.fold_in(key, index))(jnp.arange(log_probs.shape[1]))
+    return jax.vmap(jax.random.categorical)(keys, log_probs.T)
+
+
+@functools.partial(jax.jit, static_argnames="activation")
+def fill(
+    params: PyTree,
+    degrees: Degrees,
+    uniform: Float[Array, "B D"],
+    x: Float[Array, "B D"],
+    known: Float[Array, "B D"],
+    *,
+    activation: Activation,
+) -> Float[Array, "B D"]:
+    """Draw pixel after pixel, each example under its own mask, or take the pixel from `x` where it is `known`.
+
+    Equal to D passes, each of which needs only what the last pixel has changed: the pixel in place t adds its row to
+    the units of degree t or more, and units of degree t, which no later pixel changes, are added to the layer above.
+    """
+    places, *hidden = degrees  # [B, D], and [B, units] per hidden layer
+    layers = [params[f"hidden_{index}"] for index in range(1, len(hidden) + 1)]
+    columns = params["output"]["kernel"].T
+    direct = params["direct"]["kernel"].T if "direct" in params else jnp.zeros((x.shape[1], 1), x.dtype)
+    rows = jnp.arange(len(x))
+
+    def pixel(carry: tuple[list[Array], Array], step: tuple[Array, Array]) -> tuple[tuple[list[Array], Array], None]:
+        (activations, drawn), (place, index) = carry, step
+        seen = jnp.where(hidden[-1] < place, activation(activations[-1]), 0)
+        logit = params["output"]["bias"][index] + (seen * columns[index]).sum(-1) + (drawn * direct[index]).sum(-1)
+        value = bernoulli().draw(logit[:, None], uniform[rows, index])
+        value = jnp.where(known[rows, index] > 0, x[rows, index], value)
+        change = value[:, None] * layers[0]["kernel"][index]
+        after = []
+        for layer, (a, degree) in enumerate(zip(activations, hidden, strict=True)):
+            if layer:
+                final = jnp.where(hidden[layer - 1] == place, activation(after[-1]), 0)
+                change = final @ layers[layer]["kernel"]
+            after.append(a + jnp.where(degree >= place, change, 0))
+        return (after, drawn.at[rows, index].set(value)), None
+
+    start = [jnp.broadcast_to(layer["bias"], (len(x), layer["bias"].size)) for layer in layers]
+    steps = (jnp.arange(1, x.shape[1] + 1), jnp.argsort(places, axis=1).T)
+    (_, drawn), _ = jax.lax.scan(pixel, (start, jnp.zeros_like(x)), steps)
+    return drawn

@@ -1,0 +1,285 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.special import logsumexp
+
+from genjax.data.shuffle import permutation
+from genjax.losses.likelihood import bernoulli_log_prob
+from genjax.models.autoregressive import made
+from genjax.models.autoregressive.made import draw_masks, fill, mask_of, stacked_degrees
+from genjax.models.autoregressive.pixels import bernoulli, fill_by_passes
+from genjax.networks.masked import MaskedMLP, layer_masks
+from genjax.testing import (
+    all_inputs,
+    assert_autoregressive,
+    assert_normalized,
+    assert_sampler_matches,
+    assert_samplers_equal,
+    assert_stable,
+)
+
+SHAPE = (2, 3, 1)
+D = 6
+KEY = jax.random.key(0)
+ORDER = [3, 0, 5, 1, 4, 2]
+
+
+def random_params(model, seed=0, scale=1.0):
+    """Parameters far from their start, float64 under x64."""
+    shapes, _ = jax.eval_shape(model.init, KEY, {"image": jnp.zeros((1, *SHAPE))})
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(lambda leaf: jnp.asarray(rng.normal(0, scale, leaf.shape)), shapes)
+
+
+def log_prob_of(model, params):
+    return jax.jit(lambda image: -model.evaluate(params, {}, {"image": image}, KEY)["nll_nats"])
+
+
+def orders_of(masks, *, shuffle):
+    """The orderings of the masks as `made` has them."""
+    return [permutation(D, seed=mask) if shuffle else np.asarray(ORDER) for mask in range(masks)]
+
+
+def plain_log_probs(params, degrees, x):
+    """Log p_m(x) [B] of one mask in NumPy, ReLU units."""
+    weights, h = jax.tree.map(np.asarray, params["made"]), x
+    *hidden, last = (np.asarray(mask) for mask in layer_masks(degrees))
+    for index, mask in enumerate(hidden, start=1):
+        layer = weights[f"hidden_{index}"]
+        h = np.maximum(h @ (layer["kernel"] * mask) + layer["bias"], 0)
+    out = h @ (weights["output"]["kernel"] * last) + weights["output"]["bias"]
+    if "direct" in weights:
+        out = out + x @ (weights["direct"]["kernel"] * (degrees[0] > degrees[0][:, None]))
+    return -np.logaddexp(0, np.where(x == 1, -out, out)).sum(-1)
+
+
+CASES = {
+    "one mask": {"hidden": (7,), "ordering": ORDER},
+    "two layers": {"hidden": (7, 5), "ordering": ORDER, "direct": False},
+    "masks and orderings": {"hidden": (7, 8), "masks": 3, "shuffle": True},
+}
+every_case = pytest.mark.parametrize("case", CASES)
+
+
+@every_case
+def test_probabilities_sum_to_one(case):
+    model = made.made(SHAPE, **CASES[case])
+    with jax.enable_x64(True):
+        assert_normalized(log_prob_of(model, random_params(model)), SHAPE, atol=1e-12)
+
+
+def test_probabilities_of_each_mask_sum_to_one():
+    every = stacked_degrees(orders_of(3, shuffle=True), (7, 8))
+    network = MaskedMLP((7, 8))
+    with jax.enable_x64(True):
+        params = random_params(made.made(SHAPE, **CASES["masks and orderings"]))["made"]
+        log_prob = jax.jit(lambda degrees, x: bernoulli_log_prob(network.apply({"params": params}, x, degrees), x))
+        for mask in range(3):
+            one = functools.partial(log_prob, mask_of(every, mask))
+            assert_normalized(lambda x, one=one: one(x).sum(-1), (D,), atol=1e-12)
+
+
+@pytest.mark.parametrize("masks", [1, 32])
+def test_the_mixture_is_over_as_many_masks_as_were_asked_for(masks):
+    """The reference code of Germain et al. averages 33 where 32 are asked for."""
+    model = made.made(SHAPE, hidden=(7,), masks=masks, shuffle=True)
+    with jax.enable_x64(True):
+        params = random_params(model)
+        x = np.asarray(all_inputs((D,)))
+        every = stacked_degrees(orders_of(masks, shuffle=True), (7,))
+        log_probs = [plain_log_probs(params, jax.tree.map(np.asarray, mask_of(every, m)), x) for m in range(masks)]
+        expected = logsumexp(log_probs, axis=0) - np.log(masks)
+        ours = log_prob_of(model, params)(jnp.asarray(x).reshape(-1, *SHAPE))
+        np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-12)
+
+
+def test_masks_differ_and_are_the_same_in_every_model():
+    every = stacked_degrees(orders_of(3, shuffle=False), (20,))
+    assert (every[0] == every[0][0]).all()
+    assert len(np.unique(every[1], axis=0)) == 3
+    first_two = stacked_degrees(orders_of(2, shuffle=False), (20,))
+    np.testing.assert_array_equal(every[1][:2], first_two[1])
+
+
+@pytest.mark.parametrize("direct", [False, True])
+@pytest.mark.parametrize("widths", [(30,), (30, 20)])
+def test_each_conditional_depends_on_all_pixels_before_it_and_on_no_other(direct, widths):
+    network = MaskedMLP(widths, activation=jnp.tanh, direct=direct)
+    degrees = mask_of(stacked_degrees([np.asarray(ORDER)], widths), 0)
+    model = made.made(SHAPE, hidden=widths, ordering=ORDER, direct=direct)
+    params = random_params(model)["made"]
+    x = jnp.asarray(np.random.default_rng(3).integers(0, 2, (4, D)), jnp.float32)
+    assert_autoregressive(jax.jit(lambda x: network.apply({"params": params}, x, degrees)), x, ordering=ORDER)
+
+
+@every_case
+def test_the_first_pixel_of_the_ordering_has_its_bias_alone(case):
+    if CASES[case].get("shuffle"):
+        pytest.skip("every mask has another first pixel")
+    model = made.made(SHAPE, **CASES[case])
+    params = random_params(model)
+    p = np.exp(log_prob_of(model, params)(all_inputs(SHAPE)))
+    on = np.asarray(all_inputs((D,)))[:, ORDER[0]] == 1
+    bias = params["made"]["output"]["bias"][ORDER[0]]
+    np.testing.assert_allclose(p[on].sum(), 1 / (1 + np.exp(-bias)), rtol=1e-5)
+
+
+def test_model_of_a_permutation_equals_the_permuted_model():
+    """log p of model(order) of the data is log p of model(raster) of the permuted data, its weights permuted alike."""
+    ordered, raster = (made.made(SHAPE, hidden=(7,), ordering=order, masks=2) for order in (ORDER, None))
+    params = random_params(ordered)["made"]
+    order = np.asarray(ORDER)
+    permuted = {
+        "hidden_1": {"kernel": params["hidden_1"]["kernel"][order], "bias": params["hidden_1"]["bias"]},
+        "output": {"kernel": params["output"]["kernel"][:, order], "bias": params["output"]["bias"][order]},
+        "direct": {"kernel": params["direct"]["kernel"][np.ix_(order, order)]},
+    }
+    x = np.asarray(all_inputs((D,)))
+    ours = log_prob_of(ordered, {"made": params})(jnp.asarray(x.reshape(-1, *SHAPE)))
+    theirs = log_prob_of(raster, {"made": permuted})(jnp.asarray(x[:, order].reshape(-1, *SHAPE)))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
+@pytest.mark.parametrize("case", ["one mask", "two layers"])
+def test_the_sampler_equals_the_one_of_as_many_passes_as_pixels(case):
+    options = CASES[case]
+    model = made.made(SHAPE, **options)
+    degrees = mask_of(stacked_degrees([np.asarray(ORDER)], options["hidden"]), 0)
+    network = MaskedMLP(options["hidden"], direct=options.get("direct", True))
+    rng = np.random.default_rng(1)
+    image = jnp.asarray(rng.integers(0, 2, (500, *SHAPE)), float)
+    known = jnp.asarray(np.isin(np.arange(D), ORDER[:2]), float).reshape(SHAPE) * jnp.ones_like(image)
+    with jax.enable_x64(True):
+        params = random_params(model)
+        image, known = image.astype(float), known.astype(float)
+
+        def conditionals(image):
+            return network.apply({"params": params["made"]}, image.reshape(-1, D), degrees).reshape(-1, *SHAPE, 1)
+
+        def naive(key):
+            pixel_key = jax.random.split(key)[1]
+            return fill_by_passes(conditionals, bernoulli(), pixel_key, image, known, ordering=np.asarray(ORDER))
+
+        generate, batch = jax.jit(model.generate), {"image": image, "known": known}
+        assert_samplers_equal(lambda key: generate(params, {}, batch, key), jax.jit(naive), jax.random.key(2))
+
+
+def test_examples_under_different_masks_are_filled_as_each_alone():
+    every = stacked_degrees(orders_of(3, shuffle=True), (7, 8))
+    params = random_params(made.made(SHAPE, **CASES["masks and orderings"]))["made"]
+    uniform = jnp.asarray(np.random.default_rng(0).uniform(size=(30, D)), jnp.float32)
+    zero = jnp.zeros_like(uniform)
+    masks = jnp.arange(30) % 3
+    together = fill(params, mask_of(every, masks), uniform, zero, zero, activation=jax.nn.relu)
+    for mask in range(3):
+        alone = fill(params, mask_of(every, jnp.full(30, mask)), uniform, zero, zero, activation=jax.nn.relu)
+        np.testing.assert_array_equal(together[mask::3], alone[mask::3])
+
+
+@every_case
+def test_the_sampler_draws_from_the_density(case):
+    model = made.made(SHAPE, **CASES[case])
+    params = random_params(model, scale=0.7)
+    images = jax.jit(model.generate)(params, {}, {"image": jnp.zeros((20_000, *SHAPE))}, jax.random.key(1))
+    assert_sampler_matches(images, log_prob_of(model, params))
+
+
+def test_a_completion_is_exact_for_the_mixture():
+    """Samples given two known pixels against the enumerated conditional of the mixture, not of a mask at random."""
+    model = made.made(SHAPE, hidden=(7,), masks=3, ordering=ORDER, direct=False)
+    params = random_params(model, scale=2.0)
+    image = jnp.zeros((20_000, *SHAPE)).at[:, 1, 0].set(1)  # pixel 3 is 1, pixel 0 is 0
+    known = jnp.asarray(np.isin(np.arange(D), ORDER[:2]), jnp.float32).reshape(SHAPE) * jnp.ones_like(image)
+    drawn = jax.jit(model.generate)(params, {}, {"image": image, "known": known}, jax.random.key(3))
+    log_prob = log_prob_of(model, params)
+
+    def given(image):
+        agrees = (image[:, 1, 0, 0] == 1) & (image[:, 0, 0, 0] == 0)
+        joint = jnp.where(agrees, log_prob(image), -jnp.inf)
+        return joint - jax.nn.logsumexp(joint)
+
+    assert_sampler_matches(drawn, given)
+
+
+def test_a_mask_is_drawn_with_its_probability():
+    log_probs = jnp.broadcast_to(jnp.log(jnp.asarray([1.0, 2.0, 5.0]))[:, None] - 40.0, (3, 40_000))
+    shares = np.bincount(draw_masks(KEY, log_probs), minlength=3) / 40_000
+    np.testing.assert_allclose(shares, [1 / 8, 2 / 8, 5 / 8], atol=0.01)
+
+
+def known_batch(pixels):
+    image = jnp.ones((3, *SHAPE))
+    known = jnp.asarray(np.isin(np.arange(D), pixels), jnp.float32).reshape(SHAPE)
+    return {"image": image, "known": known * jnp.ones_like(image)}
+
+
+@pytest.mark.parametrize(
+    ("options", "pixels"),
+    [
+        ({"ordering": ORDER}, ORDER[1:3]),
+        ({"masks": 3, "shuffle": True}, [0]),  # first in the ordering of one mask at most
+    ],
+)
+def test_completion_of_pixels_that_are_no_prefix_is_refused(options, pixels):
+    model = made.made(SHAPE, hidden=(7,), **options)
+    params = random_params(model)
+    with pytest.raises(ValueError, match="known: the model completes what follows a prefix"):
+        model.generate(params, {}, known_batch(pixels), KEY)
+    if "ordering" in options:
+        assert np.isnan(jax.jit(model.generate)(params, {}, known_batch(pixels), KEY)).all()
+
+
+def test_known_of_another_shape_is_refused():
+    model = made.made(SHAPE, hidden=(7,))
+    with pytest.raises(ValueError, match="known: shape"):
+        model.generate(random_params(model), {}, {"image": jnp.ones((3, *SHAPE)), "known": jnp.ones((3, 2, 2, 1))}, KEY)
+
+
+def test_training_draws_every_mask():
+    """The loss under many keys takes the value of each mask."""
+    model = made.made(SHAPE, hidden=(7,), masks=3, ordering=ORDER)
+    params = random_params(model)
+    x = np.asarray(all_inputs((D,)))
+    every = stacked_degrees(orders_of(3, shuffle=False), (7,))
+    expected = [-plain_log_probs(params, mask_of(every, mask), x).mean() for mask in range(3)]
+    batch = {"image": jnp.asarray(x.reshape(-1, *SHAPE))}
+    loss = jax.jit(jax.vmap(lambda key: model.phases[0].loss(params, {}, batch, key)[0]))
+    losses = loss(jax.random.split(KEY, 40))
+    distance = np.abs(np.asarray(losses)[:, None] - np.asarray(expected))
+    assert distance.min(axis=1).max() < 1e-4
+    assert set(distance.argmin(axis=1)) == {0, 1, 2}
+
+
+def test_untrained_output_biases_are_the_marginals():
+    mean = np.random.default_rng(0).uniform(0.2, 0.8, SHAPE)
+    params, _ = made.made(SHAPE, hidden=(7,), mean=mean).init(KEY, {})
+    np.testing.assert_allclose(jax.nn.sigmoid(params["made"]["output"]["bias"]), mean.reshape(-1), rtol=1e-5)
+
+
+def test_the_likelihood_is_finite_at_extreme_logits():
+    model = made.made((2, 1, 1), hidden=(3,))
+    params, _ = model.init(KEY, {})
+
+    def loss(logits):
+        extreme = {"made": {**params["made"], "output": {**params["made"]["output"], "bias": logits}}}
+        return model.evaluate(extreme, {}, {"image": jnp.ones((2, 2, 1, 1))}, KEY)["nll_nats"]
+
+    assert_stable(jax.jit(loss))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hidden": ()}, r"hidden=\(\) must hold at least one layer"),
+        ({"hidden": (3, 0)}, r"hidden=\(3, 0\) must hold at least one layer"),
+        ({"masks": 0}, "masks=0 must be at least 1"),
+        ({"ordering": [0] * D}, "must hold each of the 6 pixels 0 to 5 once"),
+        ({"ordering": ORDER, "shuffle": True}, "ordering: with shuffle=True"),
+    ],
+)
+def test_wrong_options_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        made.made(SHAPE, **options)
