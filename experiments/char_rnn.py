@@ -136,9 +136,11 @@ def rmsprop(learning_rate: float, steps_per_pass: int) -> optax.GradientTransfor
 
 PRESETS = {
     "quick": {
-        "run": Run(dataset="descriptions", steps=1200, batch_size=16, evaluate_every=100),
+        "run": Run(dataset="descriptions", steps=1500, batch_size=16, evaluate_every=100),
+        "hidden": 192,
         "layers": 1,
-        "dropout": 0.2,
+        "dropout": 0.3,
+        "sequence_length": 32,
         "learning_rate": 1e-2,
     },
     "small": {
