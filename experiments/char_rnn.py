@@ -18,7 +18,9 @@ Numbers are nats and bits per character of held-out text: the mean over all its 
 before it (those of the first 750: all before). A text without splits of its own is cut into its first 90, next 5 and
 last 5 %. The vocabulary is that of the whole text; a prompt with other characters is refused.
 
-Target on tiny_shakespeare: below 1.669 nats, what interpolated Witten-Bell 4-grams give on the last 10 % of it.
+Target on tiny_shakespeare: below 1.669 nats, what interpolated Witten-Bell 4-grams counted on the first 90 % give on
+the last 10 %. They give 1.570 on the validation split and 1.767 on the test split, which are the two halves of that
+part. On the embedded descriptions the same 4-grams give 2.134 and 1.948.
 
     --preset small     not measured yet
     --preset paper     not measured yet
@@ -134,15 +136,20 @@ def rmsprop(learning_rate: float, steps_per_pass: int) -> optax.GradientTransfor
 
 PRESETS = {
     "quick": {
-        "run": Run(dataset="descriptions", steps=1000, batch_size=32, evaluate_every=100),
-        "hidden": 128,
+        "run": Run(dataset="descriptions", steps=1500, batch_size=16, evaluate_every=100),
+        "hidden": 192,
         "layers": 1,
+        "dropout": 0.3,
+        "sequence_length": 32,
+        "learning_rate": 1e-2,
     },
     "small": {
         "run": Run(dataset="tiny_shakespeare", steps=2000, batch_size=64, evaluate_every=250),
         "hidden": 512,
         "layers": 1,
+        "dropout": 0.1,
         "sequence_length": 64,
+        "learning_rate": 3e-3,
     },
     "paper": {
         "run": Run(dataset="tiny_shakespeare", steps=20_000, batch_size=50, evaluate_every=400),
@@ -152,14 +159,11 @@ PRESETS = {
     },
 }
 
+FOUR_GRAMS = "interpolated Witten-Bell 4-grams"
 REFERENCES = (
-    Reference(
-        "nats_per_character",
-        "tiny_shakespeare",
-        "characters",
-        1.669,
-        "interpolated Witten-Bell 4-grams, on the last 10 % of the text",
-    ),
+    Reference("nats_per_character", "tiny_shakespeare", "characters", 1.767, FOUR_GRAMS),
+    Reference("nats_per_character", "tiny_shakespeare", "characters", 1.669, f"{FOUR_GRAMS}, last 10 % of the text"),
+    Reference("nats_per_character", "descriptions", "characters", 1.948, FOUR_GRAMS),
 )
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ MODELS = {
     "vae mlp": Case(lambda: make_vae(vae.mlp_networks(SHAPE, hidden=(6,), latents=2))),
     "vae conv": Case(lambda: make_vae(vae.conv_networks(SHAPE, channels=(2,), features=4, latents=2))),
     "char rnn": Case(
-        lambda: char_rnn.char_rnn(2, hidden=4, layers=2, dropout=0.1, length=5, optimizer=optax.adam(3e-2)),
+        lambda: char_rnn.char_rnn(2, hidden=4, layers=1, dropout=0.1, length=5, optimizer=optax.adam(3e-2)),
         examples=lambda dtype=None: sequences(np.int32),
         sample_shape=(5,),
     ),

@@ -14,7 +14,7 @@ from genjax.types import Batch, Key, PyTree
 CONTEXT, WINDOW = 250, 500
 """Elements that a window begins with only to be read, and those that it is measured on."""
 
-Stream = Shaped[np.ndarray, " N"]
+Stream = Shaped[np.ndarray, " _"]
 """Characters as integers, or real values."""
 
 

@@ -100,7 +100,10 @@ def tfds_text(name: str, data_dir: Path | None) -> Text:
     """The text of a TFDS set in the set's own splits; several records of a split are joined by line breaks."""
     import tensorflow_datasets as tfds
 
-    builder = prepared_builder(name, data_dir)
+    try:
+        builder = prepared_builder(name, data_dir)
+    except ValueError as error:
+        raise ValueError(f"{error}; texts are descriptions, tiny_shakespeare, or a file (--text)") from error
     features, splits = builder.info.features, builder.info.splits
     if "text" not in features or not isinstance(features["text"], tfds.features.Text):
         raise ValueError(f"dataset={name!r}: has no text in its features: {one_line(features)}")

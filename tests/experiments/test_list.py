@@ -13,7 +13,7 @@ def test_the_list_names_every_experiment_on_one_line():
     output = subprocess.run(
         [sys.executable, "-m", "experiments"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
-    for name in ("char_rnn", "nade", "tabular", "vae"):
+    for name in ("char_rnn", "nade", "tabular", "time_series", "vae"):
         assert sum(line.split()[:1] == [name] for line in output.splitlines()) == 1
 
 
@@ -21,6 +21,6 @@ def test_the_list_names_every_experiment_on_one_line():
 def test_every_experiment_has_a_page_and_three_presets(name):
     module = __import__(f"experiments.{name}", fromlist=[name])
     assert set(module.PRESETS) >= {"quick", "small", "paper"}
-    assert module.PRESETS["quick"].get("run").dataset in ("digits", "descriptions")  # embedded
+    assert module.PRESETS["quick"].get("run").dataset in ("digits", "descriptions", "oscillation")  # embedded
     assert first_line(name)
     assert callable(getattr(module, name))

@@ -1,0 +1,106 @@
+"""Series of real values: an oscillation that is simulated and whose likelihood is known, or a file."""
+
+import hashlib
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from scipy.special import ndtri
+
+from genjax.data.shuffle import uniform
+
+PERIOD = 20.0
+"""Steps in which the oscillation goes round."""
+DAMPING = 0.9
+"""What is left of it after one step."""
+KICK = 1.0
+"""Half the distance between the two values about which the noise lies."""
+NOISE = 0.25
+"""The standard deviation about either."""
+LENGTH = 40_000
+BURN_IN = 1000
+"""Values that are thrown away: after them nothing is left of the start."""
+PARTS = 20
+"""One part in twenty is for validation, and one for the test."""
+
+Values = Float[np.ndarray, " _"]
+
+
+class Series(NamedTuple):
+    """A series in three parts."""
+
+    name: str
+    train: Values
+    validation: Values
+    test: Values
+    sha256: str
+    """Of the values as little-endian float32."""
+
+
+def oscillation(length: int = LENGTH) -> Series:
+    """A pendulum that is kicked to one side or the other, x_t = a x_{t-1} + b x_{t-2} + e_t.
+
+    a = 2 d cos(2 pi / P) and b = -d² with period P and damping d; e_t is of two Gaussians about -1 and 1, each as
+    likely, with standard deviation 0.25: what comes next has two peaks.
+    """
+    a, b = coefficients()
+    total = length + BURN_IN
+    side = np.where(uniform(11, 0, (total,)) < 0.5, -KICK, KICK)
+    kicks = side + NOISE * ndtri(uniform(12, 0, (total,)) * (1 - 2**-53) + 2**-54)
+    x = np.zeros(total + 2)
+    for t in range(total):
+        x[t + 2] = a * x[t + 1] + b * x[t] + kicks[t]
+    return cut("oscillation", x[-length:])
+
+
+def coefficients() -> tuple[float, float]:
+    """A and b of the oscillation."""
+    return 2 * DAMPING * math.cos(2 * math.pi / PERIOD), -(DAMPING**2)
+
+
+def oscillation_log_prob(x: Values) -> Values:
+    """Log p(x_t | x_{t-2}, x_{t-1}) of the oscillation in nats, for all values but the first two."""
+    a, b = coefficients()
+    kicks = x[2:] - a * x[1:-1] - b * x[:-2]
+    sides = np.stack([kicks - KICK, kicks + KICK]) / NOISE
+    return np.logaddexp(*(-0.5 * sides**2)) - math.log(2 * NOISE * math.sqrt(2 * math.pi))
+
+
+def load_series(path: Path) -> Series:
+    """The series in an .npy file, or in a text file with one number a line (.csv: of its last column, below a header).
+
+    Raises FileNotFoundError where there is no such file, and ValueError where it holds no series of at least 20 finite
+    numbers that are not all the same.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"series={str(path)!r}: no such file")
+    try:
+        x = np.load(path) if path.suffix == ".npy" else read_csv(path)
+        x = np.asarray(x, np.float64)
+    except (ValueError, EOFError, IndexError) as error:
+        raise ValueError(f"series={str(path)!r} cannot be read as numbers: {error}") from error
+    if x.ndim != 1 or len(x) < PARTS:
+        raise ValueError(f"series={str(path)!r} has shape {x.shape}; needs one axis of at least {PARTS}")
+    if not np.isfinite(x).all() or x.min() == x.max():
+        raise ValueError(f"series={str(path)!r}: values must be finite and not all the same")
+    return cut(path.stem, x)
+
+
+def read_csv(path: Path) -> Values:
+    """The last column; the first line may be a header."""
+    rows = [line.split(",")[-1].strip() for line in path.read_text().splitlines() if line.strip()]
+    try:
+        float(rows[0])
+    except ValueError:
+        rows = rows[1:]
+    return np.array([float(row) for row in rows])
+
+
+def cut(name: str, x: Values) -> Series:
+    """The first 90, the next 5 and the last 5 % of a series, as float32."""
+    x = x.astype("<f4")
+    held_out = len(x) // PARTS
+    train, validation = len(x) - 2 * held_out, len(x) - held_out
+    return Series(name, x[:train], x[train:validation], x[validation:], hashlib.sha256(x.tobytes()).hexdigest())
