@@ -13,18 +13,21 @@ MIN_LOG_SIGMA = -7.0
 """Below it a component counts as exp(-7), 0.0009, wide: a narrower one would raise the density without bound at the
 value on which it stands, and its gradient with it. In units of standardized data."""
 
+MAX_LOG_SIGMA = 7.0
+"""Above it a component counts as exp(7), 1097, wide: far wider ones overflow in a sampler and in a scaled gradient."""
+
 
 def bounded_log_sigmas(log_sigmas: Array) -> Array:
-    """The log standard deviations that count, in the density and in a sampler alike: not below `MIN_LOG_SIGMA`."""
-    return jnp.maximum(log_sigmas, MIN_LOG_SIGMA)
+    """The log standard deviations that count, in the density and in a sampler alike: from -7 to 7."""
+    return jnp.clip(log_sigmas, MIN_LOG_SIGMA, MAX_LOG_SIGMA)
 
 
 def gaussian_mixture_log_prob(logits: Array, means: Array, log_sigmas: Array, x: Array) -> Array:
     """Log sum_k softmax(logits)_k N(x | means_k, exp(log_sigmas_k)^2) in nats: [..., K] each, and x [...], to [...].
 
-    Uria, Murray & Larochelle (2013), equation 5. A density: it may be positive. It integrates to 1 for any arguments,
-    log sigmas below `MIN_LOG_SIGMA` counting as that. Value and gradient are finite in float32 for logits and log
-    sigmas up to 10^4 and means and x up to 10^9, in absolute value.
+    Uria, Murray & Larochelle (2013), equation 5. A density: it may be positive. It integrates to 1 for any arguments:
+    log sigmas outside of [-7, 7] count as the nearer end. Value and gradient are finite in float32 for any finite logits
+    and log sigmas, and for means and x up to 10^9 in absolute value.
     """
     each = gaussian_log_prob(x[..., None], means, 2 * bounded_log_sigmas(log_sigmas))
     return jax.nn.logsumexp(jax.nn.log_softmax(logits) + each, axis=-1)

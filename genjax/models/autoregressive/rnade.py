@@ -38,11 +38,11 @@ SPREAD = 2.0
 
 
 class Weights(NamedTuple):
-    """The five arrays of RNADE, rows in the order of generation; V and b hold what is for alpha, mu and sigma."""
+    """The five arrays of RNADE, rows in the order of generation; P = 3 K for alpha, mu and sigma in turn."""
 
     W: Float[Array, "D H"]
-    V: Float[Array, "D H 3K"]
-    b: Float[Array, "D 3K"]
+    V: Float[Array, "D H P"]
+    b: Float[Array, "D P"]
     c: Float[Array, " H"]
     rho: Float[Array, " D"]
 
@@ -213,8 +213,8 @@ class Chunk(NamedTuple):
     """The pixels of one step of the scan."""
 
     W: Float[Array, "J H"]
-    V: Float[Array, "J H 3K"]
-    b: Float[Array, "J 3K"]
+    V: Float[Array, "J H P"]
+    b: Float[Array, "J P"]
     rho: Float[Array, " J"]
     x: Float[Array, "J B"]
 
@@ -225,14 +225,14 @@ def in_chunks(rows: Float[Array, "D ..."], chunk: int) -> Float[Array, "N J ..."
     return padded.reshape(-1, chunk, *rows.shape[1:])
 
 
-def chunk_step(a: Float[Array, "B H"], chunk: Chunk) -> tuple[Array, Float[Array, "B J 3K"]]:
+def chunk_step(a: Float[Array, "B H"], chunk: Chunk) -> tuple[Array, Float[Array, "B J P"]]:
     """One step of the scan: the next activation, and the parameters of the chunk's mixtures."""
     x = chunk.x.T
     h = jax.nn.relu(chunk.rho[:, None] * (a[:, None] + masked(x) @ chunk.W))
     return a + x @ chunk.W, jnp.einsum("bjh,jhp->bjp", h, chunk.V) + chunk.b
 
 
-def mixture_of(parameters: Float[Array, "*shape 3K"]) -> Mixture:
+def mixture_of(parameters: Float[Array, "*shape P"]) -> Mixture:
     """The parameters taken apart."""
     return Mixture(*jnp.split(parameters, 3, axis=-1))
 
