@@ -13,7 +13,7 @@ import pytest
 from genjax.core import Model, init_state, make_step
 from genjax.data.dataset import Split
 from genjax.data.feed import make_feed
-from genjax.models.autoregressive import char_rnn, eonade, made, nade, tabular
+from genjax.models.autoregressive import char_rnn, eonade, made, nade, rnade, tabular
 from genjax.models.latent import vae
 from genjax.testing import assert_resume_equals
 from genjax.train import init_seeds, iterate, make_train_step, seed, with_seed_axis
@@ -60,6 +60,10 @@ MODELS = {
     "made": Case(lambda: made.made(SHAPE, hidden=(8,), optimizer=optax.adam(1e-2))),
     "made masks": Case(lambda: made.made(SHAPE, hidden=(8, 8), masks=3, shuffle=True, optimizer=optax.adam(1e-2))),
     "eonade": Case(lambda: eonade.eonade(SHAPE, hidden=(8, 8), orderings=2, optimizer=optax.adam(1e-2))),
+    "rnade": Case(
+        lambda: rnade.rnade(SHAPE, hidden=5, components=2, std=np.full(SHAPE, 0.5), optimizer=optax.adam(1e-2)),
+        sample_range=(-np.inf, np.inf),
+    ),
     "vae mlp": Case(lambda: make_vae(vae.mlp_networks(SHAPE, hidden=(6,), latents=2))),
     "vae conv": Case(lambda: make_vae(vae.conv_networks(SHAPE, channels=(2,), features=4, latents=2))),
     "char rnn": Case(
@@ -184,6 +188,7 @@ def test_samples_have_the_datas_shape_and_range_and_follow_their_key(name):
     drawn = [np.asarray(generate(state.params, state.stats, batch(name), key)) for key in (KEY, KEY, jax.random.key(8))]
     least, greatest = MODELS[name].sample_range
     assert drawn[0].shape == (BATCH, *MODELS[name].sample_shape)
+    assert np.isfinite(drawn[0]).all()
     assert drawn[0].min() >= least
     assert drawn[0].max() <= greatest
     assert (drawn[0] == drawn[1]).all()

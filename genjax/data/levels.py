@@ -1,5 +1,6 @@
 """Pixels with a number of levels."""
 
+import jax
 import jax.numpy as jnp
 
 from genjax.data.dataset import Dataset
@@ -20,3 +21,24 @@ def with_levels(data: Dataset, levels: int) -> Dataset:
         return {**batch, "image": jnp.round(batch["image"] * (levels - 1)) / (levels - 1)}
 
     return data._replace(protocol=f"levels-{levels}", load=load)
+
+
+def dequantized(data: Dataset, levels: int) -> Dataset:
+    """The data set with its K = `levels` grey values made continuous: (level + u) / K, u uniform in [0, 1) of the key.
+
+    A level is the nearest of 0 to K - 1 to the value times K - 1. Training has new noise in every step; an evaluation,
+    whose key is always the same, always has the same noise. A density of these values bounds the probabilities of the
+    levels: E_u log p(x) <= log P(level) + D log K (Theis, van den Oord & Bethge 2016, section 3.1).
+
+    Raises ValueError where the values are not grey or coloured ones as stored (binarization "none"), or K is below 2.
+    """
+    if data.protocol != "real" or levels < 2:
+        raise ValueError(f"levels={levels} of {data.protocol} data: use 2 or more, with --binarization none")
+
+    def load(raw: Batch, key: Key) -> Batch:
+        value_key, noise_key = jax.random.split(key)
+        batch = data.load(raw, value_key)
+        level = jnp.round(batch["image"] * (levels - 1))
+        return {**batch, "image": (level + jax.random.uniform(noise_key, level.shape)) / levels}
+
+    return data._replace(protocol=f"dequantized-{levels}", load=load)

@@ -30,21 +30,6 @@ def gaussian_log_prob(x: Array, mean: Array, log_var: Array) -> Array:
     return -0.5 * (math.log(2 * math.pi) + log_var + (x - mean) ** 2 * jnp.exp(-log_var))
 
 
-MIN_LOG_STD = -7.0
-"""Below it a component of a mixture is a spike on one value, whose density has no upper bound."""
-
-
-def gaussian_mixture_log_prob(parameters: Array, x: Array) -> Array:
-    """Log density in nats of x [...] under a mixture of K Gaussians: parameters [..., 3 K] to [...].
-
-    The parameters are K logits of the weights, K means and K log standard deviations (Bishop 1994, equations 22 and
-    23, in one dimension); the last are kept from falling below -7.
-    """
-    logits, means, log_stds = jnp.split(parameters, 3, axis=-1)
-    each = gaussian_log_prob(x[..., None], means, 2 * jnp.maximum(log_stds, MIN_LOG_STD))
-    return jax.nn.logsumexp(jax.nn.log_softmax(logits) + each, axis=-1)
-
-
 def sum_pixels(x: Array) -> Array:
     """The sum over all axes but the first, [batch, ...] to [batch]: nats per pixel to nats per image."""
     return flat_pixels(x).sum(axis=1)

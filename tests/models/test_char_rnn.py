@@ -12,7 +12,6 @@ from scipy.stats import norm
 
 from genjax.core import init_state, make_step
 from genjax.data.stream import stream_feed, stream_windows
-from genjax.losses.likelihood import gaussian_mixture_log_prob
 from genjax.models.autoregressive import char_rnn
 from genjax.models.autoregressive.char_rnn import categorical, gaussian_mixture, sequential
 from genjax.testing import (
@@ -20,7 +19,6 @@ from genjax.testing import (
     assert_normalized,
     assert_resume_equals,
     assert_sampler_matches,
-    assert_stable,
     flip_pattern,
     jacobian_pattern,
 )
@@ -256,19 +254,6 @@ def test_one_component_without_weights_is_the_normal_distribution():
     core = sequential(gaussian_mixture(1, 3.0, 2.0), hidden=4, layers=1)
     params, x = jax.tree.map(jnp.zeros_like, random_params(core)), values((2, 5))
     np.testing.assert_allclose(log_probs(core, params, x), norm(3, 2).logpdf(np.asarray(x)), rtol=1e-5)
-
-
-def test_a_mixture_is_the_sum_of_its_components():
-    logits, means, log_stds = (np.array(row) for row in ([0.3, -1.0], [-1.0, 2.0], [0.5, -0.7]))
-    x = np.linspace(-4, 4, 9)
-    weights = np.exp(logits) / np.exp(logits).sum()
-    expected = np.log(norm(means, np.exp(log_stds)).pdf(x[:, None]) @ weights)
-    parameters = jnp.broadcast_to(jnp.concatenate([logits, means, log_stds]), (9, 6))
-    np.testing.assert_allclose(gaussian_mixture_log_prob(parameters, jnp.asarray(x)), expected, rtol=1e-5)
-
-
-def test_the_mixture_is_stable_at_extreme_parameters():
-    assert_stable(lambda parameters: gaussian_mixture_log_prob(parameters, jnp.array(0.3)), (6,))
 
 
 def test_an_autoregression_has_its_exact_likelihood():

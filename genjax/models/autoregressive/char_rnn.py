@@ -19,7 +19,7 @@ from jax import Array
 from jaxtyping import Bool, Float, Shaped
 
 from genjax.core import Model, Phase
-from genjax.losses.likelihood import MIN_LOG_STD, gaussian_mixture_log_prob
+from genjax.losses.mixture import bounded_log_sigmas, gaussian_mixture_log_prob
 from genjax.networks.recurrent import StackedLSTM, State, uniform_init, zero_state
 from genjax.types import Batch, Key, Metrics, Params, PyTree, Scalar, Stats
 
@@ -177,17 +177,20 @@ def gaussian_mixture(components: int, mean: float = 0.0, scale: float = 1.0) -> 
 
     def draw(key: Key, parameters: Parameters) -> Array:
         component_key, noise_key = jax.random.split(key)
-        logits, means, log_stds = jnp.split(parameters, 3)
+        logits, means, log_sigmas = jnp.split(parameters, 3)
         component = jax.random.categorical(component_key, logits)
-        std = jnp.exp(jnp.maximum(log_stds[component], MIN_LOG_STD))
-        return mean + scale * (means[component] + std * jax.random.normal(noise_key, dtype=parameters.dtype))
+        sigma = jnp.exp(bounded_log_sigmas(log_sigmas)[component])
+        return mean + scale * (means[component] + sigma * jax.random.normal(noise_key, dtype=parameters.dtype))
+
+    def log_prob(parameters: Parameters, x: Elements) -> Array:
+        return gaussian_mixture_log_prob(*jnp.split(parameters, 3, axis=-1), (x - mean) / scale) - math.log(scale)
 
     return Head(
         3 * components,
         mean,
         float,
         lambda x: ((x - mean) / scale)[..., None],
-        lambda parameters, x: gaussian_mixture_log_prob(parameters, (x - mean) / scale) - math.log(scale),
+        log_prob,
         draw,
         lambda nats: {"nats_per_value": nats},
     )

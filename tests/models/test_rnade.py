@@ -1,0 +1,360 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import scipy.special
+import scipy.stats
+
+from genjax.core import init_state, make_step
+from genjax.models.autoregressive import rnade
+from genjax.models.autoregressive.rnade import Weights
+from genjax.testing import assert_autoregressive, assert_samplers_equal
+
+SHAPE = (3, 4, 1)
+D = 12
+KEY = jax.random.key(0)
+
+
+def random_weights(seed, *, dimensions=D, hidden=5, components=3, scale=0.3):
+    rng = np.random.default_rng(seed)
+    outputs = 3 * components
+    shapes = Weights((dimensions, hidden), (dimensions, hidden, outputs), (dimensions, outputs), (hidden,), dimensions)
+    return Weights(*(jnp.asarray(rng.normal(0, scale, shape)) for shape in shapes))
+
+
+def random_images(seed, count=6, shape=SHAPE):
+    return jnp.asarray(np.random.default_rng(seed).normal(size=(count, *shape)))
+
+
+def as_params(weights):
+    return {"rnade": weights._asdict()}
+
+
+def naive_mixtures(w, x):
+    """Each conditional by itself, in NumPy: weights, means and standard deviations, [B, D, K] each."""
+    w = Weights(*map(np.asarray, w))
+    rows = []
+    for d in range(x.shape[1]):
+        h = np.maximum(w.rho[d] * (w.c + x[:, :d] @ w.W[:d]), 0)
+        rows.append(h @ w.V[d] + w.b[d])
+    alpha, mu, log_sigma = np.split(np.stack(rows, axis=1), 3, axis=-1)
+    return scipy.special.softmax(alpha, axis=-1), mu, np.exp(np.clip(log_sigma, -7, 7))
+
+
+def naive_log_probs(w, x):
+    """Of each element, [B, D]."""
+    alpha, mu, sigma = naive_mixtures(w, x)
+    return scipy.special.logsumexp(np.log(alpha) + scipy.stats.norm.logpdf(x[..., None], mu, sigma), axis=-1)
+
+
+@pytest.mark.parametrize(("dimensions", "chunk"), [(1, 4), (12, 1), (12, 16), (16, 16), (21, 5)])
+def test_recursion_equals_the_naive_form(dimensions, chunk):
+    with jax.enable_x64(True):
+        w = random_weights(0, dimensions=dimensions)
+        x = np.random.default_rng(1).normal(size=(6, dimensions))
+        ours = rnade.conditionals(w, jnp.asarray(x), chunk=chunk)
+        alpha, mu, sigma = naive_mixtures(w, x)
+        close = {"rtol": 0, "atol": 1e-10}
+        np.testing.assert_allclose(jax.nn.softmax(ours.logits), alpha, **close)
+        np.testing.assert_allclose(ours.means, mu, **close)
+        np.testing.assert_allclose(np.exp(ours.log_sigmas), sigma, rtol=1e-10)
+        np.testing.assert_allclose(rnade.log_prob(w, jnp.asarray(x)), naive_log_probs(w, x).sum(1), **close)
+
+
+def test_gradient_equals_that_of_a_plain_form():
+    """Activations by a cumulative sum over all pixels, for automatic differentiation."""
+
+    def plain(w, x):
+        a = w.c + jnp.cumsum(x[:, :, None] * w.W, axis=1) - x[:, :, None] * w.W
+        outputs = jnp.einsum("bdh,dhp->bdp", jax.nn.relu(w.rho[:, None] * a), w.V) + w.b
+        return rnade.mixture_of(outputs).log_prob(x).sum()
+
+    with jax.enable_x64(True):
+        w, x = random_weights(0, dimensions=21), jnp.asarray(np.random.default_rng(1).normal(size=(6, 21)))
+        ours = jax.grad(lambda w, x: rnade.log_prob(w, x).sum(), argnums=(0, 1))(w, x)
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9), ours, jax.grad(plain, (0, 1))(w, x)
+        )
+
+
+def test_each_conditional_integrates_to_one():
+    with jax.enable_x64(True):
+        w = random_weights(2, dimensions=5)
+        mixture = rnade.conditionals(w, jnp.asarray(np.random.default_rng(3).normal(size=(2, 5))))
+        grid = np.linspace(-50, 50, 50_001)
+        density = np.exp(mixture.log_prob(jnp.broadcast_to(grid[:, None, None], (len(grid), 2, 5))))
+    np.testing.assert_allclose(np.trapezoid(density, grid, axis=0), np.ones((2, 5)), atol=1e-8)
+
+
+def test_the_density_of_two_standardized_pixels_integrates_to_one():
+    """Of the values as they are, before standardization."""
+    shape = (1, 2, 1)
+    mean, std = np.array([0.3, -1.0]).reshape(shape), np.array([0.5, 2.0]).reshape(shape)
+    model = rnade.rnade(shape, hidden=5, components=3, mean=mean, std=std, ordering=[1, 0])
+    first, second = np.linspace(-10, 10, 401), np.linspace(-41, 39, 401)
+    image = np.stack(np.meshgrid(first, second, indexing="ij"), -1).reshape(-1, *shape)
+    nll = model.evaluate(as_params(random_weights(4, dimensions=2)), {}, {"image": jnp.asarray(image)}, KEY)
+    density = np.exp(-np.asarray(nll["nll_nats"], np.float64)).reshape(401, 401)
+    total = np.trapezoid(np.trapezoid(density, second, axis=1), first)
+    np.testing.assert_allclose(total, 1, atol=1e-3)
+
+
+def test_without_hidden_units_and_with_one_component_it_is_independent_gaussians():
+    rng = np.random.default_rng(5)
+    mean, std = rng.normal(size=SHAPE), rng.uniform(0.1, 3, SHAPE)
+    mu, log_sigma = rng.normal(size=D), rng.normal(size=D)
+    order = rng.permutation(D)
+    with jax.enable_x64(True):
+        w = random_weights(5, components=1)
+        w = w._replace(V=jnp.zeros_like(w.V), b=jnp.stack([jnp.ones(D), mu[order], log_sigma[order]], -1))
+        image = random_images(6)
+        model = rnade.rnade(SHAPE, hidden=5, components=1, mean=mean, std=std, ordering=order.tolist())
+        nll = model.evaluate(as_params(w), {}, {"image": image}, KEY)["nll_nats"]
+    locations, scales = mean + std * mu.reshape(SHAPE), std * np.exp(log_sigma).reshape(SHAPE)
+    expected = -scipy.stats.norm.logpdf(np.asarray(image), locations, scales).sum((1, 2, 3))
+    np.testing.assert_allclose(nll, expected, rtol=1e-12)
+
+
+def test_standardization_is_a_change_of_variables():
+    with jax.enable_x64(True):
+        rng = np.random.default_rng(7)
+        mean, std, w = rng.normal(size=SHAPE), rng.uniform(0.1, 3, SHAPE), random_weights(7)
+        image = random_images(8)
+        raw = rnade.rnade(SHAPE, hidden=5, components=3, mean=mean, std=std)
+        standard = rnade.rnade(SHAPE, hidden=5, components=3)
+        ours = raw.evaluate(as_params(w), {}, {"image": image}, KEY)["nll_nats"]
+        theirs = standard.evaluate(as_params(w), {}, {"image": (image - mean) / std}, KEY)["nll_nats"]
+        np.testing.assert_allclose(ours, theirs + np.log(std).sum(), rtol=1e-12)
+
+
+def test_bits_per_dim_are_those_of_the_levels():
+    """A density of 1 on the cell of every level, which is 1 / K wide, is log2 K bits of a level."""
+    model = rnade.rnade(SHAPE, hidden=5, components=3, levels=17)
+    params, batch = as_params(random_weights(9)), {"image": random_images(9)}
+    result = model.evaluate(params, {}, batch, KEY)
+    np.testing.assert_allclose(result["bits_per_dim"], result["nll_nats"] / D / np.log(2) + np.log2(17), rtol=1e-5)
+    assert set(rnade.rnade(SHAPE, hidden=5, components=3).evaluate(params, {}, batch, KEY)) == {"nll_nats"}
+
+
+def test_each_conditional_depends_on_all_pixels_before_it_and_on_no_other():
+    order = np.random.default_rng(10).permutation(21)
+    w = random_weights(10, dimensions=21)
+    back = np.argsort(order)
+
+    def parameters(x):
+        return jnp.concatenate(rnade.conditionals(w, x[:, order]), axis=-1)[:, back]
+
+    x = jnp.asarray(np.random.default_rng(11).normal(size=(8, 21)))
+    assert_autoregressive(parameters, x, ordering=order)
+
+
+def test_the_gradient_of_the_means_is_scaled_by_sigma():
+    """Of the biases of one pixel's mixture, whose gradient is that of its parameters."""
+    with jax.enable_x64(True):
+        w, x = random_weights(12, dimensions=1), jnp.asarray([[0.7]])
+        true = jax.grad(lambda w: rnade.log_prob(w, x).sum())(w)
+        ours = jax.grad(lambda w: rnade.log_prob(w, x, scaled_means=True).sum())(w)
+        sigma = naive_mixtures(w, np.asarray(x))[2][0, 0]
+        expected = np.concatenate([np.ones(3), sigma, np.ones(3)]) * true.b[0]
+        np.testing.assert_allclose(ours.b[0], expected, rtol=1e-12)
+
+
+def test_the_scaled_gradient_is_what_the_model_trains_with():
+    w, batch = random_weights(13), {"image": random_images(13)}
+    gradients = {}
+    for scaled in (True, False):
+        model = rnade.rnade(SHAPE, hidden=5, components=3, scaled_means=scaled)
+        loss = lambda params, model=model: model.phases[0].loss(params, {}, batch, KEY)[0]  # noqa: E731
+        value, gradient = jax.value_and_grad(loss)(as_params(w))
+        gradients[scaled] = (value, gradient["rnade"]["b"])
+    assert gradients[True][0] == gradients[False][0]
+    assert (gradients[True][1][:, 3:6] != gradients[False][1][:, 3:6]).all()
+    np.testing.assert_allclose(gradients[True][1][:, 6:], gradients[False][1][:, 6:], rtol=1e-5)
+
+
+def test_components_begin_spread_over_the_standardized_range_and_as_wide_as_they_lie_apart():
+    w = rnade.init_weights(KEY, 2, hidden=3, components=3)
+    logits, means, log_sigmas = np.split(np.asarray(w.b), 3, axis=1)
+    np.testing.assert_array_equal(logits, 0)
+    np.testing.assert_allclose(means, [[-1, 0, 1]] * 2, atol=1e-6)
+    np.testing.assert_allclose(np.exp(log_sigmas), np.diff(means)[:, :1].repeat(3, 1), rtol=1e-6)
+
+
+def test_it_learns_a_correlated_gaussian():
+    """Mean log-likelihood of held-out pairs: minus the entropy, within 0.02 nats and never above by as much.
+
+    Its difference from the true density's on the same pairs estimates -KL(true || model) <= 0.
+    """
+    covariance = np.array([[1.0, 0.8], [0.8, 2.0]])
+    truth = scipy.stats.multivariate_normal([0.5, -1.0], covariance)
+    shape = (1, 2, 1)
+    model = rnade.rnade(shape, hidden=16, components=2, optimizer=optax.adam(optax.cosine_decay_schedule(0.01, 600)))
+    train, test = (truth.rvs(size, random_state=size) for size in (600 * 256, 20_000))
+    batches = jnp.asarray(train, jnp.float32).reshape(600, 256, *shape)
+    state, step = init_state(model, KEY, {"image": batches[0]}), make_step(model.phases)
+    state, _ = jax.jit(lambda state: jax.lax.scan(lambda state, image: step(state, {"image": image}), state, batches))(
+        state
+    )
+    image = jnp.asarray(test, jnp.float32).reshape(-1, *shape)
+    nll = np.asarray(model.evaluate(state.params, {}, {"image": image}, KEY)["nll_nats"], np.float64)
+    kl = nll.mean() + truth.logpdf(test).mean()
+    assert -0.005 < kl < 0.02
+    # 20000 log-densities of a 2-D Gaussian, each with standard deviation 1
+    assert abs(nll.mean() - truth.entropy()) < 0.02 + 4 / np.sqrt(20_000)
+
+
+def test_sampler_records_the_log_density_of_its_samples():
+    with jax.enable_x64(True):
+        w = random_weights(14)
+        x, recorded = rnade.sample(w, KEY, 64)
+        np.testing.assert_allclose(naive_log_probs(w, np.asarray(x)).sum(1), recorded, rtol=0, atol=1e-10)
+
+
+def test_samples_follow_the_conditional_distribution_functions():
+    """Kolmogorov-Smirnov: F(x_d | x_<d), by SciPy, of a right sampler's values are uniform, and independent.
+
+    Sigmas reach from 0.05 to 20: a sampler that clipped them at 1, or took floors of its own, would fail.
+    """
+    w = random_weights(15, dimensions=4)
+    w = w._replace(b=w.b.at[:, 6:].set(jnp.log(jnp.array([0.05, 1.0, 20.0]))))
+    x = np.asarray(rnade.sample(w, jax.random.key(1), 20_000)[0], np.float64)
+    alpha, mu, sigma = naive_mixtures(w, x)
+    assert sigma.max() > 5
+    assert sigma.min() < 0.2
+    levels = (alpha * scipy.stats.norm.cdf(x[..., None], mu, sigma)).sum(-1)
+    for level in levels.T:
+        assert scipy.stats.kstest(level, "uniform").pvalue > 1e-4
+    assert np.abs(np.corrcoef(levels.T) - np.eye(4)).max() < 5 / np.sqrt(20_000)
+
+
+def test_moments_of_samples_are_those_of_the_density():
+    """The first element's mixture, and the second's mean by quadrature over the first."""
+    with jax.enable_x64(True):
+        w = random_weights(16, dimensions=2)
+        x = np.asarray(rnade.sample(w, jax.random.key(2), 100_000)[0])
+        grid = np.linspace(-30, 30, 20_001)
+        pairs = np.stack([grid, np.zeros_like(grid)], axis=1)
+        alpha, mu, sigma = naive_mixtures(w, pairs)
+        density = (alpha[:, 0] * scipy.stats.norm.pdf(grid[:, None], mu[:, 0], sigma[:, 0])).sum(-1)
+        mean = np.trapezoid(density * grid, grid)
+        second = np.trapezoid(density * (alpha[:, 1] * mu[:, 1]).sum(-1), grid)
+        squares = np.trapezoid(density * (alpha[:, 1] * (mu[:, 1] ** 2 + sigma[:, 1] ** 2)).sum(-1), grid)
+    error = 5 / np.sqrt(len(x))
+    np.testing.assert_allclose(x.mean(0), [mean, second], atol=error * x.std(0).max())
+    assert abs((x[:, 1] ** 2).mean() - squares) < error * (x[:, 1] ** 2).std()
+
+
+def test_fast_sampler_equals_one_that_computes_all_conditionals_anew_at_each_pixel():
+    with jax.enable_x64(True):
+        w = random_weights(17)
+
+        def naive(key):
+            x = jnp.zeros((9, D))
+            uniform, normal = rnade.noise(key, x)
+            for d in range(D):
+                x = x.at[:, d].set(rnade.conditionals(w, x).draw(uniform, normal)[:, d])
+            return x.round(9)
+
+        assert_samplers_equal(lambda key: rnade.sample(w, key, 9)[0].round(9), naive, KEY)
+
+
+@pytest.mark.parametrize("value", [1e4, -1e4])
+@pytest.mark.parametrize("part", ["logits", "means", "log_sigmas"])
+def test_loss_and_gradient_are_finite_at_extreme_outputs(part, value):
+    w = random_weights(18)
+    place = ("logits", "means", "log_sigmas").index(part)
+    w = w._replace(b=w.b.at[:, 3 * place].set(value))
+    model = rnade.rnade(SHAPE, hidden=5, components=3)
+    batch = {"image": random_images(19)}
+    loss, gradient = jax.value_and_grad(lambda params: model.phases[0].loss(params, {}, batch, KEY)[0])(as_params(w))
+    assert np.isfinite(loss)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
+
+
+def test_a_component_that_collapses_onto_a_value_has_a_finite_density_and_sampler():
+    w = random_weights(20, components=1)
+    w = w._replace(V=jnp.zeros_like(w.V), b=jnp.tile(jnp.array([0.0, 0.5, -1e4]), (D, 1)))
+    x, recorded = rnade.sample(w, KEY, 100)
+    assert np.isfinite(recorded).all()
+    np.testing.assert_allclose(x, 0.5, atol=0.01)
+    np.testing.assert_allclose(rnade.log_prob(w, jnp.full((1, D), 0.5)), D * (7 - np.log(2 * np.pi) / 2), rtol=1e-5)
+
+
+def test_model_of_a_permutation_equals_the_permuted_model():
+    rng = np.random.default_rng(21)
+    order, w, image = rng.permutation(D), random_weights(21), random_images(21)
+    mean, std = rng.normal(size=SHAPE), rng.uniform(0.5, 2, SHAPE)
+    permute = lambda array: array.reshape(-1, D)[:, order].reshape(-1, *SHAPE)  # noqa: E731
+    options = {"hidden": 5, "components": 3}
+    ordered = rnade.rnade(SHAPE, mean=mean, std=std, ordering=order.tolist(), **options)
+    raster = rnade.rnade(SHAPE, mean=permute(mean)[0], std=permute(std)[0], **options)
+    ours = ordered.evaluate(as_params(w), {}, {"image": image}, KEY)["nll_nats"]
+    theirs = raster.evaluate(as_params(w), {}, {"image": permute(image)}, KEY)["nll_nats"]
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+    samples = [model.generate(as_params(w), {}, {"image": image}, KEY) for model in (ordered, raster)]
+    np.testing.assert_allclose(permute(samples[0]), samples[1], rtol=1e-5)
+
+
+def test_parameter_count():
+    params, _ = jax.eval_shape(rnade.rnade((28, 28, 1)).init, KEY, {})
+    expected = 784 * 512 + 3 * 784 * 512 * 10 + 3 * 784 * 10 + 512 + 784
+    assert sum(leaf.size for leaf in jax.tree.leaves(params)) == rnade.parameter_count(784, 512, 10) == expected
+
+
+def completion_batch(known_pixels, order):
+    known = np.zeros(D)
+    known[order[:known_pixels]] = 1
+    image = random_images(22, 3).astype(jnp.float32)
+    return {"image": image, "known": jnp.broadcast_to(jnp.asarray(known, jnp.float32).reshape(SHAPE), image.shape)}
+
+
+def test_completion_keeps_what_is_known_and_draws_the_rest_given_it():
+    order = np.random.default_rng(23).permutation(D)
+    mean, std = np.full(SHAPE, 0.1), np.full(SHAPE, 0.3)
+    model = rnade.rnade(SHAPE, hidden=5, components=3, ordering=order.tolist(), mean=mean, std=std)
+    batch, w = completion_batch(7, order), random_weights(0)
+    drawn = np.stack([model.generate(as_params(w), {}, batch, jax.random.key(i)) for i in range(8)])
+    known = np.asarray(batch["known"]) > 0
+    assert (drawn[:, known] == np.asarray(batch["image"])[known]).all()
+    assert (drawn.std(0)[~known] > 0).all()
+    x = (np.asarray(batch["image"]).reshape(3, D)[:, order] - 0.1) / 0.3
+    alpha, mu, sigma = naive_mixtures(w, x)
+    uniform, normal = rnade.noise(jax.random.key(0), jnp.zeros((3, D)))
+    component = (np.cumsum(alpha[:, 7], -1) <= np.asarray(uniform)[:, 7, None]).sum(-1)[:, None]
+    eighth = np.take_along_axis(mu[:, 7] + sigma[:, 7] * np.asarray(normal)[:, 7, None], component, 1)[:, 0]
+    np.testing.assert_allclose(drawn[0].reshape(3, D)[:, order[7]], 0.1 + 0.3 * eighth, rtol=1e-4)
+
+
+def test_completion_of_no_known_pixels_is_a_sample():
+    batch = completion_batch(0, np.arange(D))
+    model, params = rnade.rnade(SHAPE, hidden=5, components=3), as_params(random_weights(0))
+    completed = model.generate(params, {}, batch, KEY)
+    np.testing.assert_array_equal(completed, model.generate(params, {}, {"image": batch["image"]}, KEY))
+
+
+def test_completion_of_pixels_that_are_no_prefix_or_of_another_shape_is_refused():
+    batch = completion_batch(7, np.arange(D)[::-1])  # the last seven in raster order
+    model, params = rnade.rnade(SHAPE, hidden=5, components=3), as_params(random_weights(0))
+    with pytest.raises(ValueError, match="known: the model completes what follows a prefix"):
+        model.generate(params, {}, batch, KEY)
+    assert np.isnan(jax.jit(model.generate)(params, {}, batch, KEY)).all()
+    with pytest.raises(ValueError, match="known: shape"):
+        model.generate(params, {}, {**batch, "known": batch["known"][:, :1]}, KEY)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"hidden": 0}, "hidden=0 and components=10 must be at least 1"),
+        ({"components": 0}, "components=0 must be at least 1"),
+        ({"levels": 1}, "levels=1 must be at least 2"),
+        ({"ordering": [0] * D}, "must hold each of the 12 pixels 0 to 11 once"),
+        ({"mean": np.zeros((3, 4, 2))}, r"mean: shape \(3, 4, 2\) must be the image's"),
+        ({"std": np.full(SHAPE, np.nan)}, "std: .* all values finite"),
+        ({"std": np.zeros(SHAPE)}, "std: the smallest is 0.0, and each must be above 0"),
+    ],
+)
+def test_wrong_options_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        rnade.rnade(SHAPE, **options)
