@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
+from flax.linen.dtypes import promote_dtype
 from jax import Array
 from jax.nn.initializers import zeros
 from jax.typing import DTypeLike
@@ -23,9 +24,11 @@ from jaxtyping import Bool, Float, Int
 from genjax.types import Key, PyTree
 
 Mask = Literal["A", "B", "above"]
-"""At the centre pixel a map sees the channels before its own (A), its own too (B), or all: its rows are past (above)."""
+"""What a map sees of the centre pixel: channels before its own (A), its own too (B), or all of a past row (above)."""
 
-Place = Int[Array, ""] | Literal["row"] | None
+Column = Int[Array, ""] | int
+
+Place = Column | Literal["row"] | None
 """What a layer computes: the whole map (None), the next whole row, or one column of that row."""
 
 
@@ -106,7 +109,7 @@ class MaskedConv(nn.Module):
         mask = causal_mask(*shape, mask=self.mask, channels=self.channels, copies=self.copies)
         kernel = self.param("kernel", functools.partial(masked_normal, mask=mask, gain=self.gain), mask.shape)
         bias = self.param("bias", zeros, (self.copies * self.features,))
-        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
+        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
         window = self.padded(x) if place is None else self.remembered(x, place)
         return correlate(window, kernel * mask, mask) + bias
 
@@ -115,7 +118,9 @@ class MaskedConv(nn.Module):
         rows, columns = self.kernel_size
         return jnp.pad(x, ((0, 0), (rows - 1, 0), (columns // 2, columns // 2), (0, 0)))
 
-    def remembered(self, x: Float[Array, "batch 1 W inputs"], place: Place) -> Float[Array, "batch rows width inputs"]:
+    def remembered(
+        self, x: Float[Array, "batch 1 W inputs"], place: Column | Literal["row"]
+    ) -> Float[Array, "batch rows width inputs"]:
         """What the kernel sees at the place, x among it."""
         rows, columns = self.kernel_size
         if self.kernel_size == (1, 1):
@@ -130,13 +135,13 @@ class MaskedConv(nn.Module):
 
 
 def written(
-    rows: Float[Array, "batch rows width inputs"], x: Float[Array, "batch 1 W inputs"], start: Int[Array, ""] | int
+    rows: Float[Array, "batch rows width inputs"], x: Float[Array, "batch 1 W inputs"], start: Column
 ) -> Float[Array, "batch rows width inputs"]:
     """Cached rows with x in the last of them, from the index `start` on."""
     return jax.lax.dynamic_update_slice(rows, x.astype(rows.dtype), (0, rows.shape[1] - 1, start, 0))
 
 
-def with_pixel(cache: PyTree, pixel: Float[Array, "batch 1 1 C"], column: Place, first_kernel: int) -> PyTree:
+def with_pixel(cache: PyTree, pixel: Float[Array, "batch 1 1 C"], column: Column, first_kernel: int) -> PyTree:
     """The caches of a network after the image's pixel at `column` has been decided: its first layer reads it."""
     rows = written(cache["first"]["rows"], pixel, column + first_kernel // 2)
     return {**cache, "first": {"rows": rows}}
@@ -182,7 +187,7 @@ class PixelCNN(nn.Module):
         self,
         x: Float[Array, "batch H W C"],
         above: None = None,
-        context: Float[Array, "batch #H #W K"] | None = None,
+        context: Float[Array, "batch h w K"] | None = None,
         place: Place = None,
     ) -> Float[Array, "batch H W C P"]:
         """The parameters of each conditional; `context` is added in each block. There is no stack `above`."""
@@ -198,7 +203,7 @@ class PixelCNN(nn.Module):
 
 
 def added(
-    x: Float[Array, "batch H W features"], context: Float[Array, "batch #H #W K"] | None, dtype: DTypeLike | None
+    x: Float[Array, "batch H W features"], context: Float[Array, "batch h w K"] | None, dtype: DTypeLike | None
 ) -> Float[Array, "batch H W features"]:
     """X plus a linear map of the context, which may be one vector for all pixels; only within a compact method."""
     return x if context is None else x + nn.Dense(x.shape[-1], use_bias=False, dtype=dtype)(context)
@@ -234,7 +239,7 @@ class VerticalStack(nn.Module):
     def __call__(
         self,
         x: Float[Array, "batch H W C"],
-        context: Float[Array, "batch #H #W K"] | None = None,
+        context: Float[Array, "batch h w K"] | None = None,
         place: Place = None,
     ) -> tuple[Float[Array, "batch H W double"], ...]:
         """One map [batch, H, W, 2 features] per block."""
@@ -272,7 +277,7 @@ class HorizontalStack(nn.Module):
         self,
         x: Float[Array, "batch H W C"],
         above: tuple[Float[Array, "batch H W double"], ...],
-        context: Float[Array, "batch #H #W K"] | None = None,
+        context: Float[Array, "batch h w K"] | None = None,
         place: Place = None,
     ) -> Float[Array, "batch H W C P"]:
         """The parameters of each conditional; `context` is added in each block."""

@@ -7,6 +7,7 @@ i counts pixels row by row. All conditionals of an image come of one pass throug
 """
 
 import functools
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -74,17 +75,19 @@ def pixel_cnn(
     Raises ValueError where a number is out of range, and later where the batch has no label or condition that the model
     needs, or one of a wrong shape.
     """
-    check_at_least(1, features=features, blocks=blocks)
     check_at_least(0, classes=classes, condition_channels=condition_channels)
-    check_kernels(first_kernel, kernel)
-    height, width, channels = image_shape
-    dimensions = height * width * channels
-    sizes = {"features": features, "blocks": blocks, "first_kernel": first_kernel, "kernel": kernel, "dtype": dtype}
-    networks = Networks(
-        pixels=(HorizontalStack if gated else PixelCNN)(channels, output.parameters, **sizes),
-        above=VerticalStack(**sizes) if gated else None,
-        condition=ConditionEncoder(features, dtype) if condition_channels else None,
+    networks = make_networks(
+        image_shape[2],
+        output,
+        features=features,
+        blocks=blocks,
+        gated=gated,
+        first_kernel=first_kernel,
+        kernel=kernel,
+        conditional=condition_channels > 0,
+        dtype=dtype,
     )
+    dimensions = math.prod(image_shape)
     given = Given(image_shape, classes, condition_channels)
 
     def init(key: Key, batch: Batch) -> tuple[Params, Stats]:
@@ -117,6 +120,36 @@ def pixel_cnn(
 
     phase = Phase("likelihood", loss, tuple(networks.named()), optimizer or optax.adam(1e-3))
     return Model(init, (phase,), evaluate, generate)
+
+
+def make_networks(
+    channels: int,
+    output: Output,
+    *,
+    features: int,
+    blocks: int,
+    gated: bool,
+    first_kernel: int = 7,
+    kernel: int = 3,
+    conditional: bool = False,
+    dtype: DTypeLike | None = None,
+) -> Networks:
+    """The networks of `pixel_cnn`; `conditional` where there is a condition. Raises ValueError as said there."""
+    check_at_least(1, blocks=blocks)
+    check_at_least(channels, features=features)  # else a channel would have no map
+    check_kernels(first_kernel, kernel)
+    sizes: Any = {
+        "features": features,
+        "blocks": blocks,
+        "first_kernel": first_kernel,
+        "kernel": kernel,
+        "dtype": dtype,
+    }
+    return Networks(
+        pixels=(HorizontalStack if gated else PixelCNN)(channels, output.parameters, **sizes),
+        above=VerticalStack(**sizes) if gated else None,
+        condition=ConditionEncoder(features, dtype) if conditional else None,
+    )
 
 
 def check_at_least(least: int, **sizes: int) -> None:
@@ -188,7 +221,7 @@ def context_of(
     params: Params,
     label: Float[Array, "B classes"] | None,
     condition: Float[Array, "B H W Cc"] | None,
-) -> Float[Array, "B #H #W K"] | None:
+) -> Float[Array, "B h w K"] | None:
     """What every block is told: the label, the same at each pixel, and features of the given image."""
     vector = None if label is None else label[:, None, None, :]
     if networks.condition is None or condition is None:
@@ -205,7 +238,7 @@ def centred(image: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
 
 
 def conditionals(
-    networks: Networks, params: Params, image: Float[Array, "B H W C"], context: Float[Array, "B #H #W K"] | None
+    networks: Networks, params: Params, image: Float[Array, "B H W C"], context: Float[Array, "B h w K"] | None
 ) -> Float[Array, "B H W C P"]:
     """The parameters of the conditional of each element."""
     x, above = centred(image), None
@@ -229,7 +262,7 @@ def fill(
     key: Key,
     image: Float[Array, "B H W C"],
     known: Float[Array, "B H W C"],
-    context: Float[Array, "B #H #W K"] | None,
+    context: Float[Array, "B h w K"] | None,
 ) -> Float[Array, "B H W C"]:
     """Draw element after element, or take it from `image` where it is known; the same as `fill_by_passes`.
 
@@ -243,7 +276,8 @@ def fill(
 
     def apply(name: str, caches: PyTree, *inputs: PyTree, place: Place) -> tuple[PyTree, PyTree]:
         variables = {**params[name], "cache": caches[name]}
-        out, changed = networks.named()[name].apply(variables, *inputs, place, mutable=["cache"])
+        network: Any = networks.named()[name]
+        out, changed = network.apply(variables, *inputs, place, mutable=["cache"])
         return out, {**caches, name: changed["cache"]}
 
     def row(y: Array, canvas: Canvas) -> Canvas:
