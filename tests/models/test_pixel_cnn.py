@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax.models.autoregressive.pixel_cnn import conditionals, context_of, make_networks, pixel_cnn
+from genjax.models.autoregressive.pixel_cnn import Given, conditionals, context_of, make_networks, pixel_cnn
 from genjax.models.autoregressive.pixels import bernoulli, categorical, fill_by_passes, logistic_mixture
 from genjax.testing import (
     all_inputs,
@@ -145,7 +145,7 @@ def plain_sampler(kind, name, params, batch):
     """The sampler that computes everything anew for each element."""
     shape, output = OUTPUTS[name]
     networks = make_networks(shape[2], output, features=6, blocks=2, gated=KINDS[kind], conditional=True)
-    context = context_of(networks, params, jax.nn.one_hot(batch["label"], 2), batch["condition"])
+    context = context_of(networks, params, Given(shape, 2, 1), batch)
     passes = functools.partial(conditionals, networks, params, context=context)
     return jax.jit(lambda key: fill_by_passes(passes, output, key, batch["image"], batch.get("known")))
 
@@ -193,7 +193,9 @@ def test_every_conditional_depends_on_the_whole_surroundings_of_the_condition():
 
     @jax.jit
     def logits(condition):
-        return conditionals(networks, params, jnp.zeros_like(condition), context_of(networks, params, None, condition))
+        image = jnp.zeros_like(condition)
+        context = context_of(networks, params, Given((3, 3, 1), 0, 1), {"image": image, "condition": condition})
+        return conditionals(networks, params, image, context)
 
     assert jacobian_pattern(logits, jax.random.uniform(KEY, (6, 3, 3, 1))).all()
 

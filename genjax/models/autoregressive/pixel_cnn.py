@@ -91,10 +91,10 @@ def pixel_cnn(
     given = Given(image_shape, classes, condition_channels)
 
     def init(key: Key, batch: Batch) -> tuple[Params, Stats]:
-        return init_params(networks, key, batch["image"], given.label(batch), given.condition(batch)), {}
+        return init_params(networks, key, given, batch), {}
 
     def nll_nats(params: Params, batch: Batch) -> Float[Array, " B"]:
-        context = context_of(networks, params, given.label(batch), given.condition(batch))
+        context = context_of(networks, params, given, batch)
         parameters = conditionals(networks, params, batch["image"], context)
         return -sum_pixels(output.log_prob(parameters, batch["image"]))
 
@@ -111,7 +111,7 @@ def pixel_cnn(
     def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Array:
         del stats
         image, known = batch["image"], batch.get("known")
-        context = context_of(networks, params, given.label(batch), given.condition(batch))
+        context = context_of(networks, params, given, batch)
         if known is None:
             return fill(networks, output, params, key, image, jnp.zeros_like(image), context)
         check_known(image, known)
@@ -197,32 +197,22 @@ def checked(batch: Batch, name: str, shape: tuple[int, ...]) -> Array:
     return batch[name]
 
 
-def init_params(
-    networks: Networks,
-    key: Key,
-    image: Float[Array, "B H W C"],
-    label: Float[Array, "B classes"] | None,
-    condition: Float[Array, "B H W Cc"] | None,
-) -> Params:
+def init_params(networks: Networks, key: Key, given: Given, batch: Batch) -> Params:
     """The parameters of each network, under a key of its own."""
     pixels_key, above_key, condition_key = jax.random.split(key, 3)
+    image, above = batch["image"], None
     params: dict[str, PyTree] = {}
     if networks.condition is not None:
-        params["condition"] = networks.condition.init(condition_key, condition)
-    context = context_of(networks, params, label, condition)
-    above = None
+        params["condition"] = networks.condition.init(condition_key, given.condition(batch))
+    context = context_of(networks, params, given, batch)
     if networks.above is not None:
         above, params["above"] = networks.above.init_with_output(above_key, image, context)
     return {**params, "pixels": networks.pixels.init(pixels_key, image, above, context)}
 
 
-def context_of(
-    networks: Networks,
-    params: Params,
-    label: Float[Array, "B classes"] | None,
-    condition: Float[Array, "B H W Cc"] | None,
-) -> Float[Array, "B h w K"] | None:
-    """What every block is told: the label, the same at each pixel, and features of the given image."""
+def context_of(networks: Networks, params: Params, given: Given, batch: Batch) -> Float[Array, "B h w K"] | None:
+    """What every block is told: the label, as one vector for all pixels, and features of the given image."""
+    label, condition = given.label(batch), given.condition(batch)
     vector = None if label is None else label[:, None, None, :]
     if networks.condition is None or condition is None:
         return vector
