@@ -14,6 +14,8 @@ from genjax.core import Model, init_state, make_step
 from genjax.data.dataset import Split
 from genjax.data.feed import make_feed
 from genjax.models.autoregressive import char_rnn, eonade, made, nade, rnade, tabular
+from genjax.models.autoregressive.pixel_cnn import pixel_cnn
+from genjax.models.autoregressive.pixels import bernoulli
 from genjax.models.latent import vae
 from genjax.testing import assert_resume_equals
 from genjax.train import init_seeds, iterate, make_train_step, seed, with_seed_axis
@@ -53,6 +55,10 @@ def make_vae(networks):
     return vae.vae(SHAPE, networks, optimizer=optax.adam(1e-2), evaluation_samples=3)
 
 
+def make_pixel_cnn(*, gated=False):
+    return pixel_cnn(SHAPE, output=bernoulli(), features=4, blocks=1, gated=gated, optimizer=optax.adam(1e-2))
+
+
 MODELS = {
     "tabular": Case(lambda: tabular.tabular(tabular.ar_contexts(16, 2), examples=EXAMPLES), descends=False),
     "nade": Case(lambda: nade.nade(SHAPE, hidden=5, optimizer=optax.adam(1e-2))),
@@ -64,6 +70,8 @@ MODELS = {
         lambda: rnade.rnade(SHAPE, hidden=5, components=2, std=np.full(SHAPE, 0.5), optimizer=optax.adam(1e-2)),
         sample_range=(-np.inf, np.inf),
     ),
+    "pixel cnn": Case(make_pixel_cnn),
+    "pixel cnn gated": Case(functools.partial(make_pixel_cnn, gated=True)),
     "vae mlp": Case(lambda: make_vae(vae.mlp_networks(SHAPE, hidden=(6,), latents=2))),
     "vae conv": Case(lambda: make_vae(vae.conv_networks(SHAPE, channels=(2,), features=4, latents=2))),
     "char rnn": Case(

@@ -26,8 +26,8 @@ def gaussian_mixture_log_prob(logits: Array, means: Array, log_sigmas: Array, x:
     """Log sum_k softmax(logits)_k N(x | means_k, exp(log_sigmas_k)^2) in nats: [..., K] each, and x [...], to [...].
 
     Uria, Murray & Larochelle (2013), equation 5. A density: it may be positive. It integrates to 1 for any arguments:
-    log sigmas outside of [-7, 7] count as the nearer end. Value and gradient are finite in float32 for any finite logits
-    and log sigmas, and for means and x up to 10^9 in absolute value.
+    log sigmas outside of [-7, 7] count as the nearer end. Value and gradient are finite in float32 for any finite
+    logits and log sigmas, and for means and x up to 10^9 in absolute value.
     """
     each = gaussian_log_prob(x[..., None], means, 2 * bounded_log_sigmas(log_sigmas))
     return jax.nn.logsumexp(jax.nn.log_softmax(logits) + each, axis=-1)

@@ -1,0 +1,273 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from genjax.models.autoregressive.pixel_cnn import Given, conditionals, context_of, make_networks, pixel_cnn
+from genjax.models.autoregressive.pixels import bernoulli, categorical, fill_by_passes, logistic_mixture
+from genjax.testing import (
+    all_inputs,
+    assert_autoregressive,
+    assert_normalized,
+    assert_sampler_matches,
+    assert_samplers_equal,
+    jacobian_pattern,
+)
+
+KEY = jax.random.key(0)
+KINDS = {"plain": False, "gated": True}
+OUTPUTS = {
+    "bernoulli": ((3, 3, 1), bernoulli()),
+    "categorical": ((1, 2, 3), categorical(3)),
+    "logistic mixture": ((1, 2, 3), logistic_mixture(3, 2)),
+}
+every_kind = pytest.mark.parametrize("kind", KINDS)
+every_output = pytest.mark.parametrize("name", OUTPUTS)
+
+
+def trained_params(model, batch):
+    """Parameters as training might leave them: none zero, biases and masked weights included."""
+
+    @jax.jit
+    def params(key):
+        leaves, tree = jax.tree.flatten(model.init(key, batch)[0])
+        moved = [leaf + 0.3 * jax.random.normal(jax.random.key(i), leaf.shape) for i, leaf in enumerate(leaves)]
+        return jax.tree.unflatten(tree, moved)
+
+    return params(KEY)
+
+
+@functools.cache
+def model_of(kind, name, classes=0, condition_channels=0):
+    shape, output = OUTPUTS[name]
+    model = pixel_cnn(
+        shape,
+        output=output,
+        features=6,
+        blocks=2,
+        gated=KINDS[kind],
+        classes=classes,
+        condition_channels=condition_channels,
+    )
+    return model, trained_params(model, given(images(name, 2), classes, condition_channels))
+
+
+def images(name, count, seed=0):
+    shape, output = OUTPUTS[name]
+    levels = np.random.default_rng(seed).integers(0, output.levels, (count, *shape))
+    return jnp.asarray(levels / (output.levels - 1), jnp.float32)
+
+
+def given(image, classes=0, condition_channels=0, label=1, seed=0):
+    batch = {"image": image}
+    if classes:
+        batch["label"] = jnp.full(len(image), label, jnp.int32)
+    if condition_channels:
+        condition = np.random.default_rng(seed).random((*image.shape[1:3], condition_channels))
+        batch["condition"] = jnp.broadcast_to(jnp.asarray(condition, jnp.float32), (len(image), *condition.shape))
+    return batch
+
+
+def log_prob(model, params, *conditions, **choice):
+    @jax.jit
+    def of(image):
+        return -model.evaluate(params, {}, given(image, *conditions, **choice), KEY)["nll_nats"]
+
+    return of
+
+
+@every_kind
+@every_output
+def test_probabilities_sum_to_one(kind, name):
+    shape, output = OUTPUTS[name]
+    assert_normalized(log_prob(*model_of(kind, name)), shape, levels=output.levels)
+
+
+def test_bits_per_dim_are_those_of_the_elements():
+    model, params = model_of("gated", "categorical")
+    metrics = jax.jit(model.evaluate)(params, {}, {"image": images("categorical", 4)}, KEY)
+    np.testing.assert_allclose(metrics["bits_per_dim"], metrics["nll_nats"] / (6 * np.log(2)), rtol=1e-6)
+
+
+def random_network(kind, shape, **sizes):
+    """The conditionals of an unconditional network, as a function of images."""
+    output = categorical(3)
+    model = pixel_cnn(shape, output=output, gated=KINDS[kind], **sizes)
+    params = trained_params(model, {"image": jnp.zeros((1, *shape))})
+    networks = make_networks(shape[2], output, gated=KINDS[kind], **sizes)
+    return jax.jit(functools.partial(conditionals, networks, params, context=None))
+
+
+def reach_of_masks(shape, *, blocks, first_kernel, kernel):
+    """Which elements see which through the masks of the plain network, one layer after another."""
+    height, width, channels = shape
+    places = [(y, x, c) for y in range(height) for x in range(width) for c in range(channels)]
+
+    def layer(size, *, strict):
+        sees = np.zeros((len(places), len(places)), bool)
+        for i, (y, x, c) in enumerate(places):
+            for j, (above, left, other) in enumerate(places):
+                near = abs(y - above) <= size // 2 and abs(x - left) <= size // 2
+                before = (above, left) < (y, x)
+                same = (above, left) == (y, x) and (other < c if strict else other <= c)
+                sees[i, j] = near and (before or same)
+        return sees.astype(int)
+
+    reach = layer(first_kernel, strict=True)
+    for size in [*[kernel] * blocks, 1]:
+        # A residual block passes its input on too, and a 1x1 convolution lets channels see those before.
+        reach = (layer(size, strict=False) @ reach > 0).astype(int)
+    return reach.astype(bool)
+
+
+@pytest.mark.parametrize("shape", [(5, 5, 1), (3, 4, 3)])
+def test_plain_network_sees_what_its_masks_let_through_and_has_a_blind_spot(shape):
+    sizes = {"blocks": 2, "first_kernel": 3, "kernel": 3}
+    logits = random_network("plain", shape, features=9, **sizes)
+    x = jax.random.uniform(KEY, (6, *shape))
+    seen = jacobian_pattern(logits, x)
+    expected = reach_of_masks(shape, **sizes)
+    np.testing.assert_array_equal(seen, expected)
+    past = np.tri(len(seen), k=-1, dtype=bool)
+    assert not (seen & ~past).any()
+    assert (past & ~seen).any()
+
+
+@pytest.mark.parametrize("shape", [(5, 5, 1), (3, 4, 3)])
+def test_gated_network_sees_all_of_the_past_and_nothing_else(shape):
+    logits = random_network("gated", shape, features=9, blocks=3, first_kernel=5)
+    assert_autoregressive(logits, jax.random.uniform(KEY, (6, *shape)))
+
+
+def plain_sampler(kind, name, params, batch):
+    """The sampler that computes everything anew for each element."""
+    shape, output = OUTPUTS[name]
+    networks = make_networks(shape[2], output, features=6, blocks=2, gated=KINDS[kind], conditional=True)
+    context = context_of(networks, params, Given(shape, 2, 1), batch)
+    passes = functools.partial(conditionals, networks, params, context=context)
+    return jax.jit(lambda key: fill_by_passes(passes, output, key, batch["image"], batch.get("known")))
+
+
+@every_kind
+@every_output
+def test_sampler_equals_the_plain_one_and_draws_from_the_density(kind, name):
+    """With a label and a condition, so that both must reach every element at its place."""
+    shape, output = OUTPUTS[name]
+    model, params = model_of(kind, name, 2, 1)
+    many = model.generate(params, {}, given(jnp.zeros((20_000, *shape)), 2, 1), KEY)
+    naive = plain_sampler(kind, name, params, given(jnp.zeros((500, *shape)), 2, 1))
+    assert_samplers_equal(lambda _: many[:500], naive, KEY)
+    assert_sampler_matches(many, log_prob(model, params, 2, 1), levels=output.levels)
+
+
+@every_kind
+def test_completion_keeps_what_is_known_and_is_the_plain_samplers(kind):
+    model, params = model_of(kind, "bernoulli", 2, 1)
+    known = jnp.broadcast_to((jnp.arange(9) < 4).astype(jnp.float32).reshape(3, 3, 1), (200, 3, 3, 1))
+    batch = {**given(images("bernoulli", 200), 2, 1), "known": known}
+    completed = model.generate(params, {}, batch, KEY)
+    assert ((completed == batch["image"]) | (known == 0)).all()
+    assert (completed != batch["image"]).any()
+    np.testing.assert_array_equal(completed, plain_sampler(kind, "bernoulli", params, batch)(KEY))
+
+
+@every_kind
+def test_conditional_model_is_normalized_under_each_condition_and_depends_on_it(kind):
+    shape, output = OUTPUTS["categorical"]
+    model, params = model_of(kind, "categorical", 2, 1)
+    x = all_inputs(shape, levels=output.levels)
+    nll = jax.jit(lambda batch: model.evaluate(params, {}, batch, KEY)["nll_nats"])
+    one, label, condition = (-nll(given(x, 2, 1, label=label, seed=seed)) for label, seed in ((0, 0), (1, 0), (0, 1)))
+    for log_probs in (one, label, condition):
+        np.testing.assert_allclose(jax.nn.logsumexp(log_probs), 0, atol=1e-5)
+    assert (one != label).all()
+    assert (one != condition).all()
+
+
+def test_every_conditional_depends_on_the_whole_surroundings_of_the_condition():
+    """Conditions are known beforehand, so no mask hides any of them: also those below and to the right."""
+    _, params = model_of("plain", "bernoulli", 0, 1)
+    networks = make_networks(1, bernoulli(), features=6, blocks=2, gated=False, conditional=True)
+
+    @jax.jit
+    def logits(condition):
+        image = jnp.zeros_like(condition)
+        context = context_of(networks, params, Given((3, 3, 1), 0, 1), {"image": image, "condition": condition})
+        return conditionals(networks, params, image, context)
+
+    assert jacobian_pattern(logits, jax.random.uniform(KEY, (6, 3, 3, 1))).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"label": None}, r"label: the model needs it, of shape \(4,\); the batch has condition, image"),
+        ({"label": jnp.zeros((4, 1), jnp.int32)}, r"label: shape \(4, 1\) must be \(4,\)"),
+        ({"condition": None}, r"condition: the model needs it, of shape \(4, 3, 3, 1\); the batch has image, label"),
+        ({"condition": jnp.zeros((4, 3, 3, 2))}, r"condition: shape \(4, 3, 3, 2\) must be \(4, 3, 3, 1\)"),
+    ],
+)
+def test_what_a_batch_lacks_is_named(change, message):
+    model, params = model_of("plain", "bernoulli", 2, 1)
+    batch = {**given(images("bernoulli", 4), 2, 1), **change}
+    batch = {name: array for name, array in batch.items() if array is not None}
+    with pytest.raises(ValueError, match=message):
+        model.evaluate(params, {}, batch, KEY)
+    with pytest.raises(ValueError, match=message):
+        model.generate(params, {}, batch, KEY)
+
+
+def test_known_elements_that_are_no_prefix_are_refused():
+    model, params = model_of("plain", "bernoulli")
+    image = images("bernoulli", 2)
+    batch = {"image": image, "known": jnp.zeros_like(image).at[:, 1].set(1)}
+    with pytest.raises(ValueError, match="known: the model completes what follows a prefix"):
+        model.generate(params, {}, batch, KEY)
+    with pytest.raises(ValueError, match=r"known: shape \(2, 3\) must be that of image"):
+        model.generate(params, {}, {**batch, "known": jnp.zeros((2, 3))}, KEY)
+
+
+@every_kind
+def test_computing_in_bfloat16_changes_little(kind):
+    shape, output = OUTPUTS["categorical"]
+    _, params = model_of(kind, "categorical")
+    batch = {"image": images("categorical", 50)}
+    sizes = {"output": output, "features": 6, "blocks": 2, "gated": KINDS[kind]}
+    losses = []
+    for dtype in (None, jnp.bfloat16):
+        phase = pixel_cnn(shape, dtype=dtype, **sizes).phases[0]
+        (loss, _), gradient = jax.jit(jax.value_and_grad(phase.loss, has_aux=True))(params, {}, batch, KEY)
+        assert loss.dtype == jnp.float32
+        assert all(leaf.dtype == jnp.float32 and np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
+        losses.append(float(loss))
+    assert losses[0] != losses[1]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=0.02)
+
+
+@every_kind
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_untrained_conditionals_are_nearly_uniform_and_not_the_same_everywhere(kind, name):
+    shape, output = OUTPUTS[name]
+    model = pixel_cnn(shape, output=output, features=32, blocks=15, gated=KINDS[kind])
+    x = images(name, 20)
+    nll = jax.jit(lambda key: model.evaluate(model.init(key, {"image": x})[0], {}, {"image": x}, key)["nll_nats"])(KEY)
+    assert nll.std() > 0
+    if name != "logistic mixture":  # which begins with logistics around grey
+        np.testing.assert_allclose(nll, x[0].size * np.log(output.levels), rtol=0.2)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"features": 2}, "features=2 must be at least 3"),
+        ({"blocks": 0}, "blocks=0 must be at least 1"),
+        ({"classes": -1}, "classes=-1 must be at least 0"),
+        ({"first_kernel": 1}, "first_kernel=1 must be odd and at least 3"),
+        ({"kernel": 4}, "kernel=4 must be odd and at least 1"),
+    ],
+)
+def test_wrong_options_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        pixel_cnn((4, 4, 3), output=categorical(4), **options)
