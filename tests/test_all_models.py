@@ -13,7 +13,8 @@ import pytest
 from genjax.core import Model, init_state, make_step
 from genjax.data.dataset import resident
 from genjax.data.feed import make_feed
-from genjax.models.autoregressive import nade, tabular
+from genjax.models.autoregressive import nade, pixel_rnn, tabular
+from genjax.models.autoregressive.pixels import bernoulli
 from genjax.models.latent import vae
 from genjax.testing import assert_resume_equals
 from genjax.train import init_seeds, iterate, make_train_step, seed, with_seed_axis
@@ -44,10 +45,17 @@ def make_vae(networks):
     return vae.vae(SHAPE, networks, optimizer=optax.adam(1e-2), evaluation_samples=3)
 
 
+def make_pixel_rnn(layer):
+    optimizer = optax.adam(1e-2)
+    return pixel_rnn.pixel_rnn(SHAPE, layer=layer, output=bernoulli(), features=4, layers=1, optimizer=optimizer)
+
+
 MODELS = {
     "tabular": Case(lambda: tabular.tabular(tabular.ar_contexts(16, 2), examples=EXAMPLES), descends=False),
     "nade": Case(lambda: nade.nade(SHAPE, hidden=5, optimizer=optax.adam(1e-2))),
     "nade tied": Case(lambda: nade.nade(SHAPE, hidden=5, tied=True, optimizer=optax.adam(1e-2))),
+    "row lstm": Case(lambda: make_pixel_rnn("row")),
+    "diagonal bilstm": Case(lambda: make_pixel_rnn("diagonal")),
     "vae mlp": Case(lambda: make_vae(vae.mlp_networks(SHAPE, hidden=(6,), latents=2))),
     "vae conv": Case(lambda: make_vae(vae.conv_networks(SHAPE, channels=(2,), features=4, latents=2))),
     "vae gaussian": Case(lambda: make_vae(vae.mlp_networks(SHAPE, hidden=(6,), latents=2, gaussian=True))),

@@ -22,12 +22,10 @@ def causal_mask(
 
     All rows above the centre and what is left of it in its own row are seen. At the centre, feature j belongs to
     channel j % channels, in the input as in the output: kind "A" sees the channels before its own, "B" its own too.
-    Raises ValueError where a side of the kernel is even or `kind` is neither.
+    Raises ValueError where a side of the kernel is even.
     """
     if kernel_height % 2 == 0 or kernel_width % 2 == 0:
         raise ValueError(f"kernel_height={kernel_height} and kernel_width={kernel_width} must be odd")
-    if kind not in ("A", "B"):
-        raise ValueError(f"kind={kind!r} must be 'A' or 'B'")
     row, column = kernel_height // 2, kernel_width // 2
     given = (np.arange(in_features) % channels)[:, None]
     asking = np.arange(out_features) % channels
@@ -72,6 +70,8 @@ class MaskedConv(nn.Module):
         return jnp.concatenate(patches, axis=-1) @ jnp.concatenate(weights) + bias
 
 
-def masked_normal(key: Array, mask: Float[np.ndarray, "*places n out_features"]) -> Float[Array, "*places n out_features"]:
+def masked_normal(
+    key: Array, mask: Float[np.ndarray, "*places n out_features"]
+) -> Float[Array, "*places n out_features"]:
     """N(0, 1 / s) where the mask is 1 and 0 elsewhere, s the number of inputs n that an output sees on average."""
     return jax.random.normal(key, mask.shape) * mask / math.sqrt(max(mask.sum(axis=-2).mean(), 1))

@@ -1,6 +1,6 @@
-"""Row LSTM and Diagonal BiLSTM: recurrent layers over images (van den Oord, Kalchbrenner & Kavukcuoglu 2016, section 3).
+"""Row LSTM and Diagonal BiLSTM: recurrent layers over images.
 
-Both are LSTMs whose state is a map, equation (3):
+Both are LSTMs whose state is a map (van den Oord, Kalchbrenner & Kavukcuoglu 2016, section 3, equation 3):
 
     [o, f, i, g] = act(K_ss * h_before + K_is * x)
     c = f c_before + i g,   h = o tanh(c)
@@ -13,7 +13,7 @@ A layer computes the whole map at once, or pixel by pixel from what it keeps of 
 `end_row`): the numbers are the same.
 """
 
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -38,15 +38,15 @@ class State(NamedTuple):
     h: Float[Array, "*places h"]
     c: Float[Array, "*places h"]
 
-    def at(self, column: Index) -> Self:
+    def at(self, column: Index) -> "State":
         """The state [B, h] at one column of a row [B, columns, h]."""
         return jax.tree.map(lambda row: row[:, column], self)
 
-    def put(self, column: Index, state: "State") -> Self:
+    def put(self, column: Index, state: "State") -> "State":
         """The row with the state at one column replaced."""
         return jax.tree.map(lambda row, new: row.at[:, column].set(new), self, state)
 
-    def spread(self, *places: int) -> Self:
+    def spread(self, *places: int) -> "State":
         """One state [h] repeated at all places."""
         return jax.tree.map(lambda one: jnp.broadcast_to(one, (*places, one.shape[-1])), self)
 
@@ -75,7 +75,8 @@ def make_weights(
     ]
     bias = module.param("bias", zeros, (*streams, 4 * features))
     initial = State(*(module.param(f"initial_{name}", zeros, (*streams, features)) for name in "hc"))
-    return Weights(*(kernel.astype(dtype or kernel.dtype) for kernel in kernels), bias, initial)
+    input_to_state, state_to_state = (kernel.astype(dtype or kernel.dtype) for kernel in kernels)
+    return Weights(input_to_state, state_to_state, bias, initial)
 
 
 def lstm(
@@ -243,13 +244,12 @@ class DiagonalBiLSTM(nn.Module):
 def diagonal_lstm(weights: Weights, x: Float[Array, "B H W F"]) -> Float[Array, "B H W h"]:
     """The hidden states of one stream, from left to right."""
     batch, height, width, _ = x.shape
-    top = weights.initial.h[None, None]
     column = np.arange(width + height - 1)[:, None, None] - np.arange(height)[:, None]
     inside = jnp.asarray((column >= 0) & (column < width))
 
     def diagonal(left: State, step: tuple[Array, Array]) -> tuple[State, Array]:
         x, inside = step
-        above = jnp.concatenate([jnp.broadcast_to(top, left.h[:, :1].shape), left.h[:, :-1]], axis=1)
+        above = row_above(left.h, weights.initial.h)
         state = lstm(weights, x, jnp.concatenate([above, left.h], axis=-1), left.c)
         state = jax.tree.map(lambda new, outside: jnp.where(inside, new, outside), state, weights.initial)
         return state, state.h
@@ -259,6 +259,11 @@ def diagonal_lstm(weights: Weights, x: Float[Array, "B H W F"]) -> Float[Array, 
     scan = jax.checkpoint(diagonal, prevent_cse=False)
     _, h = jax.lax.scan(scan, weights.initial.spread(batch, height), (diagonals, inside))
     return unskew(rearrange(h, "t b r h -> b r t h"))
+
+
+def row_above(h: Float[Array, "B H h"], initial: Float[Array, " h"]) -> Float[Array, "B H h"]:
+    """For each row of one skewed column the state in the row above; for the first, the initial one."""
+    return jnp.concatenate([jnp.broadcast_to(initial, h[:, :1].shape), h[:, :-1]], axis=1)
 
 
 def skew(x: Float[Array, "B H W F"]) -> Float[Array, "B H diagonals F"]:

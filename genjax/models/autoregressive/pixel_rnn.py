@@ -8,6 +8,7 @@ layers, and ReLU with a 1x1 convolution of mask B, twice.
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
@@ -123,11 +124,10 @@ def pixel_rnn(
     must be the first in raster order, or ValueError is raised (under `jit`: the image is NaN).
     Raises ValueError where a size is below 1, or `features` or `head_features` is no multiple of the channels.
     """
-    channels = image_shape[2]
-    head = 2 * features if head_features is None else head_features
-    check_sizes(layer, channels, features=features, layers=layers, head_features=head)
+    network = make_network(
+        image_shape[2], output, layer=layer, features=features, layers=layers, head_features=head_features, dtype=dtype
+    )
     center = np.zeros(image_shape, np.float32) if mean is None else mean
-    network = PixelRNN(layer, features, layers, head, channels, output.parameters, dtype)
 
     def init(key: Key, batch: Batch) -> tuple[Params, Stats]:
         del batch
@@ -160,15 +160,24 @@ def pixel_rnn(
     return Model(init, (phase,), evaluate, generate)
 
 
-def check_sizes(layer: str, channels: int, *, features: int, layers: int, head_features: int) -> None:
-    """Raise ValueError where no network can be made of these."""
-    if layer not in ("row", "diagonal"):
-        raise ValueError(f"layer={layer!r} must be 'row' or 'diagonal'")
+def make_network(
+    channels: int,
+    output: Output,
+    *,
+    layer: Layer = "diagonal",
+    features: int = 16,
+    layers: int = 7,
+    head_features: int | None = None,
+    dtype: DTypeLike | None = None,
+) -> PixelRNN:
+    """The network of `pixel_rnn`. Raises ValueError as it does."""
+    head = 2 * features if head_features is None else head_features
     if layers < 1:
         raise ValueError(f"layers={layers} must be at least 1")
-    for name, size in (("features", features), ("head_features", head_features)):
+    for name, size in (("features", features), ("head_features", head)):
         if size < 1 or size % channels:
             raise ValueError(f"{name}={size} must be a multiple of the channels, {channels}, and at least that")
+    return PixelRNN(layer, features, layers, head, channels, output.parameters, dtype)
 
 
 def conditionals(
@@ -192,27 +201,28 @@ def fill(
 
     Where `known` is 1 the element of `image` is kept.
     """
-    apply = functools.partial(network.apply, {"params": params["pixel_rnn"]})
+    apply: Callable[..., Any] = functools.partial(network.apply, {"params": params["pixel_rnn"]})
     batch, height, width, channels = image.shape
     keep = jnp.zeros_like(image) if known is None else known
-    uniform, border = element_uniforms(key, image), (WINDOW // 2, WINDOW // 2)
-    around = jnp.pad(jnp.asarray(center, image.dtype), (border, border, (0, 0)))
+    uniform, reach = element_uniforms(key, image), WINDOW // 2
+    border = ((reach, reach), (reach, reach), (0, 0))
+    around = jnp.pad(jnp.asarray(center, image.dtype), border)
 
     def element(row: Array, index: Array, carry: tuple[Array, Caches]) -> tuple[Array, Caches]:
         x, caches = carry
         column, channel = index // channels, index % channels
-        window = [jax.lax.dynamic_slice(a, (0, row, column, 0), (len(a), WINDOW, WINDOW, channels)) for a in (x, around[None])]
-        caches, parameters = apply(caches, window[0] - window[1], column, method="pixel")
+        window = jax.lax.dynamic_slice(x, (0, row, column, 0), (batch, WINDOW, WINDOW, channels))
+        centers = jax.lax.dynamic_slice(around, (row, column, 0), (WINDOW, WINDOW, channels))
+        caches, parameters = apply(caches, window - centers, column, method="pixel")
         place = (slice(None), row, column, channel)
         drawn = output.draw(parameters[:, channel], uniform[place])
         value = jnp.where(keep[place] > 0, image[place], drawn)
-        return x.at[:, row + border[0], column + border[0], channel].set(value), caches
+        return x.at[:, row + reach, column + reach, channel].set(value), caches
 
     def fill_row(row: Array, carry: tuple[Array, Caches]) -> tuple[Array, Caches]:
         x, caches = jax.lax.fori_loop(0, width * channels, functools.partial(element, row), carry)
         return x, apply(caches, method="end_row")
 
-    x = jnp.pad(jnp.zeros_like(image), ((0, 0), border, border, (0, 0)))
-    start = apply(batch, width, method="start")
-    x, _ = jax.lax.fori_loop(0, height, fill_row, (x, start))
-    return x[:, border[0] : -border[0], border[0] : -border[0]]
+    x = jnp.pad(jnp.zeros_like(image), ((0, 0), *border))
+    x, _ = jax.lax.fori_loop(0, height, fill_row, (x, apply(batch, width, method="start")))
+    return x[:, reach:-reach, reach:-reach]
