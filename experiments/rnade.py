@@ -208,7 +208,7 @@ def make_figures(model: Model, data: Dataset, order: Int[np.ndarray, " D"], gaus
     clipped = model._replace(generate=lambda *arguments: jnp.clip(model.generate(*arguments), 0, 1))
     images = samples_and_completions(clipped, data, order)
 
-    def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
+    def figures(params: Params, stats: Stats, key: Key) -> Mapping[str, Figure | str]:
         densities = conditional_densities(params, test_images(data, 1), order, gaussian)
         return {**images(params, stats, key), "conditionals": densities}
 

@@ -13,7 +13,7 @@ import pytest
 from genjax.core import Model, init_state, make_step
 from genjax.data.dataset import Split
 from genjax.data.feed import make_feed
-from genjax.models.autoregressive import char_rnn, eonade, made, nade, rnade, tabular
+from genjax.models.autoregressive import char_rnn, eonade, made, nade, pixel_rnn, rnade, tabular
 from genjax.models.autoregressive.pixel_cnn import pixel_cnn
 from genjax.models.autoregressive.pixels import bernoulli
 from genjax.models.latent import vae
@@ -59,6 +59,11 @@ def make_pixel_cnn(*, gated=False):
     return pixel_cnn(SHAPE, output=bernoulli(), features=4, blocks=1, gated=gated, optimizer=optax.adam(1e-2))
 
 
+def make_pixel_rnn(layer):
+    optimizer = optax.adam(1e-2)
+    return pixel_rnn.pixel_rnn(SHAPE, layer=layer, output=bernoulli(), features=4, layers=1, optimizer=optimizer)
+
+
 MODELS = {
     "tabular": Case(lambda: tabular.tabular(tabular.ar_contexts(16, 2), examples=EXAMPLES), descends=False),
     "nade": Case(lambda: nade.nade(SHAPE, hidden=5, optimizer=optax.adam(1e-2))),
@@ -72,6 +77,8 @@ MODELS = {
     ),
     "pixel cnn": Case(make_pixel_cnn),
     "pixel cnn gated": Case(functools.partial(make_pixel_cnn, gated=True)),
+    "row lstm": Case(lambda: make_pixel_rnn("row")),
+    "diagonal bilstm": Case(lambda: make_pixel_rnn("diagonal")),
     "vae mlp": Case(lambda: make_vae(vae.mlp_networks(SHAPE, hidden=(6,), latents=2))),
     "vae conv": Case(lambda: make_vae(vae.conv_networks(SHAPE, channels=(2,), features=4, latents=2))),
     "char rnn": Case(

@@ -28,8 +28,9 @@ Mask = Literal["A", "B", "above"]
 
 Column = Int[Array, ""] | int
 
-Place = Column | Literal["row"] | None
-"""What a layer computes: the whole map (None), the next whole row, or one column of that row."""
+Place = Column | Literal["row", "window"] | None
+"""What a layer computes: the whole map (None), the next whole row, one column of that row, or wherever the kernel fits
+in the input given (window)."""
 
 
 def causal_mask(
@@ -103,15 +104,22 @@ class MaskedConv(nn.Module):
     """Of the computation; that of the parameters and the input where none is given."""
 
     @nn.compact
-    def __call__(self, x: Float[Array, "batch H W inputs"], place: Place = None) -> Float[Array, "batch H W outputs"]:
+    def __call__(
+        self, x: Float[Array, "batch H W inputs"], place: Place = None
+    ) -> Float[Array, "batch high wide outputs"]:
         """The feature map, or what of it is at the place."""
         shape = (self.kernel_size, x.shape[-1], self.features)
         mask = causal_mask(*shape, mask=self.mask, channels=self.channels, copies=self.copies)
         kernel = self.param("kernel", functools.partial(masked_normal, mask=mask, gain=self.gain), mask.shape)
         bias = self.param("bias", zeros, (self.copies * self.features,))
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
-        window = self.padded(x) if place is None else self.remembered(x, place)
-        return correlate(window, kernel * mask, mask) + bias
+        return correlate(self.seen(x, place), kernel * mask, mask) + bias
+
+    def seen(self, x: Float[Array, "batch H W inputs"], place: Place) -> Float[Array, "batch height width inputs"]:
+        """What the kernel is laid over."""
+        if place is None:
+            return self.padded(x)
+        return x if place == "window" else self.remembered(x, place)
 
     def padded(self, x: Float[Array, "batch H W inputs"]) -> Float[Array, "batch height width inputs"]:
         """The map with zeros above and at both sides."""

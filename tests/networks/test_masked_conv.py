@@ -94,3 +94,10 @@ def test_gate_is_tanh_times_sigmoid_of_the_halves():
 def test_shifting_down_loses_the_last_row():
     x = jnp.arange(6.0).reshape(1, 3, 2, 1)
     np.testing.assert_array_equal(shifted_down(x)[0, :, :, 0], [[0, 0], [0, 1], [2, 3]])
+
+
+def test_a_window_gives_the_convolution_where_the_kernel_fits():
+    conv, x = MaskedConv(4, (2, 5), "B"), jnp.asarray(np.random.default_rng(0).normal(size=(2, 6, 7, 3)), jnp.float32)
+    params = conv.init(jax.random.key(0), x)
+    window = conv.apply(params, x[:, 1:3, 2:7], "window")
+    np.testing.assert_allclose(window, conv.apply(params, x)[:, 2:3, 4:5], rtol=1e-5, atol=1e-6)

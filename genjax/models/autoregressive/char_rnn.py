@@ -183,7 +183,8 @@ def gaussian_mixture(components: int, mean: float = 0.0, scale: float = 1.0) -> 
         return mean + scale * (means[component] + sigma * jax.random.normal(noise_key, dtype=parameters.dtype))
 
     def log_prob(parameters: Parameters, x: Elements) -> Array:
-        return gaussian_mixture_log_prob(*jnp.split(parameters, 3, axis=-1), (x - mean) / scale) - math.log(scale)
+        logits, means, log_sigmas = jnp.split(parameters, 3, axis=-1)
+        return gaussian_mixture_log_prob(logits, means, log_sigmas, (x - mean) / scale) - math.log(scale)
 
     return Head(
         3 * components,

@@ -1,0 +1,168 @@
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from genjax.models.autoregressive import pixel_rnn
+from genjax.models.autoregressive.pixels import bernoulli, categorical, fill_by_passes
+from genjax.testing import (
+    assert_autoregressive,
+    assert_normalized,
+    assert_sampler_matches,
+    assert_samplers_equal,
+    jacobian_pattern,
+)
+
+KEY = jax.random.key(0)
+BINARY, LEVELS = bernoulli(), categorical(3)
+
+
+class Example:
+    """A model whose parameters are random, and not 0 where a mask is."""
+
+    def __init__(self, layer, shape, output=BINARY, *, layers=1, scale=0.5, **options):
+        rng = np.random.default_rng(1)
+        self.shape, self.output = shape, output
+        self.mean = rng.random(shape).astype(np.float32)
+        options |= {"layer": layer, "features": 4 * shape[2], "layers": layers}
+        self.model = pixel_rnn.pixel_rnn(shape, output=output, mean=self.mean, **options)
+        self.network = pixel_rnn.make_network(shape[2], output, **options)
+        shapes, _ = jax.eval_shape(self.model.init, KEY, {})
+        self.params = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(0, scale, leaf.shape), leaf.dtype), shapes)
+
+    def conditionals(self, image):
+        return pixel_rnn.conditionals(self.network, self.params, self.mean, image)
+
+    def log_prob(self, image):
+        return -self.model.evaluate(self.params, {}, {"image": image}, KEY)["nll_nats"]
+
+    def images(self, count):
+        levels = np.random.default_rng(2).integers(0, self.output.levels, (count, *self.shape))
+        return jnp.asarray(levels / (self.output.levels - 1), jnp.float32)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "output"),
+    [
+        ("row", (3, 3, 1), BINARY),
+        ("diagonal", (2, 4, 1), BINARY),
+        ("row", (1, 2, 3), LEVELS),
+        ("diagonal", (1, 2, 3), LEVELS),
+    ],
+)
+def test_probabilities_sum_to_one(layer, shape, output):
+    assert_normalized(jax.jit(Example(layer, shape, output).log_prob), shape, levels=output.levels, atol=1e-5)
+
+
+@pytest.mark.parametrize(("shape", "output", "layers"), [((3, 4, 1), BINARY, 2), ((2, 3, 3), LEVELS, 1)])
+def test_diagonal_bilstm_sees_all_elements_before_and_no_other(shape, output, layers):
+    example = Example("diagonal", shape, output, layers=layers)
+    assert_autoregressive(jax.jit(example.conditionals), example.images(8))
+
+
+def reach_of_row_lstm(height, width, layers):
+    """Which pixels each pixel's conditional sees, [H, W, H, W], propagated layer by layer and row by row."""
+    seen = np.zeros((height, width, height, width), bool)
+    for r, j in np.ndindex(height, width):
+        seen[r, j, max(r - 3, 0) : r, max(j - 3, 0) : j + 4] = True
+        seen[r, j, r, max(j - 3, 0) : j] = True
+    for _ in range(layers):
+        state = np.zeros_like(seen)
+        for r, j in np.ndindex(height, width):
+            state[r, j] = seen[r, j] | (seen[r, j - 1] if j else False)
+            if r:
+                state[r, j] |= state[r - 1, max(j - 1, 0) : j + 2].any(axis=0)
+        seen = seen | state
+    return seen
+
+
+@pytest.mark.parametrize(("shape", "output", "layers"), [((4, 8, 1), BINARY, 2), ((2, 5, 3), LEVELS, 1)])
+def test_row_lstm_sees_its_triangle_and_misses_the_rest(shape, output, layers):
+    height, width, channels = shape
+    example = Example("row", shape, output, layers=layers)
+    depends = jacobian_pattern(jax.jit(example.conditionals), example.images(8))
+    depends = depends.reshape(height * width, channels, height * width, channels)
+    pixels = reach_of_row_lstm(height, width, layers).reshape(height * width, height * width)
+    same_pixel, earlier_channel = np.eye(height * width, dtype=bool), np.tri(channels, k=-1, dtype=bool)
+    expected = pixels[:, None, :, None] | (same_pixel[:, None, :, None] & earlier_channel[:, None, :])
+    np.testing.assert_array_equal(depends, expected)
+    missed = np.tri(height * width, k=-1, dtype=bool) & ~pixels
+    assert missed.sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "output"),
+    [("row", (3, 3, 3), LEVELS), ("diagonal", (4, 5, 1), BINARY), ("diagonal", (2, 3, 2), LEVELS)],
+)
+def test_sampler_with_states_equals_the_plain_one(layer, shape, output):
+    """Also where a first part is known, another for each image."""
+    example = Example(layer, shape, output, layers=1 if shape[2] == 2 else 2)
+    image = example.images(16)
+    first = np.arange(np.prod(shape)).reshape(shape) < np.arange(16)[:, None, None, None] // 2
+    known = jnp.asarray(first, jnp.float32)
+    batch = {"image": image, "known": known}
+    plain = jax.jit(functools.partial(fill_by_passes, example.conditionals, output, image=image, known=known))
+    fast = functools.partial(example.model.generate, example.params, {}, batch)
+    assert_samplers_equal(fast, plain, KEY)
+    filled = np.asarray(fast(KEY))
+    assert (filled[first] == np.asarray(image)[first]).all()
+    assert (filled != np.asarray(image)).any()
+
+
+def test_sampler_draws_from_the_density():
+    example = Example("diagonal", (2, 3, 1))
+    images = example.model.generate(example.params, {}, {"image": jnp.zeros((20_000, 2, 3, 1))}, KEY)
+    assert_sampler_matches(images, jax.jit(example.log_prob))
+
+
+def test_completion_of_pixels_that_are_no_prefix_is_refused():
+    example = Example("row", (3, 3, 1))
+    batch = {"image": example.images(2), "known": jnp.ones((2, 3, 3, 1)).at[1, 0, 0].set(0)}
+    with pytest.raises(ValueError, match="known: the model completes what follows a prefix"):
+        example.model.generate(example.params, {}, batch, KEY)
+    with pytest.raises(ValueError, match="known: shape"):
+        example.model.generate(example.params, {}, {**batch, "known": jnp.ones((2, 3, 1, 1))}, KEY)
+
+
+@pytest.mark.parametrize(("layer", "output"), [("row", BINARY), ("diagonal", LEVELS)])
+def test_loss_and_gradient_are_finite_at_extreme_logits(layer, output):
+    example = Example(layer, (3, 3, 1), output, scale=30)
+    loss = lambda params: example.model.phases[0].loss(params, {}, {"image": example.images(4)}, KEY)[0]  # noqa: E731
+    value, gradient = jax.jit(jax.value_and_grad(loss))(example.params)
+    assert value > 1000
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((value, gradient)))
+
+
+def test_products_in_bfloat16_give_nearly_the_same_likelihood():
+    wide, narrow = (Example("diagonal", (4, 4, 1), dtype=dtype) for dtype in (None, jnp.bfloat16))
+    image = wide.images(8)
+    ours, exact = jax.jit(narrow.log_prob)(image), jax.jit(wide.log_prob)(image)
+    assert ours.dtype == jnp.float32
+    assert 0 < np.abs(ours - exact).max() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("layer", "of_a_layer"),
+    [("row", 7 * 16 * 64 + 64 + 32), ("diagonal", 2 * (4 * 16 * 64 + 64 + 32))],
+)
+def test_parameter_count(layer, of_a_layer):
+    """Kernel 7x7 to 2h; per layer K_is, K_ss, bias and first state of each stream, and 1x1 to 2h; 1x1 to 2h, to 1."""
+    model = pixel_rnn.pixel_rnn((28, 28, 1), layer=layer, output=BINARY)
+    params, _ = jax.eval_shape(model.init, KEY, {})
+    expected = 28 * 32 + 32 + 7 * (of_a_layer + 16 * 32 + 32) + 32 * 32 + 32 + 32 + 1
+    assert sum(leaf.size for leaf in jax.tree.leaves(params)) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"features": 4}, "features=4 must be a multiple of the channels, 3"),
+        ({"head_features": 0}, "head_features=0 must be a multiple of the channels, 3"),
+        ({"layers": 0}, "layers=0 must be at least 1"),
+    ],
+)
+def test_wrong_options_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        pixel_rnn.pixel_rnn((2, 2, 3), output=LEVELS, **{"features": 3, **options})
