@@ -91,6 +91,12 @@ def speed_table(speed: Mapping[str, Any]) -> str:
     return markdown(("ours", "other", "other / ours", "promised"), rows)
 
 
+def growth_table(speed: Mapping[str, Any]) -> str:
+    """The time of a training step at each side over that at the first, in Markdown."""
+    rows = [(row["model"], *(f"{ratio:.2f}" for ratio in row["ratios"])) for row in speed["growth"]]
+    return markdown(("training step", *(f"{side}x{side}" for side in speed["growth"][0]["sides"])), rows)
+
+
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table."""
     lines = [header, ["---"] * len(header), *rows]
@@ -100,7 +106,8 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def with_tables(readme: str) -> str:
     """The README with its tables written anew from the ledger."""
     readme = replace_between(readme, "results", results_table(results()))
-    return replace_between(readme, "speed", speed_table(read_json(RESULTS / SPEED)))
+    speed = read_json(RESULTS / SPEED)
+    return replace_between(replace_between(readme, "speed", speed_table(speed)), "growth", growth_table(speed))
 
 
 def replace_between(text: str, name: str, content: str) -> str:
@@ -140,6 +147,8 @@ def add(runs: Annotated[tuple[Path, ...], tyro.conf.Positional]) -> None:
         result = read_json(path)
         if not re.fullmatch(r"[0-9a-f]{40}", result.get("commit") or ""):
             raise RunError(f"{path}: commit={result.get('commit')!r}; the ledger keeps results of committed code only")
+        if result.get("only"):
+            raise RunError(f"{path} was measured with --only {result['only']}; the ledger takes whole tables")
         print(f"kept: {keep(result).name}")
     write()
 
