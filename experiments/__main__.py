@@ -36,7 +36,7 @@ def main() -> None:
     """Print one line per experiment, then one per other command."""
     print("Experiments: python -m experiments.NAME [--preset quick|small|paper] [--help]")
     for name in experiment_names():
-        print(f"  {name:<10} {first_line(name)}")
+        print(f"  {name:<11} {first_line(name)}")
     print("Other commands: python -m experiments.COMMAND [--help]")
     for name, usage in COMMANDS.items():
         print(f"  {usage:<24} {first_line(name)}")

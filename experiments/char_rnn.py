@@ -136,7 +136,7 @@ def rmsprop(learning_rate: float, steps_per_pass: int) -> optax.GradientTransfor
 
 PRESETS = {
     "quick": {
-        "run": Run(dataset="descriptions", steps=1500, batch_size=16, evaluate_every=100),
+        "run": Run(dataset="descriptions", steps=1000, batch_size=16, evaluate_every=100),
         "hidden": 192,
         "layers": 1,
         "dropout": 0.3,
