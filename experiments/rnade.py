@@ -249,8 +249,9 @@ PRESETS = {
         "weight_decay": 3.0,
     },
     "small": {
-        "run": Run(seeds=(0, 1, 2), steps=2000, evaluate_every=100, binarization="none"),
-        "hidden": 200,
+        "run": Run(seeds=(0, 1, 2), steps=3000, evaluate_every=200, binarization="none"),
+        "hidden": 100,
+        "ordering": "random",
         "learning_rate": 3e-3,
         "weight_decay": 5.0,
     },

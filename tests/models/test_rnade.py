@@ -90,12 +90,12 @@ def test_each_conditional_integrates_to_one():
 def test_the_density_of_two_standardized_pixels_integrates_to_one():
     """Of the values as they are, before standardization."""
     shape = (1, 2, 1)
-    mean, std = np.array([0.3, -1.0]).reshape(shape), np.array([0.5, 2.0]).reshape(shape)
+    mean, std = np.array([0.3, -1.0]).reshape(shape), np.array([0.5, 3.0]).reshape(shape)
     model = rnade.rnade(shape, hidden=5, components=3, mean=mean, std=std, ordering=[1, 0])
-    first, second = np.linspace(-10, 10, 401), np.linspace(-41, 39, 401)
+    first, second = np.linspace(-10, 10, 401), np.linspace(-61, 59, 601)
     image = np.stack(np.meshgrid(first, second, indexing="ij"), -1).reshape(-1, *shape)
     nll = model.evaluate(as_params(random_weights(4, dimensions=2)), {}, {"image": jnp.asarray(image)}, KEY)
-    density = np.exp(-np.asarray(nll["nll_nats"], np.float64)).reshape(401, 401)
+    density = np.exp(-np.asarray(nll["nll_nats"], np.float64)).reshape(401, 601)
     total = np.trapezoid(np.trapezoid(density, second, axis=1), first)
     np.testing.assert_allclose(total, 1, atol=1e-3)
 
