@@ -8,7 +8,6 @@ layers, and ReLU with a 1x1 convolution of mask B, twice.
 """
 
 import functools
-from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
@@ -201,12 +200,14 @@ def fill(
 
     Where `known` is 1 the element of `image` is kept.
     """
-    apply: Callable[..., Any] = functools.partial(network.apply, {"params": params["pixel_rnn"]})
     batch, height, width, channels = image.shape
     keep = jnp.zeros_like(image) if known is None else known
     uniform, reach = element_uniforms(key, image), WINDOW // 2
     border = ((reach, reach), (reach, reach), (0, 0))
     around = jnp.pad(jnp.asarray(center, image.dtype), border)
+
+    def apply(*args: Any, method: str) -> Any:
+        return network.apply({"params": params["pixel_rnn"]}, *args, method=method)
 
     def element(row: Array, index: Array, carry: tuple[Array, Caches]) -> tuple[Array, Caches]:
         x, caches = carry
