@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from experiments.rnade import REFERENCES, baselines, fit_gaussian, images_of, rnade
+from experiments.rnade import fit_gaussian, images_of, rnade
 from experiments.training import split_means
 from genjax.data.levels import dequantized
 from genjax.data.load import load_dataset

@@ -175,14 +175,3 @@ def test_row_lstm_sees_its_triangle_and_no_more():
     for r, j, row, column in np.ndindex(depends.shape):
         up = r - row
         assert depends[r, j, row, column] == (up >= 0 and j - up - 1 <= column <= j + up)
-
-
-@every_layer
-def test_products_in_bfloat16_are_close_and_states_stay_wide(name):
-    layer, params = random_layer(name)
-    params = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), params)
-    x = jnp.asarray(np.random.default_rng(2).normal(size=(2, 4, 4, 4)), jnp.float32)
-    wide = jax.jit(layer.apply)({"params": params}, x)
-    narrow = jax.jit(LAYERS[name](3, 4, 1, jnp.bfloat16).apply)({"params": params}, x)
-    assert narrow.dtype == jnp.float32
-    assert 0 < np.abs(narrow - wide).max() < 0.03

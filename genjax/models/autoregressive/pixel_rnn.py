@@ -200,12 +200,14 @@ def fill(
 
     Where `known` is 1 the element of `image` is kept.
     """
-    apply: Any = functools.partial(network.apply, {"params": params["pixel_rnn"]})
     batch, height, width, channels = image.shape
     keep = jnp.zeros_like(image) if known is None else known
     uniform, reach = element_uniforms(key, image), WINDOW // 2
     border = ((reach, 0), (reach, reach), (0, 0))
     around = jnp.pad(jnp.asarray(center, image.dtype), border)
+
+    def apply(*args: Any, method: str) -> Any:
+        return network.apply({"params": params["pixel_rnn"]}, *args, method=method)
 
     def element(row: Array, index: Array, carry: tuple[Array, Caches]) -> tuple[Array, Caches]:
         x, caches = carry
