@@ -105,6 +105,7 @@ def made(
         kinds={"nll_nats": "exact", "bits_per_dim": "exact"},
         figures=samples_only(model, data) if shuffle else samples_and_completions(model, data, order),
         select=Select("nll_nats", "min"),
+        seeds_together=False,
     )
 
 
@@ -125,8 +126,8 @@ PRESETS = {
         "learning_rate": 3e-3,
     },
     "small": {
-        "run": Run(dataset="binarized_mnist", seeds=(0, 1, 2), steps=20_000, evaluate_every=1000),
-        "hidden": (500,),
+        "run": Run(dataset="binarized_mnist", seeds=(0, 1, 2), steps=8000, evaluate_every=500),
+        "hidden": (2000,),
         "learning_rate": 2e-3,
     },
     "paper": {
@@ -137,10 +138,12 @@ PRESETS = {
     },
 }
 
+SOURCE = "(Germain et al. 2015)"
+TABLES = "tables of 10 pixels' context (this library, exact)"
 REFERENCES = (
-    Reference("nll_nats", "binarized_mnist", "static", 88.40, "MADE, 1 layer of 8000, 1 mask (Germain et al. 2015)"),
-    Reference("nll_nats", "binarized_mnist", "static", 86.64, "MADE, 2 layers of 8000, 32 masks (Germain et al. 2015)"),
-    Reference("nll_nats", "binarized_mnist", "static", 97.24, "tables of 10 pixels' context (this library, exact)"),
+    Reference("nll_nats", "binarized_mnist", "static", 88.40, f"MADE, 8000 units, 1 mask {SOURCE}", {"masks": 1}),
+    Reference("nll_nats", "binarized_mnist", "static", 86.64, f"MADE, 2 x 8000, 32 masks {SOURCE}", {"masks": 32}),
+    Reference("nll_nats", "binarized_mnist", "static", 97.24, TABLES),
 )
 
 if __name__ == "__main__":

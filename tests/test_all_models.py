@@ -56,7 +56,8 @@ def make_vae(networks):
 
 
 def make_pixel_cnn(*, gated=False):
-    return pixel_cnn(SHAPE, output=bernoulli(), features=4, blocks=1, gated=gated, optimizer=optax.adam(1e-2))
+    sizes = {"features": 4, "blocks": 1, "first_kernel": 3}
+    return pixel_cnn(SHAPE, output=bernoulli(), gated=gated, optimizer=optax.adam(1e-2), **sizes)
 
 
 def make_pixel_rnn(layer):

@@ -69,20 +69,18 @@ def masked_normal(
 
 
 def correlate(
-    window: Float[Array, "batch height width inputs"],
-    kernel: Float[Array, "rows columns inputs outputs"],
-    mask: Bool[np.ndarray, "rows columns inputs outputs"],
+    window: Float[Array, "batch height width inputs"], kernel: Float[Array, "rows columns inputs outputs"], taps: int
 ) -> Float[Array, "batch high wide outputs"]:
-    """The kernel at every place of the window where it fits, as one matrix product over the taps not wholly masked.
+    """The kernel at every place of the window where it fits, as one matrix product over its first `taps` pixels.
 
     On a CPU that is about as fast as XLA's convolution with few channels, and much faster where the kernel is 1x1, in a
     loop, or has a seed axis.
     """
-    rows, columns = kernel.shape[:2]
+    rows, columns, inputs, outputs = kernel.shape
     high, wide = window.shape[1] - rows + 1, window.shape[2] - columns + 1
-    taps = np.argwhere(mask.any(axis=(2, 3))).tolist()
-    patches = jnp.concatenate([window[:, row : row + high, left : left + wide] for row, left in taps], axis=-1)
-    return patches @ jnp.concatenate([kernel[row, left] for row, left in taps])
+    corners = [divmod(tap, columns) for tap in range(taps)]
+    patches = jnp.concatenate([window[:, row : row + high, left : left + wide] for row, left in corners], axis=-1)
+    return patches @ kernel.reshape(-1, outputs)[: taps * inputs]
 
 
 class MaskedConv(nn.Module):
@@ -113,7 +111,8 @@ class MaskedConv(nn.Module):
         kernel = self.param("kernel", functools.partial(masked_normal, mask=mask, gain=self.gain), mask.shape)
         bias = self.param("bias", zeros, (self.copies * self.features,))
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
-        return correlate(self.seen(x, place), kernel * mask, mask) + bias
+        taps = int(mask.any(axis=(2, 3)).sum())  # those that are masked in all maps are the kernel's last
+        return correlate(self.seen(x, place), kernel * mask, taps) + bias
 
     def seen(self, x: Float[Array, "batch H W inputs"], place: Place) -> Float[Array, "batch height width inputs"]:
         """What the kernel is laid over."""
