@@ -35,7 +35,7 @@ def test_the_python_example_runs():
 
 
 def test_the_ledger_is_not_empty():
-    assert {result["experiment"] for result in results()} == {"nade", "tabular", "vae"}
+    assert {result["experiment"] for result in results()} >= {"nade", "tabular", "vae"}
 
 
 def test_the_package_index_is_never_suggested():
