@@ -63,7 +63,7 @@ from genjax.evaluate import evaluate_split, make_evaluate_seeds
 from genjax.models.autoregressive import rnade as rnade_model
 from genjax.types import Batch, Key, Metrics, Params, Stats
 
-COMPONENTS = (5, 7, 10, 14)
+COMPONENTS = (7, 10, 14)
 """Of the mixtures of Gaussians that `baselines` tries."""
 
 REGULARIZATIONS = (1e-4, 3e-4, 1e-3)
@@ -251,8 +251,7 @@ PRESETS = {
     "small": {
         "run": Run(seeds=(0, 1, 2), steps=3000, evaluate_every=200, binarization="none"),
         "hidden": 100,
-        "ordering": "random",
-        "learning_rate": 3e-3,
+        "learning_rate": 1e-2,
         "weight_decay": 5.0,
     },
     "paper": {"run": Run(dataset="mnist", steps=25_000, evaluate_every=500, binarization="none"), "levels": 256},
