@@ -104,5 +104,10 @@ def samples_and_completions(model: Model, data: Dataset, order: Int[np.ndarray, 
 
 def test_images(data: Dataset, count: int) -> Float[jax.Array, "N H W C"]:
     """The first images of the test split, as the protocol shows them."""
-    examples = data.test.read(np.arange(min(count, data.test.size)))
-    return data.load({name: jnp.asarray(array) for name, array in examples.items()}, jax.random.key(0))["image"]
+    return test_batch(data, min(count, data.test.size))["image"]
+
+
+def test_batch(data: Dataset, count: int) -> dict[str, jax.Array]:
+    """The first `count` examples of the test split, again from the first where it has fewer, with all that is given."""
+    examples = data.test.read(np.arange(count) % data.test.size)
+    return dict(data.load({name: jnp.asarray(array) for name, array in examples.items()}, jax.random.key(0)))

@@ -50,7 +50,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from experiments.experiment import Common, Experiment, Figures, Reference, Run, Select, check_positive
-from experiments.figures import completion_grid, image_grid
+from experiments.figures import completion_grid, image_grid, test_batch
 from experiments.runner import main
 from genjax.core import Model
 from genjax.data.dataset import Dataset
@@ -221,12 +221,6 @@ def make_figures(model: Model, networks: Networks, output: Output, given: Given,
     return figures
 
 
-def test_batch(data: Dataset, count: int) -> dict[str, Array]:
-    """The first examples of the test split, with their labels and conditions."""
-    examples = data.test.read(np.arange(min(count, data.test.size)))
-    return dict(data.load({name: jnp.asarray(array) for name, array in examples.items()}, jax.random.key(0)))
-
-
 def conditioned(
     condition: Float[np.ndarray, "N H W Cc"], image: Float[np.ndarray, "N H W C"], samples: Float[np.ndarray, "M H W C"]
 ) -> Figure:
@@ -282,14 +276,15 @@ def receptive_field(strength: Float[np.ndarray, "H W"]) -> Figure:
 
 PRESETS = {
     "quick": {
-        "run": Run(steps=1000, batch_size=50, binarization="threshold", evaluate_every=250),
+        "run": Run(steps=800, batch_size=50, binarization="threshold", evaluate_every=200),
         "features": 16,
         "blocks": 4,
-        "learning_rate": 3e-3,
+        "first_kernel": 5,
+        "learning_rate": 2e-3,
     },
     "small": {
-        "run": Run(dataset="binarized_mnist", steps=25_000, batch_size=16, evaluate_every=1000),
-        "features": 16,
+        "run": Run(dataset="binarized_mnist", steps=20_000, batch_size=16, evaluate_every=2000),
+        "features": 32,
         "blocks": 7,
         "learning_rate": 2e-3,
     },

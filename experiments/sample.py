@@ -1,4 +1,7 @@
-"""Draw images or a text from a trained run: python -m experiments.sample RUN --count 64."""
+"""Draw images or a text from a trained run: python -m experiments.sample RUN --count 64.
+
+A model of images under a condition, such as a class, is given the conditions of the first images of the test split.
+"""
 
 import sys
 from pathlib import Path
@@ -11,7 +14,7 @@ import tyro
 
 from experiments.directory import RunError
 from experiments.experiment import Write
-from experiments.figures import image_grid
+from experiments.figures import image_grid, test_batch
 from experiments.restore import Restored, restore_run
 from experiments.session import configure, user_errors
 
@@ -82,7 +85,9 @@ def draw(run: Restored, seed: int, count: int, key: int) -> np.ndarray:
     if "image" not in run.experiment.data.train.read(np.zeros(1, np.int64)):
         raise RunError("this command draws images and texts; what a run on a series draws is in its figures/")
     params, stats = run.chosen(seed)
-    batch = {"image": jnp.zeros((min(count, CHUNK), *run.experiment.data.image_shape))}
+    size = min(count, CHUNK)
+    image = jnp.zeros((size, *run.experiment.data.image_shape))
+    batch = {**test_batch(run.experiment.data, size), "image": image}
     generate = jax.jit(run.experiment.model.generate)
     keys = [jax.random.fold_in(jax.random.key(key), chunk) for chunk in range(-(-count // CHUNK))]
     return np.concatenate([np.asarray(generate(params, stats, batch, key)) for key in keys])[:count]

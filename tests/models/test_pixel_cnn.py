@@ -237,7 +237,7 @@ def test_computing_in_bfloat16_changes_little(kind):
     for dtype in (None, jnp.bfloat16):
         loss = functools.partial(pixel_cnn(shape, dtype=dtype, **sizes).phases[0].loss, stats={}, batch=batch, key=KEY)
         gradient, _ = jax.eval_shape(jax.grad(loss, has_aux=True), params)
-        assert {leaf.dtype for leaf in jax.tree.leaves(gradient)} == {jnp.float32}
+        assert {leaf.dtype for leaf in jax.tree.leaves(gradient)} == {jnp.dtype("float32")}
         value, _ = jax.jit(loss)(params)
         assert value.dtype == jnp.float32
         losses.append(float(value))
