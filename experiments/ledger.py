@@ -107,7 +107,8 @@ def with_tables(readme: str) -> str:
     """The README with its tables written anew from the ledger."""
     readme = replace_between(readme, "results", results_table(results()))
     speed = read_json(RESULTS / SPEED)
-    return replace_between(replace_between(readme, "speed", speed_table(speed)), "growth", growth_table(speed))
+    growth = growth_table(speed) if speed.get("growth") else "Not measured yet."
+    return replace_between(replace_between(readme, "speed", speed_table(speed)), "growth", growth)
 
 
 def replace_between(text: str, name: str, content: str) -> str:
