@@ -10,6 +10,7 @@ from experiments.runner import main
 
 OPTIONS = {
     "nade": ["--hidden", "3"],
+    "rnade": ["--hidden", "3", "--components", "2"],
     "tabular": ["--contexts", "2d", "--k", "2"],
     "vae": ["--hidden", "4", "--evaluation-samples", "2"],
 }
