@@ -25,9 +25,9 @@ def bounded_log_sigmas(log_sigmas: Array) -> Array:
 def gaussian_mixture_log_prob(logits: Array, means: Array, log_sigmas: Array, x: Array) -> Array:
     """Log sum_k softmax(logits)_k N(x | means_k, exp(log_sigmas_k)^2) in nats: [..., K] each, and x [...], to [...].
 
-    Uria, Murray & Larochelle (2013), equation 5. A density: it may be positive. It integrates to 1 for any arguments:
-    log sigmas outside of [-7, 7] count as the nearer end. Value and gradient are finite in float32 for any finite
-    logits and log sigmas, and for means and x up to 10^9 in absolute value.
+    Uria, Murray & Larochelle (2013). A density: it may be positive. It integrates to 1 for any arguments: log sigmas
+    outside of [-7, 7] count as the nearer end. Value and gradient are finite in float32 for any finite logits and log
+    sigmas, and for means and x up to 10^9 in absolute value.
     """
     each = gaussian_log_prob(x[..., None], means, 2 * bounded_log_sigmas(log_sigmas))
     return jax.nn.logsumexp(jax.nn.log_softmax(logits) + each, axis=-1)
@@ -38,7 +38,7 @@ def scale_gradient(x: Array, scale: Array) -> Array:
     """`x` itself, whose gradient arrives multiplied by `scale`, a constant as far as derivatives go.
 
     With `scale` the standard deviation of the component whose mean `x` is, this is the heuristic of Uria, Murray &
-    Larochelle (2013), section 3: narrow components, whose means have steep gradients, take smaller steps.
+    Larochelle (2013): narrow components, whose means have steep gradients, take smaller steps.
     """
     del scale
     return x

@@ -12,6 +12,7 @@ OPTIONS = {
     "eonade": ["--hidden", "3", "--orderings", "2"],
     "made": ["--hidden", "3", "--masks", "2"],
     "nade": ["--hidden", "3"],
+    "rnade": ["--hidden", "3", "--components", "2"],
     "tabular": ["--contexts", "2d", "--k", "2"],
     "vae": ["--hidden", "4", "--evaluation-samples", "2"],
 }
