@@ -292,7 +292,7 @@ PRESETS = {
         "run": Run(dataset="cifar10_jpeg", binarization="none", steps=10_000, batch_size=16, evaluate_every=1000),
         "gated": True,
         "features": 24,
-        "blocks": 5,
+        "blocks": 6,
         "levels": 8,
         "shrink": 2,
     },
