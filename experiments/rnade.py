@@ -50,7 +50,7 @@ import optax
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
-from experiments.experiment import Common, Experiment, Figures, Run, Select, check_positive
+from experiments.experiment import Common, Experiment, Figures, Reference, Run, Select, check_positive
 from experiments.figures import samples_and_completions, test_images
 from experiments.runner import main
 from experiments.training import EVALUATION_BATCH, evaluation_key
