@@ -17,7 +17,7 @@ each computes what the last pixel has changed.
 
 Test NLL in nats on static binarized MNIST; target: below 90:
 
-    --preset small     H=2000, one mask, 16 epochs, three seeds    89.07 ± 0.06    28 min on two CPU cores with other work
+    --preset small     H=2000, 16 epochs, three seeds    89.07 ± 0.06    28 min on two CPU cores with other work
     --preset paper     not measured yet
 
 Where we leave the paper: Adam with a cosine decay in place of Adagrad at 0.01; a mask drawn at each step in place of a
