@@ -165,7 +165,7 @@ def histograms(scores: Mapping[str, Float[np.ndarray, " N"]], title: str) -> Fig
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
     usual = next(iter(scores.values()))
-    margin = 2 * float(np.ptp(usual))
+    margin = 2 * float(np.ptp(usual)) or 1.0
     low, high = usual.min() - margin, usual.max() + margin
     for name, values in scores.items():
         bins = np.linspace(low, high, 101).tolist()

@@ -12,6 +12,8 @@ REPOSITORY = Path(__file__).parents[1]
 CACHE = tempfile.mkdtemp(prefix="genjax-tests-")
 atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
 os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE
+# Most tests compile much and compute little. What they prove holds for any level of optimization.
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
 
 @pytest.fixture(scope="session")

@@ -171,15 +171,18 @@ def test_a_seed_among_others_equals_the_seed_alone_with_and_without_its_axis(nam
     with jax.enable_x64(True):
         model = in_float64(MODELS[name].make())
 
-        def train(seeds, start=lambda state: state):
-            data = feed(name, seeds, np.float64)
-            *_, (_, state, _) = iterate(model, data, start(init_seeds(model, data, seeds)), 4)
+        def train(seeds, state):
+            *_, (_, state, _) = iterate(model, feed(name, seeds, np.float64), state, 4)
             return with_seed_axis(state)
 
-        together = seed(train((3, 5)), 1)
-        for alone in (seed(train((5,)), 0), seed(train((5,), lambda state: seed(state, 0)), 0)):
+        start = init_seeds(model, feed(name, (3, 5), np.float64), (3, 5))
+        bare, axed = (seed(start, 1)._replace(step=jnp.zeros((), jnp.int32)) for _ in range(2))  # `train` gives them up
+        again = init_seeds(model, feed(name, (5,), np.float64), (5,))  # its random numbers are of float32
+        jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5), seed(again, 0).params, bare.params)
+        together = seed(train((3, 5), start), 1)
+        for one in (train((5,), with_seed_axis(axed)), train((5,), bare)):
             close = functools.partial(np.testing.assert_allclose, rtol=1e-8, atol=1e-10)
-            jax.tree.map(close, (together.params, together.stats), (alone.params, alone.stats))
+            jax.tree.map(close, (together.params, together.stats), (seed(one, 0).params, seed(one, 0).stats))
 
 
 @every_model
