@@ -7,7 +7,8 @@ The likelihood of an image is a product of conditionals, row by row, and in a pi
 `causal_mask` in genjax/networks/masked_conv.py says what a kernel sees: at its centre the channels before its own (mask
 A, first layer), and its own too (mask B, all others). `PixelCNN` there has residual blocks ReLU, 1x1 (2h to h), ReLU,
 3x3, ReLU, 1x1 (h to 2h); `VerticalStack` and `HorizontalStack` (--gated) have blocks tanh(a) * sigmoid(b), and no blind
-spot. `fill` in genjax/models/autoregressive/pixel_cnn.py draws images: each value of each map is computed once.
+spot. `fill` in genjax/models/autoregressive/pixel_cnn.py draws images: each value of each map is computed once (in
+colour once per channel).
 
 A pixel is Bernoulli (--levels 2), or one of --levels K with a softmax or a mixture of logistics (--output).
 A task adds what is given to each block: the class (labels), a grey image (colorize), a coarse one (super-resolution).

@@ -5,7 +5,7 @@ Feature maps belong to the image's channels in turn: map i to channel i mod C, i
 included. So a pixel's red is predicted first, then green given red, then blue given both.
 
 Every layer works on a whole feature map, or on one row or one pixel at a time: then it remembers the rows it needs, in
-the collection "cache" (`MaskedConv`). A sampler thereby computes each value of each layer once.
+the collection "cache" (`MaskedConv`). So a sampler need not compute a pixel's features again for the pixels after it.
 """
 
 import functools
