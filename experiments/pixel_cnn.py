@@ -255,7 +255,7 @@ def receptive_field(strength: Float[np.ndarray, "H W"]) -> Figure:
     centre = (height // 2) * width + width // 2
     earlier = (np.arange(strength.size) < centre).reshape(strength.shape)
     seen = strength > 0
-    scaled = np.log10(np.where(seen, strength, 1) / strength.max())
+    scaled = np.log10(np.where(seen, strength, 1) / (strength.max() or 1))  # 0 where no unit is alive
     scale = Normalize(-DECADES, 0)
     picture = colormaps["Blues"](scale(scaled))[..., :3]
     picture[~seen] = 0.85

@@ -67,6 +67,8 @@ def test_every_picture_of_a_conditional_model_is_drawn(levels):
     run = Run(binarization="threshold" if levels == 2 else "none", batch_size=4)
     task = "labels" if levels == 2 else "super-resolution"
     experiment = pixel_cnn(run, features=1, blocks=1, first_kernel=3, levels=levels, task=task)
-    batch = experiment.data.load(load_dataset("digits").test.read(np.arange(4)), jax.random.key(0))
+    batch = experiment.data.load(
+        jax.tree.map(jnp.asarray, load_dataset("digits").test.read(np.arange(4))), jax.random.key(0)
+    )
     params, stats = experiment.model.init(jax.random.key(0), batch)
     assert set(experiment.figures(params, stats, jax.random.key(1))) == {"samples", "completions", "receptive_field"}
