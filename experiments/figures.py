@@ -56,7 +56,7 @@ def learning_curves(curves: Mapping[str, Mapping[int, Curve]]) -> Figure:
     rows = -(-len(curves) // columns)
     figure = Figure(figsize=(4 * columns, 3 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).flat
-    for axes, (metric, seeds) in zip(panels, curves.items(), strict=False):
+    for (metric, seeds), axes in zip(curves.items(), panels, strict=False):
         for seed, curve in seeds.items():
             marker = "." if len(curve) < 20 else None
             axes.plot(*zip(*curve, strict=True), linewidth=1, marker=marker, label=f"seed {seed}")
