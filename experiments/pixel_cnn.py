@@ -285,7 +285,7 @@ PRESETS = {
     },
     "small": {
         "run": Run(dataset="binarized_mnist", steps=20_000, batch_size=16, evaluate_every=2000),
-        "features": 32,
+        "features": 16,
         "blocks": 7,
         "learning_rate": 2e-3,
     },

@@ -153,7 +153,7 @@ PRESETS = {
         "learning_rate": 5e-3,
     },
     "small": {
-        "run": Run(dataset="binarized_mnist", batch_size=16, steps=50_000, evaluate_every=2500),
+        "run": Run(dataset="binarized_mnist", batch_size=16, steps=25_000, evaluate_every=2500),
         "layers": 1,
     },
     "paper": {
