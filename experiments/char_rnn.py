@@ -41,7 +41,16 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.experiment import Common, Experiment, Reference, Run, Select, check_positive
+from experiments.experiment import (
+    Common,
+    Experiment,
+    Precision,
+    Reference,
+    Run,
+    Select,
+    check_positive,
+    compute_dtype,
+)
 from experiments.runner import main
 from genjax.data.stream import stream_dataset, stream_feed
 from genjax.data.text import decode, encode, load_text
@@ -60,6 +69,7 @@ def char_rnn(
     layers: int = 2,
     dropout: float = 0.0,
     sequence_length: int = 50,
+    precision: Precision = "float32",
     optimizer: Literal["adam", "rmsprop"] = "adam",
     learning_rate: float = 2e-3,
     prompt: str = "",
@@ -74,6 +84,7 @@ def char_rnn(
         layers: Layers.
         dropout: Probability that an output of a layer is left out in training.
         sequence_length: Characters through which gradients flow back: each step reads so many in every row.
+        precision: Of the computation; parameters are float32.
         optimizer: Adam with a cosine decay, or the paper's RMSProp, whose step size falls by 3 % after each pass from
             the tenth on.
         learning_rate: Its step size at the start.
@@ -94,6 +105,7 @@ def char_rnn(
             dropout=dropout,
             temperature=temperature,
             length=length,
+            dtype=compute_dtype(precision),
             optimizer=adam(learning_rate, run.steps) if optimizer == "adam" else rmsprop(learning_rate, steps_per_pass),
         )
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
+import jax.numpy as jnp
 import tyro
+from jax.typing import DTypeLike
 from matplotlib.figure import Figure
 
 from genjax.core import Model
@@ -71,6 +73,15 @@ def check_positive(**options: float) -> None:
     for name, value in options.items():
         if not 0 < value < math.inf:
             raise ValueError(f"{option(name)} {value} must be above 0 and finite")
+
+
+Precision = Literal["float32", "bfloat16"]
+"""Of a network's products; parameters, states and likelihoods are float32."""
+
+
+def compute_dtype(precision: Precision) -> DTypeLike | None:
+    """The `dtype` of a model that computes at this precision; None, that of its parameters, for float32."""
+    return jnp.bfloat16 if precision == "bfloat16" else None
 
 
 Common = Annotated[Run, tyro.conf.arg(name="")]

@@ -50,7 +50,17 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from experiments.experiment import Common, Experiment, Figures, Reference, Run, Select, check_positive
+from experiments.experiment import (
+    Common,
+    Experiment,
+    Figures,
+    Precision,
+    Reference,
+    Run,
+    Select,
+    check_positive,
+    compute_dtype,
+)
 from experiments.figures import completion_grid, image_grid, test_batch
 from experiments.runner import main
 from genjax.core import Model
@@ -79,7 +89,7 @@ def pixel_cnn(
     task: Task = "none",
     factor: int = 2,
     shrink: int = 1,
-    precision: Literal["float32", "bfloat16"] = "float32",
+    precision: Precision = "float32",
     learning_rate: float = 1e-3,
     final_learning_rate: float = 1e-5,
 ) -> Experiment:
@@ -109,7 +119,6 @@ def pixel_cnn(
     distribution = output_of(levels, output, components)
     classes = class_count(data) if task == "labels" else 0
     given = Given(shape, classes, {"colorize": 1, "super-resolution": shape[2]}.get(task, 0))
-    dtype = None if precision == "float32" else jnp.bfloat16
     model = pixel_cnn_model.pixel_cnn(
         shape,
         output=distribution,
@@ -120,7 +129,7 @@ def pixel_cnn(
         kernel=kernel,
         classes=classes,
         condition_channels=given.condition_channels,
-        dtype=dtype,
+        dtype=compute_dtype(precision),
         optimizer=optax.adam(
             optax.cosine_decay_schedule(learning_rate, run.steps, final_learning_rate / learning_rate)
         ),

@@ -49,7 +49,16 @@ from jaxtyping import Array, Float
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from experiments.experiment import Common, Experiment, Reference, Run, Select, check_positive
+from experiments.experiment import (
+    Common,
+    Experiment,
+    Precision,
+    Reference,
+    Run,
+    Select,
+    check_positive,
+    compute_dtype,
+)
 from experiments.figures import samples_and_completions, test_images
 from experiments.runner import main
 from genjax.data.levels import with_levels
@@ -70,6 +79,7 @@ def pixel_rnn(
     head_features: int | None = None,
     levels: int = 2,
     shrink: int = 1,
+    precision: Precision = "float32",
     optimizer: Literal["adam", "rmsprop"] = "adam",
     learning_rate: float = 3e-3,
     final_learning_rate: float = 1e-4,
@@ -84,6 +94,7 @@ def pixel_rnn(
         head_features: Of the map between the last two convolutions; 2 h where none is given.
         levels: Values of a pixel; above 2 for grey and colour images, with --binarization none.
         shrink: Side of the blocks of pixels of which one is made, their mean.
+        precision: Of the computation; parameters are float32.
         optimizer: Adam, or RMSProp as in the paper.
         learning_rate: Its step size at the start.
         final_learning_rate: Its step size at the end of a cosine decay.
@@ -99,6 +110,7 @@ def pixel_rnn(
         data.image_shape,
         output=output,
         mean=mean,
+        dtype=compute_dtype(precision),
         optimizer=optax.chain(optax.clip_by_global_norm(1.0), descent),
         **sizes,
     )

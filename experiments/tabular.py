@@ -67,6 +67,7 @@ def tabular(
     k: int = 9,
     ordering: Ordering = "raster",
     levels: int = 2,
+    shrink: int = 1,
     smoothing: float | None = None,
 ) -> Experiment:
     """Counted conditional probabilities of each pixel given some earlier ones.
@@ -77,10 +78,12 @@ def tabular(
             neighbours in two dimensions, with a table for each pixel or one for all (tied).
         k: Pixels in the context of ar, 2d and 2d-tied (2d: at most 12).
         ordering: Row by row, or one random order; 2d knows only the first.
-        levels: Values of a pixel; above 2 for grey images, with --binarization none.
+        levels: Values of a pixel and channel; above 2 for grey and colour images, with --binarization none.
+        shrink: Side of the blocks of pixels of which the data make one, their mean.
         smoothing: Added to each count. By default picked on the validation split.
     """
-    data = with_levels(load_dataset(run.dataset, data_dir=run.data_dir, binarization=run.binarization), levels)
+    loaded = load_dataset(run.dataset, data_dir=run.data_dir, binarization=run.binarization, shrink=shrink)
+    data = with_levels(loaded, levels)
     tables = make_contexts(contexts, data.image_shape, k=k, ordering=ordering, levels=levels)
     chosen = pick_smoothing(tables, data) if smoothing is None else smoothing
     model = tabular_model(tables, examples=data.train.size, smoothing=chosen)

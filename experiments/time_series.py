@@ -31,7 +31,16 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.char_rnn import adam
-from experiments.experiment import Common, Experiment, Reference, Run, Select, check_positive
+from experiments.experiment import (
+    Common,
+    Experiment,
+    Precision,
+    Reference,
+    Run,
+    Select,
+    check_positive,
+    compute_dtype,
+)
 from experiments.runner import main
 from genjax.data.series import load_series, oscillation, oscillation_log_prob
 from genjax.data.stream import stream_dataset, stream_feed
@@ -54,6 +63,7 @@ def time_series(
     layers: int = 1,
     dropout: float = 0.0,
     sequence_length: int = 50,
+    precision: Precision = "float32",
     learning_rate: float = 1e-2,
 ) -> Experiment:
     """A recurrent model of a series of real values.
@@ -66,6 +76,7 @@ def time_series(
         layers: Layers.
         dropout: Probability that an output of a layer is left out in training.
         sequence_length: Values through which gradients flow back: each step reads so many in every row.
+        precision: Of the computation; parameters are float32.
         learning_rate: Adam's step size at the start of its cosine decay.
     """
     check_positive(sequence_length=sequence_length, learning_rate=learning_rate)
@@ -80,6 +91,7 @@ def time_series(
         layers=layers,
         dropout=dropout,
         length=CONTINUATION,
+        dtype=compute_dtype(precision),
         optimizer=adam(learning_rate, run.steps),
     )
     return Experiment(

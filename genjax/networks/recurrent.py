@@ -41,21 +41,27 @@ class LSTM(nn.Module):
         i, f, o, g = x W + h U + b   (one block of 4 H columns)
         c = sigmoid(f) c + sigmoid(i) tanh(g),   h = sigmoid(o) tanh(c)
 
-    b starts at 1 for the forget gate.
+    b starts at 1 for the forget gate. The products x W and h U are of `dtype`, sums and states of the parameters'.
     """
 
     hidden: int
+    dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(self, state: LayerState, x: Float[Array, "B T F"]) -> tuple[LayerState, Float[Array, "B T H"]]:
         """The state after the sequence, and the output at each of its places."""
         # All inputs in one matrix product: only h U has to wait for the step before.
-        gates = nn.Dense(4 * self.hidden, kernel_init=uniform_init, bias_init=forget_bias_init, name="input")(x)
-        recurrent = self.param("recurrent", uniform_init, (self.hidden, 4 * self.hidden))
+        dense = nn.Dense(
+            4 * self.hidden, dtype=self.dtype, kernel_init=uniform_init, bias_init=forget_bias_init, name="input"
+        )
+        own = self.param("recurrent", uniform_init, (self.hidden, 4 * self.hidden))
+        recurrent = own.astype(self.dtype or own.dtype)
+        gates = dense(x).astype(own.dtype)
 
         def step(state: LayerState, gates: Float[Array, "B gates"]) -> tuple[LayerState, Float[Array, "B H"]]:
             c, h = state
-            i, f, o, g = jnp.split(gates + h @ recurrent, 4, axis=-1)
+            product = jnp.matmul(h.astype(recurrent.dtype), recurrent, preferred_element_type=own.dtype)
+            i, f, o, g = jnp.split(gates + product, 4, axis=-1)
             c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
             h = jax.nn.sigmoid(o) * jnp.tanh(c)
             return (c, h), h
@@ -71,6 +77,8 @@ class StackedLSTM(nn.Module):
     layers: int
     dropout: float = 0.0
     """Probability that an output is left out, on its way to the next layer and out of the last."""
+    dtype: DTypeLike | None = None
+    """Of the products."""
 
     @nn.compact
     def __call__(
@@ -79,7 +87,7 @@ class StackedLSTM(nn.Module):
         """The state after the sequence, and the last layer's outputs; dropout only where there is a key for it."""
         after: list[LayerState] = []
         for index in range(self.layers):
-            layer_state, x = LSTM(self.hidden, name=f"layer_{index}")(state[index], x)
+            layer_state, x = LSTM(self.hidden, self.dtype, name=f"layer_{index}")(state[index], x)
             after.append(layer_state)
             if dropout_key is not None:
                 x = nn.Dropout(self.dropout)(x, deterministic=False, rng=jax.random.fold_in(dropout_key, index))

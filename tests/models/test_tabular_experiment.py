@@ -5,7 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments.experiment import Run
 from experiments.tabular import SMOOTHINGS, ContextKind, make_contexts, pick_smoothing
+from experiments.tabular import tabular as tabular_experiment
 from genjax.data.dataset import Dataset, resident
 from genjax.data.feed import make_feed
 from genjax.data.levels import with_levels
@@ -16,6 +18,7 @@ from genjax.models.autoregressive.tabular import (
     ar_contexts,
     ar_parameters,
     free_parameters,
+    markov_parameters,
     offset_contexts,
     tabular,
 )
@@ -93,3 +96,10 @@ def test_binarized_mnist(binarized_mnist, contexts, smoothing, expected):
     evaluate = make_evaluate_seeds(model.evaluate, data.load)
     nll = means(evaluate_split(evaluate, state.params, state.stats, data.test, key=jax.random.key(0), batch_size=100))
     np.testing.assert_allclose(nll["nll_nats"], expected, atol=0.01)
+
+
+def test_shrunk_images_have_a_table_of_their_size():
+    """16 pixels of 17 levels each, a pixel's table once and its neighbour's 15 times."""
+    experiment = tabular_experiment(Run(binarization="none"), contexts="markov", levels=17, shrink=2, smoothing=0.1)
+    assert experiment.data.image_shape == (4, 4, 1)
+    assert experiment.facts["parameters"] == markov_parameters(16, levels=17)

@@ -16,6 +16,7 @@ import jaxtyping
 import optax
 from flax import linen as nn
 from jax import Array
+from jax.typing import DTypeLike
 from jaxtyping import Bool, Float, Shaped
 
 from genjax.core import Model, Phase
@@ -37,15 +38,18 @@ def char_rnn(
     dropout: float = 0.0,
     temperature: float = 1.0,
     length: int = 200,
+    dtype: DTypeLike | None = None,
     optimizer: optax.GradientTransformation | None = None,
 ) -> Model:
     """A model of texts whose characters are the integers 0 to `vocabulary_size` - 1.
 
     `generate` draws `length` characters from probabilities^(1 / temperature); the rest is said at `make_model`.
+    `dtype` is that of the products, such as bfloat16; states, parameters and likelihoods stay as they are.
     Raises ValueError where `vocabulary_size` is below 2, `hidden`, `layers` or `length` below 1, `dropout` not in
     [0, 1), or `temperature` not above 0.
     """
-    core = sequential(categorical(vocabulary_size, temperature), hidden=hidden, layers=layers, dropout=dropout)
+    head = categorical(vocabulary_size, temperature)
+    core = sequential(head, hidden=hidden, layers=layers, dropout=dropout, dtype=dtype)
     return make_model(core, length=length, optimizer=optimizer)
 
 
@@ -58,15 +62,17 @@ def series_rnn(
     layers: int = 1,
     dropout: float = 0.0,
     length: int = 200,
+    dtype: DTypeLike | None = None,
     optimizer: optax.GradientTransformation | None = None,
 ) -> Model:
     """A model of series of real values: each is of a mixture of `components` Gaussians given those before it.
 
     `mean` and `scale` are those of the values: the network sees them standardized. `generate` draws `length` values;
-    the rest is said at `make_model`. Raises ValueError where `components`, `hidden`, `layers` or `length` is below 1,
-    `scale` not above 0, or `dropout` not in [0, 1).
+    `dtype` is that of the products; the rest is said at `make_model`. Raises ValueError where `components`, `hidden`,
+    `layers` or `length` is below 1, `scale` not above 0, or `dropout` not in [0, 1).
     """
-    core = sequential(gaussian_mixture(components, mean, scale), hidden=hidden, layers=layers, dropout=dropout)
+    head = gaussian_mixture(components, mean, scale)
+    core = sequential(head, hidden=hidden, layers=layers, dropout=dropout, dtype=dtype)
     return make_model(core, length=length, optimizer=optimizer)
 
 
@@ -209,7 +215,8 @@ class Network(nn.Module):
     ) -> tuple[State, Float[Array, "B T P"]]:
         """The state after the sequence, and parameters at each of its places."""
         state, h = self.core(state, features, dropout_key)
-        return state, nn.Dense(self.parameters, kernel_init=uniform_init, name="head")(h)
+        head = nn.Dense(self.parameters, dtype=self.core.dtype, kernel_init=uniform_init, name="head")
+        return state, head(h).astype(h.dtype)
 
 
 class Sequential(NamedTuple):
@@ -240,13 +247,15 @@ class Carry(NamedTuple):
     """The last element."""
 
 
-def sequential(head: Head, *, hidden: int, layers: int, dropout: float = 0.0) -> Sequential:
+def sequential(
+    head: Head, *, hidden: int, layers: int, dropout: float = 0.0, dtype: DTypeLike | None = None
+) -> Sequential:
     """`layers` of `hidden` LSTM units under a head. Raises ValueError where there is none, or for dropout >= 1."""
     if hidden < 1 or layers < 1:
         raise ValueError(f"hidden={hidden} and layers={layers} must be at least 1")
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout={dropout} must be at least 0 and below 1")
-    return Sequential(Network(StackedLSTM(hidden, layers, dropout), head.parameters), head)
+    return Sequential(Network(StackedLSTM(hidden, layers, dropout, dtype), head.parameters), head)
 
 
 def read(
