@@ -1,18 +1,23 @@
-"""Pictures: grids of images, learning curves."""
+"""Pictures: grids of images, learning curves, receptive fields."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from einops import rearrange
 from jaxtyping import Float, Int
+from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from experiments.experiment import Figures
 from genjax.core import Model
 from genjax.data.dataset import Dataset
 from genjax.types import Key, Params, Stats
+
+LogProbs = Callable[[Float[jax.Array, "B H W C"]], Float[jax.Array, "B H W C"]]
 
 INCHES_PER_IMAGE = 0.6
 
@@ -100,6 +105,46 @@ def samples_and_completions(model: Model, data: Dataset, order: Int[np.ndarray, 
         }
 
     return figures
+
+
+def seen_by_the_centre(log_probs: LogProbs, images: Float[jax.Array, "B H W C"]) -> Float[np.ndarray, "H W"]:
+    """The mean of |d log p(central pixel | earlier ones) / d pixel| over the images, summed over channels.
+
+    `log_probs` gives the log-probability of each element of `images` where the network sees its argument.
+    """
+    row, column = images.shape[1] // 2, images.shape[2] // 2
+    derivative = jax.jit(jax.grad(lambda seen: log_probs(seen)[:, row, column].sum()))(images)
+    return np.asarray(jnp.abs(derivative).mean(axis=0).sum(axis=-1))
+
+
+DECADES = 4
+"""Of the receptive field's scale."""
+
+
+def receptive_field(strength: Float[np.ndarray, "H W"]) -> Figure:
+    """How strongly the conditional of the central pixel depends on each pixel, and the earlier ones it never sees."""
+    height, width = strength.shape
+    centre = (height // 2) * width + width // 2
+    earlier = (np.arange(strength.size) < centre).reshape(strength.shape)
+    seen = strength > 0
+    scaled = np.log10(np.where(seen, strength, 1) / (strength.max() or 1))  # 0 where no unit is alive
+    scale = Normalize(-DECADES, 0)
+    picture = colormaps["Blues"](scale(scaled))[..., :3]
+    picture[~seen] = 0.85
+    picture[earlier & ~seen] = (0.9, 0.45, 0.35)
+    picture[height // 2, width // 2] = 0
+    figure = Figure(figsize=(4.5, 4), layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(picture, interpolation="nearest")
+    axes.set_axis_off()
+    axes.set_title(
+        f"the black pixel sees {int((earlier & seen).sum())} of {int(earlier.sum())} earlier pixels\n"
+        "red: never seen; grey: itself or later",
+        fontsize=8,
+    )
+    bar = figure.colorbar(ScalarMappable(scale, colormaps["Blues"]), ax=axes, shrink=0.7)
+    bar.set_label("log10 |gradient| / greatest", fontsize=7)
+    return figure
 
 
 def test_images(data: Dataset, count: int) -> Float[jax.Array, "N H W C"]:

@@ -37,6 +37,7 @@ softmax the levels know of no order and need many images; with the grey image gi
 Sampling goes pixel by pixel, and a completion knows the first rows only.
 """
 
+import functools
 from typing import Literal
 
 import jax
@@ -45,9 +46,6 @@ import numpy as np
 import optax
 from einops import reduce, repeat
 from jaxtyping import Array, Float
-from matplotlib import colormaps
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from experiments.experiment import (
@@ -61,7 +59,7 @@ from experiments.experiment import (
     check_positive,
     compute_dtype,
 )
-from experiments.figures import completion_grid, image_grid, test_batch
+from experiments.figures import completion_grid, image_grid, receptive_field, seen_by_the_centre, test_batch
 from experiments.runner import main
 from genjax.core import Model
 from genjax.data.dataset import Dataset
@@ -209,6 +207,12 @@ def make_figures(model: Model, networks: Networks, output: Output, given: Given,
     """Samples, completions of the first half, what a task makes of its conditions, and the receptive field."""
     count = ROW * (given.classes or ROW)  # of every picture, so that one program draws all
 
+    def seen(params: Params) -> Float[np.ndarray, "H W"]:
+        batch = test_batch(data, 32)
+        context = pixel_cnn_model.context_of(networks, params, given, batch)
+        conditionals = functools.partial(pixel_cnn_model.conditionals, networks, params, context=context)
+        return seen_by_the_centre(lambda x: output.log_prob(conditionals(x), batch["image"]), batch["image"])
+
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
         samples_key, completions_key = jax.random.split(key)
         truth = test_batch(data, ROW)
@@ -225,7 +229,7 @@ def make_figures(model: Model, networks: Networks, output: Output, given: Given,
             if given.condition_channels
             else image_grid(samples, columns=ROW, title="one row per class" if given.classes else "samples"),
             "completions": completion_grid(image, known, completions),
-            "receptive_field": receptive_field(field(networks, params, output, given, test_batch(data, 32))),
+            "receptive_field": receptive_field(seen(params)),
         }
 
     return figures
@@ -239,49 +243,6 @@ def conditioned(
     shown = np.broadcast_to(condition, image.shape)
     grid = np.concatenate([shown[:, None], image[:, None], each], axis=1).reshape(-1, *image.shape[1:])
     return image_grid(grid, columns=each.shape[1] + 2, title="what is given, image, samples")
-
-
-def field(networks: Networks, params: Params, output: Output, given: Given, batch: Batch) -> Float[np.ndarray, "H W"]:
-    """The mean of |d log p(centre pixel | earlier ones) / d pixel| over the batch, summed over channels."""
-    image = batch["image"]
-    row, column = image.shape[1] // 2, image.shape[2] // 2
-    context = pixel_cnn_model.context_of(networks, params, given, batch)
-
-    def log_prob(seen: Array) -> Array:
-        parameters = pixel_cnn_model.conditionals(networks, params, seen, context)
-        return output.log_prob(parameters, image)[:, row, column].sum()
-
-    return np.asarray(jnp.abs(jax.jit(jax.grad(log_prob))(image)).mean(axis=0).sum(axis=-1))
-
-
-DECADES = 4
-"""Of the receptive field's scale."""
-
-
-def receptive_field(strength: Float[np.ndarray, "H W"]) -> Figure:
-    """How strongly the conditional of the centre pixel depends on each pixel, and the earlier ones it never sees."""
-    height, width = strength.shape
-    centre = (height // 2) * width + width // 2
-    earlier = (np.arange(strength.size) < centre).reshape(strength.shape)
-    seen = strength > 0
-    scaled = np.log10(np.where(seen, strength, 1) / (strength.max() or 1))  # 0 where no unit is alive
-    scale = Normalize(-DECADES, 0)
-    picture = colormaps["Blues"](scale(scaled))[..., :3]
-    picture[~seen] = 0.85
-    picture[earlier & ~seen] = (0.9, 0.45, 0.35)
-    picture[height // 2, width // 2] = 0
-    figure = Figure(figsize=(4.5, 4), layout="constrained")
-    axes = figure.add_subplot()
-    axes.imshow(picture, interpolation="nearest")
-    axes.set_axis_off()
-    axes.set_title(
-        f"the black pixel sees {int((earlier & seen).sum())} of {int(earlier.sum())} earlier pixels\n"
-        "red: never seen; grey: itself or later",
-        fontsize=8,
-    )
-    bar = figure.colorbar(ScalarMappable(scale, colormaps["Blues"]), ax=axes, shrink=0.7)
-    bar.set_label("log10 |gradient| / greatest", fontsize=7)
-    return figure
 
 
 PRESETS = {

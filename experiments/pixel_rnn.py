@@ -38,15 +38,12 @@ Known failures: training goes through all rows or diagonals one after another, s
 an accelerator. A completion knows a prefix of the raster order only.
 """
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Mapping
 from typing import Literal
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float
-from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from experiments.experiment import (
@@ -59,15 +56,13 @@ from experiments.experiment import (
     check_positive,
     compute_dtype,
 )
-from experiments.figures import samples_and_completions, test_images
+from experiments.figures import receptive_field, samples_and_completions, seen_by_the_centre, test_images
 from experiments.runner import main
 from genjax.data.levels import with_levels
 from genjax.data.load import load_dataset, mean_image
 from genjax.models.autoregressive import pixel_rnn as pixel_rnn_model
 from genjax.models.autoregressive.pixels import bernoulli, categorical
 from genjax.types import Key, Params, Stats
-
-Conditionals = Callable[[Float[Array, "B H W C"]], Float[Array, "B H W C P"]]
 
 
 def pixel_rnn(
@@ -119,9 +114,10 @@ def pixel_rnn(
     samples = samples_and_completions(model, data, order)
 
     def figures(params: Params, stats: Stats, key: Key) -> Mapping[str, Figure | str]:
-        conditionals = lambda image: pixel_rnn_model.conditionals(network, params, mean, image)  # noqa: E731
-        seen = receptive_field(conditionals, test_images(data, 16))
-        return {**samples(params, stats, key), "receptive_field": draw_receptive_field(np.asarray(seen))}
+        image = test_images(data, 32)
+        conditionals = functools.partial(pixel_rnn_model.conditionals, network, params, mean)
+        seen = seen_by_the_centre(lambda x: output.log_prob(conditionals(x), image), image)
+        return {**samples(params, stats, key), "receptive_field": receptive_field(seen)}
 
     return Experiment(
         model=model,
@@ -131,31 +127,6 @@ def pixel_rnn(
         select=Select("nll_nats", "min"),
         seeds_together=False,
     )
-
-
-def receptive_field(conditionals: Conditionals, images: Float[Array, "B H W C"]) -> Float[Array, "H W"]:
-    """How the central pixel's conditionals depend on each pixel: mean |derivative| over images and elements."""
-    row, column = images.shape[1] // 2, images.shape[2] // 2
-
-    def centre(image: Float[Array, "H W C"]) -> Array:
-        return conditionals(image[None])[0, row, column].reshape(-1)
-
-    derivative = jax.jit(jax.vmap(jax.jacrev(centre)))(images)  # [B, C P, H, W, C]
-    return jnp.abs(derivative).mean(axis=(0, 1, 4))
-
-
-def draw_receptive_field(seen: Float[np.ndarray, "H W"]) -> Figure:
-    """The map in shades of its logarithm; what is not seen at all is white, the central pixel is marked."""
-    figure = Figure(figsize=(4, 3.4), layout="constrained")
-    axes = figure.add_subplot()
-    top = max(seen.max(), 1e-30)
-    shown = axes.imshow(np.where(seen > 0, seen, np.nan), cmap="viridis_r", norm=LogNorm(top * 1e-6, top, clip=True))
-    axes.plot(seen.shape[1] // 2, seen.shape[0] // 2, "rx")
-    axes.set_title("what the pixel at the cross sees: mean |derivative|", fontsize=8)
-    axes.set_xticks([])
-    axes.set_yticks([])
-    figure.colorbar(shown)
-    return figure
 
 
 PRESETS = {

@@ -1,4 +1,4 @@
-"""The experiment on PixelCNN: what its tasks give, and its picture of what a pixel sees."""
+"""The experiment on PixelCNN: what its tasks give, and what they draw."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.experiment import Run
-from experiments.pixel_cnn import class_count, coarse, grey, pixel_cnn, receptive_field, with_condition
+from experiments.pixel_cnn import class_count, coarse, grey, pixel_cnn, with_condition
 from genjax.data.dataset import Dataset, resident
 from genjax.data.load import load_dataset
 
@@ -52,14 +52,6 @@ def test_classes_are_counted_up_to_the_greatest_label():
 def test_what_cannot_be_done_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
-
-
-def test_the_receptive_field_counts_what_is_seen_of_the_past():
-    strength = np.zeros((4, 4), np.float32)
-    strength[1, 1:] = [0.1, 1.0, 0.1]
-    strength[2, 1] = 0.5
-    title = receptive_field(strength).axes[0].get_title()
-    assert title.startswith("the black pixel sees 4 of 10 earlier pixels")
 
 
 @pytest.mark.parametrize("levels", [2, 17])
