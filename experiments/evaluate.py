@@ -11,7 +11,7 @@ from rich.console import Console
 from experiments.report import metrics_table, summary
 from experiments.restore import restore_run
 from experiments.session import configure, user_errors
-from experiments.training import model_means
+from experiments.training import measures
 
 
 def evaluate(
@@ -29,7 +29,7 @@ def evaluate(
     """
     run = restore_run(directory, data_dir=data_dir)
     data = run.experiment.data
-    values = model_means(run.experiment, run.memories, getattr(data, split))
+    values = measures(run.experiment, run.memories, getattr(data, split))
     metrics = {name: summary(array, run.experiment.kinds[name]) for name, array in values.items()}
     title = f"{run.config['experiment']} on {data.name} ({data.protocol}), {split}, after {run.done} steps"
     Console().print(metrics_table(metrics, title=title, caption=f"{len(run.seeds)} seed(s), {jax.default_backend()}"))

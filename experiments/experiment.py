@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 from matplotlib.figure import Figure
 
 from genjax.core import Model
-from genjax.data.dataset import Dataset
+from genjax.data.dataset import Dataset, Split
 from genjax.data.feed import Feed, make_feed
 from genjax.types import Evaluate, Key, Params, Stats
 
@@ -108,13 +108,17 @@ class Select(NamedTuple):
     best: Literal["min", "max"]
 
 
+Measure = Callable[[Params, Stats, Split, Key], Mapping[str, float]]
+"""What is measured of one trained seed on a split as a whole, and is no mean over its examples."""
+
+
 class Experiment(NamedTuple):
     """A model, its data, and what to measure and to draw."""
 
     model: Model
     data: Dataset
     kinds: Mapping[str, str]
-    """The kind of each metric of `model.evaluate`: exact, elbo, iwae-K or estimate."""
+    """The kind of each metric of `model.evaluate` and of `measure`: exact, elbo, iwae-K or estimate."""
     figures: Figures
     validate: Evaluate | None = None
     """Evaluated on the validation split during training; by default `model.evaluate`."""
@@ -131,6 +135,8 @@ class Experiment(NamedTuple):
     """What else the result should say, such as the closed form of the number of parameters."""
     write: Write | None = None
     """Where the model is one of text."""
+    measure: Measure | None = None
+    """What else to measure on a split of `data`: active units, distances between distributions, probes."""
 
     def training_feed(self, seeds: Sequence[int], batch_size: int) -> Feed:
         """The batches of these seeds."""

@@ -19,7 +19,7 @@ from experiments.figures import learning_curves
 from experiments.options import Presets, as_json, build, parse
 from experiments.report import origin_of, result_of, result_table
 from experiments.session import configure, user_errors
-from experiments.training import Group, Trained, evaluation_key, model_means, noted_signals, stopped_at
+from experiments.training import Group, Trained, evaluation_key, measures, noted_signals, stopped_at
 from genjax.evaluate import make_evaluate_seeds
 
 LOCK = ".lock"
@@ -50,7 +50,7 @@ def run_experiment(function: Callable[..., Experiment], config: Mapping[str, Any
         trained = train(experiment, config, directory, console)
         console.print("training is done and saved; measuring on the test split")
         started = time.monotonic()
-        metrics = model_means(experiment, [group.memory for group in trained], experiment.data.test)
+        metrics = measures(experiment, [group.memory for group in trained], experiment.data.test)
         seconds = sum(group.seconds for group in trained) + time.monotonic() - started
         result = result_of(config, origin, experiment, trained, metrics, round(seconds, 1))
         write_json(directory / RESULT, result)

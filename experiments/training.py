@@ -221,8 +221,26 @@ def split_means(evaluate_seeds: EvaluateSeeds, chosen: tuple[Params, Stats], spl
     return means(evaluate_split(evaluate_seeds, *chosen, split, key=evaluation_key(), batch_size=size))
 
 
+def measures(experiment: Experiment, memories: Sequence[Memory], split: Split) -> dict[str, np.ndarray]:
+    """All that is measured on a split, [seeds] each, one group of seeds after another."""
+    return {**model_means(experiment, memories, split), **whole_measures(experiment, memories, split)}
+
+
+def whole_measures(experiment: Experiment, memories: Sequence[Memory], split: Split) -> dict[str, np.ndarray]:
+    """What the experiment measures on a split as a whole."""
+    if experiment.measure is None:
+        return {}
+    seeds = [
+        jax.tree.map(lambda leaf, n=n: leaf[n], memory.chosen())
+        for memory in memories
+        for n in range(memory.state.key.size)
+    ]
+    parts = [experiment.measure(params, stats, split, evaluation_key()) for params, stats in seeds]
+    return {name: np.array([part[name] for part in parts]) for name in parts[0]}
+
+
 def model_means(experiment: Experiment, memories: Sequence[Memory], split: Split) -> dict[str, np.ndarray]:
-    """What the model measures on a split, mean over examples: [seeds] each, one group of seeds after another."""
+    """What the model measures on a split, mean over examples."""
     evaluate_seeds = make_evaluate_seeds(experiment.model.evaluate, experiment.data.load)
     parts = [split_means(evaluate_seeds, memory.chosen(), split) for memory in memories]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

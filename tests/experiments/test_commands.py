@@ -101,6 +101,19 @@ def test_evaluate_repeats_the_number_of_the_result(finished, capsys):
     assert f"{nll['mean']:.2f} ± {nll['sd']:.2f}" in capsys.readouterr().out
 
 
+def test_what_is_no_mean_over_examples_is_measured_for_each_seed_and_split(finished, capsys):
+    from experiments.evaluate import evaluate
+
+    run = restore_run(finished)
+    biases = [run.chosen(seed)[0]["nade"]["b"].sum() for seed in (3, 5)]
+    measured = json.loads((finished / "result.json").read_text())["metrics"]["bias_times_examples"]["per_seed"]
+    np.testing.assert_allclose(measured, np.array(biases) * run.experiment.data.test.size, rtol=1e-5)
+    assert biases[0] != biases[1]
+    evaluate(finished, split="train")
+    on_train = np.mean(biases) * run.experiment.data.train.size
+    assert f"{on_train:.2f} ±" in capsys.readouterr().out
+
+
 def test_detect_ranks_test_images_above_noise_and_takes_a_background_off(finished, capsys):
     from experiments.detect import detect
 
