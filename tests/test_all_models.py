@@ -93,6 +93,11 @@ MODELS = {
         sample_shape=(5,),
         sample_range=(-np.inf, np.inf),
     ),
+    "vae two layers": Case(
+        lambda: make_vae(
+            vae.with_top(vae.mlp_networks(SHAPE, hidden=(6,), latents=3), latents=2, hidden=(4,), activation=jnp.tanh)
+        )
+    ),
     "vae gaussian": Case(lambda: make_vae(vae.mlp_networks(SHAPE, hidden=(6,), latents=2, gaussian=True))),
 }
 every_model = pytest.mark.parametrize("name", MODELS)

@@ -15,12 +15,13 @@ from genjax.losses.likelihood import log_mean_exp
 
 
 class Terms(NamedTuple):
-    """Log-densities in nats of k samples z_i ~ q(z|x), [k, batch] each; the KL divergence is in closed form [batch]."""
+    """Log-densities in nats of k samples z_i ~ q(z|x), [k, batch] each."""
 
     log_likelihood: Array
     log_prior: Array
     log_posterior: Array
     kl: Array
+    """Has mean KL(q(z|x) || p(z)): in closed form where there is one (the same for each i), else log q - log p."""
 
 
 Bound = Callable[[Terms], Array]
@@ -34,7 +35,7 @@ def log_weights(terms: Terms) -> Array:
 
 def elbo(terms: Terms) -> Array:
     """(1/k) sum_i log p(x|z_i) - KL(q(z|x) || p(z)) (Kingma & Welling 2014, eq. 7)."""
-    return terms.log_likelihood.mean(axis=0) - terms.kl
+    return (terms.log_likelihood - terms.kl).mean(axis=0)
 
 
 def monte_carlo_elbo(terms: Terms) -> Array:
@@ -47,22 +48,42 @@ def iwae_bound(terms: Terms) -> Array:
     return log_mean_exp(log_weights(terms), axis=0)
 
 
-def streamed_means(terms: Callable[[Array], Terms], *, samples: int, chunk: int, batch: int) -> tuple[Array, Array]:
+def tempered(terms: Terms, beta: Array | float) -> Terms:
+    """The terms with (p(z) / q(z|x))^beta in place of p(z) / q(z|x): `elbo` of them weighs the KL divergence by beta.
+
+    beta = 1 leaves the bound as it is, beta < 1 gives no bound, beta > 1 a looser one (Higgins et al. 2017, eq. 4).
+    """
+    return Terms(terms.log_likelihood, beta * terms.log_prior, beta * terms.log_posterior, beta * terms.kl)
+
+
+class Means(NamedTuple):
+    """Means over samples in nats, [batch] each."""
+
+    log_likelihood: Array
+    """(1/k) sum_i log p(x|z_i)."""
+    kl: Array
+    log_weight: Array
+    """Log (1/k) sum_i w_i."""
+
+
+def streamed_means(terms: Callable[[Array], Terms], *, samples: int, chunk: int, batch: int) -> Means:
     """The means of `terms(indices)` over indices 0 ... samples - 1, `chunk` at a time, so that memory does not grow.
 
-    `terms` takes indices [chunk]. Returns mean_i log p(x|z_i) and log mean_i w_i in nats, [batch] each.
+    `terms` takes indices [chunk].
     """
 
-    def add(carry: tuple[Array, Array], indices: Array) -> tuple[tuple[Array, Array], None]:
-        total, log_total = carry
+    def add(sums: Means, indices: Array) -> tuple[Means, None]:
         values = terms(indices)
         counted = (indices < samples)[:, None]  # the last chunk may reach beyond
-        total += jnp.where(counted, values.log_likelihood, 0).sum(axis=0)
         log_sum = jax.nn.logsumexp(jnp.where(counted, log_weights(values), -jnp.inf), axis=0)
-        return (total, jnp.logaddexp(log_total, log_sum)), None
+        return Means(
+            sums.log_likelihood + jnp.where(counted, values.log_likelihood, 0).sum(axis=0),
+            sums.kl + jnp.where(counted, values.kl, 0).sum(axis=0),
+            jnp.logaddexp(sums.log_weight, log_sum),
+        ), None
 
     dtype = jax.eval_shape(terms, jnp.arange(chunk)).log_likelihood.dtype
-    start = jnp.zeros(batch, dtype), jnp.full(batch, -jnp.inf, dtype)
+    start = Means(jnp.zeros(batch, dtype), jnp.zeros(batch, dtype), jnp.full(batch, -jnp.inf, dtype))
     indices = jnp.arange(-(-samples // chunk) * chunk).reshape(-1, chunk)
-    (total, log_total), _ = jax.lax.scan(add, start, indices)
-    return total / samples, log_total - math.log(samples)
+    sums, _ = jax.lax.scan(add, start, indices)
+    return Means(sums.log_likelihood / samples, sums.kl / samples, sums.log_weight - math.log(samples))

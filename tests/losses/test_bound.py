@@ -4,14 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
 
-from genjax.losses.bound import Terms, elbo, iwae_bound, log_weights, monte_carlo_elbo, streamed_means
+from genjax.losses.bound import Terms, elbo, iwae_bound, log_weights, monte_carlo_elbo, streamed_means, tempered
 
 
 def some_terms(k, batch, *, scale=3.0):
     rng = np.random.default_rng(k)
     draws = [jnp.asarray(rng.normal(size=(k, batch)) * scale) for _ in range(3)]
-    return Terms(*draws, kl=jnp.asarray(rng.uniform(size=batch)))
+    return Terms(*draws, kl=jnp.asarray(rng.uniform(size=(k, batch))))
 
 
 def enumerated_bound(bound, joint, posterior, k):
@@ -20,7 +21,7 @@ def enumerated_bound(bound, joint, posterior, k):
     for sample in itertools.product(range(len(joint)), repeat=k):
         z = np.array(sample)
         column = [np.log(p[z])[:, None] for p in (joint, np.ones(len(joint)), posterior)]
-        total += np.prod(posterior[z]) * bound(Terms(*map(jnp.asarray, column), kl=jnp.zeros(1)))[0]
+        total += np.prod(posterior[z]) * bound(Terms(*map(jnp.asarray, column), kl=jnp.zeros((k, 1))))[0]
     return float(total)
 
 
@@ -49,7 +50,7 @@ def test_elbo_takes_the_divergence_in_closed_form():
     with jax.enable_x64(True):
         terms = some_terms(4, 3)
         np.testing.assert_allclose(
-            elbo(terms), np.mean(terms.log_likelihood, axis=0) - np.asarray(terms.kl), rtol=1e-12
+            elbo(terms), np.mean(terms.log_likelihood, axis=0) - np.mean(terms.kl, axis=0), rtol=1e-12
         )
 
 
@@ -75,16 +76,27 @@ def test_streamed_means_are_the_means_of_all(chunk):
         terms = some_terms(10, 4, scale=100.0)
 
         def part(indices):
-            return jax.tree.map(lambda leaf: leaf[indices] if leaf.ndim == 2 else leaf, terms)
+            return jax.tree.map(lambda leaf: leaf[indices], terms)
 
-        log_likelihood, log_weight = streamed_means(part, samples=10, chunk=chunk, batch=4)
-        np.testing.assert_allclose(log_likelihood, np.mean(terms.log_likelihood, axis=0), rtol=1e-12)
-        np.testing.assert_allclose(log_weight, iwae_bound(terms), rtol=1e-12)
+        means = streamed_means(part, samples=10, chunk=chunk, batch=4)
+        np.testing.assert_allclose(means.log_likelihood, np.mean(terms.log_likelihood, axis=0), rtol=1e-12)
+        np.testing.assert_allclose(means.kl, np.mean(terms.kl, axis=0), rtol=1e-12)
+        np.testing.assert_allclose(means.log_weight, iwae_bound(terms), rtol=1e-12)
+
+
+def test_beta_weighs_the_divergence_from_the_prior():
+    with jax.enable_x64(True):
+        terms = some_terms(6, 3)
+        likelihood, kl = np.mean(terms.log_likelihood, axis=0), np.mean(terms.kl, axis=0)
+        np.testing.assert_allclose(elbo(tempered(terms, 0.3)), likelihood - 0.3 * kl, rtol=1e-12)
+        ratio = np.asarray(terms.log_prior) - np.asarray(terms.log_posterior)
+        expected = scipy.special.logsumexp(np.asarray(terms.log_likelihood) + 0.3 * ratio, axis=0) - np.log(6)
+        np.testing.assert_allclose(iwae_bound(tempered(terms, 0.3)), expected, rtol=1e-12)
 
 
 def test_streamed_means_do_not_underflow():
     def terms(indices):
         value = jnp.full((len(indices), 1), -1e4)
-        return Terms(value, value * 0, value * 0, jnp.zeros(1))
+        return Terms(value, value * 0, value * 0, value * 0)
 
-    np.testing.assert_array_equal(streamed_means(terms, samples=7, chunk=2, batch=1), [[-1e4], [-1e4]])
+    np.testing.assert_array_equal(streamed_means(terms, samples=7, chunk=2, batch=1), [[-1e4], [0], [-1e4]])

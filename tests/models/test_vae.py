@@ -25,6 +25,7 @@ from genjax.models.latent.vae import (
     reconstruct,
     sample_noise,
     vae,
+    with_top,
 )
 
 SHAPE = (3, 2, 1)
@@ -140,6 +141,28 @@ def test_loss_is_minus_the_mean_bound(samples):
     np.testing.assert_allclose(metrics["elbo_nats"], elbo(terms).mean(), rtol=1e-5)
 
 
+def test_warm_up_raises_the_weight_of_the_divergence_in_a_line():
+    networks, params = small()
+    batch, noise = {"image": jnp.asarray(IMAGES)}, jax.random.normal(KEY, (1, 4, 2))
+    terms = jitted_terms(networks)(params, batch["image"], noise)
+    model = vae(SHAPE, networks, optimizer=optax.sgd(1.0), beta=0.8, warm_up=4)
+    _, stats = model.init(KEY, batch)
+    loss = jax.jit(model.phases[0].loss)
+    for weight in (0.2, 0.4, 0.6, 0.8, 0.8):
+        value, (metrics, stats) = loss(params, stats, batch, KEY)
+        np.testing.assert_allclose(value, -(terms.log_likelihood - weight * terms.kl).mean(), rtol=1e-5)
+        np.testing.assert_allclose(metrics["elbo_nats"], elbo(terms).mean(), rtol=1e-5)  # not weighed
+
+
+def test_beta_alone_weighs_the_divergence_from_the_first_step():
+    networks, params = small()
+    batch = {"image": jnp.asarray(IMAGES)}
+    terms = jitted_terms(networks)(params, batch["image"], jax.random.normal(KEY, (1, 4, 2)))
+    model = vae(SHAPE, networks, optimizer=optax.sgd(1.0), beta=3.0)
+    value, _ = jax.jit(model.phases[0].loss)(params, {}, batch, KEY)
+    np.testing.assert_allclose(value, -(terms.log_likelihood - 3 * terms.kl).mean(), rtol=1e-5)
+
+
 GREY = {"image": jnp.asarray(np.random.default_rng(0).uniform(size=(6, 4, 4, 1)), jnp.float32)}
 BINARY = {"image": (GREY["image"] > 0.5).astype(jnp.float32)}
 
@@ -232,6 +255,16 @@ def test_misuse_is_named():
         "samples=0 and rows=1000 must": lambda: make_evaluate(networks, samples=0),
         "the decoder returns images": lambda: vae((2, 3, 1), networks, optimizer=optax.sgd(1.0)),
         "the encoder returns latents": lambda: vae(SHAPE, networks._replace(latents=3), optimizer=optax.sgd(1.0)),
+        "beta=-1": lambda: vae(SHAPE, networks, beta=-1, optimizer=optax.sgd(1.0)),
+        "warm_up=-2": lambda: vae(SHAPE, networks, warm_up=-2, optimizer=optax.sgd(1.0)),
+        "prior_variance=0": lambda: vae(SHAPE, networks._replace(prior_variance=0), optimizer=optax.sgd(1.0)),
+        r"top returns latents z_2 and z_1 of \(3, 2\)": lambda: vae(
+            SHAPE,
+            networks._replace(
+                top=with_top(networks, latents=3, hidden=(), activation=jnp.tanh).top._replace(latents=4)
+            ),
+            optimizer=optax.sgd(1.0),
+        ),
         "side=0": lambda: manifold_grid(lambda z: z, 0),
         "multiples of 4": lambda: vae(SHAPE, conv_networks(SHAPE), optimizer=optax.sgd(1.0)),
     }.items():

@@ -1,4 +1,4 @@
-"""The linear Gaussian model p(x|z) = N(Wz + b, s^2 I), where all is known in closed form."""
+"""The linear Gaussian model p(x|z) = N(Wz + b, s^2 I), where all is known in closed form; with one layer and two."""
 
 import jax
 import jax.numpy as jnp
@@ -6,15 +6,17 @@ import numpy as np
 import scipy.stats
 from flax import linen as nn
 
-from genjax.losses.bound import elbo, iwae_bound, monte_carlo_elbo
+from genjax.losses.bound import elbo, iwae_bound, log_weights, monte_carlo_elbo
 from genjax.models.latent.vae import (
     GAUSSIAN,
+    Gaussian,
     Networks,
-    Posterior,
+    Top,
     bound_terms,
     encode,
     make_evaluate,
-    posterior_sample,
+    make_generate,
+    reparameterized,
 )
 
 SHAPE = (3, 2, 1)
@@ -72,8 +74,8 @@ def linear_terms(params, images):
     return bound_terms(LINEAR, params, images, encode(LINEAR, params, images), noise)
 
 
-def evaluated(params, images, **options):
-    return jax.jit(make_evaluate(LINEAR, **options))(params, {}, {"image": images}, KEY)
+def evaluated(params, images, networks=LINEAR, **options):
+    return jax.jit(make_evaluate(networks, **options))(params, {}, {"image": images}, KEY)
 
 
 def test_exact_posterior_makes_every_bound_log_p():
@@ -107,10 +109,82 @@ def test_wrong_posterior_orders_the_bounds():
 
 def test_gradient_flows_through_the_sample():
     def second_moment(mean, log_var):
-        return jnp.mean(posterior_sample(Posterior(mean, log_var), sigma_points(2, 1)) ** 2, axis=0).sum()
+        return jnp.mean(reparameterized(Gaussian(mean, log_var), sigma_points(2, 1)) ** 2, axis=0).sum()
 
     with jax.enable_x64(True):
         mean, log_var = jnp.array([[0.5, -2.0]]), jnp.array([[0.3, -1.0]])
         gradients = jax.grad(second_moment, argnums=(0, 1))(mean, log_var)
     np.testing.assert_allclose(gradients[0], 2 * np.asarray(mean), rtol=1e-9)  # E z^2 = mean^2 + var
     np.testing.assert_allclose(gradients[1], np.exp(log_var), rtol=1e-9)
+
+
+PRIOR_VARIANCE = 2.5
+TOP = Top(LinearEncoder(2), LinearEncoder(2), 2)
+
+
+def two_layers(examples, *, widen=1.0):
+    """z_2 ~ N(0, v I), z_1 ~ N(A z_2 + c, T), x ~ N(W z_1 + b, s^2 I) with A and T diagonal and W orthogonal.
+
+    Then p(z_1|x) and p(z_2|z_1) are diagonal Gaussians as well. Params with these for q, their variances times `widen`,
+    images ~ p(x), and log p(x).
+    """
+    rng = np.random.default_rng(2)
+    W = np.linalg.qr(rng.normal(size=(6, 2)))[0] * [1.5, 0.8]
+    A, T, b, c = np.diag([0.9, -1.3]), np.array([0.4, 0.7]), rng.normal(size=6), np.array([0.3, -0.2])
+    S = np.diag(A) ** 2 * PRIOR_VARIANCE + T  # of z_1
+    covariance = (W * S) @ W.T + NOISE_STD**2 * np.eye(6)
+    normal = scipy.stats.multivariate_normal(W @ c + b, covariance)
+    x = normal.rvs(examples, random_state=3)
+    v1 = 1 / (1 / S + (W**2).sum(0) / NOISE_STD**2)
+    gain1 = W * v1 / NOISE_STD**2
+    v2 = 1 / (1 / PRIOR_VARIANCE + np.diag(A) ** 2 / T)
+    gain2 = np.diag(np.diag(A) * v2 / T)
+
+    def dense(kernel, bias, **others):
+        return {"params": {"Dense_0": {"kernel": kernel, "bias": bias}, **others}}
+
+    params = {
+        "encoder": dense(gain1, c / S * v1 - b @ gain1, log_var=np.log(v1 * widen)),
+        "decoder": dense(W.T, b),
+        "top_encoder": dense(gain2, -c @ gain2, log_var=np.log(v2 * widen)),
+        "top_decoder": dense(A, c, log_var=np.log(T)),
+    }
+    return jax.tree.map(jnp.asarray, params), jnp.asarray(x.reshape(-1, *SHAPE)), normal.logpdf(x)
+
+
+TWO = LINEAR._replace(top=TOP, prior_variance=PRIOR_VARIANCE)
+
+
+def test_exact_posterior_of_two_layers_makes_every_sample_weigh_p_of_x():
+    with jax.enable_x64(True):
+        params, images, log_p = two_layers(5)
+        noise = jax.random.normal(KEY, (3, 5, 4))
+        terms = jax.jit(lambda: bound_terms(TWO, params, images, encode(TWO, params, images), noise))()
+        np.testing.assert_allclose(log_weights(terms), np.broadcast_to(log_p, (3, 5)), rtol=1e-9)
+        values = jax.jit(make_evaluate(TWO, samples=7, rows=15))(params, {}, {"image": images}, KEY)
+        np.testing.assert_allclose(values["iwae_7_nats"], log_p, rtol=1e-9)
+
+
+def test_wrong_posterior_of_two_layers_orders_the_bounds():
+    """Each of the 4 latents has a variance twice that of its posterior, so that the ELBO is short of its divergence."""
+    with jax.enable_x64(True):
+        params, images, log_p = two_layers(2000, widen=2.0)
+        values = {k: evaluated(params, images, networks=TWO, samples=k) for k in (1, 5, 50)}
+        bounds = [np.mean(np.asarray(values[k][f"iwae_{k}_nats"]) - log_p) for k in (1, 5, 50)]
+        short = np.asarray(values[50]["elbo_nats"]) - log_p
+    # q(z_2|z_1) has its mean where q(z_1|x) has drawn z_1, and the chain rule adds the divergences of the two.
+    divergence = 4 * 0.5 * (2 - 1 - np.log(2))
+    assert abs(short.mean() + divergence) < 4 * short.std() / np.sqrt(2000)
+    assert bounds[0] < bounds[1] - 0.05 < bounds[2] - 0.05 < 0
+
+
+def test_two_layers_draw_from_p_of_x():
+    """The decoder's means at prior samples have the mean and covariance of W z_1 + b."""
+    with jax.enable_x64(True):
+        params, _, _ = two_layers(1)
+        means = jax.jit(make_generate(TWO))(params, {}, {"image": jnp.zeros((20_000, *SHAPE))}, KEY)
+    means, layer = np.asarray(means).reshape(-1, 6), params["decoder"]["params"]["Dense_0"]
+    W, b = np.asarray(layer["kernel"]).T, np.asarray(layer["bias"])
+    expected = (W * (np.array([0.9, -1.3]) ** 2 * PRIOR_VARIANCE + [0.4, 0.7])) @ W.T
+    np.testing.assert_allclose(np.cov(means.T), expected, atol=0.15)
+    np.testing.assert_allclose(means.mean(0), W @ [0.3, -0.2] + b, atol=0.06)
