@@ -107,6 +107,22 @@ def samples_and_completions(model: Model, data: Dataset, order: Int[np.ndarray, 
     return figures
 
 
+def scatter(
+    points: Float[np.ndarray, "N 2"], labels: Int[np.ndarray, " N"] | None = None, *, title: str = ""
+) -> Figure:
+    """Points in the plane, coloured by their labels if there are any."""
+    figure = Figure(figsize=(5, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    groups = {"": np.full(len(points), True)} if labels is None else {str(k): labels == k for k in np.unique(labels)}
+    for index, (name, members) in enumerate(groups.items()):
+        axes.plot(*points[members].T, ".", markersize=3, alpha=0.7, color=colormaps["tab10"](index % 10), label=name)
+    if labels is not None:
+        axes.legend(fontsize=7, markerscale=3, loc="center left", bbox_to_anchor=(1, 0.5))
+    axes.set_aspect("equal", "datalim")
+    axes.set_title(title, fontsize=8)
+    return figure
+
+
 def seen_by_the_centre(log_probs: LogProbs, images: Float[jax.Array, "B H W C"]) -> Float[np.ndarray, "H W"]:
     """The mean of |d log p(central pixel | earlier ones) / d pixel| over the images, summed over channels.
 

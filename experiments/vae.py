@@ -31,23 +31,29 @@ the prior; with a Gaussian likelihood the nats are of a density and compare with
 under a Bernoulli likelihood are not normalized and are refused.
 """
 
+import functools
+import math
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
 from experiments.experiment import Common, Experiment, Reference, Run, Select, check_positive
-from experiments.figures import image_grid, test_images
+from experiments.figures import image_grid, scatter, test_batch, test_images
 from experiments.runner import main
+from experiments.training import EVALUATION_BATCH
 from genjax.core import Model
-from genjax.data.dataset import Dataset
+from genjax.data.dataset import Dataset, Split
 from genjax.data.load import load_dataset, mean_image, require_binary
+from genjax.evaluate import evaluate_split, make_evaluate_seeds
 from genjax.losses.bound import elbo, iwae_bound
+from genjax.metrics.latent import active_units
 from genjax.models.latent import vae as vae_model
-from genjax.types import Key, Params, Stats
+from genjax.types import Batch, Key, Metrics, Params, Stats
 
 
 def vae(
@@ -58,9 +64,14 @@ def vae(
     activation: Literal["tanh", "silu"] = "tanh",
     channels: tuple[int, ...] = (32, 64),
     latents: int = 50,
+    top_latents: int = 0,
+    top_hidden: tuple[int, ...] = (100, 100),
+    prior_variance: float = 1.0,
     likelihood: Literal["bernoulli", "gaussian"] = "bernoulli",
     bound: Literal["elbo", "iwae"] = "elbo",
     samples: int = 1,
+    beta: float = 1.0,
+    warm_up: int = 0,
     evaluation_samples: int = 500,
     learning_rate: float = 1e-3,
     schedule: Literal["stages", "cosine"] = "stages",
@@ -75,9 +86,14 @@ def vae(
         activation: Of these layers; silu needs fewer steps than the tanh of the paper (mlp).
         channels: Maps of the encoder's convolutions; the decoder mirrors them (conv).
         latents: Dimensions of z; with 2, a picture of the manifold is drawn.
+        top_latents: Dimensions of z_2 of a second stochastic layer; 0 for none.
+        top_hidden: Widths of the layers between z and z_2.
+        prior_variance: Of each dimension of the topmost layer.
         likelihood: Of the pixels: Bernoulli (binary), or Gaussian with one learned variance (grey).
         bound: What the networks ascend.
         samples: Samples of q(z|x) per image and step, k.
+        beta: Weight of the divergence from the prior in training.
+        warm_up: Steps over which that weight rises from 0 in a line; 0 for none.
         evaluation_samples: Samples of q(z|x) per test image.
         learning_rate: Adam's step size at the start.
         schedule: Its decay: eight stages, each three times as long as the one before, or a cosine.
@@ -89,9 +105,14 @@ def vae(
         latents=latents,
         samples=samples,
         evaluation_samples=evaluation_samples,
+        prior_variance=prior_variance,
         learning_rate=learning_rate,
         epsilon=epsilon,
     )
+    if top_latents < 0 or warm_up < 0 or not 0 <= beta < math.inf:
+        raise ValueError(f"--top-latents {top_latents}, --warm-up {warm_up} and --beta {beta} must be at least 0")
+    if top_latents:
+        check_positive(top_hidden=min(top_hidden, default=1))
     data = load_dataset(run.dataset, data_dir=run.data_dir, binarization=run.binarization)
     gaussian = likelihood == "gaussian"
     if not gaussian:
@@ -102,8 +123,8 @@ def vae(
             "--binarization none"
         )
     mean = mean_image(data)
+    units = {"tanh": jnp.tanh, "silu": jax.nn.silu}[activation]
     if network == "mlp":
-        units = {"tanh": jnp.tanh, "silu": jax.nn.silu}[activation]
         networks = vae_model.mlp_networks(
             data.image_shape, hidden=hidden, latents=latents, activation=units, mean=mean, gaussian=gaussian
         )
@@ -111,6 +132,9 @@ def vae(
         networks = vae_model.conv_networks(
             data.image_shape, channels=channels, latents=latents, mean=mean, gaussian=gaussian
         )
+    networks = networks._replace(prior_variance=prior_variance)
+    if top_latents:
+        networks = vae_model.with_top(networks, latents=top_latents, hidden=top_hidden, activation=units)
     decay = stages if schedule == "stages" else optax.cosine_decay_schedule
     model = vae_model.vae(
         data.image_shape,
@@ -119,6 +143,8 @@ def vae(
         bound=iwae_bound if bound == "iwae" else elbo,
         samples=samples,
         evaluation_samples=evaluation_samples,
+        beta=beta,
+        warm_up=warm_up,
     )
     return Experiment(
         model=model,
@@ -126,12 +152,15 @@ def vae(
         kinds={
             "elbo_nats": "elbo",
             f"iwae_{evaluation_samples}_nats": f"iwae-{evaluation_samples}",
-            "kl_nats": "exact",
+            "kl_nats": "estimate" if top_latents else "exact",
+            "active_units": "exact",
+            **({"active_units_2": "estimate"} if top_latents else {}),
         },
         figures=lambda params, stats, key: figures(model, networks, data, params, stats, key),
         validate=vae_model.make_evaluate(networks, samples=1),
         select=Select("elbo_nats", "max"),
         seeds_together=network == "mlp",
+        measure=functools.partial(measure, networks, data),
     )
 
 
@@ -145,7 +174,10 @@ def stages(learning_rate: float, steps: int, *, count: int = 8) -> optax.Schedul
 def figures(
     model: Model, networks: vae_model.Networks, data: Dataset, params: Params, stats: Stats, key: Key
 ) -> dict[str, Figure]:
-    """Samples (means of p(x|z)), reconstructions below their originals, and the manifold where z has two dimensions."""
+    """Samples (means of p(x|z)), reconstructions, what lies between images and along each latent, the codes' scatter.
+
+    The manifold as well where z has two dimensions and one layer.
+    """
     samples = model.generate(params, stats, {"image": jnp.zeros((64, *data.image_shape))}, key)
     images = test_images(data, 32)
     reconstructions = vae_model.reconstruct(networks, params, images)
@@ -153,12 +185,96 @@ def figures(
         "samples": image_grid(np.asarray(samples), columns=8, title="samples: means of p(x|z)"),
         "reconstructions": image_grid(beside(images, reconstructions), columns=8, title="original, reconstruction"),
     }
-    if networks.latents == 2:
-        manifold = vae_model.manifold_grid(lambda z: vae_model.decode(networks, params, z), 20)
+    codes, labels = test_codes(networks, data, params, SCATTERED)
+    drawn["interpolation"] = image_grid(
+        np.asarray(interpolation(networks, params, codes)), columns=BETWEEN, title="between two test images"
+    )
+    drawn["traversal"] = image_grid(
+        np.asarray(traversal(networks, params, codes)), columns=BETWEEN, title="one latent per row, the others fixed"
+    )
+    drawn["scatter"] = scatter(two_widest(codes), labels, title="codes of test images: the two latents that vary most")
+    if networks.latents == 2 and networks.top is None:
+        deviation = math.sqrt(networks.prior_variance)
+        manifold = vae_model.manifold_grid(lambda z: vae_model.decode(networks, params, deviation * z), 20)
         drawn["manifold"] = image_grid(
             np.asarray(manifold), columns=20, title="decoder means at quantiles of the prior"
         )
     return drawn
+
+
+SCATTERED = 2000
+"""Test images in the scatter of codes."""
+
+BETWEEN = 9
+"""Images in a row of the pictures of interpolation and traversal."""
+
+
+def test_codes(
+    networks: vae_model.Networks, data: Dataset, params: Params, count: int
+) -> tuple[Float[np.ndarray, "N latents"], Int[np.ndarray, " N"] | None]:
+    """The means of q(z|x) of the first test images, and their labels if there are any."""
+    batch = test_batch(data, min(count, data.test.size))
+    codes = np.asarray(jax.jit(lambda image: vae_model.encode(networks, params, image).mean)(batch["image"]))
+    return codes, np.asarray(batch["label"]) if "label" in batch else None
+
+
+def two_widest(codes: Float[np.ndarray, "N latents"]) -> Float[np.ndarray, "N 2"]:
+    """The two latents with the greatest variance, in their order; the second is 0 where there is only one."""
+    padded = np.pad(codes, ((0, 0), (0, max(0, 2 - codes.shape[1]))))
+    return padded[:, np.sort(np.argsort(-padded.var(axis=0), kind="stable")[:2])]
+
+
+def interpolation(
+    networks: vae_model.Networks, params: Params, codes: Float[np.ndarray, "N latents"], *, rows: int = 8
+) -> Float[jax.Array, "images H W C"]:
+    """Decoder means on the line from each code to the next, the first of the `codes` in pairs."""
+    ends = np.resize(codes, (2 * rows, codes.shape[1])).reshape(rows, 2, 1, -1)
+    weight = np.linspace(0, 1, BETWEEN)[:, None]
+    line = (1 - weight) * ends[:, 0] + weight * ends[:, 1]
+    return vae_model.decode(networks, params, jnp.asarray(line.reshape(rows * BETWEEN, -1), jnp.float32))
+
+
+def traversal(
+    networks: vae_model.Networks, params: Params, codes: Float[np.ndarray, "N latents"], *, rows: int = 10
+) -> Float[jax.Array, "images H W C"]:
+    """Decoder means where one latent runs over 3 deviations of the codes to either side and the others stay.
+
+    They stay at the first code; the latents are those that vary most.
+    """
+    deviations = codes.std(axis=0)
+    latents = np.argsort(-deviations, kind="stable")[:rows]
+    line = np.repeat(codes[None, None, 0], len(latents), axis=0).repeat(BETWEEN, axis=1)
+    steps = np.linspace(-3, 3, BETWEEN)
+    for row, latent in zip(line, latents, strict=True):
+        row[:, latent] = codes[:, latent].mean() + steps * deviations[latent]
+    return vae_model.decode(networks, params, jnp.asarray(line.reshape(-1, codes.shape[1]), jnp.float32))
+
+
+def measure(
+    networks: vae_model.Networks, data: Dataset, params: Params, stats: Stats, split: Split, key: Key
+) -> dict[str, float]:
+    """The active units of each stochastic layer."""
+    del stats
+
+    def posterior_means(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
+        del stats
+        posterior = vae_model.encode(networks, params, batch["image"])
+        if (top := networks.top) is None:
+            return {"active_units": posterior.mean}
+        noise = jax.random.normal(key, (UNIT_SAMPLES, *posterior.mean.shape))
+        below = vae_model.reparameterized(posterior, noise)
+        above = jax.vmap(lambda z: vae_model.encode_top(top, params, z).mean)(below)
+        return {"active_units": posterior.mean, "active_units_2": above.mean(axis=0)}
+
+    one_seed = jax.tree.map(lambda leaf: leaf[None], params)
+    evaluate_seeds = make_evaluate_seeds(posterior_means, data.load)
+    size = min(EVALUATION_BATCH, split.size)
+    values = evaluate_split(evaluate_seeds, one_seed, {}, split, key=key, batch_size=size)
+    return {name: float(active_units(means[0])) for name, means in values.items()}
+
+
+UNIT_SAMPLES = 16
+"""Samples of q(z_1|x) over which E[z_2|x] is a mean."""
 
 
 def beside(images: jax.Array, reconstructions: jax.Array) -> np.ndarray:
