@@ -25,9 +25,9 @@ part. On the embedded descriptions the same 4-grams give 2.134 and 1.948.
     --preset small     not measured yet
     --preset paper     not measured yet
 
-Where we leave the paper: biases start at 0, and at 1 for the forget gates (uniform there, and 1); `small` and `quick` take Adam with a cosine decay, and scale down a gradient whose norm is
-above 1; the offset at which the rows begin differs from pass to pass and from seed to seed; the parameters with the
-best validation score are kept.
+Where we leave the paper: biases start at 0, and at 1 for the forget gates (there uniform like the weights, and 1);
+`small` and `quick` take Adam with a cosine decay, and scale down a gradient whose norm is above 1; the offset at which
+the rows begin differs from pass to pass and from seed to seed; the parameters with the best validation score are kept.
 
 Known failures: it overfits a text of a megabyte after some ten passes without dropout; what it writes has the text's
 words and layout and no sense beyond a sentence.
