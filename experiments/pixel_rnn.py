@@ -23,8 +23,8 @@ Test NLL in nats on static binarized MNIST; target: below 88.33 (NADE), and the 
     Diagonal BiLSTM, 1 layer, h=32     80.75
     Row LSTM                           80.54
 
-    --preset small                            Diagonal BiLSTM, 1 layer, h=16    not measured yet
-    --preset small --layer row --layers 3     Row LSTM, 3 layers, h=16          not measured yet
+    --preset small                            Diagonal BiLSTM, 1 layer, h=16    84.30, 42 min on one CPU core
+    --preset small --layer row --layers 3     Row LSTM, 3 layers, h=16          83.31, 41 min on one CPU core
     --preset paper                            Diagonal BiLSTM, 7 layers, h=16   not measured yet
 
 Where we leave the paper: Adam with a cosine decay and the gradient's norm clipped at 1, in place of RMSProp with a
