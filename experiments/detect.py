@@ -36,7 +36,7 @@ from experiments.training import EVALUATION_BATCH, evaluation_key
 from genjax.data.dataset import Dataset, Split
 from genjax.evaluate import evaluate_split, make_evaluate_seeds
 from genjax.metrics.detection import auroc
-from genjax.types import Batch, Key
+from genjax.types import Batch, Evaluate, Key, Metrics, Params, Stats
 
 SIGNS = {"nll_nats": -1, "elbo_nats": 1}
 """Metrics that say how likely an image is, and the sign that makes log p of them."""
@@ -45,7 +45,7 @@ Scores = Float[np.ndarray, "seeds examples"]
 
 
 def noisy(image: Array, key: Key) -> Array:
-    """One pixel in ten taken from the image before it in the batch."""
+    """One element in ten taken from the image before it in the batch."""
     return jnp.where(jax.random.bernoulli(key, 0.1, image.shape), jnp.roll(image, 1, axis=0), image)
 
 
@@ -54,16 +54,27 @@ CORRUPTIONS: Mapping[str, Callable[[Array, Key], Array]] = {
     "inverted": lambda image, key: 1 - image,
     "upside down": lambda image, key: image[:, ::-1],
     "halves swapped": lambda image, key: jnp.roll(image, image.shape[1] // 2, axis=1),
-    "flat": lambda image, key: jnp.round(image.mean(axis=(1, 2, 3), keepdims=True)) * jnp.ones_like(image),
+    "flat": lambda image, key: image.mean(axis=(1, 2), keepdims=True) * jnp.ones_like(image),
 }
+"""Of values in [0, 1]; what they give is rounded to the levels that the data have."""
 
 
 def corrupted(data: Dataset, corrupt: Callable[[Array, Key], Array]) -> Dataset:
-    """The data with `corrupt` done to every batch."""
+    """The data with `corrupt` done to every batch; dequantized images keep their noise within a level."""
+    kind, _, number = data.protocol.partition("-")
+    levels = {"real": None, "levels": int(number or 2), "dequantized": int(number or 2)}.get(kind, 2)
 
     def load(raw: Mapping[str, Array], key: Key) -> Batch:
-        batch = data.load(raw, key)
-        return {**batch, "image": corrupt(batch["image"], jax.random.fold_in(key, 1))}
+        load_key, corrupt_key = jax.random.split(key)
+        batch = data.load(raw, load_key)
+        image = batch["image"]
+        if levels is None:
+            return {**batch, "image": corrupt(image, corrupt_key)}
+        if kind != "dequantized":
+            return {**batch, "image": jnp.round(corrupt(image, corrupt_key) * (levels - 1)) / (levels - 1)}
+        level = jnp.clip(jnp.floor(image * levels), 0, levels - 1)
+        other = jnp.round(corrupt(level / (levels - 1), corrupt_key) * (levels - 1))
+        return {**batch, "image": (other + image * levels - level) / levels}
 
     return data._replace(load=load)
 
@@ -73,7 +84,7 @@ def log_probs(run: Restored, data: Dataset, count: int) -> Scores:
     metric = next((name for name in SIGNS if name in run.experiment.kinds), None)
     if metric is None:
         raise RunError(f"{run.config['experiment']} measures {', '.join(run.experiment.kinds)}: no likelihood")
-    evaluate_seeds = make_evaluate_seeds(run.experiment.validate or run.experiment.model.evaluate, data.load)
+    evaluate_seeds = make_evaluate_seeds(evaluation_of(run.experiment, metric), data.load)
     split = Split(min(count, data.test.size), data.test.read, None)
     size = min(EVALUATION_BATCH, split.size)
     parts = [
@@ -81,6 +92,19 @@ def log_probs(run: Restored, data: Dataset, count: int) -> Scores:
         for memory in run.memories
     ]
     return SIGNS[metric] * np.concatenate(parts)
+
+
+def evaluation_of(experiment: Experiment, metric: str) -> Evaluate:
+    """What the validation measures, if that gives the metric: it takes fewer samples."""
+    own, validate = experiment.model.evaluate, experiment.validate
+    if validate is None:
+        return own
+
+    def evaluate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
+        values = validate(params, stats, batch, key)
+        return values if metric in values else own(params, stats, batch, key)
+
+    return evaluate
 
 
 def other_data(run: Restored, name: str) -> Dataset:
@@ -111,10 +135,12 @@ def detect(
         count: Test images of each kind, at most.
         data_dir: TFDS directory, where it is another one than that of the training.
     """
-    if count < 1:
-        raise RunError(f"--count {count} must be at least 1", exit_code=2)
+    if count < 2:
+        raise RunError(f"--count {count} must be at least 2", exit_code=2)
     run = restore_run(directory, data_dir=data_dir)
     own = run.experiment.data
+    if (task := run.config["options"].get("task")) in ("colorize", "super-resolution"):
+        raise RunError(f"{directory} gives log p of an image given another (--task {task}): it scores no image alone")
     behind = None if background is None else restored_background(background, run.experiment, data_dir)
 
     def score(data: Dataset) -> Scores:

@@ -85,10 +85,16 @@ def options_of(result: Mapping[str, Any]) -> dict[str, Any]:
 def speed_table(speed: Mapping[str, Any]) -> str:
     """The speed table in Markdown."""
     rows = [
-        (row["ours"], row["other"], f"{row['ratio']:.2f}", "" if row["target"] is None else f"≥ {row['target']:.2f}")
+        (
+            row["ours"],
+            row["other"],
+            f"{row['ratio']:.2f}",
+            "" if row["target"] is None else f"≥ {row['target']:.2f}",
+            f"{row['images_per_second']:.1f}" if "images_per_second" in row else "",
+        )
         for row in speed["rows"]
     ]
-    return markdown(("ours", "other", "other / ours", "promised"), rows)
+    return markdown(("ours", "other", "other / ours", "promised", "images/s, ours"), rows)
 
 
 def growth_table(speed: Mapping[str, Any]) -> str:

@@ -20,13 +20,15 @@ Test NLL in nats on static binarized MNIST; target: below 90:
     --preset small     H=2000, 16 epochs, three seeds    89.07 ± 0.06    28 min on two CPU cores with other work
     --preset paper     not measured yet
 
-Where we leave the paper: Adam with a cosine decay in place of Adagrad at 0.01; a mask drawn at each step in place of a
-cycle through them; hidden degrees spread evenly over 1 to D - 1 and shuffled, not drawn independently; pixels row by
-row unless --shuffle. As there, inputs are connected to outputs directly, and the parameters with the best validation
-likelihood are kept. The paper's numbers are of 8000 hidden units in a layer.
+Where we leave the paper: Adam with a cosine decay in place of Adagrad at 0.01; Glorot's initial weights; a mask drawn
+at each step in place of a cycle through them; hidden degrees spread evenly over 1 to D - 1 and shuffled, not drawn
+independently; pixels row by row unless --shuffle. As there, inputs are connected to outputs directly, and the
+parameters with the best validation likelihood are kept. The paper's numbers are of 8000 hidden units in a layer.
 
-Known failures: one mask overfits static pixels; several make training slower. A completion knows a prefix of the
-ordering only, and with --shuffle there is none, since each mask has an ordering of its own.
+Known failures: narrow layers do badly, since the units are shared out over D - 1 degrees, and only those of degree
+d - 1 let pixel d see the one before it through the layer; one mask overfits static pixels; several make training
+slower. A completion knows a prefix of the ordering only, and with --shuffle there is none, since each mask has an
+ordering of its own.
 """
 
 from typing import Literal

@@ -117,31 +117,25 @@ def pixel_cnn(
     distribution = output_of(levels, output, components)
     classes = class_count(data) if task == "labels" else 0
     given = Given(shape, classes, {"colorize": 1, "super-resolution": shape[2]}.get(task, 0))
+    sizes = {
+        "features": features,
+        "blocks": blocks,
+        "gated": gated,
+        "first_kernel": first_kernel,
+        "kernel": kernel,
+        "dtype": compute_dtype(precision),
+    }
     model = pixel_cnn_model.pixel_cnn(
         shape,
         output=distribution,
-        features=features,
-        blocks=blocks,
-        gated=gated,
-        first_kernel=first_kernel,
-        kernel=kernel,
         classes=classes,
         condition_channels=given.condition_channels,
-        dtype=compute_dtype(precision),
         optimizer=optax.adam(
             optax.cosine_decay_schedule(learning_rate, run.steps, final_learning_rate / learning_rate)
         ),
+        **sizes,
     )
-    networks = pixel_cnn_model.make_networks(
-        shape[2],
-        distribution,
-        features=features,
-        blocks=blocks,
-        gated=gated,
-        first_kernel=first_kernel,
-        kernel=kernel,
-        conditional=given.condition_channels > 0,
-    )
+    networks = pixel_cnn_model.make_networks(shape[2], distribution, conditional=given.condition_channels > 0, **sizes)
     return Experiment(
         model=model,
         data=data,

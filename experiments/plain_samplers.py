@@ -42,26 +42,28 @@ GROWING: dict[str, Callable[[int], Model]] = {
 """The models of the growth table: what one pass needs in sequence is 1, n and 2 n - 1 steps for images of side n."""
 
 
-def samplers_of(model: Model, conditionals: Callable[[Any, Array], Array]) -> tuple[Call, Call]:
-    """The model's sampler of 28x28 images, and the plain one."""
-    images, key = jnp.zeros((IMAGES, 28, 28, 1)), jax.random.key(0)
+def samplers_of(model: Model, conditionals: Callable[[Any, Array], Array], side: int) -> tuple[Call, Call]:
+    """The model's sampler of images of this side, and the plain one."""
+    images, key = jnp.zeros((IMAGES, side, side, 1)), jax.random.key(0)
     params, stats = jax.jit(model.init)(key, {"image": images})
     generate = jax.jit(lambda params: model.generate(params, stats, {"image": images}, key))
     plain = jax.jit(lambda params: fill_by_passes(lambda x: conditionals(params, x), OUTPUT, key, images))
     return lambda: generate(params), lambda: plain(params)
 
 
-def pixel_cnn_samplers() -> tuple[Call, Call]:
+def pixel_cnn_samplers(side: int = SIDES[-1]) -> tuple[Call, Call]:
     """Of the plain PixelCNN with 15 blocks of 32 features."""
     networks = pixel_cnn.make_networks(1, OUTPUT, gated=False, **PIXEL_CNN)
-    return samplers_of(pixel_cnn_of(28), lambda params, x: pixel_cnn.conditionals(networks, params, x, None))
+    return samplers_of(pixel_cnn_of(side), lambda params, x: pixel_cnn.conditionals(networks, params, x, None), side)
 
 
-def pixel_rnn_samplers(layer: pixel_rnn.Layer) -> tuple[Call, Call]:
+def pixel_rnn_samplers(layer: pixel_rnn.Layer, side: int = SIDES[-1]) -> tuple[Call, Call]:
     """Of a PixelRNN with two layers of 16 features."""
     network = pixel_rnn.make_network(1, OUTPUT, layer=layer, **PIXEL_RNN)
-    center = np.zeros((28, 28, 1), np.float32)
-    return samplers_of(pixel_rnn_of(28, layer), lambda params, x: pixel_rnn.conditionals(network, params, center, x))
+    center = np.zeros((side, side, 1), np.float32)
+    return samplers_of(
+        pixel_rnn_of(side, layer), lambda params, x: pixel_rnn.conditionals(network, params, center, x), side
+    )
 
 
 def growth_step(model: Model, side: int) -> Call:

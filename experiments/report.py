@@ -91,7 +91,8 @@ def device() -> str:
     """What the run ran on: kind and number of accelerators, or the CPU and its cores."""
     devices = jax.devices()
     if devices[0].platform == "cpu":
-        return f"CPU, {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores"
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        return "CPU, 1 core" if cores == 1 else f"CPU, {cores} cores"
     return f"{len(devices)} x {devices[0].device_kind}"
 
 

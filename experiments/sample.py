@@ -1,6 +1,7 @@
 """Draw images or a text from a trained run: python -m experiments.sample RUN --count 64.
 
-A model of images under a condition, such as a class, is given the conditions of the first images of the test split.
+A model of images under a condition, such as a class, is given the conditions of the first 100 images of the test
+split, again and again where more are drawn.
 """
 
 import sys

@@ -11,8 +11,9 @@ genjax/models/autoregressive/char_rnn.py); h_t, training and sampling are those 
 
 The oscillation (genjax/data/series.py) is a damped pendulum that each step kicks to one side or the other:
 x_t = a x_{t-1} + b x_{t-2} + e_t, e_t about -1 or 1 with standard deviation 0.25. Its likelihood is known, so that
-`nats_per_value` has a floor, the true process's own on the same values: `true_nats_per_value` in result.json. One
-Gaussian cannot get below 1.449, the entropy of the Gaussian with the variance of e_t.
+`nats_per_value` has a floor, the true process's own on the same values but the first two, which begin it:
+`true_nats_per_value` in result.json. One Gaussian cannot get below 1.449, the entropy of the Gaussian with the variance
+of e_t.
 
     --preset quick     not measured yet
 

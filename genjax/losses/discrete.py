@@ -10,32 +10,41 @@ from jax import Array
 MIN_LOG_SCALE = -7.0
 """Below it a logistic is narrower than any bin of 256, and only its gradient would suffer (Salimans et al. 2017)."""
 
+MAX_LOG_SCALE = 20.0
+"""Above it every bin but the two outermost has a mass below 1e-8, and float32 would run out of smaller ones."""
+
 
 def categorical_log_prob(logits: Array, x: Array) -> Array:
     """Log softmax(logits)[level of x] in nats: logits [..., K], x [...] in [0, 1] (rounded to its level) to [...].
 
-    The 256-way softmax of van den Oord, Kalchbrenner & Kavukcuoglu (2016), section 2.1, for any K.
+    The 256-way softmax of van den Oord, Kalchbrenner & Kavukcuoglu (2016), "Pixels as discrete variables", for any K.
+    NaN where x has no level.
     """
-    level = jnp.round(x * (logits.shape[-1] - 1)).astype(jnp.int32)
-    return jnp.take_along_axis(jax.nn.log_softmax(logits), level[..., None], axis=-1)[..., 0]
+    top = logits.shape[-1] - 1
+    level = jnp.round(x * top)
+    index = level.astype(jnp.int32).clip(0, top)[..., None]
+    log_probs = jnp.take_along_axis(jax.nn.log_softmax(logits), index, axis=-1)[..., 0]
+    return jnp.where((level >= 0) & (level <= top), log_probs, jnp.nan)
 
 
 def discretized_logistic_log_prob(mean: Array, log_scale: Array, x: Array, *, levels: int) -> Array:
     """Per element, log of the mass that Logistic(mean, exp(log_scale)) puts on the bin of x in [0, 1], in nats.
 
-    Salimans et al. (2017), equation 2, with pixels scaled to [-1, 1] as there: mean and scale are in that unit, a bin
-    is 2 / (levels - 1) wide, and the first and the last reach to infinity. log_scale is kept from falling below -7.
-    The masses of all levels sum to 1: sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)) is computed by
-    its right side, which is exact where the left one cancels. Value and gradient are finite at any finite argument.
+    Salimans et al. (2017), equation 2, with pixels scaled to [-1, 1] as in the authors' code: mean and scale are in
+    that unit, a bin is 2 / (levels - 1) wide, and the first and the last reach to infinity. log_scale is kept from -7
+    to 20. The masses of all levels sum to 1: sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)) is
+    computed by its right side, which is exact where the left one cancels. Value and gradient are finite at any finite
+    argument, but NaN where x has no level.
     """
-    inverse_scale = jnp.exp(-jnp.maximum(log_scale, MIN_LOG_SCALE))
+    inverse_scale = jnp.exp(-jnp.clip(log_scale, MIN_LOG_SCALE, MAX_LOG_SCALE))
     half = 1 / (levels - 1)
     centered = 2 * x - 1 - mean
     upper, lower = inverse_scale * (centered + half), inverse_scale * (centered - half)
     below, above = jax.nn.log_sigmoid(upper), jax.nn.log_sigmoid(-lower)
     inside = below + above + jnp.log(-jnp.expm1(-2 * half * inverse_scale))
     level = jnp.round(x * (levels - 1))
-    return jnp.where(level == 0, below, jnp.where(level == levels - 1, above, inside))
+    mass = jnp.where(level == 0, below, jnp.where(level == levels - 1, above, inside))
+    return jnp.where((level >= 0) & (level <= levels - 1), mass, jnp.nan)
 
 
 def discretized_logistic_mixture_log_prob(parameters: Array, x: Array, *, levels: int) -> Array:

@@ -169,7 +169,7 @@ GATE_GAIN = 4.0
 """A gate halves what is small: sigmoid(0)^2 = 1/4, which the next kernel makes up for."""
 
 LOGIT_GAIN = 0.1
-"""The conditionals start near uniform, and no two parameters alike."""
+"""Parameters start near 0 and no two alike: a softmax or a Bernoulli near uniform, logistics about the middle grey."""
 
 
 class PixelCNN(nn.Module):

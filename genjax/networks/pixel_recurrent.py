@@ -7,7 +7,7 @@ Both are LSTMs whose state is a map (van den Oord, Kalchbrenner & Kavukcuoglu 20
 
 with sigmoid for o, f and i and tanh for g. K_is is masked, so that the state of a pixel sees nothing that comes later.
 K_ss reads states of earlier pixels only, hence all their channels, and has no mask. Outside of the image the state is
-a learned one, where the paper says nothing else below.
+a learned one; beside it, the Row LSTM's is 0.
 
 A layer computes the whole map at once, or pixel by pixel from what it keeps of the pixels before (`start`, `pixel`,
 `end_row`): the numbers are the same.
@@ -25,7 +25,7 @@ from jax.nn.initializers import zeros
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
-from genjax.networks.masked_conv import causal_mask
+from genjax.networks.masked_conv import causal_mask, shifted_down
 
 KERNEL = 3
 """Pixels in a row that the convolutions of the Row LSTM are wide."""
@@ -211,7 +211,7 @@ class DiagonalBiLSTM(nn.Module):
     def __call__(self, x: Float[Array, "B H W F"]) -> Float[Array, "B H W h"]:
         """The sum of both streams' hidden states, in W + H - 1 steps."""
         left, right = jax.vmap(diagonal_lstm)(self.weights, jnp.stack([x, x[:, :, ::-1]]))
-        return left + shift_down(right[:, :, ::-1])
+        return left + shifted_down(right[:, :, ::-1])
 
     def start(self, batch: int, width: int) -> DiagonalCache:
         """What there is to keep before the first pixel."""
@@ -285,8 +285,3 @@ def unskew(x: Float[Array, "B H diagonals F"]) -> Float[Array, "B H W F"]:
     batch, height, diagonals, features = x.shape
     flat = jnp.pad(x.reshape(batch, -1, features), ((0, 0), (0, height), (0, 0)))
     return flat.reshape(batch, height, diagonals + 1, features)[:, :, : diagonals + 1 - height]
-
-
-def shift_down(x: Float[Array, "B H W F"]) -> Float[Array, "B H W F"]:
-    """Each row one lower, with zeros on top."""
-    return jnp.pad(x[:, :-1], ((0, 0), (1, 0), (0, 0), (0, 0)))

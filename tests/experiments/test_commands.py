@@ -13,6 +13,7 @@ from experiments.restore import restore_run
 from experiments.runner import main, only_process
 from experiments.session import user_errors
 from genjax.checkpoint import Checkpoints
+from genjax.metrics.detection import auroc
 from tests.experiments.toy import PRESETS, toy
 
 # A read of a damaged checkpoint leaves callbacks of Orbax's behind for an event loop that is closed by then.
@@ -115,17 +116,20 @@ def test_what_is_no_mean_over_examples_is_measured_for_each_seed_and_split(finis
 
 
 def test_detect_ranks_test_images_above_noise_and_takes_a_background_off(finished, capsys):
-    from experiments.detect import detect
+    from experiments.detect import CORRUPTIONS, corrupted, detect, log_probs
 
-    detect(finished, count=50)
+    detect(finished, count=50, against=("digits",))
     aurocs = json.loads((finished / "detection.json").read_text())["auroc"]
     assert all(len(values["per_seed"]) == 2 for values in aurocs.values())
     assert aurocs["inverted"]["mean"] > 0.9
-    detect(finished, count=50, background=finished)  # the difference to itself, of the first seed, is 0 everywhere
-    assert {
-        values["per_seed"][0]
-        for values in json.loads((finished / "detection-ratio.json").read_text())["auroc"].values()
-    } == {0.5}
+    assert aurocs["digits"]["per_seed"] == [0.5, 0.5]  # they are the test images themselves
+    detect(finished, count=50, background=finished)
+    ratios = json.loads((finished / "detection-ratio.json").read_text())["auroc"]
+    run = restore_run(finished)
+    usual = log_probs(run, run.experiment.data, 50)
+    noisy = log_probs(run, corrupted(run.experiment.data, CORRUPTIONS["noise"]), 50)
+    assert ratios["noise"]["per_seed"] == [0.5, auroc(usual[1] - usual[0], noisy[1] - noisy[0])]
+    assert (usual < 0).all()
     assert (finished / "figures" / "detection.png").exists()
     with pytest.raises(SystemExit), user_errors():
         detect(finished, against=("nowhere.npz",))

@@ -12,6 +12,19 @@ OPTIONS = {
     "eonade": ["--hidden", "3", "--orderings", "2"],
     "made": ["--hidden", "3", "--masks", "2"],
     "nade": ["--hidden", "3"],
+    "pixel_cnn": ["--features", "4", "--blocks", "1", "--first-kernel", "3", "--gated", "--task", "super-resolution"],
+    "pixel_rnn": [
+        "--features",
+        "3",
+        "--layers",
+        "1",
+        "--layer",
+        "row",
+        "--optimizer",
+        "rmsprop",
+        "--precision",
+        "bfloat16",
+    ],
     "rnade": ["--hidden", "3", "--components", "2"],
     "tabular": ["--contexts", "2d", "--k", "2"],
     "vae": ["--hidden", "4", "--evaluation-samples", "2"],
@@ -21,7 +34,7 @@ OPTIONS = {
 @pytest.mark.parametrize("name", OPTIONS)
 def test_thirty_images_are_enough(name, tmp_path):
     path = tmp_path / "own.npz"
-    np.savez(path, image=np.random.default_rng(0).integers(0, 2, (30, 6, 5), dtype=np.uint8) * 255)
+    np.savez(path, image=np.random.default_rng(0).integers(0, 2, (30, 6, 4), dtype=np.uint8) * 255)
     function = experiment_function(name)
     presets = __import__(f"experiments.{name}", fromlist=[name]).PRESETS
     common = ["--dataset", path, "--steps", 4, "--batch-size", 5, "--evaluate-every", 2, "--workdir", tmp_path / "run"]

@@ -1,11 +1,13 @@
 """What is compared computes the same numbers."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import plain_forms, speed
+from experiments import plain_forms, plain_samplers, speed
 from genjax.models.autoregressive import nade
 
 
@@ -17,6 +19,19 @@ def test_the_plain_forms_of_nade_equal_ours(form):
     weights = nade.weights(nade.init_weights(key, np.full(28, 0.3), hidden=4, tied=False))
     x = jax.random.bernoulli(key, 0.5, (3, 28)).astype(jnp.float32)
     np.testing.assert_allclose(form(weights, x), nade.logits(weights, x), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("model", ["pixel_cnn", "row", "diagonal"])
+def test_the_samplers_of_pixel_models_draw_the_same_images_as_the_plain_ones(model, monkeypatch):
+    monkeypatch.setitem(plain_samplers.PIXEL_CNN, "blocks", 2)
+    monkeypatch.setitem(plain_samplers.PIXEL_CNN, "features", 4)
+    samplers = {"pixel_cnn": plain_samplers.pixel_cnn_samplers}.get(
+        model, functools.partial(plain_samplers.pixel_rnn_samplers, model)
+    )
+    ours, plain = (np.asarray(call()) for call in samplers(side=5))
+    assert ours.shape == (plain_samplers.IMAGES, 5, 5, 1)
+    assert 0 < ours.mean() < 1
+    np.testing.assert_array_equal(ours, plain)
 
 
 def test_the_ratio_is_the_other_over_ours():

@@ -19,6 +19,7 @@ from genjax.testing import (
     assert_normalized,
     assert_resume_equals,
     assert_sampler_matches,
+    assert_stable,
     flip_pattern,
     jacobian_pattern,
 )
@@ -142,6 +143,35 @@ def test_a_low_temperature_takes_the_likeliest_character():
         _, logits = read(core, PARAMS, core.start(20), jnp.asarray(sequence))
         sequence[:, place] = np.asarray(logits)[:, place].argmax(axis=1)
     np.testing.assert_array_equal(x, sequence[:, 3:])
+
+
+@pytest.mark.parametrize("core", [TEXT_CORE, SERIES_CORE], ids=["characters", "values"])
+def test_the_sampler_equals_one_that_reads_all_again_for_each_element(core):
+    params, key = random_params(core), jax.random.key(4)
+    prompt = text((20, 3)) if core is TEXT_CORE else values((20, 3))
+    ours, _ = continuation(core, params, key, prompt, length=6)
+    sequence = prompt
+    for place in range(6):
+        padded = jnp.concatenate([sequence, jnp.zeros((20, 1), prompt.dtype)], axis=1)
+        _, parameters = read(core, params, core.start(20), padded)
+        keys = [jax.random.split(jax.random.fold_in(key, row), 6)[place] for row in range(20)]
+        drawn = [core.head.draw(own, one) for own, one in zip(keys, parameters[:, -1], strict=True)]
+        sequence = jnp.concatenate([sequence, jnp.stack(drawn)[:, None]], axis=1)
+    np.testing.assert_allclose(ours, sequence[:, 3:], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("temperature", [1e-4, 1e-38, 1e-40, 1e-300])
+def test_however_cold_the_likeliest_character_is_drawn(temperature):
+    logits = jnp.asarray([[1.0, 3.0, 2.0], [-2e4, -1e4, -3e4], [0.0, 1e-3, -5.0]])
+    draw = categorical(V, temperature).draw
+    drawn = [draw(jax.random.key(key), row) for key in range(5) for row in logits]
+    np.testing.assert_array_equal(drawn, [1] * 15)
+
+
+def test_loss_and_gradient_are_finite_at_extreme_logits():
+    head = categorical(V)
+    for character in range(V):
+        assert_stable(lambda logits, character=character: -head.log_prob(logits, jnp.array(character)), (V,))
 
 
 def test_a_continuation_depends_on_its_prompt():

@@ -179,6 +179,40 @@ def test_examples_under_different_masks_are_filled_as_each_alone():
         np.testing.assert_array_equal(together[mask::3], alone[mask::3])
 
 
+def test_the_sampler_of_several_masks_equals_that_of_as_many_passes_as_pixels():
+    """Each image by passes under the mask that is drawn for it."""
+    model = made.made(SHAPE, **CASES["masks and orderings"])
+    params, image, key = random_params(model), jnp.zeros((30, *SHAPE)), jax.random.key(5)
+    orders = orders_of(3, shuffle=True)
+    every = stacked_degrees(orders, (7, 8))
+    mask_key, pixel_key = jax.random.split(key)
+    masks = np.asarray(draw_masks(mask_key, jnp.zeros((3, 30))))
+    network = MaskedMLP((7, 8))
+    drawn = np.asarray(model.generate(params, {}, {"image": image}, key))
+    for mask in range(3):
+
+        def conditionals(image, mask=mask):
+            logits = network.apply({"params": params["made"]}, image.reshape(-1, D), mask_of(every, mask))
+            return logits.reshape(-1, *SHAPE, 1)
+
+        naive = fill_by_passes(conditionals, bernoulli(), pixel_key, image, ordering=np.asarray(orders[mask]))
+        assert (masks == mask).any()
+        np.testing.assert_array_equal(drawn[masks == mask], naive[masks == mask])
+
+
+def test_what_is_not_known_does_not_matter():
+    model = made.made(SHAPE, hidden=(7,), masks=3, ordering=ORDER)
+    params, batch = random_params(model, scale=2.0), known_batch(ORDER[:2])
+    generate = jax.jit(model.generate)
+    unknown = jnp.where(batch["known"] > 0, batch["image"], jnp.nan)
+    np.testing.assert_array_equal(
+        generate(params, {}, {**batch, "image": unknown}, KEY), generate(params, {}, batch, KEY)
+    )
+    with pytest.raises(ValueError, match="known: holds 255"):
+        model.generate(params, {}, {**batch, "known": 255 * batch["known"]}, KEY)
+    assert np.isnan(generate(params, {}, {**batch, "known": 255 * batch["known"]}, KEY)).all()
+
+
 @every_case
 def test_the_sampler_draws_from_the_density(case):
     model = made.made(SHAPE, **CASES[case])

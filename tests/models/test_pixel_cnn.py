@@ -203,6 +203,8 @@ def test_every_conditional_depends_on_the_whole_surroundings_of_the_condition():
     [
         ({"label": None}, r"label: the model needs it, of shape \(4,\); the batch has condition, image"),
         ({"label": jnp.zeros((4, 1), jnp.int32)}, r"label: shape \(4, 1\) must be \(4,\)"),
+        ({"label": jnp.array([0, 1, 2, 1])}, r"batch\['label'\]: 2 must be from 0 to 1"),
+        ({"label": jnp.array([0, -1, 0, 1])}, r"batch\['label'\]: -1 must be from 0 to 1"),
         ({"condition": None}, r"condition: the model needs it, of shape \(4, 3, 3, 1\); the batch has image, label"),
         ({"condition": jnp.zeros((4, 3, 3, 2))}, r"condition: shape \(4, 3, 3, 2\) must be \(4, 3, 3, 1\)"),
     ],
@@ -215,6 +217,16 @@ def test_what_a_batch_lacks_is_named(change, message):
         model.evaluate(params, {}, batch, KEY)
     with pytest.raises(ValueError, match=message):
         model.generate(params, {}, batch, KEY)
+
+
+def test_a_label_that_comes_too_late_to_be_refused_gives_nan():
+    model, params = model_of("plain", "bernoulli", 2, 1)
+    batch = {**given(images("bernoulli", 4), 2, 1), "label": jnp.array([0, 1, 2, 1])}
+    for values in (
+        jax.jit(model.evaluate)(params, {}, batch, KEY)["nll_nats"],
+        jax.jit(model.generate)(params, {}, batch, KEY),
+    ):
+        np.testing.assert_array_equal(np.isnan(values).reshape(4, -1).any(axis=1), [False, False, True, False])
 
 
 def test_known_elements_that_are_no_prefix_are_refused():

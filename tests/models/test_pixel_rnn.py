@@ -110,10 +110,14 @@ def test_sampler_with_states_equals_the_plain_one(layer, shape, output, layers):
     assert (filled != np.asarray(image)).any()
 
 
-def test_sampler_draws_from_the_density():
-    example = Example("diagonal", (2, 3, 1))
-    images = example.model.generate(example.params, {}, {"image": jnp.zeros((20_000, 2, 3, 1))}, KEY)
-    assert_sampler_matches(images, jax.jit(example.log_prob))
+@pytest.mark.parametrize(
+    ("layer", "shape", "output"),
+    [("diagonal", (2, 3, 1), BINARY), ("row", (2, 3, 1), BINARY), ("row", (1, 2, 3), LEVELS)],
+)
+def test_sampler_draws_from_the_density(layer, shape, output):
+    example = Example(layer, shape, output)
+    images = example.model.generate(example.params, {}, {"image": jnp.zeros((20_000, *shape))}, KEY)
+    assert_sampler_matches(images, jax.jit(example.log_prob), levels=output.levels)
 
 
 def test_completion_of_pixels_that_are_no_prefix_is_refused():

@@ -8,13 +8,13 @@ import pytest
 from genjax.models.autoregressive.pixels import (
     bernoulli,
     categorical,
-    check_known,
     element_uniforms,
     fill_by_passes,
+    given_pixels,
     logistic_mixture,
     prefix_or_nan,
 )
-from genjax.testing import assert_sampler_matches
+from genjax.testing import assert_sampler_matches, assert_stable
 
 OUTPUTS = {"bernoulli": bernoulli(), "categorical": categorical(4), "logistic mixture": logistic_mixture(4, 2)}
 every_output = pytest.mark.parametrize("name", OUTPUTS)
@@ -92,9 +92,67 @@ def test_a_known_set_that_is_no_prefix_is_refused_or_nan():
     np.testing.assert_array_equal(jax.jit(prefix_or_nan)(x, jnp.array([[1.0, 1.0, 0.0]])), x)
 
 
-def test_known_of_another_shape_is_refused():
-    with pytest.raises(ValueError, match=r"known: shape \(1, 2, 2, 1\) must be that of image, \(1, 2, 3, 1\)"):
-        check_known(jnp.zeros((1, 2, 3, 1)), jnp.zeros((1, 2, 2, 1)))
+IMAGE = jnp.full((1, 2, 3, 1), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("known", "message"),
+    [
+        (jnp.zeros((1, 2, 2, 1)), r"known: shape \(1, 2, 2, 1\) must be that of image, \(1, 2, 3, 1\)"),
+        (np.full((1, 2, 3, 1), 0.5), r"known: holds 0\.5, and must hold 0 \(not known\) and 1 only"),
+        (np.full((1, 2, 3, 1), 255, np.uint8), "known: holds 255"),
+        (np.full((1, 2, 3, 1), np.nan), "known: holds nan"),
+        (np.ones((1, 2, 3, 1), complex), "known: ndarray of complex128 must be an array of 0 and 1"),
+        (np.full((1, 2, 3, 1), "yes"), "known: ndarray of <U3 must be"),
+        ([[[[1], [0], [0]]] * 2], "known: list of None must be an array"),
+    ],
+)
+def test_known_of_another_shape_or_type_or_value_is_refused(known, message):
+    with pytest.raises(ValueError, match=message):
+        given_pixels({"image": IMAGE, "known": known})
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int32, np.float32])
+def test_known_is_0_and_1_and_hides_what_is_not_known(dtype):
+    known = np.array([1, 0, 1, 0, 0, 1], dtype).reshape(1, 2, 3, 1)
+    image = jnp.where(known, IMAGE, jnp.nan)
+    for given in (given_pixels, jax.jit(given_pixels)):
+        shown, ours = given({"image": image, "known": known})
+        np.testing.assert_array_equal(ours, known.astype(np.float32))
+        np.testing.assert_array_equal(shown, known * 0.5)
+    assert all((array == 0).all() for array in given_pixels({"image": IMAGE}))
+
+
+def test_known_values_that_come_too_late_to_be_refused_give_nan():
+    _, known = jax.jit(given_pixels)({"image": IMAGE, "known": jnp.full(IMAGE.shape, 255)})
+    assert np.isnan(known).all()
+
+
+@every_output
+def test_values_and_gradients_are_finite_at_extreme_parameters(name):
+    output = OUTPUTS[name]
+    x = jnp.arange(output.levels) / (output.levels - 1)
+
+    def loss(parameters):
+        return -output.log_prob(jnp.broadcast_to(parameters, (output.levels, output.parameters)), x)
+
+    for at in (30.0, 90.0, 1e4):
+        assert_stable(loss, (output.parameters,), at=at)
+
+
+@pytest.mark.parametrize("name", ["categorical", "logistic mixture"])
+def test_a_value_without_a_level_has_no_probability(name):
+    output = OUTPUTS[name]
+    x = jnp.array([-1.0, -0.2, 0.0, 1.0, 1.2, 3.0, jnp.nan])
+    log_probs = output.log_prob(random_parameters(output, 7), x)
+    np.testing.assert_array_equal(np.isfinite(log_probs), [False, False, True, True, False, False, False])
+
+
+@every_output
+def test_nothing_is_drawn_of_parameters_that_are_no_numbers(name):
+    output = OUTPUTS[name]
+    drawn = output.draw(jnp.full((3, output.parameters), jnp.nan), jnp.array([0.0, 0.5, 0.99]))
+    assert np.isnan(drawn).all()
 
 
 @pytest.mark.parametrize(("levels", "components"), [(1, 2), (4, 0)])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from genjax.networks import pixel_recurrent
-from genjax.networks.pixel_recurrent import DiagonalBiLSTM, RowLSTM, shift_down, skew, unskew
+from genjax.networks.pixel_recurrent import DiagonalBiLSTM, RowLSTM, skew, unskew
 from genjax.testing import assert_autoregressive, jacobian_pattern
 
 LAYERS = {"row": RowLSTM, "diagonal": DiagonalBiLSTM}
@@ -121,11 +121,6 @@ def test_skew_puts_diagonals_into_columns_and_unskew_undoes_it(height, width):
     np.testing.assert_array_equal(unskew(skewed), x)
 
 
-def test_shift_down():
-    x = jnp.arange(6.0).reshape(1, 3, 2, 1)
-    np.testing.assert_array_equal(shift_down(x)[0, :, :, 0], [[0, 0], [0, 1], [2, 3]])
-
-
 def after_one_pixel(name, size=5):
     """The layer as a function of an image of which it sees each pixel one place later, so that its own is not seen."""
     layer, params = random_layer(name, in_features=1)
@@ -158,7 +153,7 @@ def shift_nothing(x):
 # 4 rows x 6 pairs for k = 1 and 3 rows x 1 for k = 2 make 27, and the right stream has its mirror image, one row
 # lower. Not shifted, the right stream shows each of 4 rows all that is right of a pixel: 4 + 3 + 2 + 1 + 0 pairs.
 @pytest.mark.parametrize(
-    ("function", "mistake", "leaks"), [("row_above", row_below, 54), ("shift_down", shift_nothing, 40)]
+    ("function", "mistake", "leaks"), [("row_above", row_below, 54), ("shifted_down", shift_nothing, 40)]
 )
 def test_two_published_mistakes_leak_the_future_and_are_found(monkeypatch, function, mistake, leaks):
     monkeypatch.setattr(pixel_recurrent, function, mistake)

@@ -25,7 +25,7 @@ from genjax.core import Model, Phase
 from genjax.data.shuffle import permutation
 from genjax.losses.likelihood import bernoulli_log_prob, bits_per_dim, flat_pixels, log_mean_exp
 from genjax.models.autoregressive.nade import CHUNK, masked, pad_rows
-from genjax.models.autoregressive.pixels import bernoulli, check_known, element_uniforms
+from genjax.models.autoregressive.pixels import bernoulli, element_uniforms, given_pixels
 from genjax.types import Batch, Evaluate, Key, Metrics, Params, PyTree, Scalar, Stats
 
 
@@ -78,13 +78,13 @@ def eonade(
 
     def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Array:
         del stats
-        image, known = batch["image"], batch.get("known", jnp.zeros_like(batch["image"]))
-        check_known(image, known)
+        image, known = given_pixels(batch)
         order_key, pixel_key = jax.random.split(key)
         is_known = flat_pixels(known)
         order = known_first(draw_orders(order_key, orders, len(image)), is_known)
         uniform = flat_pixels(element_uniforms(pixel_key, image))
-        return fill(params["eonade"], order, uniform, flat_pixels(image), is_known).reshape(image.shape)
+        filled = fill(params["eonade"], order, uniform, flat_pixels(image), is_known).reshape(image.shape)
+        return jnp.where(jnp.isnan(known), jnp.nan, filled)
 
     phase = Phase("likelihood", loss, ("eonade",), optimizer or optax.adam(1e-3))
     return Model(init, (phase,), evaluate, generate)

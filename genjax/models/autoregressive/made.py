@@ -20,7 +20,7 @@ from genjax.core import Model, Phase
 from genjax.data.shuffle import permutation
 from genjax.losses.likelihood import bernoulli_log_prob, bits_per_dim, flat_pixels, log_mean_exp
 from genjax.models.autoregressive.nade import checked_ordering
-from genjax.models.autoregressive.pixels import bernoulli, check_known, element_uniforms, prefix_or_nan
+from genjax.models.autoregressive.pixels import bernoulli, element_uniforms, given_pixels, prefix_or_nan
 from genjax.networks.masked import Activation, Degrees, MaskedMLP, spread_degrees
 from genjax.types import Batch, Key, Metrics, Params, PyTree, Scalar, Stats
 
@@ -88,8 +88,7 @@ def made(
 
     def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Array:
         del stats
-        image, known = batch["image"], batch.get("known", jnp.zeros_like(batch["image"]))
-        check_known(image, known)
+        image, known = given_pixels(batch)
         x, is_known = flat_pixels(image), flat_pixels(known)
         mask_key, pixel_key = jax.random.split(key)
         mask = draw_masks(mask_key, mask_log_probs(params, x, is_known))

@@ -21,7 +21,7 @@ from jaxtyping import Float, Int
 
 from genjax.core import Model, Phase
 from genjax.losses.likelihood import bernoulli_log_prob, bits_per_dim
-from genjax.models.autoregressive.pixels import check_known, prefix_or_nan
+from genjax.models.autoregressive.pixels import given_pixels, prefix_or_nan
 from genjax.types import Batch, Key, Metrics, Params, Scalar, Stats
 
 CHUNK = 14
@@ -77,12 +77,8 @@ def nade(
 
     def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Array:
         del stats
-        image, known = batch["image"], batch.get("known")
-        if known is None:
-            x, _ = sample(weights(params["nade"]), key, len(image))
-        else:
-            check_known(image, known)
-            x = complete(weights(params["nade"]), key, in_order(image, order), in_order(known, order))
+        image, known = given_pixels(batch)
+        x = complete(weights(params["nade"]), key, in_order(image, order), in_order(known, order))
         return x[:, np.argsort(order)].reshape(image.shape)
 
     phase = Phase("likelihood", loss, ("nade",), optimizer or optax.adam(1e-3))

@@ -15,12 +15,13 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 from jax import Array
+from jax.core import Tracer
 from jax.typing import DTypeLike
 from jaxtyping import Float
 
 from genjax.core import Model, Phase
 from genjax.losses.likelihood import bits_per_dim, sum_pixels
-from genjax.models.autoregressive.pixels import Output, check_known, element_uniforms, prefix_or_nan
+from genjax.models.autoregressive.pixels import Output, element_uniforms, given_pixels, prefix_or_nan
 from genjax.networks.masked_conv import (
     ConditionEncoder,
     HorizontalStack,
@@ -110,11 +111,8 @@ def pixel_cnn(
 
     def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Array:
         del stats
-        image, known = batch["image"], batch.get("known")
+        image, known = given_pixels(batch)
         context = context_of(networks, params, given, batch)
-        if known is None:
-            return fill(networks, output, params, key, image, jnp.zeros_like(image), context)
-        check_known(image, known)
         filled = fill(networks, output, params, key, image, known, context)
         return prefix_or_nan(filled, known.reshape(len(known), -1))
 
@@ -167,7 +165,10 @@ def check_kernels(first_kernel: int, kernel: int) -> None:
 
 
 class Given(NamedTuple):
-    """What a batch has to give beside the image; ValueError names what is missing or of a wrong shape."""
+    """What a batch has to give beside the image; ValueError names what is missing, of a wrong shape or out of range.
+
+    A label out of range whose value is not known yet (under `jit`) gives NaN.
+    """
 
     image_shape: tuple[int, int, int]
     classes: int
@@ -177,8 +178,12 @@ class Given(NamedTuple):
         """The label, one-hot; None for a model without classes."""
         if not self.classes:
             return None
-        checked(batch, "label", (len(batch["image"]),))
-        return jax.nn.one_hot(batch["label"], self.classes, dtype=batch["image"].dtype)
+        label = checked(batch, "label", (len(batch["image"]),))
+        valid = (label >= 0) & (label < self.classes)
+        if not isinstance(label, Tracer) and not valid.all():
+            raise ValueError(f"batch['label']: {label[~valid][0]} must be from 0 to {self.classes - 1}")
+        one_hot = jax.nn.one_hot(label, self.classes, dtype=batch["image"].dtype)
+        return jnp.where(valid[:, None], one_hot, jnp.nan)
 
     def condition(self, batch: Batch) -> Float[Array, "B H W Cc"] | None:
         """The given image; None for a model without."""

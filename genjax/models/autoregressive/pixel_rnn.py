@@ -22,7 +22,7 @@ from jaxtyping import Float, Int
 
 from genjax.core import Model, Phase
 from genjax.losses.likelihood import bits_per_dim, sum_pixels
-from genjax.models.autoregressive.pixels import Output, check_known, element_uniforms, prefix_or_nan
+from genjax.models.autoregressive.pixels import Output, element_uniforms, given_pixels, prefix_or_nan
 from genjax.networks.masked_conv import MaskedConv
 from genjax.networks.pixel_recurrent import DiagonalBiLSTM, RowLSTM
 from genjax.types import Batch, Key, Metrics, Params, Scalar, Stats
@@ -147,10 +147,7 @@ def pixel_rnn(
 
     def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Array:
         del stats
-        image, known = batch["image"], batch.get("known")
-        if known is None:
-            return fill(network, output, params, center, key, image)
-        check_known(image, known)
+        image, known = given_pixels(batch)
         filled = fill(network, output, params, center, key, image, known)
         return prefix_or_nan(filled, known.reshape(len(known), -1))
 
@@ -194,14 +191,13 @@ def fill(
     center: Float[Array, "H W C"],
     key: Key,
     image: Float[Array, "B H W C"],
-    known: Float[Array, "B H W C"] | None = None,
+    known: Float[Array, "B H W C"],
 ) -> Float[Array, "B H W C"]:
     """What `fill_by_passes` draws under the same key, with one update of each layer's state per element.
 
     Where `known` is 1 the element of `image` is kept.
     """
     batch, height, width, channels = image.shape
-    keep = jnp.zeros_like(image) if known is None else known
     uniform, reach = element_uniforms(key, image), WINDOW // 2
     border = ((reach, 0), (reach, reach), (0, 0))
     around = jnp.pad(jnp.asarray(center, image.dtype), border)
@@ -217,7 +213,7 @@ def fill(
         caches, parameters = apply(caches, window - centers, column, method="pixel")
         place = (slice(None), row, column, channel)
         drawn = output.draw(parameters[:, channel], uniform[place])
-        value = jnp.where(keep[place] > 0, image[place], drawn)
+        value = jnp.where(known[place] > 0, image[place], drawn)
         return x.at[:, row + reach, column + reach, channel].set(value), caches
 
     def fill_row(row: Array, carry: tuple[Array, Caches]) -> tuple[Array, Caches]:

@@ -7,7 +7,7 @@ has an ordering of its own.
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 
 from genjax.losses.discrete import categorical_log_prob, discretized_logistic_mixture_log_prob
 from genjax.losses.likelihood import bernoulli_log_prob
-from genjax.types import Key
+from genjax.types import Batch, Key
 
 Parameters = Float[Array, "*shape P"]
 Elements = Float[Array, "*shape"]
@@ -36,10 +36,11 @@ class Output(NamedTuple):
     """Of all levels, normalized."""
 
     def draw(self, parameters: Parameters, uniform: Elements) -> Elements:
-        """The level at which the distribution function first exceeds `uniform` in [0, 1)."""
+        """The level at which the distribution function first exceeds `uniform` in [0, 1); NaN where parameters are."""
         cumulative = jnp.cumsum(jnp.exp(self.log_probs(parameters)), axis=-1)
         level = (cumulative[..., :-1] <= uniform[..., None] * cumulative[..., -1:]).sum(axis=-1)
-        return level.astype(uniform.dtype) / (self.levels - 1)
+        value = level.astype(uniform.dtype) / (self.levels - 1)
+        return jnp.where(jnp.isnan(cumulative[..., -1]), jnp.nan, value)
 
 
 def bernoulli() -> Output:
@@ -126,7 +127,23 @@ def prefix_or_nan(filled: Array, known_in_order: Float[Array, "B D"]) -> Array:
     return jnp.where(prefix, filled, jnp.nan)
 
 
-def check_known(image: Float[Array, "B H W C"], known: Array) -> None:
-    """Raise ValueError where `known` has another shape than `image`."""
+def given_pixels(batch: Batch) -> tuple[Float[Array, "B H W C"], Float[Array, "B H W C"]]:
+    """The image with 0 where it is not known, and `known` as 0 and 1 of its dtype; all 0 where the batch has none.
+
+    Raises ValueError where `known` is no array of the image's shape, or holds another value than 0 and 1 (or false and
+    true); where values are not known yet (under `jit`), `known` is NaN then, and so are the images that come of it.
+    """
+    image = batch["image"]
+    if "known" not in batch:
+        return jnp.zeros_like(image), jnp.zeros_like(image)
+    known: Any = batch["known"]
+    dtype = getattr(known, "dtype", None)
+    if dtype is None or not any(jnp.issubdtype(dtype, kind) for kind in (jnp.bool_, jnp.integer, jnp.floating)):
+        raise ValueError(f"known: {type(known).__name__} of {dtype} must be an array of 0 and 1, or of booleans")
     if known.shape != image.shape:
         raise ValueError(f"known: shape {known.shape} must be that of image, {image.shape}")
+    valid = jnp.all((known == 0) | (known == 1))
+    if not isinstance(valid, Tracer) and not valid:
+        strange = np.asarray(known)[~np.isin(known, (0, 1))]
+        raise ValueError(f"known: holds {strange.flat[0]}, and must hold 0 (not known) and 1 only")
+    return jnp.where(known == 1, image, 0), jnp.where(valid, known, jnp.nan).astype(image.dtype)

@@ -27,7 +27,7 @@ from genjax.core import Model, Phase
 from genjax.losses.likelihood import bits_per_dim
 from genjax.losses.mixture import bounded_log_sigmas, gaussian_mixture_log_prob, scale_gradient
 from genjax.models.autoregressive.nade import checked_ordering, in_order, masked
-from genjax.models.autoregressive.pixels import check_known, prefix_or_nan
+from genjax.models.autoregressive.pixels import given_pixels, prefix_or_nan
 from genjax.types import Batch, Key, Metrics, Params, Scalar, Stats
 
 CHUNK = 16
@@ -133,9 +133,7 @@ def rnade(
 
     def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Array:
         del stats
-        image = batch["image"]
-        known = batch.get("known", jnp.zeros_like(image))
-        check_known(image, known)
+        image, known = given_pixels(batch)
         x, _ = fill(Weights(**params["rnade"]), key, standardized(image), in_order(known, order))
         values = prefix_or_nan(x * scale.astype(x.dtype) + shift.astype(x.dtype), in_order(known, order))
         drawn = values[:, np.argsort(order)].reshape(image.shape)

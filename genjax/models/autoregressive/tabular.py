@@ -18,6 +18,8 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from genjax.core import Model, Phase
+from genjax.losses.likelihood import flat_pixels
+from genjax.models.autoregressive.pixels import given_pixels, prefix_or_nan
 from genjax.types import Batch, Key, Metrics, Params, Scalar, Stats
 
 MAX_COUNTS = 2**26
@@ -196,8 +198,9 @@ def tabular(contexts: Contexts, *, examples: int, smoothing: float = 0.1) -> Mod
 
     Steps count the first `examples` examples of the stream, that is each training example once, whether or not the
     batch divides their number; further steps change nothing. The phase's loss is the mean negative log-likelihood of a
-    batch under the counts of those before it. `generate` fills in the pixels that are not `known`, where the
-    batch says so: these are samples of p(unknown | known) where the known ones come first in the ordering.
+    batch under the counts of those before it. `generate` draws images; where the batch has `known` [B, H, W, C] (0 or
+    1) it completes `image`: known pixels must be the first of the ordering, or ValueError is raised (under `jit`: the
+    image is NaN).
 
     Args:
         contexts: What each pixel looks at.
@@ -236,10 +239,11 @@ def tabular(contexts: Contexts, *, examples: int, smoothing: float = 0.1) -> Mod
         return {"nll_nats": nll, "bits_per_dim": nll / (pixels * math.log(2))}
 
     def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Float[Array, "B H W C"]:
-        values = to_levels(batch["image"], levels)
-        known = batch["known"].reshape(values.shape) > 0 if "known" in batch else jnp.zeros(values.shape, bool)
+        image, is_known = given_pixels(batch)
+        values, known = to_levels(image, levels), flat_pixels(is_known)
         keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(len(values)))
         draw = jax.vmap(functools.partial(sample, contexts, stats["counts"] + smoothing))
-        return draw(values, known, keys).reshape(batch["image"].shape) / (levels - 1)
+        filled = draw(values, known > 0, keys) / (levels - 1)
+        return prefix_or_nan(filled, known[:, contexts.order]).reshape(image.shape)
 
     return Model(init, (Phase("count", count, (), optax.identity()),), evaluate, generate)
