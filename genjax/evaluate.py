@@ -30,7 +30,7 @@ def make_evaluate_seeds(evaluate: Evaluate, load: Load) -> EvaluateSeeds:
 
 def evaluate_split(
     evaluate_seeds: EvaluateSeeds, params: Params, stats: Stats, split: Split, *, key: Key, batch_size: int
-) -> dict[str, Float[np.ndarray, "seeds examples"]]:
+) -> dict[str, Float[np.ndarray, "seeds examples *features"]]:
     """Each quantity for every seed and example of the split.
 
     `params` and `stats` have a leading seed axis. The last batch is filled up with copies of the first example, and
