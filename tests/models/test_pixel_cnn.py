@@ -34,6 +34,10 @@ def random_params(model, batch, *, scale=0.3):
     return jax.tree.map(lambda leaf: jnp.asarray(rng.normal(0, scale, leaf.shape), leaf.dtype), shapes)
 
 
+def mean_of(shape):
+    return np.random.default_rng(3).random(shape).astype(np.float32)
+
+
 @functools.cache
 def model_of(kind, name, classes=0, condition_channels=0):
     shape, output = OUTPUTS[name]
@@ -46,6 +50,7 @@ def model_of(kind, name, classes=0, condition_channels=0):
         gated=KINDS[kind],
         classes=classes,
         condition_channels=condition_channels,
+        mean=mean_of(shape),
     )
     return model, random_params(model, given(images(name, 2), classes, condition_channels))
 
@@ -144,7 +149,7 @@ def plain_sampler(kind, name, params, batch):
         shape[2], output, features=6, blocks=2, first_kernel=3, gated=KINDS[kind], conditional=True
     )
     context = context_of(networks, params, Given(shape, 2, 1), batch)
-    passes = functools.partial(conditionals, networks, params, context=context)
+    passes = functools.partial(conditionals, networks, params, context=context, center=mean_of(shape))
     return jax.jit(lambda key: fill_by_passes(passes, output, key, batch["image"], batch.get("known")))
 
 

@@ -10,6 +10,7 @@ from genjax.models.autoregressive.pixels import categorical
 
 HEIGHT, WIDTH, CHANNELS, LEVELS, FEATURES = 3, 4, 3, 2, 6
 OUTPUT = categorical(LEVELS)
+MEAN = np.random.default_rng(2).random((HEIGHT, WIDTH, CHANNELS))
 
 
 def image():
@@ -97,8 +98,8 @@ def test_pixel_cnn_is_the_network_of_its_paper(gated):
     networks, x = pixel_cnn.make_networks(CHANNELS, OUTPUT, **sizes), image()
     params = random_params(lambda key: model.init(key, {"image": jnp.zeros((1, HEIGHT, WIDTH, CHANNELS))})[0])
     with jax.enable_x64(True):
-        ours = pixel_cnn.conditionals(networks, jax.tree.map(jnp.asarray, params), jnp.asarray(x[None]), None)
-    weights, centred = params["pixels"]["params"], 2 * x - 1
+        ours = pixel_cnn.conditionals(networks, jax.tree.map(jnp.asarray, params), jnp.asarray(x[None]), None, MEAN)
+    weights, centred = params["pixels"]["params"], 2 * (x - MEAN)
     theirs = gated_network(params["above"]["params"], weights, centred) if gated else residual_network(weights, centred)
     np.testing.assert_allclose(ours[0], theirs, rtol=1e-9)
 
@@ -156,11 +157,10 @@ def test_pixel_rnn_is_the_network_of_its_paper(layer, recurrence):
     model = pixel_rnn.pixel_rnn((HEIGHT, WIDTH, CHANNELS), output=OUTPUT, **sizes)
     network, x = pixel_rnn.make_network(CHANNELS, OUTPUT, **sizes), image()
     params = random_params(lambda key: model.init(key, {})[0])
-    mean = np.full((HEIGHT, WIDTH, CHANNELS), 0.3)
     with jax.enable_x64(True):
-        ours = pixel_rnn.conditionals(network, jax.tree.map(jnp.asarray, params), mean, jnp.asarray(x[None]))
+        ours = pixel_rnn.conditionals(network, jax.tree.map(jnp.asarray, params), MEAN, jnp.asarray(x[None]))
     weights = params["pixel_rnn"]
-    maps = conv(x - mean, weights["first"], "A")
+    maps = conv(x - MEAN, weights["first"], "A")
     for index in range(2):
         maps = maps + conv(recurrence(weights[f"recurrent_{index}"], maps), weights[f"widen_{index}"], "B")
     np.testing.assert_allclose(ours[0], read(maps, weights, "head_0", "head_1"), rtol=1e-9)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import linen as nn
 from jax import Array
@@ -62,14 +63,16 @@ def pixel_cnn(
     classes: int = 0,
     condition_channels: int = 0,
     dtype: DTypeLike | None = None,
+    mean: Float[np.ndarray, "H W C"] | None = None,
     optimizer: optax.GradientTransformation | None = None,
 ) -> Model:
     """PixelCNN, or with `gated` Gated PixelCNN, of images whose elements are distributed as `output` says.
 
     With `classes` each block adds a vector that belongs to `label` [B] in the batch (2016b, equation 4); with
     `condition_channels` it adds a map made of `condition` [B, H, W, Cc], values in [0, 1] (equation 5). `dtype` is that
-    of the computation (such as bfloat16); parameters and likelihoods stay as they are. The default optimizer is Adam
-    with step size 0.001.
+    of the computation (such as bfloat16); parameters and likelihoods stay as they are. `mean` is the mean image, which
+    is taken off what the network sees: so a convolution can tell where in the image it is. The default optimizer is
+    Adam with step size 0.001.
 
     `generate` draws images; where the batch has `known` [B, H, W, C] (0 or 1) it completes `image`: known elements must
     be the first, row by row, or ValueError is raised (under `jit`: the image is NaN).
@@ -89,14 +92,14 @@ def pixel_cnn(
         dtype=dtype,
     )
     dimensions = math.prod(image_shape)
-    given = Given(image_shape, classes, condition_channels)
+    given, center = Given(image_shape, classes, condition_channels), GREY if mean is None else mean
 
     def init(key: Key, batch: Batch) -> tuple[Params, Stats]:
         return init_params(networks, key, given, batch), {}
 
     def nll_nats(params: Params, batch: Batch) -> Float[Array, " B"]:
         context = context_of(networks, params, given, batch)
-        parameters = conditionals(networks, params, batch["image"], context)
+        parameters = conditionals(networks, params, batch["image"], context, center)
         return -sum_pixels(output.log_prob(parameters, batch["image"]))
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
@@ -113,7 +116,7 @@ def pixel_cnn(
         del stats
         image, known = given_pixels(batch)
         context = context_of(networks, params, given, batch)
-        filled = fill(networks, output, params, key, image, known, context)
+        filled = fill(networks, output, params, key, image, known, context, center)
         return prefix_or_nan(filled, known.reshape(len(known), -1))
 
     phase = Phase("likelihood", loss, tuple(networks.named()), optimizer or optax.adam(1e-3))
@@ -221,22 +224,32 @@ def context_of(networks: Networks, params: Params, given: Given, batch: Batch) -
     vector = None if label is None else label[:, None, None, :]
     if networks.condition is None or condition is None:
         return vector
-    features: Any = networks.condition.apply(params["condition"], centred(condition))
+    features: Any = networks.condition.apply(params["condition"], centred(condition, GREY))
     if vector is None:
         return features
     return jnp.concatenate([features, jnp.broadcast_to(vector, (*features.shape[:3], vector.shape[-1]))], axis=-1)
 
 
-def centred(image: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
-    """From [0, 1] to [-1, 1]; the zeros around the image are then neither black nor white."""
-    return 2 * image - 1
+Center = Float[np.ndarray | Array, "#h #w #c"]
+
+GREY = np.full((1, 1, 1), 0.5, np.float32)
+"""The center of images whose mean is not known."""
+
+
+def centred(image: Float[Array, "B H W C"], center: Center) -> Float[Array, "B H W C"]:
+    """2 (image - center): from [0, 1] to [-1, 1] at GREY, so that the zeros around are neither black nor white."""
+    return 2 * (image - center)
 
 
 def conditionals(
-    networks: Networks, params: Params, image: Float[Array, "B H W C"], context: Float[Array, "B h w K"] | None
+    networks: Networks,
+    params: Params,
+    image: Float[Array, "B H W C"],
+    context: Float[Array, "B h w K"] | None,
+    center: Center = GREY,
 ) -> Float[Array, "B H W C P"]:
     """The parameters of the conditional of each element."""
-    x, above = centred(image), None
+    x, above = centred(image, center), None
     if networks.above is not None:
         above = networks.above.apply(params["above"], shifted_down(x), context)
     return networks.pixels.apply(params["pixels"], x, above, context)  # pyright: ignore[reportReturnType]
@@ -258,6 +271,7 @@ def fill(
     image: Float[Array, "B H W C"],
     known: Float[Array, "B H W C"],
     context: Float[Array, "B h w K"] | None,
+    center: Center = GREY,
 ) -> Float[Array, "B H W C"]:
     """Draw element after element, or take it from `image` where it is known; the same as `fill_by_passes`.
 
@@ -266,6 +280,7 @@ def fill(
     """
     batch, height, width, channels = image.shape
     uniform = element_uniforms(key, image)
+    centers = jnp.broadcast_to(jnp.asarray(center, image.dtype), (1, height, width, channels))
     if context is not None:
         context = jnp.broadcast_to(context, (batch, height, width, context.shape[-1]))
 
@@ -279,18 +294,20 @@ def fill(
         row_context = rows_at(context, y)
         above, caches = None, next_row(canvas.caches)
         if networks.above is not None:
-            previous = jnp.where(y > 0, centred(rows_at(canvas.image, y - 1)), 0)
+            previous = jnp.where(y > 0, centred(rows_at(canvas.image, y - 1), rows_at(centers, y - 1)[0]), 0)
             above, caches = apply("above", caches, previous, row_context, place="row")
 
         def element(index: Array, canvas: Canvas) -> Canvas:
             column, channel = index // channels, index % channels
             pixel = columns_at(rows_at(canvas.image, y), column)
-            here = columns_at((above, row_context), column)
-            parameters, caches = apply("pixels", canvas.caches, centred(pixel), *here, place=column)
+            here, middle = columns_at((above, row_context), column), columns_at(rows_at(centers, y), column)[0]
+            parameters, caches = apply("pixels", canvas.caches, centred(pixel, middle), *here, place=column)
             drawn = output.draw(parameters[:, 0, 0, channel], uniform[:, y, column, channel])
             value = jnp.where(known[:, y, column, channel] > 0, image[:, y, column, channel], drawn)
             pixel = pixel.at[:, 0, 0, channel].set(value)
-            caches["pixels"] = with_pixel(caches["pixels"], centred(pixel), column, networks.pixels.first_kernel)
+            caches["pixels"] = with_pixel(
+                caches["pixels"], centred(pixel, middle), column, networks.pixels.first_kernel
+            )
             return Canvas(jax.lax.dynamic_update_slice(canvas.image, pixel, (0, y, column, 0)), caches)
 
         return jax.lax.fori_loop(0, width * channels, element, Canvas(canvas.image, caches))
