@@ -260,7 +260,8 @@ PRESETS = {
         "learning_rate": 1e-2,
     },
     "colour": {
-        "run": Run(dataset="cifar10_jpeg", binarization="none", steps=10_000, batch_size=16, evaluate_every=1000),
+        "run": Run(dataset="cifar10_jpeg", binarization="none", steps=8000, batch_size=16, evaluate_every=1000),
+        "learning_rate": 4e-3,
         "gated": True,
         "features": 24,
         "blocks": 6,
