@@ -63,6 +63,7 @@ from experiments.experiment import (
 )
 from experiments.figures import completion_grid, image_grid, receptive_field, seen_by_the_centre, test_batch
 from experiments.runner import main
+from experiments.tabular import COLOUR
 from genjax.core import Model
 from genjax.data.dataset import Dataset
 from genjax.data.levels import with_levels
@@ -284,6 +285,7 @@ REFERENCES = (
         "NADE, fixed order, H=500 (Uria, Murray & Larochelle 2014)",
         UNCONDITIONAL,
     ),
+    *COLOUR,
 )
 
 if __name__ == "__main__":

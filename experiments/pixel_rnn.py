@@ -27,6 +27,10 @@ Test NLL in nats on static binarized MNIST; target: below 88.33 (NADE), and the 
     --preset small --layer row --layers 3     Row LSTM, 3 layers, h=16          83.31, 41 min on one CPU core
     --preset paper                            Diagonal BiLSTM, 7 layers, h=16   not measured yet
 
+Colour, on CIFAR-10 as JPEG, 16x16 and 8 levels (--dataset cifar10_jpeg --binarization none --levels 8 --shrink 2
+--features 18 --steps 10000), in bits/dim that compare with no paper's: 0.919, 7 min on one CPU core. A histogram of
+each pixel and channel has 2.754, tables of the one value before 1.825, of the three before 1.371 (experiments.tabular).
+
 Where we leave the paper: Adam with a cosine decay and the gradient's norm clipped at 1, in place of RMSProp with a
 constant step size (--optimizer rmsprop takes it, with the decay). The states above and left of the image are learned,
 one vector for all places. The parameters with the best validation likelihood are kept. Of the paper's Row LSTM for
@@ -58,6 +62,7 @@ from experiments.experiment import (
 )
 from experiments.figures import receptive_field, samples_and_completions, seen_by_the_centre, test_images
 from experiments.runner import main
+from experiments.tabular import COLOUR
 from genjax.data.levels import with_levels
 from genjax.data.load import load_dataset, mean_image
 from genjax.models.autoregressive import pixel_rnn as pixel_rnn_model
@@ -163,6 +168,7 @@ REFERENCES = (
     published(80.75, f"Diagonal BiLSTM, 1 layer, h=32 {PAPER}", layer="diagonal", layers=1),
     published(80.54, f"Row LSTM {PAPER}", layer="row"),
     published(88.33, "NADE, fixed order, H=500 (Uria, Murray & Larochelle 2014)"),
+    *COLOUR,
 )
 
 if __name__ == "__main__":
