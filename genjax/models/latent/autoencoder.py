@@ -40,12 +40,18 @@ class Reconstruction(NamedTuple):
     image: Callable[[Images], Images]
     loss: Callable[[Images, Images], Float[Array, " batch"]]
     """Of the decoder's output and the image, summed over pixels."""
+    name: str
+    """Of the loss, with its unit."""
 
 
-GAUSSIAN = Reconstruction(image=lambda output: output, loss=squared_error)
+GAUSSIAN = Reconstruction(image=lambda output: output, loss=squared_error, name="squared_error")
 """Squared error: the decoder returns the image itself, which may leave [0, 1]."""
 
-BERNOULLI = Reconstruction(image=jax.nn.sigmoid, loss=lambda logits, x: -sum_pixels(bernoulli_log_prob(logits, x)))
+BERNOULLI = Reconstruction(
+    image=jax.nn.sigmoid,
+    loss=lambda logits, x: -sum_pixels(bernoulli_log_prob(logits, x)),
+    name="cross_entropy_nats",
+)
 """Cross-entropy in nats of pixels in [0, 1]; the decoder returns logits."""
 
 
@@ -102,9 +108,9 @@ def autoencoder(
 ) -> Model:
     """An autoencoder whose networks descend the mean over the batch of `networks.reconstruction.loss`.
 
-    `evaluate` gives squared_error, summed over pixels, mse, its mean over pixels, and the loss as reconstruction_loss;
-    `generate` the reconstructions of the batch, clipped to [0, 1]; `embed` the codes. Raises ValueError where the
-    networks do not fit `image_shape`.
+    `evaluate` gives squared_error, summed over pixels, mse, its mean over pixels, and the loss by its name; `generate`
+    the reconstructions of the batch, clipped to [0, 1]; `embed` the codes. Raises ValueError where the networks do not
+    fit `image_shape`.
     """
     check_networks(networks, image_shape)
     return Model(
@@ -156,7 +162,7 @@ def reconstruction_loss(networks: Networks) -> Loss:
 
 
 def make_evaluate(networks: Networks) -> Evaluate:
-    """squared_error, mse and reconstruction_loss per image."""
+    """squared_error, mse and the loss per image."""
 
     def evaluate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
         images = batch["image"]
@@ -165,7 +171,7 @@ def make_evaluate(networks: Networks) -> Evaluate:
         return {
             "squared_error": squared_error(reconstructions, images),
             "mse": mean_squared_error(reconstructions, images),
-            "reconstruction_loss": networks.reconstruction.loss(output, images),
+            networks.reconstruction.name: networks.reconstruction.loss(output, images),
         }
 
     return evaluate
