@@ -171,7 +171,8 @@ def all_errors(run: Restored, rows: Rows, label: Int[np.ndarray, " N"], training
     data, options = run.experiment.data, run.config["options"]
     encoder = make_networks(data, Architecture(**{name: options[name] for name in Architecture._fields})).encoder
     make = functools.partial(classifier, encoder, int(label.max()) + 1)
-    params = [run.chosen(run_seed(run, seed))[0] for seed in range(len(rows))]
+    learnt = {seed: run.chosen(seed)[0] for seed in run.seeds}
+    params = [learnt[run_seed(run, seed)] for seed in range(len(rows))]
     pretrained = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[one["encoder"] for one in params])
     moving = make(optimizer=decayed(training.learning_rate, training.steps))
     frozen = make(optimizer=decayed(training.head_learning_rate, training.steps), frozen=True)
@@ -246,13 +247,17 @@ def subset_feed(data: Dataset, rows: Rows, seeds: Sequence[int], batch_size: int
 
 
 def logistic_errors(data: Dataset, rows: Rows, embed: Embed, params: Sequence[Params]) -> Errors:
-    """The test errors of logistic regression on features of the subsets; `params` are those of each seed's features."""
+    """The test errors of logistic regression on features of the subsets.
+
+    `params` are those of each seed's features; where two seeds have the same object, test features are computed once.
+    """
     from sklearn.linear_model import LogisticRegression  # slow to import
 
     features_of = make_features(embed, data.load)
+    tests = {id(one): features_of(one, {}, data.test) for one in {id(one): one for one in params}.values()}
 
     def error(rows: Int[np.ndarray, " labels"], params: Params) -> float:
-        known, test = features_of(params, {}, chosen(data.train, rows)), features_of(params, {}, data.test)
+        known, test = features_of(params, {}, chosen(data.train, rows)), tests[id(params)]
         model = LogisticRegression(max_iter=2000).fit(known.features, known.label)
         return float((model.predict(test.features) != test.label).mean())
 
