@@ -67,7 +67,7 @@ def embed(
         raise RunError(f"--seed {seed} must be one of the run's seeds: {list(run.seeds)}", exit_code=2)
     arrays = own_features(run, seed, split) if not images else features_of_files(run, seed, images, split)
     out.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(out, **arrays)
+    np.savez(out, **arrays)  # pyright: ignore[reportArgumentType] (no array is called allow_pickle)
     kinds = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
     print(f"features of {run.config['experiment']} after {run.done} steps: {kinds} in {out}")
 

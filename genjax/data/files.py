@@ -51,7 +51,7 @@ def check_folder(path: Path) -> None:
         raise FileNotFoundError(f"dataset={str(path)!r}: {kind}")
 
 
-def folder_split(path: Path, names: Sequence[str], *, divided: bool) -> Split:
+def folder_split(path: Path, names: list[str], *, divided: bool) -> Split:
     """The images with these names, in their order; read when they are asked for."""
     shape = common_shape([path / name for name in names])
     label = folder_labels([name.partition("/")[2] for name in names] if divided else names)

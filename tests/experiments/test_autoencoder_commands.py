@@ -16,6 +16,7 @@ from experiments.directory import RunError
 from experiments.embed import check_features, embed, features_of_files
 from experiments.experiment import Run
 from experiments.features import make_features, pixels
+from experiments.options import parse
 from experiments.restore import restore_run
 from experiments.runner import main
 from experiments.sample import sample
@@ -282,3 +283,8 @@ def test_options_out_of_range_are_named():
     }.items():
         with pytest.raises(ValueError, match=message):
             autoencoder(Run(binarization="none"), **options)
+
+
+def test_no_hidden_widths_are_a_linear_autoencoder():
+    assert parse(autoencoder, PRESETS, ["--hidden"])["options"]["hidden"] == ()
+    assert parse(autoencoder, PRESETS, [])["options"]["hidden"] == (256, 128)
