@@ -7,6 +7,8 @@ COMMANDS = {
     "sample": "sample RUN --count 64",
     "evaluate": "evaluate RUN",
     "detect": "detect RUN",
+    "embed": "embed RUN --out features.npz",
+    "transfer": "transfer RUN",
     "speed": "speed",
     "ledger": "ledger add RUN",
 }
@@ -39,7 +41,7 @@ def main() -> None:
         print(f"  {name:<11} {first_line(name)}")
     print("Other commands: python -m experiments.COMMAND [--help]")
     for name, usage in COMMANDS.items():
-        print(f"  {usage:<24} {first_line(name)}")
+        print(f"  {usage:<28} {first_line(name)}")
 
 
 if __name__ == "__main__":

@@ -135,6 +135,8 @@ class Experiment(NamedTuple):
     """What else the result should say, such as the closed form of the number of parameters."""
     write: Write | None = None
     """Where the model is one of text."""
+    draws: bool = True
+    """Whether `model.generate` draws images, and does not make them of those in the batch."""
     measure: Measure | None = None
     """What else to measure on a split of `data`: active units, distances between distributions, probes."""
 

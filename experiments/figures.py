@@ -74,6 +74,24 @@ def learning_curves(curves: Mapping[str, Mapping[int, Curve]]) -> Figure:
     return figure
 
 
+def code_scatter(
+    codes: Float[np.ndarray, "N 2"], label: Int[np.ndarray, " N"] | None, *, title: str, names: tuple[str, str]
+) -> Figure:
+    """One dot per code, coloured by its label where there are labels; `names` are those of the two axes."""
+    figure = Figure(figsize=(5.5, 5), layout="constrained")
+    axes = figure.add_subplot()
+    for number, one in enumerate([None] if label is None else np.unique(label)):
+        rows = slice(None) if one is None else label == one
+        colour = "0.4" if one is None else colormaps["tab10" if number < 10 else "tab20"](number % 20)
+        axes.scatter(*codes[rows].T, s=6, linewidths=0, color=colour, label=None if one is None else str(one))
+    if label is not None and len(np.unique(label)) <= 20:
+        axes.legend(fontsize=7, markerscale=2.5, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    axes.set_xlabel(names[0], fontsize=8)
+    axes.set_ylabel(names[1], fontsize=8)
+    axes.set_title(title, fontsize=9)
+    return figure
+
+
 def completion_grid(
     images: Float[np.ndarray, "N H W C"], known: Float[np.ndarray, "H W C"], completions: Float[np.ndarray, "M H W C"]
 ) -> Figure:

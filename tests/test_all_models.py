@@ -16,7 +16,7 @@ from genjax.data.feed import make_feed
 from genjax.models.autoregressive import char_rnn, eonade, made, nade, pixel_rnn, rnade, tabular
 from genjax.models.autoregressive.pixel_cnn import pixel_cnn
 from genjax.models.autoregressive.pixels import bernoulli
-from genjax.models.latent import vae
+from genjax.models.latent import autoencoder, vae
 from genjax.testing import assert_resume_equals
 from genjax.train import init_seeds, iterate, make_train_step, seed, with_seed_axis
 
@@ -40,6 +40,12 @@ def sequences(dtype=np.float32):
     return {"sequence": rows.astype(dtype), "continues": np.arange(EXAMPLES) % 3 > 0}
 
 
+def labelled(dtype=np.float32):
+    """Images whose label says which half is on."""
+    pixels = images(dtype)
+    return {"image": pixels, "label": (pixels[:, :, :2].mean((1, 2, 3)) > 0.5).astype(np.int32)}
+
+
 class Case(NamedTuple):
     """A model at its smallest."""
 
@@ -49,10 +55,21 @@ class Case(NamedTuple):
     sample_range: tuple[float, float] = (0, 1)
     descends: bool = True
     """Whether its loss falls on one batch; counting does not descend."""
+    draws: bool = True
+    """Whether `generate` draws, and does not make its images of the batch's alone."""
 
 
 def make_vae(networks):
     return vae.vae(SHAPE, networks, optimizer=optax.adam(1e-2), evaluation_samples=3)
+
+
+def make_autoencoder(networks):
+    return autoencoder.autoencoder(SHAPE, networks, optimizer=optax.adam(1e-2))
+
+
+def make_frozen_classifier():
+    encoder = autoencoder.mlp_networks(SHAPE, hidden=(6,), latents=3).encoder
+    return autoencoder.classifier(encoder, 4, frozen=True, optimizer=optax.adam(3e-2))
 
 
 def make_pixel_cnn(*, gated=False):
@@ -97,6 +114,18 @@ MODELS = {
         lambda: make_vae(
             vae.with_top(vae.mlp_networks(SHAPE, hidden=(6,), latents=3), latents=2, hidden=(4,), activation=jnp.tanh)
         )
+    ),
+    "autoencoder mlp": Case(
+        lambda: make_autoencoder(autoencoder.mlp_networks(SHAPE, hidden=(6,), latents=2)), draws=False
+    ),
+    "autoencoder conv": Case(
+        lambda: make_autoencoder(
+            autoencoder.conv_networks(SHAPE, channels=(2,), features=4, latents=2, reconstruction=autoencoder.BERNOULLI)
+        ),
+        draws=False,
+    ),
+    "classifier frozen": Case(
+        make_frozen_classifier, examples=labelled, sample_shape=(), sample_range=(0, 3), draws=False
     ),
     "vae gaussian": Case(lambda: make_vae(vae.mlp_networks(SHAPE, hidden=(6,), latents=2, gaussian=True))),
 }
@@ -216,7 +245,7 @@ def test_samples_have_the_datas_shape_and_range_and_follow_their_key(name):
     assert drawn[0].min() >= least
     assert drawn[0].max() <= greatest
     assert (drawn[0] == drawn[1]).all()
-    assert (drawn[0] != drawn[2]).any()
+    assert (drawn[0] != drawn[2]).any() == MODELS[name].draws
 
 
 @every_model

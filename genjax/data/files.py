@@ -7,6 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -30,19 +31,10 @@ def folder(path: Path) -> Source:
 
     Raises FileNotFoundError where there is no folder, ValueError where an image cannot be used (with its path).
     """
-    if not path.is_dir():
-        kind = "a file, must be a folder of images or an .npz file" if path.exists() else "no such folder"
-        raise FileNotFoundError(f"dataset={str(path)!r}: {kind}")
+    check_folder(path)
     names = image_names(path)
-    shape = common_shape([path / name for name in names])
     divided = is_divided(path, names)
-    label = folder_labels([name.partition("/")[2] for name in names] if divided else names)
-
-    def read(indices: np.ndarray) -> Examples:
-        image = np.stack([read_image(path / names[index], shape) for index in indices])
-        return {"image": image} | ({} if label is None else {"label": label[indices]})
-
-    every = Split(len(names), read, None)
+    every = folder_split(path, names, divided=divided)
     if divided:
         splits = tuple(
             chosen(every, np.flatnonzero([name.startswith(f"{split}/") for name in names])) for split in SPLITS
@@ -50,6 +42,53 @@ def folder(path: Path) -> Source:
     else:
         splits = tenths(str(path), chosen(every, permutation(every.size)))
     return make_source(path.resolve().name, *splits, files={name: path / name for name in names})
+
+
+def check_folder(path: Path) -> None:
+    """Raise FileNotFoundError where there is no folder."""
+    if not path.is_dir():
+        kind = "a file, must be a folder of images or an .npz file" if path.exists() else "no such folder"
+        raise FileNotFoundError(f"dataset={str(path)!r}: {kind}")
+
+
+def folder_split(path: Path, names: list[str], *, divided: bool) -> Split:
+    """The images with these names, in their order; read when they are asked for."""
+    shape = common_shape([path / name for name in names])
+    label = folder_labels([name.partition("/")[2] for name in names] if divided else names)
+
+    def read(indices: np.ndarray) -> Examples:
+        image = np.stack([read_image(path / names[index], shape) for index in indices])
+        return {"image": image} | ({} if label is None else {"label": label[indices]})
+
+    return Split(len(names), read, None)
+
+
+class Named(NamedTuple):
+    """Images in a user's own order, and what each is called."""
+
+    split: Split
+    names: list[str]
+
+
+def all_images(path: Path, part_name: str) -> Named:
+    """The images of a folder by their names, or of an .npz file by their rows (`file.npz[3]`), all of them in order.
+
+    Of images that are divided into train, validation and test: those of the part called `part_name`. Raises as `folder`
+    and `npz` do.
+    """
+    if path.suffix == ".npz":
+        arrays = npz_arrays(path)
+        image, label = ("image", "label") if "image" in arrays else (part_name, f"{part_name}_label")
+        if image not in arrays:
+            raise ValueError(f"dataset={str(path)!r}: has the arrays {sorted(arrays)}; needs image, or {part_name}")
+        split = resident(examples(path, arrays, image, label))
+        return Named(split, [f"{path}[{row}]" for row in range(split.size)])
+    check_folder(path)
+    names = image_names(path)
+    divided = is_divided(path, names)
+    every = folder_split(path, names, divided=divided)
+    rows = [row for row, name in enumerate(names) if not divided or name.startswith(f"{part_name}/")]
+    return Named(chosen(every, np.array(rows)), [str(path / names[row]) for row in rows])
 
 
 def chosen(split: Split, rows: Int[np.ndarray, " N"]) -> Split:

@@ -25,9 +25,10 @@ def conv_transpose(
     """`jax.lax.conv_transpose` with padding SAME: an image `stride` times as high and wide.
 
     "matmul" is one matrix product and an overlap-add, whose gradient XLA computes several times faster on a CPU; "lax"
-    is `jax.lax.conv_transpose`; "auto" takes the first on a CPU, the second elsewhere.
+    is `jax.lax.conv_transpose`; "auto" takes the first on a CPU, the second elsewhere and for a stride of 1.
     """
-    matmul = implementation == "matmul" or (implementation == "auto" and jax.default_backend() == "cpu")
+    strided_on_cpu = stride > 1 and jax.default_backend() == "cpu"
+    matmul = implementation == "matmul" or (implementation == "auto" and strided_on_cpu)
     if matmul:
         return overlap_add(x, kernel, stride)
     return jax.lax.conv_transpose(x, kernel, (stride, stride), "SAME")
@@ -85,28 +86,30 @@ class ConvTranspose(nn.Module):
 
 
 class ConvEncoder(nn.Module):
-    """Convolutions of stride 2, one for each of `channels`, then a dense layer."""
+    """Convolutions, one for each of `channels`, then a dense layer."""
 
     channels: Sequence[int]
     features: int
     kernel_size: int = 4
     activation: Activation = jax.nn.relu
     kernel_init: Initializer = he_normal()
+    strides: Sequence[int] | None = None
+    """Of each convolution; 2 where None."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch H W C"]) -> Float[Array, "batch features"]:
         """Features [batch, features]."""
-        for channels in self.channels:
-            x = nn.Conv(channels, (self.kernel_size,) * 2, strides=2, kernel_init=self.kernel_init)(x)
+        for channels, stride in zip(self.channels, all_strides(self.strides, self.channels), strict=True):
+            x = nn.Conv(channels, (self.kernel_size,) * 2, strides=stride, kernel_init=self.kernel_init)(x)
             x = self.activation(x)
         x = nn.Dense(self.features, kernel_init=self.kernel_init)(x.reshape(x.shape[0], -1))
         return self.activation(x)
 
 
 class ConvDecoder(nn.Module):
-    """The encoder's mirror: dense layers, then transposed convolutions of stride 2 up to logits [batch, H, W, C].
+    """The encoder's mirror: dense layers, then transposed convolutions up to logits [batch, H, W, C].
 
-    H and W must be multiples of 2^len(channels); ValueError otherwise.
+    H and W must be multiples of the product of the strides; ValueError otherwise.
     """
 
     image_shape: tuple[int, int, int]
@@ -118,23 +121,36 @@ class ConvDecoder(nn.Module):
     kernel_init: Initializer = he_normal()
     bias_init: Initializer = zeros
     """Of the image, called with the shape (H, W, C)."""
+    strides: Sequence[int] | None = None
+    """Of each transposed convolution, from the smallest image to the largest; 2 where None."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch latents"]) -> Float[Array, "batch H W C"]:
         """Logits [batch, H, W, C]."""
-        height, width = halved(self.image_shape, len(self.channels))
+        strides = all_strides(self.strides, self.channels)
+        height, width = divided(self.image_shape, math.prod(strides))
         for width_of_layer in (self.features, height * width * self.channels[0]):
             x = self.activation(nn.Dense(width_of_layer, kernel_init=self.kernel_init)(x))
         x = x.reshape(-1, height, width, self.channels[0])
-        for channels in self.channels[1:]:
-            x = self.activation(ConvTranspose(channels, self.kernel_size, kernel_init=self.kernel_init)(x))
-        x = ConvTranspose(self.image_shape[-1], self.kernel_size, kernel_init=self.kernel_init, use_bias=False)(x)
+        transpose = functools.partial(ConvTranspose, kernel_size=self.kernel_size, kernel_init=self.kernel_init)
+        for channels, stride in zip(self.channels[1:], strides, strict=False):
+            x = self.activation(transpose(channels, stride=stride)(x))
+        x = transpose(self.image_shape[-1], stride=strides[-1], use_bias=False)(x)
         return x + self.param("bias", self.bias_init, self.image_shape)
 
 
-def halved(image_shape: tuple[int, int, int], times: int) -> tuple[int, int]:
-    """Height and width of the image after `times` strides of 2. Raises ValueError where they do not divide."""
+def all_strides(strides: Sequence[int] | None, channels: Sequence[int]) -> Sequence[int]:
+    """A stride for each of `channels`: 2 where None. Raises ValueError where there are more or fewer."""
+    if strides is not None and len(strides) != len(channels):
+        raise ValueError(
+            f"strides={tuple(strides)}: must be {len(channels)}, one for each of channels={tuple(channels)}"
+        )
+    return (2,) * len(channels) if strides is None else strides
+
+
+def divided(image_shape: tuple[int, int, int], factor: int) -> tuple[int, int]:
+    """Height and width of the image after strides of this product. Raises ValueError where they do not divide."""
     height, width, _ = image_shape
-    if height % 2**times or width % 2**times:
-        raise ValueError(f"image_shape={image_shape}: height and width must be multiples of {2**times}")
-    return height // 2**times, width // 2**times
+    if height % factor or width % factor:
+        raise ValueError(f"image_shape={image_shape}: height and width must be multiples of {factor}")
+    return height // factor, width // factor

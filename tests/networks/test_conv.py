@@ -6,7 +6,7 @@ import pytest
 from genjax.networks.conv import ConvDecoder, ConvEncoder, ConvTranspose, conv_transpose
 
 
-@pytest.mark.parametrize(("size", "stride"), [(4, 2), (5, 2), (2, 3)])
+@pytest.mark.parametrize(("size", "stride"), [(4, 2), (5, 2), (2, 3), (4, 1)])
 def test_overlap_add_is_the_transposed_convolution(size, stride):
     rng = np.random.default_rng(0)
     x, kernel = jnp.asarray(rng.normal(size=(2, 3, 4, 2))), jnp.asarray(rng.normal(size=(size, size, 2, 3)))
@@ -69,3 +69,23 @@ def test_decoder_starts_from_the_bias_it_is_given():
 def test_decoder_refuses_images_that_cannot_be_halved():
     with pytest.raises(ValueError, match=r"image_shape=\(6, 8, 1\): height and width must be multiples of 4"):
         ConvDecoder((6, 8, 1), (3, 3), 5).init(jax.random.key(0), jnp.zeros((2, 3)))
+
+
+def test_strides_are_those_given():
+    encoder, decoder = ConvEncoder((4, 6), 10, strides=(2, 1)), ConvDecoder((6, 4, 1), (6, 4), 10, strides=(1, 2))
+
+    def both():
+        _, encoder_variables = encoder.init_with_output(jax.random.key(0), jnp.zeros((2, 6, 4, 1)))
+        return encoder_variables, *decoder.init_with_output(jax.random.key(0), jnp.zeros((2, 3)))
+
+    encoder_variables, logits, decoder_variables = jax.eval_shape(both)
+    assert encoder_variables["params"]["Dense_0"]["kernel"].shape == (3 * 2 * 6, 10)
+    assert decoder_variables["params"]["Dense_1"]["kernel"].shape == (10, 3 * 2 * 6)
+    assert logits.shape == (2, 6, 4, 1)
+    for strided in (lambda x: ConvEncoder((4, 6), 10, strides=(2,)).init(jax.random.key(0), x), decoder_of_one_stride):
+        with pytest.raises(ValueError, match=r"strides=\(2,\): must be 2, one for each of channels"):
+            strided(jnp.zeros((2, 6, 4, 1)))
+
+
+def decoder_of_one_stride(x):
+    return ConvDecoder((6, 4, 1), (6, 4), 10, strides=(2,)).init(jax.random.key(0), x.reshape(2, -1))
