@@ -160,6 +160,7 @@ def aae(
         latents=latents,
         gaussian=encoder == "gaussian",
         classes={"none": 0, "semi-supervised": classes, "clustering": clusters}[task],
+        normalized=task == "clustering",
     )
     model = aae_model.aae(
         data.image_shape,
@@ -262,13 +263,13 @@ class Seen(NamedTuple):
     """q(y|x)."""
 
 
-def encoded(parts: Parts, params: Params, split: Split, key: Key) -> Seen:
+def encoded(parts: Parts, params: Params, stats: Stats, split: Split, key: Key) -> Seen:
     """All examples of a split, in order."""
 
     @jax.jit
     def encode(raw: Mapping[str, jax.Array], key: Key) -> tuple[jax.Array, jax.Array | None]:
         load_key, sample_key = jax.random.split(key)
-        encoding = aae_model.encode(parts.networks, params, parts.data.load(raw, load_key)["image"])
+        encoding = aae_model.encode(parts.networks, params, stats, parts.data.load(raw, load_key)["image"])
         return encoding.sample(sample_key), encoding.label
 
     chunks = [
@@ -290,13 +291,13 @@ def make_measure(parts: Parts, kernel: Kernel, parzen_samples: int) -> Measure:
 
     def measure(params: Params, stats: Stats, split: Split, key: Key) -> dict[str, float]:
         code_key, prior_key, sample_key = jax.random.split(key, 3)
-        seen = encoded(parts, params, split, code_key)
+        seen = encoded(parts, params, stats, split, code_key)
         codes = seen.codes[:MMD_SAMPLES]
         drawn = prior_samples(parts.prior, len(codes), prior_key)
         found = {"code_mmd2": unbiased_mmd2(codes, drawn, kernel).value}
         if seen.label is not None and parts.task == "clustering" and class_count(parts.data):
             found["cluster_error_rate"] = clustering_error(
-                seen.label, labels_of(split), class_of_cluster(parts, params)
+                seen.label, labels_of(split), class_of_cluster(parts, params, stats)
             )
         if parzen_samples:
             samples = generated(parts, params, stats, parzen_samples, sample_key)
@@ -306,10 +307,10 @@ def make_measure(parts: Parts, kernel: Kernel, parzen_samples: int) -> Measure:
     return measure
 
 
-def class_of_cluster(parts: Parts, params: Params) -> Int[np.ndarray, " clusters"]:
+def class_of_cluster(parts: Parts, params: Params, stats: Stats) -> Int[np.ndarray, " clusters"]:
     """What the validation images say each cluster is."""
     validation = parts.data.validation
-    probabilities: Any = encoded(parts, params, validation, jax.random.key(0)).label
+    probabilities: Any = encoded(parts, params, stats, validation, jax.random.key(0)).label
     return cluster_labels(probabilities, labels_of(validation))
 
 
@@ -331,13 +332,13 @@ def make_figures(parts: Parts) -> Figures:
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
         sample_key, code_key, prior_key, style_key = jax.random.split(key, 4)
         images = test_images(parts.data, 32)
-        rebuilt = aae_model.reconstruct(parts.networks, params, images)
+        rebuilt = aae_model.reconstruct(parts.networks, params, stats, images)
         drawn = {
             "samples": samples_grid(parts, params, stats, sample_key),
             "reconstructions": image_grid(beside(images, rebuilt), columns=8, title="original, reconstruction"),
         }
         if parts.networks.latents == 2:
-            codes = encoded(parts, params, parts.data.test, code_key).codes
+            codes = encoded(parts, params, stats, parts.data.test, code_key).codes
             drawn["codes"] = code_scatter(parts, codes, prior_key)
         if parts.networks.classes:
             drawn["styles"] = style_grid(parts, params, style_key)
@@ -384,7 +385,8 @@ def code_scatter(parts: Parts, codes: Float[np.ndarray, "N 2"], key: Key) -> Fig
     scatter(left, codes, labels, "codes of test images")
     scatter(right, samples, None if slots is None else np.asarray(slots), "samples of the prior")
     if labels is not None and labels.max() < len(COLOURS):
-        left.legend(loc="upper right", fontsize=6, markerscale=2, title="class", title_fontsize=6)
+        handles = left.get_legend_handles_labels()
+        figure.legend(*handles, loc="outside right center", fontsize=7, markerscale=2, title="class", title_fontsize=7)
     return figure
 
 

@@ -16,7 +16,7 @@ from genjax.data.feed import make_feed
 from genjax.models.autoregressive import char_rnn, eonade, made, nade, pixel_rnn, rnade, tabular
 from genjax.models.autoregressive.pixel_cnn import pixel_cnn
 from genjax.models.autoregressive.pixels import bernoulli
-from genjax.models.latent import vae
+from genjax.models.latent import aae, priors, vae
 from genjax.testing import assert_resume_equals
 from genjax.train import init_seeds, iterate, make_train_step, seed, with_seed_axis
 
@@ -38,6 +38,13 @@ def sequences(dtype=np.float32):
     """Rows of 0 and 1 in turn, beginning with either."""
     rows = (np.arange(6) + np.arange(EXAMPLES)[:, None]) % 2
     return {"sequence": rows.astype(dtype), "continues": np.arange(EXAMPLES) % 3 > 0}
+
+
+def labelled_images(dtype=np.float32):
+    """The images with two labels, the half that is on, of which every other one may be used."""
+    image = images(dtype)
+    label = (image[:, :, :2].mean((1, 2, 3)) > 0.5).astype(np.int32)
+    return {"image": image, "label": label, "labelled": np.arange(EXAMPLES) % 2 > 0}
 
 
 class Case(NamedTuple):
@@ -63,6 +70,12 @@ def make_pixel_cnn(*, gated=False):
 def make_pixel_rnn(layer):
     optimizer = optax.adam(1e-2)
     return pixel_rnn.pixel_rnn(SHAPE, layer=layer, output=bernoulli(), features=4, layers=1, optimizer=optimizer)
+
+
+def make_aae(prior, *, semi_supervised=False, dropout=0.0, **options):
+    networks = aae.mlp_networks(SHAPE, hidden=(6,), latents=2, **options)
+    optimizers = aae.Optimizers(*(optax.adam(1e-2) for _ in range(4)))
+    return aae.aae(SHAPE, networks, prior, optimizers=optimizers, semi_supervised=semi_supervised, dropout=dropout)
 
 
 MODELS = {
@@ -94,6 +107,12 @@ MODELS = {
         sample_range=(-np.inf, np.inf),
     ),
     "vae gaussian": Case(lambda: make_vae(vae.mlp_networks(SHAPE, hidden=(6,), latents=2, gaussian=True))),
+    "aae": Case(lambda: make_aae(priors.gaussian(2))),
+    "aae shaped by labels": Case(lambda: make_aae(priors.gaussian_mixture(2), gaussian=True), examples=labelled_images),
+    "aae semi-supervised": Case(
+        lambda: make_aae(priors.uniform(2), classes=2, semi_supervised=True, dropout=0.1), examples=labelled_images
+    ),
+    "aae clusters": Case(lambda: make_aae(priors.swiss_roll(), classes=3, normalized=True)),
 }
 every_model = pytest.mark.parametrize("name", MODELS)
 

@@ -5,7 +5,7 @@ sampled will do. With classes the encoder gives a label y as well, and a second 
 draws from a uniform categorical distribution.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -32,8 +32,8 @@ class Networks(NamedTuple):
     """What an AAE is made of."""
 
     encoder: nn.Module
-    """Images to {"mean": [batch, latents]}. With "log_sigma" beside it q(z|x) is Gaussian, else deterministic; with
-    classes "label" [batch, classes] has the logits of q(y|x)."""
+    """(images, train) to {"mean": [batch, latents]}. With "log_sigma" beside it q(z|x) is Gaussian, else deterministic;
+    with classes "label" [batch, classes] has the logits of q(y|x)."""
     decoder: nn.Module
     """[batch, latents + classes] to logits of the image."""
     discriminator: nn.Module
@@ -74,9 +74,21 @@ class Encoding(NamedTuple):
         return self.mean + jnp.exp(self.log_sigma) * jax.random.normal(key, self.mean.shape, self.mean.dtype)
 
 
-def encode(networks: Networks, params: Params, images: Images) -> Encoding:
+def encode(networks: Networks, params: Params, stats: Stats, images: Images) -> Encoding:
     """The distribution of the code, and of the label."""
-    outputs: Any = networks.encoder.apply(params["encoder"], images)
+    outputs: Any = networks.encoder.apply({**params["encoder"], **stats["encoder"]}, images)
+    return encoding_of(outputs)
+
+
+def encode_batch(networks: Networks, params: Params, stats: Stats, images: Images) -> tuple[Encoding, Stats]:
+    """`encode` as training does it, by the statistics of this batch, and the running statistics after it."""
+    variables = {**params["encoder"], **stats["encoder"]}
+    outputs, updated = networks.encoder.apply(variables, images, train=True, mutable=list(stats["encoder"]))
+    return encoding_of(outputs), {**stats, "encoder": updated}
+
+
+def encoding_of(outputs: Mapping[str, Array]) -> Encoding:
+    """The encoder's outputs by their names."""
     return Encoding(outputs["mean"], outputs.get("log_sigma"), outputs.get("label"))
 
 
@@ -91,9 +103,9 @@ def decode(networks: Networks, params: Params, z: Latents, label: Classes | None
     return jax.nn.sigmoid(logits)
 
 
-def reconstruct(networks: Networks, params: Params, images: Images) -> Images:
+def reconstruct(networks: Networks, params: Params, stats: Stats, images: Images) -> Images:
     """The decoder's mean at the mean of q(z|x), with q(y|x)."""
-    encoding = encode(networks, params, images)
+    encoding = encode(networks, params, stats, images)
     return decode(networks, params, encoding.mean, encoding.label)
 
 
@@ -141,42 +153,43 @@ def aae(
         loss = semi_supervised_loss(networks, dropout)
         phases.append(Phase("semi_supervised", loss, ("encoder",), optimizers.semi_supervised))
     return Model(
-        init=lambda key, batch: (init_networks(networks, prior, key, batch["image"]), {}),
+        init=lambda key, batch: init_networks(networks, prior, key, batch["image"]),
         phases=tuple(phases),
         evaluate=make_evaluate(networks, semi_supervised=semi_supervised),
         generate=make_generate(networks, prior, semi_supervised=semi_supervised),
-        embed=lambda params, stats, batch: embedding(networks, params, batch["image"]),
+        embed=lambda params, stats, batch: embedding(networks, params, stats, batch["image"]),
     )
 
 
-def init_networks(networks: Networks, prior: Prior, key: Key, images: Images) -> Params:
-    """Fresh variables of all networks."""
+def init_networks(networks: Networks, prior: Prior, key: Key, images: Images) -> tuple[Params, Stats]:
+    """Fresh variables of all networks, and the running statistics of the encoder."""
     encoder_key, decoder_key, discriminator_key, label_key = jax.random.split(key, 4)
     z = jnp.zeros((1, networks.latents), images.dtype)
     label = jnp.zeros((1, networks.classes), images.dtype)
     slots = jnp.zeros(1, jnp.int32) if prior.classes else None
+    encoder = networks.encoder.init(encoder_key, images)
     params = {
-        "encoder": networks.encoder.init(encoder_key, images),
+        "encoder": {"params": encoder["params"]},
         "decoder": networks.decoder.init(decoder_key, joined(z, label)),
         "discriminator": networks.discriminator.init(discriminator_key, with_slot(z, slots, prior.classes)),
     }
     if networks.label_discriminator is not None:
         params["label_discriminator"] = networks.label_discriminator.init(label_key, label)
-    return params
+    return params, {"encoder": {name: part for name, part in encoder.items() if name != "params"}}
 
 
 def check_networks(networks: Networks, prior: Prior, image_shape: tuple[int, int, int]) -> None:
     """Raise ValueError where the networks' outputs do not have the shapes of codes, labels and images."""
     latents, classes = networks.latents, networks.classes
     if (networks.label_discriminator is None) != (classes == 0):
-        there = "none" if networks.label_discriminator is None else "a"
+        there = "no" if networks.label_discriminator is None else "a"
         raise ValueError(f"networks: there is {there} label discriminator, classes={classes}")
 
     def outputs(key: Key) -> tuple[Encoding, Images]:
         images = jnp.zeros((1, *image_shape))
-        params = init_networks(networks, prior, key, images)
+        params, stats = init_networks(networks, prior, key, images)
         z, label = jnp.zeros((1, latents)), jnp.zeros((1, classes)) if classes else None
-        return encode(networks, params, images), decode(networks, params, z, label)
+        return encode(networks, params, stats, images), decode(networks, params, z, label)
 
     encoding, image = jax.eval_shape(outputs, jax.random.key(0))
     for name, part in (("mean", encoding.mean), ("log_sigma", encoding.log_sigma)):
@@ -189,17 +202,27 @@ def check_networks(networks: Networks, prior: Prior, image_shape: tuple[int, int
         raise ValueError(f"networks: the decoder returns images {image.shape[1:]}, image_shape={image_shape}")
 
 
-Draw = Callable[[Params, Images, Key], tuple[Latents, Classes | None]]
-"""(params, images, key) -> a sample of q(z|x) and q(y|x), as training sees them."""
+class Draw(NamedTuple):
+    """What training sees of a batch."""
+
+    z: Latents
+    """A sample of q(z|x)."""
+    label: Classes | None
+    """q(y|x)."""
+    stats: Stats
+    """With the running statistics moved on."""
 
 
-def make_draw(networks: Networks, dropout: float) -> Draw:
-    """The code that training sees: a sample of q(z|x), of an image with pixels left out."""
+MakeDraw = Callable[[Params, Stats, Images, Key], Draw]
 
-    def draw(params: Params, images: Images, key: Key) -> tuple[Latents, Classes | None]:
+
+def make_draw(networks: Networks, dropout: float) -> MakeDraw:
+    """Codes of images with pixels left out."""
+
+    def draw(params: Params, stats: Stats, images: Images, key: Key) -> Draw:
         dropout_key, sample_key = jax.random.split(key)
-        encoding = encode(networks, params, with_dropout(images, dropout, dropout_key))
-        return encoding.sample(sample_key), encoding.label
+        encoding, stats = encode_batch(networks, params, stats, with_dropout(images, dropout, dropout_key))
+        return Draw(encoding.sample(sample_key), encoding.label, stats)
 
     return draw
 
@@ -211,23 +234,25 @@ def with_dropout(images: Images, dropout: float, key: Key) -> Images:
     return images * jax.random.bernoulli(key, 1 - dropout, images.shape) / (1 - dropout)
 
 
-def reconstruction_loss(networks: Networks, draw: Draw) -> Loss:
+def reconstruction_loss(networks: Networks, draw: MakeDraw) -> Loss:
     """The squared error summed over pixels, mean over the batch."""
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
-        reconstruction = decode(networks, params, *draw(params, batch["image"], key))
-        return sum_pixels((batch["image"] - reconstruction) ** 2).mean(), ({}, stats)
+        code = draw(params, stats, batch["image"], key)
+        reconstruction = decode(networks, params, code.z, code.label)
+        # The other phases read the statistics of their batches, too; only this one moves the running ones.
+        return sum_pixels((batch["image"] - reconstruction) ** 2).mean(), ({}, code.stats)
 
     return loss
 
 
-def game_loss(networks: Networks, prior: Prior, draw: Draw) -> Loss:
+def game_loss(networks: Networks, prior: Prior, draw: MakeDraw) -> Loss:
     """The discriminators' loss, real codes being those of the prior; the sum of both where there are two."""
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
         draw_key, prior_key, label_key = jax.random.split(key, 3)
         slots, count = label_slots(batch, prior), len(batch["image"])
-        fake, fake_label = draw(params, batch["image"], draw_key)
+        fake, fake_label, _ = draw(params, stats, batch["image"], draw_key)
         real_logits = code_logits(networks, params, prior.sample(prior_key, count, slots), slots, prior.classes)
         fake_logits = code_logits(networks, params, fake, slots, prior.classes)
         total = discriminator_loss(real_logits, fake_logits).mean()
@@ -242,11 +267,11 @@ def game_loss(networks: Networks, prior: Prior, draw: Draw) -> Loss:
     return loss
 
 
-def regularization_loss(networks: Networks, prior: Prior, draw: Draw) -> Loss:
+def regularization_loss(networks: Networks, prior: Prior, draw: MakeDraw) -> Loss:
     """The encoder's loss as a generator of codes, and of labels where there are classes."""
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
-        fake, fake_label = draw(params, batch["image"], key)
+        fake, fake_label, _ = draw(params, stats, batch["image"], key)
         logits = code_logits(networks, params, fake, label_slots(batch, prior), prior.classes)
         total = nonsaturating_generator_loss(logits).mean()
         if fake_label is not None:
@@ -261,7 +286,8 @@ def semi_supervised_loss(networks: Networks, dropout: float) -> Loss:
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
         images, labels, labelled = labelled_examples(batch)
-        logits: Any = encode(networks, params, with_dropout(images, dropout, key)).label_logits
+        encoding, _ = encode_batch(networks, params, stats, with_dropout(images, dropout, key))
+        logits: Any = encoding.label_logits
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.where(labelled, labels, 0))
         return jnp.where(labelled, losses, 0).sum() / jnp.maximum(labelled.sum(), 1), ({}, stats)
 
@@ -317,7 +343,7 @@ def make_evaluate(networks: Networks, *, semi_supervised: bool) -> Evaluate:
     """squared_error of the reconstruction and, where semi-supervised, error_rate of the class."""
 
     def evaluate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
-        encoding = encode(networks, params, batch["image"])
+        encoding = encode(networks, params, stats, batch["image"])
         reconstruction = decode(networks, params, encoding.mean, encoding.label)
         metrics = {"squared_error": sum_pixels((batch["image"] - reconstruction) ** 2)}
         if semi_supervised and encoding.label_logits is not None:
@@ -349,9 +375,9 @@ def make_generate(networks: Networks, prior: Prior, *, semi_supervised: bool) ->
     return generate
 
 
-def embedding(networks: Networks, params: Params, images: Images) -> Float[Array, "batch features"]:
+def embedding(networks: Networks, params: Params, stats: Stats, images: Images) -> Float[Array, "batch features"]:
     """The mean code, and q(y|x) after it where there are classes."""
-    encoding = encode(networks, params, images)
+    encoding = encode(networks, params, stats, images)
     return joined(encoding.mean, encoding.label)
 
 
@@ -362,15 +388,21 @@ def mlp_networks(
     latents: int = 8,
     gaussian: bool = False,
     classes: int = 0,
+    normalized: bool = False,
 ) -> Networks:
     """Layers of `hidden` ReLU units in every network (Makhzani et al. 2015, app. A: two of 1000), and a linear code.
 
-    `gaussian`: q(z|x) is Gaussian, not deterministic. With `classes` there is a label y.
+    `gaussian`: q(z|x) is Gaussian, not deterministic. With `classes` there is a label y; `normalized`: its logits go
+    through batch normalization, without which most clusters soon stay empty.
     """
     heads = {"mean": latents, "log_sigma": latents if gaussian else 0, "label": classes}
     body = relu_mlp(hidden, activate_final=True)
     return Networks(
-        encoder=Heads(body, tuple((name, width) for name, width in heads.items() if width)),
+        encoder=Heads(
+            body,
+            tuple((name, width) for name, width in heads.items() if width),
+            normalized=("label",) if normalized else (),
+        ),
         decoder=ImageMLP(image_shape, tuple(reversed(hidden)), jax.nn.relu, kernel_init=he_normal()),
         discriminator=relu_mlp((*hidden, 1)),
         latents=latents,

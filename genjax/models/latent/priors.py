@@ -98,7 +98,7 @@ def drawn_where_unlabelled(
     return drawn if labels is None else jnp.where(labels == classes, drawn, labels)
 
 
-def check_positive(**arguments: float) -> None:
+def check_positive(**arguments: float | int) -> None:
     """Raise ValueError where an argument is not above 0."""
     for name, value in arguments.items():
         if not value > 0:
