@@ -124,7 +124,7 @@ def aae(
     example that `labelled` [B] in the batch marks, and sees real codes of the same class beside it; the others fill the
     slot "unlabelled", and their real codes are of the whole prior (sec. 2.3). A batch without `labelled` has none.
 
-    With classes of y and `semi_supervised`, y is the class (fig. 6): the last phase descends the cross-entropy of
+    With classes of y and `semi_supervised`, y is the class (sec. 5): the last phase descends the cross-entropy of
     `labelled_label` [M] given `labelled_image` [M, H, W, C], a mini-batch of its own, or where the batch has none that
     of the `labelled` among its examples. Without it, y is a cluster (sec. 6).
 
