@@ -73,10 +73,10 @@ def make_pixel_rnn(layer):
 
 
 def make_aae():
-    """With all four phases and running statistics."""
-    networks = aae.mlp_networks(SHAPE, hidden=(6,), latents=2, classes=2, normalized=True)
+    """With noise in the encoder, and a prior that labels shape."""
+    networks = aae.mlp_networks(SHAPE, hidden=(6,), latents=2, gaussian=True)
     optimizers = aae.Optimizers(*(optax.adam(1e-2) for _ in range(4)))
-    return aae.aae(SHAPE, networks, priors.gaussian(2), optimizers=optimizers, semi_supervised=True)
+    return aae.aae(SHAPE, networks, priors.gaussian_mixture(2), optimizers=optimizers)
 
 
 MODELS = {

@@ -75,6 +75,16 @@ def test_phases_stand_in_the_papers_order_and_move_their_own_networks():
     assert [phase.wrt for phase in shaped_model()[1].phases][1] == ("discriminator",)
 
 
+def test_all_four_phases_move_their_own_networks_bitwise():
+    _, model = semi_supervised_model()
+    state, examples = state_of(model), batch(labelled=np.ones(6, bool))
+    for phase in model.phases:
+        after, _ = jax.jit(make_step([phase]))(state, examples)
+        for network, before in state.params.items():
+            pairs = zip(jax.tree.leaves(before), jax.tree.leaves(after.params[network]), strict=True)
+            assert any((one != other).any() for one, other in pairs) == (network in phase.wrt), (phase.name, network)
+
+
 def phase_loss(model, name, params, batch, key=KEY):
     phase = next(phase for phase in model.phases if phase.name == name)
     return jax.jit(phase.loss)(params, STATS, batch, key)[0]
