@@ -16,7 +16,7 @@ from genjax.data.feed import make_feed
 from genjax.models.autoregressive import char_rnn, eonade, made, nade, pixel_rnn, rnade, tabular
 from genjax.models.autoregressive.pixel_cnn import pixel_cnn
 from genjax.models.autoregressive.pixels import bernoulli
-from genjax.models.latent import autoencoder, vae
+from genjax.models.latent import aae, autoencoder, priors, vae
 from genjax.testing import assert_resume_equals
 from genjax.train import init_seeds, iterate, make_train_step, seed, with_seed_axis
 
@@ -41,9 +41,10 @@ def sequences(dtype=np.float32):
 
 
 def labelled(dtype=np.float32):
-    """Images whose label says which half is on."""
-    pixels = images(dtype)
-    return {"image": pixels, "label": (pixels[:, :, :2].mean((1, 2, 3)) > 0.5).astype(np.int32)}
+    """Images whose label says which half is on; every other one may be used."""
+    image = images(dtype)
+    label = (image[:, :, :2].mean((1, 2, 3)) > 0.5).astype(np.int32)
+    return {"image": image, "label": label, "labelled": np.arange(EXAMPLES) % 2 > 0}
 
 
 class Case(NamedTuple):
@@ -80,6 +81,13 @@ def make_pixel_cnn(*, gated=False):
 def make_pixel_rnn(layer):
     optimizer = optax.adam(1e-2)
     return pixel_rnn.pixel_rnn(SHAPE, layer=layer, output=bernoulli(), features=4, layers=1, optimizer=optimizer)
+
+
+def make_aae():
+    """With noise in the encoder, and a prior that labels shape."""
+    networks = aae.mlp_networks(SHAPE, hidden=(6,), latents=2, gaussian=True)
+    optimizers = aae.Optimizers(*(optax.adam(1e-2) for _ in range(4)))
+    return aae.aae(SHAPE, networks, priors.gaussian_mixture(2), optimizers=optimizers)
 
 
 MODELS = {
@@ -128,6 +136,7 @@ MODELS = {
         make_frozen_classifier, examples=labelled, sample_shape=(), sample_range=(0, 3), draws=False
     ),
     "vae gaussian": Case(lambda: make_vae(vae.mlp_networks(SHAPE, hidden=(6,), latents=2, gaussian=True))),
+    "aae": Case(make_aae, examples=labelled),
 }
 every_model = pytest.mark.parametrize("name", MODELS)
 

@@ -1,0 +1,416 @@
+"""Adversarial autoencoder (Makhzani et al. 2015): a discriminator cannot tell its codes from samples of a prior.
+
+The codes of all data, q(z) = E_x q(z|x), become like p(z) by a game on samples of both, so that any prior that can be
+sampled will do. With classes the encoder gives a label y as well, and a second game makes the labels of all data like
+draws from a uniform categorical distribution.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from jax.nn.initializers import he_normal
+from jaxtyping import Array, Bool, Float, Int
+
+from genjax.core import Model, Phase
+from genjax.losses.adversarial import discriminator_loss, nonsaturating_generator_loss
+from genjax.losses.likelihood import sum_pixels
+from genjax.models.latent.priors import Prior, check_prior
+from genjax.networks.heads import Heads
+from genjax.networks.mlp import MLP, ImageMLP
+from genjax.types import Batch, Evaluate, Generate, Key, Loss, Metrics, Params, Scalar, Stats
+
+Images = Float[Array, "batch H W C"]
+Latents = Float[Array, "batch latents"]
+Classes = Float[Array, "batch classes"]
+
+
+class Networks(NamedTuple):
+    """What an AAE is made of."""
+
+    encoder: nn.Module
+    """(images, train) to {"mean": [batch, latents]}. With "log_sigma" beside it q(z|x) is Gaussian, else deterministic;
+    with classes "label" [batch, classes] has the logits of q(y|x)."""
+    decoder: nn.Module
+    """[batch, latents + classes] to logits of the image."""
+    discriminator: nn.Module
+    """Codes to a logit [batch, 1]; where the prior has classes, a one-hot of prior.classes + 1 follows the code."""
+    latents: int
+    classes: int = 0
+    """Of y; 0 where there is none."""
+    label_discriminator: nn.Module | None = None
+    """[batch, classes] to a logit [batch, 1]."""
+
+
+class Optimizers(NamedTuple):
+    """Of each phase."""
+
+    reconstruction: optax.GradientTransformation
+    discriminator: optax.GradientTransformation
+    regularization: optax.GradientTransformation
+    semi_supervised: optax.GradientTransformation
+
+
+class Encoding(NamedTuple):
+    """q(z|x), and q(y|x) where there are classes."""
+
+    mean: Latents
+    log_sigma: Latents | None
+    """None where the encoder is deterministic."""
+    label_logits: Classes | None
+
+    @property
+    def label(self) -> Classes | None:
+        """q(y|x), softmax of the logits."""
+        return None if self.label_logits is None else jax.nn.softmax(self.label_logits)
+
+    def sample(self, key: Key) -> Latents:
+        """Z = mean + sigma noise, or the mean where the encoder is deterministic."""
+        if self.log_sigma is None:
+            return self.mean
+        return self.mean + jnp.exp(self.log_sigma) * jax.random.normal(key, self.mean.shape, self.mean.dtype)
+
+
+def encode(networks: Networks, params: Params, stats: Stats, images: Images) -> Encoding:
+    """The distribution of the code, and of the label."""
+    outputs: Any = networks.encoder.apply({**params["encoder"], **stats["encoder"]}, images)
+    return encoding_of(outputs)
+
+
+def encode_batch(networks: Networks, params: Params, stats: Stats, images: Images) -> tuple[Encoding, Stats]:
+    """`encode` as training does it, by the statistics of this batch, and the running statistics after it."""
+    variables = {**params["encoder"], **stats["encoder"]}
+    outputs, updated = networks.encoder.apply(variables, images, train=True, mutable=list(stats["encoder"]))
+    return encoding_of(outputs), {**stats, "encoder": updated}
+
+
+def encoding_of(outputs: Mapping[str, Array]) -> Encoding:
+    """The encoder's outputs by their names."""
+    return Encoding(outputs["mean"], outputs.get("log_sigma"), outputs.get("label"))
+
+
+def joined(z: Latents, label: Classes | None) -> Float[Array, "batch features"]:
+    """What the decoder reads: z, and y where there are classes."""
+    return z if label is None else jnp.concatenate([z, label], axis=-1)
+
+
+def decode(networks: Networks, params: Params, z: Latents, label: Classes | None = None) -> Images:
+    """The mean of p(x|z, y), in [0, 1]."""
+    logits: Any = networks.decoder.apply(params["decoder"], joined(z, label))
+    return jax.nn.sigmoid(logits)
+
+
+def reconstruct(networks: Networks, params: Params, stats: Stats, images: Images) -> Images:
+    """The decoder's mean at the mean of q(z|x), with q(y|x)."""
+    encoding = encode(networks, params, stats, images)
+    return decode(networks, params, encoding.mean, encoding.label)
+
+
+def aae(
+    image_shape: tuple[int, int, int],
+    networks: Networks,
+    prior: Prior,
+    *,
+    optimizers: Optimizers,
+    semi_supervised: bool = False,
+    dropout: float = 0.0,
+) -> Model:
+    """An AAE whose phases are reconstruction, discriminator, regularization and, where it is so, semi_supervised.
+
+    Without classes of y: where the prior has classes, labels shape it. The discriminator is told the class of each
+    example that `labelled` [B] in the batch marks, and sees real codes of the same class beside it; the others fill the
+    slot "unlabelled", and their real codes are of the whole prior (sec. 2.3). A batch without `labelled` has none.
+
+    With classes of y and `semi_supervised`, y is the class (sec. 5): the last phase descends the cross-entropy of
+    `labelled_label` [M] given `labelled_image` [M, H, W, C], a mini-batch of its own, or where the batch has none that
+    of the `labelled` among its examples. Without it, y is a cluster (sec. 6).
+
+    `dropout` is the probability that a pixel is left out of what the encoder sees in training. `evaluate` gives
+    squared_error, summed over pixels, of the reconstruction and, where semi-supervised, error_rate of the class;
+    `generate` the decoder's means at samples of the prior, of the classes in `label` if they are there (a cluster is
+    drawn); `embed` the mean code, and q(y|x) after it.
+
+    Raises ValueError where the prior's samples are no codes, the networks do not fit `image_shape` or each other,
+    `semi_supervised` lacks classes, or `dropout` is not in [0, 1).
+    """
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout={dropout} must be at least 0 and below 1")
+    if semi_supervised and not networks.classes:
+        raise ValueError(f"semi_supervised=True needs the classes of y, got classes={networks.classes}")
+    check_prior(prior, networks.latents)
+    check_networks(networks, prior, image_shape)
+    discriminators = ("discriminator", "label_discriminator") if networks.classes else ("discriminator",)
+    draw = make_draw(networks, dropout)
+    phases = [
+        Phase("reconstruction", reconstruction_loss(networks, draw), ("encoder", "decoder"), optimizers.reconstruction),
+        Phase("discriminator", game_loss(networks, prior, draw), discriminators, optimizers.discriminator),
+        Phase("regularization", regularization_loss(networks, prior, draw), ("encoder",), optimizers.regularization),
+    ]
+    if semi_supervised:
+        loss = semi_supervised_loss(networks, dropout)
+        phases.append(Phase("semi_supervised", loss, ("encoder",), optimizers.semi_supervised))
+    return Model(
+        init=lambda key, batch: init_networks(networks, prior, key, batch["image"]),
+        phases=tuple(phases),
+        evaluate=make_evaluate(networks, semi_supervised=semi_supervised),
+        generate=make_generate(networks, prior, semi_supervised=semi_supervised),
+        embed=lambda params, stats, batch: embedding(networks, params, stats, batch["image"]),
+    )
+
+
+def init_networks(networks: Networks, prior: Prior, key: Key, images: Images) -> tuple[Params, Stats]:
+    """Fresh variables of all networks, and the running statistics of the encoder."""
+    encoder_key, decoder_key, discriminator_key, label_key = jax.random.split(key, 4)
+    z = jnp.zeros((1, networks.latents), images.dtype)
+    label = jnp.zeros((1, networks.classes), images.dtype)
+    slots = jnp.zeros(1, jnp.int32) if prior.classes else None
+    encoder = networks.encoder.init(encoder_key, images)
+    params = {
+        "encoder": {"params": encoder["params"]},
+        "decoder": networks.decoder.init(decoder_key, joined(z, label)),
+        "discriminator": networks.discriminator.init(discriminator_key, with_slot(z, slots, prior.classes)),
+    }
+    if networks.label_discriminator is not None:
+        params["label_discriminator"] = networks.label_discriminator.init(label_key, label)
+    return params, {"encoder": {name: part for name, part in encoder.items() if name != "params"}}
+
+
+def check_networks(networks: Networks, prior: Prior, image_shape: tuple[int, int, int]) -> None:
+    """Raise ValueError where the networks' outputs do not have the shapes of codes, labels and images."""
+    latents, classes = networks.latents, networks.classes
+    if (networks.label_discriminator is None) != (classes == 0):
+        there = "no" if networks.label_discriminator is None else "a"
+        raise ValueError(f"networks: there is {there} label discriminator, classes={classes}")
+
+    def outputs(key: Key) -> tuple[Encoding, Images]:
+        images = jnp.zeros((1, *image_shape))
+        params, stats = init_networks(networks, prior, key, images)
+        z, label = jnp.zeros((1, latents)), jnp.zeros((1, classes)) if classes else None
+        return encode(networks, params, stats, images), decode(networks, params, z, label)
+
+    encoding, image = jax.eval_shape(outputs, jax.random.key(0))
+    for name, part in (("mean", encoding.mean), ("log_sigma", encoding.log_sigma)):
+        if part is not None and part.shape != (1, latents):
+            raise ValueError(f"networks: the encoder returns {name} {part.shape[1:]}, latents={latents}")
+    width = 0 if encoding.label_logits is None else encoding.label_logits.shape[1]
+    if width != classes:
+        raise ValueError(f"networks: the encoder returns {width} logits of y, classes={classes}")
+    if image.shape != (1, *image_shape):
+        raise ValueError(f"networks: the decoder returns images {image.shape[1:]}, image_shape={image_shape}")
+
+
+class Draw(NamedTuple):
+    """What training sees of a batch."""
+
+    z: Latents
+    """A sample of q(z|x)."""
+    label: Classes | None
+    """q(y|x)."""
+    stats: Stats
+    """With the running statistics moved on."""
+
+
+MakeDraw = Callable[[Params, Stats, Images, Key], Draw]
+
+
+def make_draw(networks: Networks, dropout: float) -> MakeDraw:
+    """Codes of images with pixels left out."""
+
+    def draw(params: Params, stats: Stats, images: Images, key: Key) -> Draw:
+        dropout_key, sample_key = jax.random.split(key)
+        encoding, stats = encode_batch(networks, params, stats, with_dropout(images, dropout, dropout_key))
+        return Draw(encoding.sample(sample_key), encoding.label, stats)
+
+    return draw
+
+
+def with_dropout(images: Images, dropout: float, key: Key) -> Images:
+    """Each value becomes 0 with probability `dropout`; those that stay are scaled so that the mean does."""
+    if not dropout:
+        return images
+    return images * jax.random.bernoulli(key, 1 - dropout, images.shape) / (1 - dropout)
+
+
+def reconstruction_loss(networks: Networks, draw: MakeDraw) -> Loss:
+    """The squared error summed over pixels, mean over the batch."""
+
+    def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
+        code = draw(params, stats, batch["image"], key)
+        reconstruction = decode(networks, params, code.z, code.label)
+        # The other phases read the statistics of their batches, too; only this one moves the running ones.
+        return sum_pixels((batch["image"] - reconstruction) ** 2).mean(), ({}, code.stats)
+
+    return loss
+
+
+def game_loss(networks: Networks, prior: Prior, draw: MakeDraw) -> Loss:
+    """The discriminators' loss, real codes being those of the prior; the sum of both where there are two."""
+
+    def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
+        draw_key, prior_key, label_key = jax.random.split(key, 3)
+        slots, count = label_slots(batch, prior), len(batch["image"])
+        fake, fake_label, _ = draw(params, stats, batch["image"], draw_key)
+        real_logits = code_logits(networks, params, prior.sample(prior_key, count, slots), slots, prior.classes)
+        fake_logits = code_logits(networks, params, fake, slots, prior.classes)
+        total = discriminator_loss(real_logits, fake_logits).mean()
+        metrics = {"accuracy": accuracy(real_logits, fake_logits)}
+        if fake_label is not None:
+            real_label = uniform_label(label_key, count, networks.classes)
+            label_logits = [label_realness(networks, params, label) for label in (real_label, fake_label)]
+            total += discriminator_loss(*label_logits).mean()
+            metrics["label_accuracy"] = accuracy(*label_logits)
+        return total, (metrics, stats)
+
+    return loss
+
+
+def regularization_loss(networks: Networks, prior: Prior, draw: MakeDraw) -> Loss:
+    """The encoder's loss as a generator of codes, and of labels where there are classes."""
+
+    def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
+        fake, fake_label, _ = draw(params, stats, batch["image"], key)
+        logits = code_logits(networks, params, fake, label_slots(batch, prior), prior.classes)
+        total = nonsaturating_generator_loss(logits).mean()
+        if fake_label is not None:
+            total += nonsaturating_generator_loss(label_realness(networks, params, fake_label)).mean()
+        return total, ({}, stats)
+
+    return loss
+
+
+def semi_supervised_loss(networks: Networks, dropout: float) -> Loss:
+    """The cross-entropy of q(y|x), mean over the labelled examples; 0 where there is none."""
+
+    def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
+        images, labels, labelled = labelled_examples(batch)
+        encoding, _ = encode_batch(networks, params, stats, with_dropout(images, dropout, key))
+        logits: Any = encoding.label_logits
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.where(labelled, labels, 0))
+        return jnp.where(labelled, losses, 0).sum() / jnp.maximum(labelled.sum(), 1), ({}, stats)
+
+    return loss
+
+
+def labelled_examples(batch: Batch) -> tuple[Images, Int[Array, " batch"], Bool[Array, " batch"]]:
+    """Images, labels, and which labels may be used: of the labelled mini-batch, or else of the batch itself."""
+    if "labelled_image" in batch:
+        return batch["labelled_image"], batch["labelled_label"], jnp.ones(len(batch["labelled_label"]), bool)
+    return batch["image"], batch["label"], batch["labelled"]
+
+
+def label_slots(batch: Batch, prior: Prior) -> Int[Array, " batch"] | None:
+    """The label of each example that `labelled` marks, `prior.classes` for the others; None without classes."""
+    if not prior.classes:
+        return None
+    unlabelled = jnp.full(len(batch["image"]), prior.classes, jnp.int32)
+    return jnp.where(batch["labelled"], batch["label"], unlabelled) if "labelled" in batch else unlabelled
+
+
+def with_slot(z: Latents, slots: Int[Array, " batch"] | None, classes: int) -> Float[Array, "batch features"]:
+    """What the discriminator reads: z, and after it a one-hot of classes + 1 where there are slots."""
+    return z if slots is None else jnp.concatenate([z, jax.nn.one_hot(slots, classes + 1, dtype=z.dtype)], axis=-1)
+
+
+def code_logits(
+    networks: Networks, params: Params, z: Latents, slots: Int[Array, " batch"] | None, classes: int
+) -> Float[Array, " batch"]:
+    """The discriminator's logits of codes."""
+    logits: Any = networks.discriminator.apply(params["discriminator"], with_slot(z, slots, classes))
+    return logits[:, 0]
+
+
+def label_realness(networks: Networks, params: Params, label: Classes) -> Float[Array, " batch"]:
+    """The label discriminator's logits."""
+    network: Any = networks.label_discriminator
+    logits = network.apply(params["label_discriminator"], label)
+    return logits[:, 0]
+
+
+def accuracy(real_logits: Float[Array, " batch"], fake_logits: Float[Array, " batch"]) -> Scalar:
+    """How often a discriminator is right: 0.5 where it cannot tell."""
+    return ((real_logits > 0).mean() + (fake_logits < 0).mean()) / 2
+
+
+def uniform_label(key: Key, count: int, classes: int) -> Classes:
+    """One-hots, each class as likely as the others."""
+    return jax.nn.one_hot(jax.random.randint(key, (count,), 0, classes), classes)
+
+
+def make_evaluate(networks: Networks, *, semi_supervised: bool) -> Evaluate:
+    """squared_error of the reconstruction and, where semi-supervised, error_rate of the class."""
+
+    def evaluate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
+        encoding = encode(networks, params, stats, batch["image"])
+        reconstruction = decode(networks, params, encoding.mean, encoding.label)
+        metrics = {"squared_error": sum_pixels((batch["image"] - reconstruction) ** 2)}
+        if semi_supervised and encoding.label_logits is not None:
+            wrong = encoding.label_logits.argmax(axis=-1) != batch["label"]
+            metrics["error_rate"] = wrong.astype(batch["image"].dtype)
+        return metrics
+
+    return evaluate
+
+
+def make_generate(networks: Networks, prior: Prior, *, semi_supervised: bool) -> Generate:
+    """The decoder's means at samples of the prior, each of which depends on the key, its place and its label alone."""
+
+    def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Images:
+        count = len(batch["image"])
+        labels = batch.get("label")
+
+        def sample(key: Key, label: Int[Array, ""] | None) -> tuple[Float[Array, " latents"], Array]:
+            code_key, label_key = jax.random.split(key)
+            z = prior.sample(code_key, 1, label[None] if prior.classes and label is not None else None)[0]
+            if semi_supervised and label is not None:
+                return z, jax.nn.one_hot(label, networks.classes, dtype=z.dtype)
+            return z, uniform_label(label_key, 1, max(networks.classes, 1))[0].astype(z.dtype)
+
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(count))
+        z, label = jax.vmap(sample, (0, None if labels is None else 0))(keys, labels)
+        return decode(networks, params, z, label if networks.classes else None)
+
+    return generate
+
+
+def embedding(networks: Networks, params: Params, stats: Stats, images: Images) -> Float[Array, "batch features"]:
+    """The mean code, and q(y|x) after it where there are classes."""
+    encoding = encode(networks, params, stats, images)
+    return joined(encoding.mean, encoding.label)
+
+
+def mlp_networks(
+    image_shape: tuple[int, int, int],
+    *,
+    hidden: Sequence[int] = (1000, 1000),
+    latents: int = 8,
+    gaussian: bool = False,
+    classes: int = 0,
+    normalized: bool = False,
+) -> Networks:
+    """Layers of `hidden` ReLU units in every network (Makhzani et al. 2015, app. A: two of 1000), and a linear code.
+
+    `gaussian`: q(z|x) is Gaussian, not deterministic. With `classes` there is a label y; `normalized`: its logits go
+    through batch normalization, without which most clusters soon stay empty.
+    """
+    heads = {"mean": latents, "log_sigma": latents if gaussian else 0, "label": classes}
+    body = relu_mlp(hidden, activate_final=True)
+    return Networks(
+        encoder=Heads(
+            body,
+            tuple((name, width) for name, width in heads.items() if width),
+            normalized=("label",) if normalized else (),
+        ),
+        decoder=ImageMLP(image_shape, tuple(reversed(hidden)), jax.nn.relu, kernel_init=he_normal()),
+        discriminator=relu_mlp((*hidden, 1)),
+        latents=latents,
+        classes=classes,
+        label_discriminator=relu_mlp((*hidden, 1)) if classes else None,
+    )
+
+
+def relu_mlp(widths: Sequence[int], *, activate_final: bool = False) -> MLP:
+    """Dense layers with ReLU between them."""
+    return MLP(tuple(widths), jax.nn.relu, activate_final=activate_final, kernel_init=he_normal())

@@ -1,0 +1,310 @@
+"""The phases of the AAE, what labels do in them, and a game whose end is known in closed form."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import scipy.special
+from flax import linen as nn
+
+from genjax.core import init_state, make_step
+from genjax.models.latent.aae import (
+    Encoding,
+    Optimizers,
+    aae,
+    code_logits,
+    decode,
+    encode,
+    label_slots,
+    mlp_networks,
+    reconstruct,
+    with_dropout,
+    with_slot,
+)
+from genjax.models.latent.priors import Prior, gaussian, gaussian_mixture
+
+SHAPE = (3, 2, 1)
+KEY = jax.random.key(0)
+IMAGES = np.random.default_rng(0).random((6, *SHAPE)).astype(np.float32)
+LABELS = np.array([0, 1, 2, 2, 1, 0])
+STATS = {"encoder": {}}
+SGD = Optimizers(*(optax.sgd(0.1) for _ in range(4)))
+
+MARKER = Prior(
+    2,
+    3,
+    lambda key, count, labels: jnp.stack(
+        [jnp.zeros(count) if labels is None else labels + 1.0, jnp.full(count, 7.0)], 1
+    ),
+)
+"""Its samples are (label + 1, 7), or (0, 7) without a label."""
+
+
+@functools.cache
+def semi_supervised_model():
+    networks = mlp_networks(SHAPE, hidden=(5,), latents=2, classes=3)
+    return networks, aae(SHAPE, networks, gaussian(2), optimizers=SGD, semi_supervised=True)
+
+
+@functools.cache
+def shaped_model():
+    networks = mlp_networks(SHAPE, hidden=(8,), latents=2, gaussian=True)
+    return networks, aae(SHAPE, networks, gaussian_mixture(3), optimizers=SGD)
+
+
+def batch(**more):
+    return {name: jnp.asarray(array) for name, array in {"image": IMAGES, "label": LABELS, **more}.items()}
+
+
+@functools.cache
+def state_of(model):
+    return jax.jit(lambda key: init_state(model, key, batch()))(KEY)
+
+
+def test_phases_stand_in_the_papers_order_and_move_their_own_networks():
+    _, model = semi_supervised_model()
+    assert [(phase.name, phase.wrt) for phase in model.phases] == [
+        ("reconstruction", ("encoder", "decoder")),
+        ("discriminator", ("discriminator", "label_discriminator")),
+        ("regularization", ("encoder",)),
+        ("semi_supervised", ("encoder",)),
+    ]
+    assert [phase.wrt for phase in shaped_model()[1].phases][1] == ("discriminator",)
+
+
+def test_all_four_phases_move_their_own_networks_bitwise():
+    _, model = semi_supervised_model()
+    state, examples = state_of(model), batch(labelled=np.ones(6, bool))
+    for phase in model.phases:
+        after, _ = jax.jit(make_step([phase]))(state, examples)
+        for network, before in state.params.items():
+            pairs = zip(jax.tree.leaves(before), jax.tree.leaves(after.params[network]), strict=True)
+            assert any((one != other).any() for one, other in pairs) == (network in phase.wrt), (phase.name, network)
+
+
+def phase_loss(model, name, params, batch, key=KEY):
+    phase = next(phase for phase in model.phases if phase.name == name)
+    return jax.jit(phase.loss)(params, STATS, batch, key)[0]
+
+
+def test_the_reconstruction_loss_is_the_squared_error_of_an_image():
+    networks, model = semi_supervised_model()
+    params = state_of(model).params
+    expected = ((IMAGES - np.asarray(reconstruct(networks, params, STATS, jnp.asarray(IMAGES)))) ** 2).sum((1, 2, 3))
+    np.testing.assert_allclose(phase_loss(model, "reconstruction", params, batch()), expected.mean(), rtol=1e-5)
+    evaluated = jax.jit(model.evaluate)(params, STATS, batch(), KEY)
+    np.testing.assert_allclose(evaluated["squared_error"], expected, rtol=1e-5)
+
+
+def test_the_error_rate_is_of_the_most_probable_class():
+    networks, model = semi_supervised_model()
+    params = state_of(model).params
+    found = jax.jit(model.evaluate)(params, STATS, batch(), KEY)["error_rate"]
+    predicted = np.argmax(encode(networks, params, STATS, jnp.asarray(IMAGES)).label, axis=1)
+    np.testing.assert_array_equal(found, predicted != LABELS)
+
+
+def test_cross_entropy_is_of_labelled_examples_alone():
+    networks, model = semi_supervised_model()
+    params = state_of(model).params
+    log_probs = scipy.special.log_softmax(encode(networks, params, STATS, jnp.asarray(IMAGES)).label_logits, axis=1)
+    each = -log_probs[np.arange(6), LABELS]
+    for mask in ([True] * 6, [False, True, False, False, True, False]):
+        marked = batch(labelled=np.array(mask))
+        np.testing.assert_allclose(phase_loss(model, "semi_supervised", params, marked), each[mask].mean(), rtol=1e-5)
+    own = {"labelled_image": IMAGES[2:4], "labelled_label": LABELS[2:4]}
+    np.testing.assert_allclose(phase_loss(model, "semi_supervised", params, batch(**own)), each[2:4].mean(), rtol=1e-5)
+
+
+def test_no_labelled_example_is_no_loss_and_hidden_labels_are_not_read():
+    _, model = semi_supervised_model()
+    params, nobody, one = state_of(model).params, np.zeros(6, bool), np.arange(6) == 1
+    garbled = np.where(one, LABELS, 2**30)
+    assert phase_loss(model, "semi_supervised", params, batch(labelled=nobody)) == 0
+    losses = [phase_loss(model, "semi_supervised", params, batch(labelled=one, label=x)) for x in (LABELS, garbled)]
+    assert losses[0] == losses[1] > 0
+    assert (label_slots(batch(labelled=nobody, label=garbled), gaussian_mixture(3)) == 3).all()
+
+
+def test_unlabelled_examples_fill_the_last_slot_of_one_hot():
+    prior = gaussian_mixture(3)
+    labelled = np.array([True, False, True, True, False, False])
+    slots = label_slots(batch(labelled=labelled), prior)
+    np.testing.assert_array_equal(slots, [0, 3, 2, 2, 3, 3])
+    np.testing.assert_array_equal(label_slots(batch(), prior), [3] * 6)
+    assert label_slots(batch(labelled=labelled), gaussian(2)) is None
+    z = jnp.arange(12.0).reshape(6, 2)
+    np.testing.assert_array_equal(with_slot(z, slots, 3), np.concatenate([z, np.eye(4)[np.asarray(slots)]], axis=1))
+
+
+def test_the_discriminator_sees_real_codes_of_the_examples_class():
+    networks, _ = shaped_model()
+    networks = networks._replace(encoder=Constant())
+    model = aae(SHAPE, networks, MARKER, optimizers=SGD)
+    params = state_of(model).params
+    labelled = np.array([True, False, True, True, False, False])
+    slots = jnp.array([0, 3, 2, 2, 3, 3])
+    real = jnp.stack([slots + 1.0, jnp.full(6, 7.0)], axis=1)
+    logits = [code_logits(networks, params, z, slots, 3) for z in (real, jnp.ones((6, 2)))]
+    expected = -scipy.special.log_expit(logits[0]) - scipy.special.log_expit(-logits[1])
+    found = phase_loss(model, "discriminator", params, batch(labelled=labelled))
+    np.testing.assert_allclose(found, expected.mean(), rtol=1e-5)
+    encoder_loss = phase_loss(model, "regularization", params, batch(labelled=labelled))
+    np.testing.assert_allclose(encoder_loss, -scipy.special.log_expit(logits[1]).mean(), rtol=1e-5)
+
+
+class Constant(nn.Module):
+    """All codes are (1, 1)."""
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        return {"mean": self.param("code", nn.initializers.ones, (2,)) * jnp.ones((len(x), 1))}
+
+
+def test_a_gaussian_encoder_has_its_moments_and_a_deterministic_one_no_noise():
+    mean, log_sigma = (
+        jnp.tile(jnp.array([1.0, -2.0]), (20_000, 1)),
+        jnp.log(jnp.tile(jnp.array([0.5, 3.0]), (20_000, 1))),
+    )
+    samples = np.asarray(Encoding(mean, log_sigma, None).sample(KEY))
+    np.testing.assert_allclose(samples.mean(0), [1, -2], atol=5 * 3 / np.sqrt(20_000))
+    np.testing.assert_allclose(samples.std(0), [0.5, 3], rtol=5 / np.sqrt(2 * 20_000))
+    assert Encoding(mean, None, None).sample(KEY) is mean
+
+
+def test_dropout_leaves_pixels_out_and_keeps_the_mean():
+    images = jnp.ones((1000, 4, 4, 1))
+    dropped = np.asarray(with_dropout(images, 0.2, KEY))
+    assert set(np.unique(dropped)) == {0, np.float32(1.25)}
+    np.testing.assert_allclose(dropped.mean(), 1, atol=5 * 0.5 / np.sqrt(16_000))
+    assert with_dropout(images, 0.0, KEY) is images
+
+
+def of_class(model, k):
+    """Six samples under the label k."""
+    state = state_of(model)
+    return np.asarray(jax.jit(model.generate)(state.params, state.stats, batch(label=np.full(6, k)), KEY))
+
+
+def test_samples_are_of_the_class_they_are_given():
+    networks, _ = shaped_model()
+    model = aae(SHAPE, networks, MARKER, optimizers=SGD)
+    params = state_of(model).params
+    for k in (0, 2):
+        expected = decode(networks, params, jnp.tile(jnp.array([k + 1.0, 7.0]), (6, 1)))
+        np.testing.assert_allclose(of_class(model, k), expected, rtol=1e-5)
+    without = {"image": jnp.asarray(IMAGES)}
+    expected = decode(networks, params, jnp.tile(jnp.array([0.0, 7.0]), (6, 1)))
+    np.testing.assert_allclose(model.generate(params, STATS, without, KEY), expected, rtol=1e-5)
+
+
+def test_a_semi_supervised_sample_has_its_class_as_y():
+    networks, _ = semi_supervised_model()
+    model = aae(SHAPE, networks, MARKER._replace(classes=0), optimizers=SGD, semi_supervised=True)
+    z, y = jnp.tile(jnp.array([0.0, 7.0]), (6, 1)), jnp.tile(jnp.eye(3)[2], (6, 1))
+    np.testing.assert_allclose(of_class(model, 2), decode(networks, state_of(model).params, z, y), rtol=1e-5)
+
+
+def test_a_cluster_is_drawn_and_not_the_label():
+    model = cluster_model()
+    assert [phase.name for phase in model.phases] == ["reconstruction", "discriminator", "regularization"]
+    np.testing.assert_array_equal(of_class(model, 0), of_class(model, 1))
+    state = state_of(model)
+    assert set(model.evaluate(state.params, state.stats, batch(), KEY)) == {"squared_error"}
+    features = model.embed(state.params, state.stats, batch())
+    assert features.shape == (6, 2 + 4)
+    np.testing.assert_allclose(features[:, 2:].sum(axis=1), 1, rtol=1e-5)
+
+
+@functools.cache
+def cluster_model():
+    networks = mlp_networks(SHAPE, hidden=(5,), latents=2, classes=4, normalized=True)
+    return aae(SHAPE, networks, gaussian(2), optimizers=SGD)
+
+
+def test_running_statistics_move_in_the_reconstruction_phase_alone():
+    model = cluster_model()
+    state = state_of(model)
+    for phase in model.phases:
+        _, (_, stats) = jax.jit(phase.loss)(state.params, state.stats, batch(), KEY)
+        same = [(one == other).all() for one, other in zip(*map(jax.tree.leaves, (stats, state.stats)), strict=True)]
+        assert len(same) == 2  # the mean and the variance of the logits of y
+        assert not any(same) if phase.name == "reconstruction" else all(same)
+
+
+class Scale(nn.Module):
+    """z = a x."""
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        return {"mean": self.param("a", nn.initializers.constant(0.3), (1,)) * x.reshape(-1, 1)}
+
+
+class Quadratic(nn.Module):
+    """The logit of the best discriminator between two Gaussians of mean 0 is linear in z^2 and 1."""
+
+    @nn.compact
+    def __call__(self, z):
+        return nn.Dense(1)(z**2 / 4)
+
+
+class Rebuild(nn.Module):
+    """One pixel."""
+
+    @nn.compact
+    def __call__(self, z):
+        return nn.Dense(1)(z).reshape(-1, 1, 1, 1)
+
+
+def test_the_game_of_one_dimension_ends_where_both_deviations_are_equal():
+    """z = a x with x ~ N(0, 3^2) against N(0, 2^2): at the end |a| = 2 / 3."""
+    networks = mlp_networks((1, 1, 1), latents=1)._replace(
+        encoder=Scale(), discriminator=Quadratic(), decoder=Rebuild()
+    )
+    optimizers = SGD._replace(discriminator=optax.adam(0.02, b1=0.5), regularization=optax.adam(0.003, b1=0.5))
+    model = aae((1, 1, 1), networks, gaussian(1, std=2.0), optimizers=optimizers)
+    game = model._replace(phases=model.phases[1:])
+
+    @jax.jit
+    def play(key):
+        def one(state, key):
+            images = 3 * jax.random.normal(key, (200, 1, 1, 1))
+            state, _ = make_step(game.phases)(state, {"image": images})
+            return state, state.params["encoder"]["params"]["a"][0]
+
+        start = init_state(game, key, {"image": jnp.zeros((1, 1, 1, 1))})
+        return jax.lax.scan(one, start, jax.random.split(key, 3000))[1]
+
+    scales = np.asarray(play(KEY))
+    np.testing.assert_allclose(np.abs(scales[-1000:]).mean(), 2 / 3, rtol=0.05)
+    assert abs(scales[0] - 2 / 3) > 0.3
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"prior": gaussian(3)}, "samples have 3 dimensions, the code has latents=2"),
+        ({"prior": Prior(2, 0, lambda key, count, labels: jnp.zeros((count, 5)))}, r"shape \(2, 5\)"),
+        ({"dropout": 1.0}, "dropout=1.0 must be at least 0 and below 1"),
+        ({"semi_supervised": True}, "semi_supervised=True needs the classes of y, got classes=0"),
+        ({"image_shape": (4, 4, 1)}, r"decoder returns images \(3, 2, 1\), image_shape=\(4, 4, 1\)"),
+        ({"latents": 3, "prior": gaussian(3)}, r"encoder returns mean \(2,\), latents=3"),
+        ({"classes": 3}, "there is no label discriminator, classes=3"),
+    ],
+)
+def test_what_does_not_fit_is_named(change, message):
+    networks = mlp_networks(SHAPE, hidden=(5,), latents=2)
+    own = {name: change.pop(name) for name in ("latents", "classes") if name in change}
+    options = {"image_shape": SHAPE, "prior": gaussian(2), "optimizers": SGD, **change}
+    with pytest.raises(ValueError, match=message):
+        aae(networks=networks._replace(**own), **options)
+
+
+def test_an_encoder_without_the_logits_of_y_is_refused():
+    networks = mlp_networks(SHAPE, hidden=(5,), latents=2, classes=3)
+    plain = mlp_networks(SHAPE, hidden=(5,), latents=2)
+    with pytest.raises(ValueError, match="encoder returns 0 logits of y, classes=3"):
+        aae(SHAPE, networks._replace(encoder=plain.encoder), gaussian(2), optimizers=SGD)
