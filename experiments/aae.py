@@ -68,13 +68,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Float, Int
-from matplotlib import colormaps
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.anchors import NAMES, parzen_numbers
 from experiments.experiment import Common, Experiment, Figures, Measure, Reference, Run, check_positive
-from experiments.figures import image_grid, test_images
+from experiments.figures import beside, image_grid, scatter, test_images
 from experiments.runner import main
 from genjax.core import Model
 from genjax.data.dataset import Dataset, Split
@@ -106,8 +104,6 @@ GAME_B1 = 0.5
 
 DEFAULT_CLASSES = 10
 """Of a prior with classes, where the data have none."""
-
-COLOURS = colormaps["tab10"](range(10))
 
 
 def aae(
@@ -355,7 +351,7 @@ def make_figures(parts: Parts) -> Figures:
         }
         if parts.networks.latents == 2:
             codes = encoded(parts, params, stats, parts.data.test, code_key).codes
-            drawn["codes"] = code_scatter(parts, codes, prior_key)
+            drawn["codes"] = codes_and_prior(parts, codes, prior_key)
         if parts.networks.classes:
             drawn["styles"] = style_grid(parts, params, style_key)
         return drawn
@@ -385,12 +381,7 @@ def style_grid(parts: Parts, params: Params, key: Key) -> Figure:
     return image_grid(np.asarray(images), columns=columns, title=f"a row per style z, a column per {what} y")
 
 
-def beside(images: jax.Array, reconstructions: jax.Array) -> Float[np.ndarray, "N H W C"]:
-    """Each image with its reconstruction to the right."""
-    return np.stack([images, reconstructions], axis=1).reshape(-1, *images.shape[1:])
-
-
-def code_scatter(parts: Parts, codes: Float[np.ndarray, "N 2"], key: Key) -> Figure:
+def codes_and_prior(parts: Parts, codes: Float[np.ndarray, "N 2"], key: Key) -> Figure:
     """The codes of test images in the colours of their classes, and beside them as many samples of the prior."""
     labels = labels_of(parts.data.test) if class_count(parts.data) else None
     classes = parts.prior.classes
@@ -398,22 +389,15 @@ def code_scatter(parts: Parts, codes: Float[np.ndarray, "N 2"], key: Key) -> Fig
     samples = np.asarray(parts.prior.sample(key, len(codes), slots))
     figure = Figure(figsize=(9, 4.5), layout="constrained")
     left, right = figure.subplots(1, 2, sharex=True, sharey=True)
-    scatter(left, codes, labels, "codes of test images")
-    scatter(right, samples, None if slots is None else np.asarray(slots), "samples of the prior")
-    if labels is not None and labels.max() < len(COLOURS):
+    scatter(left, codes, labels)
+    scatter(right, samples, None if slots is None else np.asarray(slots))
+    for axes, title in ((left, "codes of test images"), (right, "samples of the prior")):
+        axes.set_aspect("equal")
+        axes.set_title(title, fontsize=9)
+    if labels is not None and len(np.unique(labels)) <= 20:
         handles = left.get_legend_handles_labels()
         figure.legend(*handles, loc="outside right center", fontsize=7, markerscale=2, title="class", title_fontsize=7)
     return figure
-
-
-def scatter(axes: Axes, points: Float[np.ndarray, "N 2"], labels: Int[np.ndarray, " N"] | None, title: str) -> None:
-    """Points in the plane, each class in a colour of its own."""
-    for label in [None] if labels is None else np.unique(labels):
-        chosen = points if labels is None else points[labels == label]
-        colour = "grey" if label is None else COLOURS[int(label) % len(COLOURS)]
-        axes.scatter(*chosen.T, s=10 if len(points) < 1000 else 3, color=colour, linewidths=0, label=str(label))
-    axes.set_aspect("equal")
-    axes.set_title(title, fontsize=9)
 
 
 PRESETS = {

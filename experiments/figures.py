@@ -8,6 +8,7 @@ import numpy as np
 from einops import rearrange
 from jaxtyping import Float, Int
 from matplotlib import colormaps
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -16,6 +17,8 @@ from experiments.experiment import Figures
 from genjax.core import Model
 from genjax.data.dataset import Dataset
 from genjax.types import Key, Params, Stats
+
+Images = Float[np.ndarray | jax.Array, "N H W C"]
 
 LogProbs = Callable[[Float[jax.Array, "B H W C"]], Float[jax.Array, "B H W C"]]
 
@@ -80,16 +83,21 @@ def code_scatter(
     """One dot per code, coloured by its label where there are labels; `names` are those of the two axes."""
     figure = Figure(figsize=(5.5, 5), layout="constrained")
     axes = figure.add_subplot()
-    for number, one in enumerate([None] if label is None else np.unique(label)):
-        rows = slice(None) if one is None else label == one
-        colour = "0.4" if one is None else colormaps["tab10" if number < 10 else "tab20"](number % 20)
-        axes.scatter(*codes[rows].T, s=6, linewidths=0, color=colour, label=None if one is None else str(one))
+    scatter(axes, codes, label)
     if label is not None and len(np.unique(label)) <= 20:
         axes.legend(fontsize=7, markerscale=2.5, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     axes.set_xlabel(names[0], fontsize=8)
     axes.set_ylabel(names[1], fontsize=8)
     axes.set_title(title, fontsize=9)
     return figure
+
+
+def scatter(axes: Axes, points: Float[np.ndarray, "N 2"], label: Int[np.ndarray, " N"] | None) -> None:
+    """One dot per point, coloured by its label where there are labels."""
+    for number, one in enumerate([None] if label is None else np.unique(label)):
+        rows = slice(None) if one is None else label == one
+        colour = "0.4" if one is None else colormaps["tab10" if number < 10 else "tab20"](number % 20)
+        axes.scatter(*points[rows].T, s=6, linewidths=0, color=colour, label=None if one is None else str(one))
 
 
 def completion_grid(
@@ -125,20 +133,9 @@ def samples_and_completions(model: Model, data: Dataset, order: Int[np.ndarray, 
     return figures
 
 
-def scatter(
-    points: Float[np.ndarray, "N 2"], labels: Int[np.ndarray, " N"] | None = None, *, title: str = ""
-) -> Figure:
-    """Points in the plane, coloured by their labels if there are any."""
-    figure = Figure(figsize=(5, 4.5), layout="constrained")
-    axes = figure.add_subplot()
-    groups = {"": np.full(len(points), True)} if labels is None else {str(k): labels == k for k in np.unique(labels)}
-    for index, (name, members) in enumerate(groups.items()):
-        axes.plot(*points[members].T, ".", markersize=3, alpha=0.7, color=colormaps["tab10"](index % 10), label=name)
-    if labels is not None:
-        axes.legend(fontsize=7, markerscale=3, loc="center left", bbox_to_anchor=(1, 0.5))
-    axes.set_aspect("equal", "datalim")
-    axes.set_title(title, fontsize=8)
-    return figure
+def beside(images: Images, reconstructions: Images) -> Float[np.ndarray, "M H W C"]:
+    """Each image with its reconstruction to the right."""
+    return np.stack([images, reconstructions], axis=1).reshape(-1, *images.shape[1:])
 
 
 def seen_by_the_centre(log_probs: LogProbs, images: Float[jax.Array, "B H W C"]) -> Float[np.ndarray, "H W"]:

@@ -20,7 +20,18 @@ scikit-learn's own settings (an L2 penalty with C = 1). Seed s takes the encoder
 again from the first where the run has fewer. The table is the share of the whole test split that is wrong, mean and
 standard deviation over seeds; it is saved as transfer.json in the run's directory.
 
-RESULTS
+Test error on the embedded digits (`experiments.autoencoder --steps 3000`), five seeds, on which pretraining does not
+help beyond noise, and pixels are best at 100 labels:
+
+    labels                         10               100             1000
+    random, fine-tuned     0.437 ± 0.058    0.108 ± 0.022    0.026 ± 0.009
+    pretrained, fine-tuned 0.445 ± 0.053    0.102 ± 0.017    0.026 ± 0.009
+    pretrained, frozen     0.360 ± 0.028    0.145 ± 0.016    0.081 ± 0.005
+    codes + logistic       0.362 ± 0.037    0.128 ± 0.010    0.075 ± 0.004
+    PCA + logistic         0.364 ± 0.037    0.133 ± 0.024    0.093 ± 0.006
+    pixels + logistic      0.377 ± 0.034    0.089 ± 0.018    0.033 ± 0.002
+
+Known failures: the number of steps and the rates are the same for all numbers of labels, and are not tuned.
 """
 
 import functools
@@ -51,6 +62,7 @@ from genjax.core import Model, TrainState
 from genjax.data.dataset import Dataset, Split
 from genjax.data.feed import Feed, batch_indices
 from genjax.data.files import chosen
+from genjax.data.labels import labels_of
 from genjax.data.subset import balanced_rows
 from genjax.evaluate import evaluate_split, make_evaluate_seeds
 from genjax.models.latent.autoencoder import classifier
@@ -111,7 +123,7 @@ def transfer(
     run = restore_run(directory, data_dir=data_dir)
     check_run(directory, run)
     data = run.experiment.data
-    known = labels_of(data.train)
+    known = known_labels(data.train)
     subsets = {count: draw_rows(known, count, seeds) for count in labels}
     training = Training(steps, batch_size, learning_rate, head_learning_rate)
     errors = {count: all_errors(run, rows, known, training) for count, rows in subsets.items()}
@@ -143,11 +155,9 @@ def check_run(directory: Path, run: Restored) -> None:
         raise RunError(f"{directory} is of {run.experiment.data.name!r}, which has no labels to transfer to")
 
 
-def labels_of(split: Split, *, chunk: int = 1000) -> Int[np.ndarray, " N"]:
+def known_labels(split: Split) -> Int[np.ndarray, " N"]:
     """All labels; RunError where they are not 0, 1, 2, ..., since some data sets write -1 for unknown."""
-    starts = range(0, split.size, chunk)
-    reads = (split.read(np.arange(start, min(start + chunk, split.size)))["label"] for start in starts)
-    label = np.concatenate(list(reads)) if split.arrays is None else np.asarray(split.arrays["label"])
+    label = labels_of(split)
     if label.min() < 0:
         raise RunError(f"labels of the training split go down to {label.min()}, must be 0 or more")
     return label

@@ -56,7 +56,7 @@ from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
 from experiments.experiment import Common, Experiment, Reference, Run, Select, check_positive
-from experiments.figures import image_grid, scatter, test_batch, test_images
+from experiments.figures import beside, code_scatter, image_grid, test_batch, test_images
 from experiments.runner import main
 from experiments.training import EVALUATION_BATCH
 from genjax.core import Model
@@ -205,7 +205,9 @@ def figures(
     drawn["traversal"] = image_grid(
         np.asarray(traversal(networks, params, codes)), columns=BETWEEN, title="one latent per row, the others fixed"
     )
-    drawn["scatter"] = scatter(two_widest(codes), labels, title="codes of test images: the two latents that vary most")
+    pair = two_widest(codes)
+    names = (f"z_{pair[0] + 1}", f"z_{pair[1] + 1}")
+    drawn["codes"] = code_scatter(codes[:, pair], labels, title="codes of test images", names=names)
     if networks.latents == 2 and networks.top is None:
         deviation = math.sqrt(networks.prior_variance)
         manifold = vae_model.manifold_grid(lambda z: vae_model.decode(networks, params, deviation * z), 20)
@@ -231,10 +233,10 @@ def test_codes(
     return codes, np.asarray(batch["label"]) if "label" in batch else None
 
 
-def two_widest(codes: Float[np.ndarray, "N latents"]) -> Float[np.ndarray, "N 2"]:
-    """The two latents with the greatest variance, in their order; the second is 0 where there is only one."""
-    padded = np.pad(codes, ((0, 0), (0, max(0, 2 - codes.shape[1]))))
-    return padded[:, np.sort(np.argsort(-padded.var(axis=0), kind="stable")[:2])]
+def two_widest(codes: Float[np.ndarray, "N latents"]) -> tuple[int, int]:
+    """The two latents with the greatest variance, in their order; twice the same where there is only one."""
+    widest = np.sort(np.argsort(-codes.var(axis=0), kind="stable")[:2])
+    return int(widest[0]), int(widest[-1])
 
 
 def interpolation(
@@ -288,11 +290,6 @@ def measure(
 
 UNIT_SAMPLES = 16
 """Samples of q(z_1|x) over which E[z_2|x] is a mean."""
-
-
-def beside(images: jax.Array, reconstructions: jax.Array) -> np.ndarray:
-    """Each image with its reconstruction to the right, [2 N, H, W, C]."""
-    return np.stack([images, reconstructions], axis=1).reshape(-1, *images.shape[1:])
 
 
 PRESETS = {

@@ -25,7 +25,7 @@ from experiments.transfer import (
     decayed,
     draw_rows,
     groups,
-    labels_of,
+    known_labels,
     logistic_errors,
     run_seed,
     subset_feed,
@@ -255,7 +255,7 @@ def test_transfer_names_what_is_wrong(directory, run, tmp_path):
     }.items():
         with pytest.raises(RunError, match=message):
             transfer(directory, **options)
-    label = labels_of(run.experiment.data.train)
+    label = known_labels(run.experiment.data.train)
     with pytest.raises(RunError, match=r"--labels 5000 labels: must be from 10.* to "):
         draw_rows(label, 5000, 2)
     with pytest.raises(RunError, match=r"is a run of experiments.vae, must be one of experiments.autoencoder"):
@@ -267,7 +267,7 @@ def test_transfer_names_what_is_wrong(directory, run, tmp_path):
         check_run(directory, run._replace(experiment=run.experiment._replace(data=data)))
     unknown = Split(3, lambda indices: {"label": np.array([0, -1, 2])[indices]}, None)
     with pytest.raises(RunError, match="go down to -1"):
-        labels_of(unknown)
+        known_labels(unknown)
 
 
 def test_encoders_are_taken_in_turn(run):

@@ -47,12 +47,9 @@ def test_a_traversal_moves_one_latent_at_a_time_the_most_variable_first():
         np.testing.assert_allclose(row[-1:], decode(networks, params, jnp.asarray(moved[None], jnp.float32)), rtol=1e-4)
 
 
-@pytest.mark.parametrize(("width", "expected"), [(3, [1, 2]), (1, [0])])
+@pytest.mark.parametrize(("width", "expected"), [(3, (1, 2)), (1, (0, 0))])
 def test_the_scatter_shows_the_two_latents_that_vary_most(width, expected):
-    points = codes(30)[:, :width]
-    shown = two_widest(points)
-    np.testing.assert_array_equal(shown[:, : len(expected)], points[:, expected])
-    assert shown.shape == (30, 2)
+    assert two_widest(codes(30)[:, :width]) == expected
 
 
 def test_active_units_are_those_whose_mean_varies():
