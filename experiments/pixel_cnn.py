@@ -27,7 +27,8 @@ Oord et al. (2016) for this network, with `paper`:
     --preset paper     not measured yet
 
 `colour` asks for the TFDS set cifar10_jpeg: CIFAR-10 as JPEG files, here also shrunk. Its bits/dim compare with no
-paper's.
+paper's: 0.888, 15 min on one CPU core. A histogram of each pixel and channel has 2.754, tables of the one value before
+1.825, of the three before 1.371 (experiments.tabular).
 
 Where we leave the papers: the network sees images less their mean, by which it can tell the place; Adam with a cosine
 decay and the gradient's norm clipped at 1 in place of RMSProp; `small` begins with a 15x15 kernel; 2h maps in the
