@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from experiments.ledger import README, results, with_tables
+from experiments.tabular import COLOUR
 
 TEXT = README.read_text(encoding="utf-8")
 
@@ -36,6 +37,17 @@ def test_the_python_example_runs():
 
 def test_the_ledger_is_not_empty():
     assert {result["experiment"] for result in results()} >= {"nade", "tabular", "vae"}
+
+
+def test_colour_images_stand_beside_what_the_ledger_has_of_tables():
+    kept = {
+        value
+        for result in results()
+        if result["experiment"] == "tabular" and result["dataset"]["name"] == COLOUR[0].dataset
+        for value in result["metrics"]["nll_nats"]["per_seed"]
+    }
+    for anchor in COLOUR:
+        assert any(anchor.value == pytest.approx(value, abs=1e-3) for value in kept), anchor
 
 
 def test_the_package_index_is_never_suggested():
