@@ -255,7 +255,7 @@ def test_misuse_is_named():
         "samples=0 and rows=1000 must": lambda: make_evaluate(networks, samples=0),
         "the decoder returns images": lambda: vae((2, 3, 1), networks, optimizer=optax.sgd(1.0)),
         "the encoder returns latents": lambda: vae(SHAPE, networks._replace(latents=3), optimizer=optax.sgd(1.0)),
-        "beta=-1": lambda: vae(SHAPE, networks, beta=-1, optimizer=optax.sgd(1.0)),
+        "beta=-1": lambda: vae(SHAPE, networks, beta=-1.0, optimizer=optax.sgd(1.0)),
         "warm_up=-2": lambda: vae(SHAPE, networks, warm_up=-2, optimizer=optax.sgd(1.0)),
         "prior_variance=0": lambda: vae(SHAPE, networks._replace(prior_variance=0), optimizer=optax.sgd(1.0)),
         r"top returns latents z_2 and z_1 of \(3, 2\)": lambda: vae(
