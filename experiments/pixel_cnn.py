@@ -23,7 +23,7 @@ A task adds what is given to each block: the class (labels), a grey image (color
 Test NLL in nats on static binarized MNIST; target: below 88.33 (NADE) with `small`, and 81.30, the number of van den
 Oord et al. (2016) for this network, with `paper`:
 
-    --preset small     not measured yet
+    --preset small     86.77, 46 min on one CPU core
     --preset paper     not measured yet
 
 `colour` asks for the TFDS set cifar10_jpeg: CIFAR-10 as JPEG files, here also shrunk. Its bits/dim compare with no
