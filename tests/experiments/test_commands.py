@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 @pytest.fixture(autouse=True)
 def known(monkeypatch):
     """The toy under its name, as an experiment of the package would be found."""
-    for module in ("experiments.options", "experiments.restore"):
+    for module in ("experiments.detect", "experiments.options", "experiments.restore"):
         monkeypatch.setattr(f"{module}.experiment_function", {"toy": toy}.__getitem__)
 
 
