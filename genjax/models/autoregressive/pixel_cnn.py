@@ -230,7 +230,7 @@ def context_of(networks: Networks, params: Params, given: Given, batch: Batch) -
     return jnp.concatenate([features, jnp.broadcast_to(vector, (*features.shape[:3], vector.shape[-1]))], axis=-1)
 
 
-Center = Float[np.ndarray | Array, "#h #w #c"]
+Center = Float[np.ndarray | Array, "#rows #columns #channels"]
 
 GREY = np.full((1, 1, 1), 0.5, np.float32)
 """The center of images whose mean is not known."""
