@@ -34,7 +34,7 @@ probe_error below PCA's, which nothing promises:
     pca_mse             0.0244                0.0168                     0.0168
     probe_error         0.080                 0.0999 ± 0.0018            not measured yet
     pca_probe_error     0.093                 0.1024                     0.1024
-    two CPU cores       20 s                  9 min                      not measured yet; asks for a GPU
+    two CPU cores       20 s                  8 min                      not measured yet; asks for a GPU
 
 The error is half of PCA's, and its codes tell a linear classifier hardly more: what reconstructs is not what separates.
 

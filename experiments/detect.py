@@ -28,6 +28,7 @@ from rich.table import Table
 
 from experiments.directory import RunError, write_json
 from experiments.experiment import Experiment
+from experiments.figures import test_batch
 from experiments.options import build, experiment_function
 from experiments.report import mean_and_deviation, summary
 from experiments.restore import Restored, restore_run
@@ -139,8 +140,8 @@ def detect(
         raise RunError(f"--count {count} must be at least 2", exit_code=2)
     run = restore_run(directory, data_dir=data_dir)
     own = run.experiment.data
-    if (task := run.config["options"].get("task")) in ("colorize", "super-resolution"):
-        raise RunError(f"{directory} gives log p of an image given another (--task {task}): it scores no image alone")
+    if "condition" in test_batch(own, 1):
+        raise RunError(f"{directory} gives log p of an image given another one: it scores no image alone")
     behind = None if background is None else restored_background(background, run.experiment, data_dir)
 
     def score(data: Dataset) -> Scores:

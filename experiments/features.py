@@ -12,6 +12,7 @@ from experiments.experiment import Measure
 from experiments.training import EVALUATION_BATCH, evaluation_key
 from genjax.core import Model
 from genjax.data.dataset import Dataset, Load, Split, part
+from genjax.data.labels import has_labels
 from genjax.evaluate import padded_batches
 from genjax.losses.likelihood import flat_pixels
 from genjax.losses.reconstruction import mean_squared_error
@@ -111,8 +112,3 @@ def make_probe(embed: Embed, data: Dataset, *, name: str = "probe_error") -> Mea
         return {name: linear_probe(train, validation, test)}
 
     return measure
-
-
-def has_labels(data: Dataset) -> bool:
-    """Whether the examples have labels."""
-    return "label" in data.train.read(np.zeros(1, np.int64))

@@ -67,6 +67,7 @@ from experiments.runner import main
 from experiments.tabular import COLOUR
 from genjax.core import Model
 from genjax.data.dataset import Dataset
+from genjax.data.labels import class_count
 from genjax.data.levels import with_levels
 from genjax.data.load import load_dataset, mean_image
 from genjax.models.autoregressive import pixel_cnn as pixel_cnn_model
@@ -119,7 +120,7 @@ def pixel_cnn(
     data = with_condition(with_levels(loaded, levels), task, factor=factor, levels=levels)
     shape = data.image_shape
     distribution = output_of(levels, output, components)
-    classes = class_count(data) if task == "labels" else 0
+    classes = classes_of(data) if task == "labels" else 0
     given = Given(shape, classes, {"colorize": 1, "super-resolution": shape[2]}.get(task, 0))
     sizes = {
         "features": features,
@@ -190,12 +191,11 @@ def coarse(image: Float[Array, "B H W C"], factor: int) -> Float[Array, "B H W C
     return repeat(blocks, "b h w c -> b (h f) (w g) c", f=factor, g=factor)
 
 
-def class_count(data: Dataset, *, chunk: int = 1000) -> int:
-    """The greatest label of the training split, plus one. Raises ValueError where there are no labels."""
-    if "label" not in data.train.read(np.zeros(1, np.int64)):
+def classes_of(data: Dataset) -> int:
+    """The number of classes. Raises ValueError where there are no labels."""
+    if not (classes := class_count(data)):
         raise ValueError(f"--task labels: {data.name!r} has no labels")
-    ends = [(start, min(start + chunk, data.train.size)) for start in range(0, data.train.size, chunk)]
-    return 1 + max(int(data.train.read(np.arange(*end))["label"].max()) for end in ends)
+    return classes
 
 
 ROW = 8

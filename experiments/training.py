@@ -4,7 +4,7 @@ import contextlib
 import functools
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -22,11 +22,11 @@ from experiments.logs import open_logs
 from experiments.memory import DAMAGED, Memory, checkpoint_folder, initial_memory, latest
 from genjax.checkpoint import Checkpoints
 from genjax.core import Phase, moves
-from genjax.data.dataset import Split
+from genjax.data.dataset import Load, Split
 from genjax.data.feed import Feed
 from genjax.evaluate import EvaluateSeeds, evaluate_split, make_evaluate_seeds, means, select_better
 from genjax.train import first_failure, first_nonfinite, iterate, seed, with_seed_axis
-from genjax.types import Key, Metrics, Params, Stats
+from genjax.types import Evaluate, Key, Metrics, Params, Stats
 
 LOG_EVERY = 50
 """Steps between rows of metrics.jsonl; only then does the loop wait for the device."""
@@ -237,6 +237,23 @@ def whole_measures(experiment: Experiment, memories: Sequence[Memory], split: Sp
     ]
     parts = [experiment.measure(params, stats, split, evaluation_key()) for params, stats in seeds]
     return {name: np.array([part[name] for part in parts]) for name in parts[0]}
+
+
+SplitValues = Callable[[Params, Stats, Split, Key], Mapping[str, np.ndarray]]
+"""(params, stats, split, key) -> arrays [N, ...] of one seed over all examples of the split, in order."""
+
+
+def make_split_values(evaluate: Evaluate, load: Load) -> SplitValues:
+    """What `evaluate` gives of all examples of a split for one seed; compiled once for all seeds and splits."""
+    evaluate_seeds = make_evaluate_seeds(evaluate, load)
+
+    def values(params: Params, stats: Stats, split: Split, key: Key) -> Mapping[str, np.ndarray]:
+        seed_axis = jax.tree.map(lambda leaf: leaf[None], (params, stats))
+        size = min(EVALUATION_BATCH, split.size)
+        found = evaluate_split(evaluate_seeds, seed_axis[0], seed_axis[1], split, key=key, batch_size=size)
+        return {name: array[0] for name, array in found.items()}
+
+    return values
 
 
 def model_means(experiment: Experiment, memories: Sequence[Memory], split: Split) -> dict[str, np.ndarray]:

@@ -53,7 +53,7 @@ from rich.table import Table
 from experiments.autoencoder import Architecture, make_networks
 from experiments.directory import RunError, write_json
 from experiments.experiment import check_positive
-from experiments.features import features_function, fit_pca, has_labels, make_features, pixels, principal
+from experiments.features import features_function, fit_pca, make_features, pixels, principal
 from experiments.report import commit, mean_and_deviation, summary, surroundings
 from experiments.restore import Restored, restore_run
 from experiments.session import configure, user_errors
@@ -62,7 +62,7 @@ from genjax.core import Model, TrainState
 from genjax.data.dataset import Dataset, Split
 from genjax.data.feed import Feed, batch_indices
 from genjax.data.files import chosen
-from genjax.data.labels import labels_of
+from genjax.data.labels import has_labels, labels_of
 from genjax.data.subset import balanced_rows
 from genjax.evaluate import evaluate_split, make_evaluate_seeds
 from genjax.models.latent.autoencoder import classifier

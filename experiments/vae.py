@@ -44,7 +44,6 @@ the prior; with a Gaussian likelihood the nats are of a density and compare with
 under a Bernoulli likelihood are not normalized and are refused.
 """
 
-import functools
 import math
 from typing import Literal
 
@@ -52,17 +51,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from experiments.experiment import Common, Experiment, Reference, Run, Select, check_positive
-from experiments.figures import beside, code_scatter, image_grid, test_batch, test_images
+from experiments.experiment import Common, Experiment, Measure, Reference, Run, Select, check_positive
+from experiments.features import features_function, first, make_features
+from experiments.figures import beside, code_scatter, image_grid, test_images
 from experiments.runner import main
-from experiments.training import EVALUATION_BATCH
+from experiments.training import make_split_values
 from genjax.core import Model
 from genjax.data.dataset import Dataset, Split
 from genjax.data.load import load_dataset, mean_image, require_binary
-from genjax.evaluate import evaluate_split, make_evaluate_seeds
 from genjax.losses.bound import elbo, iwae_bound
 from genjax.metrics.latent import active_units
 from genjax.models.latent import vae as vae_model
@@ -173,7 +172,7 @@ def vae(
         validate=vae_model.make_evaluate(networks, samples=1),
         select=Select("elbo_nats", "max"),
         seeds_together=network == "mlp",
-        measure=functools.partial(measure, networks, data),
+        measure=make_measure(networks, data),
     )
 
 
@@ -198,7 +197,7 @@ def figures(
         "samples": image_grid(np.asarray(samples), columns=8, title="samples: means of p(x|z)"),
         "reconstructions": image_grid(beside(images, reconstructions), columns=8, title="original, reconstruction"),
     }
-    codes, labels = test_codes(networks, data, params, SCATTERED)
+    codes, labels = make_features(features_function(model), data.load)(params, stats, first(data.test, SCATTERED))
     drawn["interpolation"] = image_grid(
         np.asarray(interpolation(networks, params, codes)), columns=BETWEEN, title="between two test images"
     )
@@ -222,15 +221,6 @@ SCATTERED = 2000
 
 BETWEEN = 9
 """Images in a row of the pictures of interpolation and traversal."""
-
-
-def test_codes(
-    networks: vae_model.Networks, data: Dataset, params: Params, count: int
-) -> tuple[Float[np.ndarray, "N latents"], Int[np.ndarray, " N"] | None]:
-    """The means of q(z|x) of the first test images, and their labels if there are any."""
-    batch = test_batch(data, min(count, data.test.size))
-    codes = np.asarray(jax.jit(lambda image: vae_model.encode(networks, params, image).mean)(batch["image"]))
-    return codes, np.asarray(batch["label"]) if "label" in batch else None
 
 
 def two_widest(codes: Float[np.ndarray, "N latents"]) -> tuple[int, int]:
@@ -265,11 +255,8 @@ def traversal(
     return vae_model.decode(networks, params, jnp.asarray(line.reshape(-1, codes.shape[1]), jnp.float32))
 
 
-def measure(
-    networks: vae_model.Networks, data: Dataset, params: Params, stats: Stats, split: Split, key: Key
-) -> dict[str, float]:
+def make_measure(networks: vae_model.Networks, data: Dataset) -> Measure:
     """The active units of each stochastic layer."""
-    del stats
 
     def posterior_means(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
         del stats
@@ -281,11 +268,13 @@ def measure(
         above = jax.vmap(lambda z: vae_model.encode_top(top, params, z).mean)(below)
         return {"active_units": posterior.mean, "active_units_2": above.mean(axis=0)}
 
-    one_seed = jax.tree.map(lambda leaf: leaf[None], params)
-    evaluate_seeds = make_evaluate_seeds(posterior_means, data.load)
-    size = min(EVALUATION_BATCH, split.size)
-    values = evaluate_split(evaluate_seeds, one_seed, {}, split, key=key, batch_size=size)
-    return {name: float(active_units(means[0])) for name, means in values.items()}
+    split_values = make_split_values(posterior_means, data.load)
+
+    def measure(params: Params, stats: Stats, split: Split, key: Key) -> dict[str, float]:
+        values = split_values(params, stats, split, key)
+        return {name: float(active_units(means)) for name, means in values.items()}
+
+    return measure
 
 
 UNIT_SAMPLES = 16

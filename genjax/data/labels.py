@@ -26,6 +26,16 @@ def labels_of(split: Split) -> Int[np.ndarray, " N"]:
     return np.concatenate([split.read(np.arange(i, min(i + CHUNK, split.size)))["label"] for i in starts])
 
 
+def has_labels(data: Dataset) -> bool:
+    """Whether the examples have labels."""
+    return "label" in data.train.read(np.zeros(1, np.int64))
+
+
+def class_count(data: Dataset) -> int:
+    """The greatest label of the training split, plus one; 0 where there are no labels."""
+    return 1 + int(labels_of(data.train).max()) if has_labels(data) else 0
+
+
 def choose_labelled(labels: Int[np.ndarray, " N"], count: int) -> Int[np.ndarray, " count"]:
     """The indices, sorted, of `count` examples, as many of each class as of the others as far as they reach.
 

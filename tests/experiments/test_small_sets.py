@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from experiments.detect import detect
+from experiments.directory import RunError
 from experiments.options import experiment_function
 from experiments.runner import main
 
@@ -45,3 +47,6 @@ def test_thirty_images_are_enough(name, tmp_path):
     assert result["dataset"]["name"] == "own"
     assert all(np.isfinite(values["mean"]) for values in result["metrics"].values())
     assert len(list((tmp_path / "run/figures").glob("*.png"))) >= 3
+    if "super-resolution" in OPTIONS[name]:
+        with pytest.raises(RunError, match="of an image given another one: it scores no image alone"):
+            detect(tmp_path / "run")

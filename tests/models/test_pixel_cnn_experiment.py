@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from experiments.experiment import Run
-from experiments.pixel_cnn import class_count, coarse, grey, pixel_cnn, with_condition
+from experiments.pixel_cnn import classes_of, coarse, grey, pixel_cnn, with_condition
 from genjax.data.dataset import Dataset, resident
 from genjax.data.load import load_dataset
 
@@ -36,13 +36,13 @@ def test_a_task_adds_its_condition_to_every_batch(task, channels):
 
 
 def test_classes_are_counted_up_to_the_greatest_label():
-    assert class_count(data_set((2, 2, 1), labels=[0, 3, 1] * 4), chunk=5) == 4
+    assert classes_of(data_set((2, 2, 1), labels=[0, 3, 1] * 4)) == 4
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: class_count(data_set((2, 2, 1))), "--task labels: 'made' has no labels"),
+        (lambda: classes_of(data_set((2, 2, 1))), "--task labels: 'made' has no labels"),
         (lambda: with_condition(data_set((4, 4, 1)), "colorize", factor=2, levels=8), "'made' are grey"),
         (lambda: with_condition(data_set((4, 6, 1)), "super-resolution", factor=4, levels=8), "--factor 4 must be at"),
         (lambda: pixel_cnn(Run(binarization="threshold"), levels=8), "levels=8 of threshold data"),

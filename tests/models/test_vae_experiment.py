@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.vae import BETWEEN, interpolation, measure, traversal, two_widest
+from experiments.vae import BETWEEN, interpolation, make_measure, traversal, two_widest
 from genjax.data.load import load_dataset
 from genjax.models.latent.vae import decode, encode, init_networks, mlp_networks, with_top
 
@@ -66,5 +66,5 @@ def test_active_units_are_those_whose_mean_varies():
         "encoder": {"params": {**params["encoder"]["params"], "mean": jax.tree.map(lambda leaf: leaf * scale, head)}},
         "top_encoder": {"params": {**params["top_encoder"]["params"], "mean": still}},
     }
-    values = measure(networks, data, changed, {}, data.test, jax.random.key(0))
+    values = make_measure(networks, data)(changed, {}, data.test, jax.random.key(0))
     assert values == {"active_units": 1, "active_units_2": 0}

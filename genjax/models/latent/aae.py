@@ -17,7 +17,7 @@ from jaxtyping import Array, Bool, Float, Int
 
 from genjax.core import Model, Phase
 from genjax.losses.adversarial import discriminator_loss, nonsaturating_generator_loss
-from genjax.losses.likelihood import sum_pixels
+from genjax.losses.reconstruction import squared_error
 from genjax.models.latent.priors import Prior, check_prior
 from genjax.networks.heads import Heads
 from genjax.networks.mlp import MLP, ImageMLP
@@ -241,7 +241,7 @@ def reconstruction_loss(networks: Networks, draw: MakeDraw) -> Loss:
         code = draw(params, stats, batch["image"], key)
         reconstruction = decode(networks, params, code.z, code.label)
         # The other phases read the statistics of their batches, too; only this one moves the running ones.
-        return sum_pixels((batch["image"] - reconstruction) ** 2).mean(), ({}, code.stats)
+        return squared_error(reconstruction, batch["image"]).mean(), ({}, code.stats)
 
     return loss
 
@@ -345,7 +345,7 @@ def make_evaluate(networks: Networks, *, semi_supervised: bool) -> Evaluate:
     def evaluate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
         encoding = encode(networks, params, stats, batch["image"])
         reconstruction = decode(networks, params, encoding.mean, encoding.label)
-        metrics = {"squared_error": sum_pixels((batch["image"] - reconstruction) ** 2)}
+        metrics = {"squared_error": squared_error(reconstruction, batch["image"])}
         if semi_supervised and encoding.label_logits is not None:
             wrong = encoding.label_logits.argmax(axis=-1) != batch["label"]
             metrics["error_rate"] = wrong.astype(batch["image"].dtype)
