@@ -113,8 +113,7 @@ def with_tables(readme: str) -> str:
     """The README with its tables written anew from the ledger."""
     readme = replace_between(readme, "results", results_table(results()))
     speed = read_json(RESULTS / SPEED)
-    growth = growth_table(speed) if speed.get("growth") else "Not measured yet."
-    return replace_between(replace_between(readme, "speed", speed_table(speed)), "growth", growth)
+    return replace_between(replace_between(readme, "speed", speed_table(speed)), "growth", growth_table(speed))
 
 
 def replace_between(text: str, name: str, content: str) -> str:

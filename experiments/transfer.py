@@ -3,7 +3,7 @@
 The lecture's second act of an autoencoder: the decoder is thrown away, a classifier is put on the encoder, and both are
 trained on the images that have labels. RUN is a finished run of `experiments.autoencoder`; its encoder has seen all
 training images, and none of their labels. For each number of labels and each seed a random subset of the training split
-with as many labels of each class (`balanced_rows` in genjax/data/subset.py) is all that the labels are known of:
+with as many labels of each class (`choose_labelled` in genjax/data/labels.py) is all that the labels are known of:
 
     random, fine-tuned          a fresh encoder and a linear classifier, trained on the subset
     pretrained, fine-tuned      the run's encoder and a linear classifier, both trained on
@@ -62,8 +62,7 @@ from genjax.core import Model, TrainState
 from genjax.data.dataset import Dataset, Split
 from genjax.data.feed import Feed, batch_indices
 from genjax.data.files import chosen
-from genjax.data.labels import has_labels, labels_of
-from genjax.data.subset import balanced_rows
+from genjax.data.labels import choose_labelled, has_labels, labels_of
 from genjax.evaluate import evaluate_split, make_evaluate_seeds
 from genjax.models.latent.autoencoder import classifier
 from genjax.train import init_seeds, iterate
@@ -164,11 +163,12 @@ def known_labels(split: Split) -> Int[np.ndarray, " N"]:
 
 
 def draw_rows(label: Int[np.ndarray, " N"], count: int, seeds: int) -> Rows:
-    """Each seed's balanced subset; RunError where there is none of this size."""
-    try:
-        return np.stack([balanced_rows(label, count, seed=seed) for seed in range(seeds)])
-    except ValueError as error:
-        raise RunError(f"--labels {error}", exit_code=2) from error
+    """Each seed's balanced subset; RunError where it cannot have every class, or so many examples."""
+    classes = len(np.unique(label))
+    if not classes <= count <= len(label):
+        allowed = f"must be from {classes}, one for each class, to {len(label)}, the training examples"
+        raise RunError(f"--labels {count}: {allowed}", exit_code=2)
+    return np.stack([choose_labelled(label, count, seed=seed) for seed in range(seeds)])
 
 
 def run_seed(run: Restored, seed: int) -> int:

@@ -36,21 +36,21 @@ def class_count(data: Dataset) -> int:
     return 1 + int(labels_of(data.train).max()) if has_labels(data) else 0
 
 
-def choose_labelled(labels: Int[np.ndarray, " N"], count: int) -> Int[np.ndarray, " count"]:
+def choose_labelled(labels: Int[np.ndarray, " N"], count: int, *, seed: int = 0) -> Int[np.ndarray, " count"]:
     """The indices, sorted, of `count` examples, as many of each class as of the others as far as they reach.
 
-    The choice is fixed, and that of fewer examples is a part of that of more. Raises ValueError where `count` is below
-    0 or above the number of labels.
+    Each seed chooses for itself, also which classes have one example more than others; of one seed, the choice of fewer
+    examples is a part of that of more. Raises ValueError where `count` is below 0 or above the number of labels.
     """
     if not 0 <= count <= len(labels):
         raise ValueError(f"labels={count} must be from 0 to {len(labels)}, the number of labelled training examples")
-    order = permutation(len(labels))
+    order = permutation(len(labels), seed=seed)
     shuffled = labels[order]
     rank = np.empty(len(labels), np.int64)  # how many of its class come before an example
     for label in np.unique(labels):
         members = np.flatnonzero(shuffled == label)
         rank[members] = np.arange(len(members))
-    return np.sort(order[np.lexsort((shuffled, rank))[:count]])
+    return np.sort(order[np.argsort(rank, kind="stable")[:count]])
 
 
 def mark_labelled(data: Dataset, indices: Int[np.ndarray, " count"]) -> Dataset:

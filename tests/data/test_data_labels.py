@@ -47,6 +47,14 @@ def test_fewer_are_a_part_of_more_and_not_the_first():
     assert chosen[30] != set(range(30))
 
 
+def test_each_seed_chooses_for_itself_and_all_are_taken_by_some():
+    drawn = [choose_labelled(LABELS, 4, seed=seed) for seed in range(200)]
+    np.testing.assert_array_equal(drawn[3], choose_labelled(LABELS, 4, seed=3))
+    assert set(drawn[3].tolist()) != set(drawn[4].tolist())
+    assert len(np.unique(np.concatenate(drawn))) == len(LABELS)
+    assert {np.bincount(LABELS[chosen]).argmax() for chosen in drawn} == {0, 1, 2}
+
+
 @pytest.mark.parametrize("count", [-1, 61])
 def test_more_labels_than_there_are_are_refused(count):
     with pytest.raises(ValueError, match=f"labels={count} must be from 0 to 60"):

@@ -33,8 +33,8 @@ from experiments.transfer import (
     transfer,
 )
 from genjax.data.dataset import Split
+from genjax.data.labels import choose_labelled
 from genjax.data.load import load_dataset
-from genjax.data.subset import balanced_rows
 from genjax.metrics.probe import Labelled, linear_probe
 from genjax.models.latent.autoencoder import classifier, mlp_networks
 
@@ -206,7 +206,7 @@ def test_transfer_compares_and_saves(directory, capsys):
 
 def test_logistic_regression_is_scikit_learns_on_the_subset(run, digits):
     train, _, test = digits
-    rows = np.stack([balanced_rows(train.label, 30, seed=seed) for seed in range(2)])
+    rows = np.stack([choose_labelled(train.label, 30, seed=seed) for seed in range(2)])
     expected = [
         1
         - LogisticRegression(max_iter=2000).fit(train.features[own], train.label[own]).score(test.features, test.label)
@@ -217,7 +217,7 @@ def test_logistic_regression_is_scikit_learns_on_the_subset(run, digits):
 
 
 def test_each_seed_trains_on_its_own_labels_only(run, digits):
-    rows = np.stack([balanced_rows(digits[0].label, 12, seed=seed) for seed in range(3)])
+    rows = np.stack([choose_labelled(digits[0].label, 12, seed=seed) for seed in range(3)])
     feed = subset_feed(run.experiment.data, rows, (0, 2), 5)
     seen = [set(), set()]
     for _, item in zip(range(5), feed.items(0), strict=False):
@@ -229,7 +229,7 @@ def test_each_seed_trains_on_its_own_labels_only(run, digits):
 
 
 def test_a_frozen_encoder_stays_that_of_the_run_bit_for_bit(run, digits):
-    rows = np.stack([balanced_rows(digits[0].label, 10, seed=seed) for seed in range(2)])
+    rows = np.stack([choose_labelled(digits[0].label, 10, seed=seed) for seed in range(2)])
     encoders = [run.chosen(seed)[0]["encoder"] for seed in (4, 7)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *encoders)
     encoder = mlp_networks((8, 8, 1), hidden=(16,), latents=3).encoder
@@ -251,12 +251,12 @@ def test_transfer_names_what_is_wrong(directory, run, tmp_path):
         "--labels 0 must be above 0": {"labels": ()},
         "--seeds 0 must be above 0": {"seeds": 0},
         "--learning-rate -1.0 must be above 0": {"learning_rate": -1.0},
-        "--labels 9 labels: must be from 10, one for each class": {"labels": (9,)},
+        "--labels 9: must be from 10, one for each class": {"labels": (9,)},
     }.items():
         with pytest.raises(RunError, match=message):
             transfer(directory, **options)
     label = known_labels(run.experiment.data.train)
-    with pytest.raises(RunError, match=r"--labels 5000 labels: must be from 10.* to "):
+    with pytest.raises(RunError, match=r"--labels 5000: must be from 10.* to "):
         draw_rows(label, 5000, 2)
     with pytest.raises(RunError, match=r"is a run of experiments.vae, must be one of experiments.autoencoder"):
         check_run(directory, run._replace(config={"experiment": "vae"}))

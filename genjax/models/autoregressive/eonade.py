@@ -26,6 +26,7 @@ from genjax.data.shuffle import permutation
 from genjax.losses.likelihood import bernoulli_log_prob, bits_per_dim, flat_pixels, log_mean_exp
 from genjax.models.autoregressive.nade import CHUNK, masked, pad_rows
 from genjax.models.autoregressive.pixels import bernoulli, element_uniforms, given_pixels
+from genjax.networks.start import frequency_logits
 from genjax.types import Batch, Evaluate, Key, Metrics, Params, PyTree, Scalar, Stats
 
 
@@ -98,7 +99,6 @@ def fixed_orderings(size: int, count: int) -> Int[np.ndarray, "K D"]:
 def init_weights(key: Key, marginals: Float[np.ndarray, " D"], hidden: Sequence[int]) -> dict[str, PyTree]:
     """W, F and the kernels of deeper layers as He's; V ~ N(0, 0.01²); b = logit of the marginals; no other biases."""
     w_key, f_key, v_key, *deeper = jax.random.split(key, 3 + len(hidden) - 1)
-    clipped = np.clip(marginals, 1e-3, 1 - 1e-3)
     initializer = he_normal()
     return {
         "W": initializer(w_key, (marginals.size, hidden[0])),
@@ -109,7 +109,7 @@ def init_weights(key: Key, marginals: Float[np.ndarray, " D"], hidden: Sequence[
             for key, below, above in zip(deeper, hidden[:-1], hidden[1:], strict=True)
         ],
         "V": 0.01 * jax.random.normal(v_key, (marginals.size, hidden[-1])),
-        "b": jnp.asarray(np.log(clipped) - np.log1p(-clipped), jnp.result_type(float)),
+        "b": jnp.asarray(frequency_logits(marginals), jnp.result_type(float)),
     }
 
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
+from jax.nn.initializers import constant, zeros
 from jaxtyping import Float, Int
 
 from genjax.core import Model, Phase
@@ -22,6 +23,7 @@ from genjax.losses.likelihood import bernoulli_log_prob, bits_per_dim, flat_pixe
 from genjax.models.autoregressive.nade import checked_ordering
 from genjax.models.autoregressive.pixels import bernoulli, element_uniforms, given_pixels, prefix_or_nan
 from genjax.networks.masked import Activation, Degrees, MaskedMLP, spread_degrees
+from genjax.networks.start import frequency_logits
 from genjax.types import Batch, Key, Metrics, Params, PyTree, Scalar, Stats
 
 
@@ -61,8 +63,7 @@ def made(
         raise ValueError("ordering: with shuffle=True each mask has a random one of its own; give one of the two")
     orders = [permutation(size, seed=mask) if shuffle else checked_ordering(ordering, size) for mask in range(masks)]
     every = stacked_degrees(orders, hidden)
-    marginals = np.full(size, 0.5) if mean is None else np.clip(mean.reshape(-1), 1e-3, 1 - 1e-3)
-    bias = jax.nn.initializers.constant(np.log(marginals) - np.log1p(-marginals))
+    bias = zeros if mean is None else constant(frequency_logits(mean.reshape(-1)))
     network = MaskedMLP(hidden, activation=activation, direct=direct, bias_init=bias)
 
     def log_probs(params: Params, degrees: Degrees, x: Float[Array, "B D"]) -> Float[Array, "B D"]:

@@ -22,6 +22,7 @@ from jaxtyping import Float, Int
 from genjax.core import Model, Phase
 from genjax.losses.likelihood import bernoulli_log_prob, bits_per_dim
 from genjax.models.autoregressive.pixels import given_pixels, prefix_or_nan
+from genjax.networks.start import frequency_logits
 from genjax.types import Batch, Key, Metrics, Params, Scalar, Stats
 
 CHUNK = 14
@@ -101,11 +102,10 @@ def in_order(image: Float[Array, "B H W C"], order: Int[np.ndarray, " D"]) -> Fl
 def init_weights(key: Key, marginals: Float[np.ndarray, " D"], *, hidden: int, tied: bool) -> dict[str, Array]:
     """W, V ~ N(0, 0.01²); b = logit of the marginals, kept from 0.001 to 0.999; c = 0. No V where it is tied to W."""
     w_key, v_key = jax.random.split(key)
-    clipped = np.clip(marginals, 1e-3, 1 - 1e-3)
     params = {
         "W": 0.01 * jax.random.normal(w_key, (marginals.size, hidden)),
         "V": 0.01 * jax.random.normal(v_key, (marginals.size, hidden)),
-        "b": jnp.asarray(np.log(clipped) - np.log1p(-clipped), jnp.result_type(float)),
+        "b": jnp.asarray(frequency_logits(marginals), jnp.result_type(float)),
         "c": jnp.zeros(hidden),
     }
     return {name: array for name, array in params.items() if not (tied and name == "V")}

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import linen as nn
-from jax.nn.initializers import Initializer, constant, glorot_uniform, zeros
+from jax.nn.initializers import Initializer, constant, glorot_uniform
 from jaxtyping import Array, Float, Int
 
 from genjax.core import Model, Phase
@@ -24,6 +24,7 @@ from genjax.losses.likelihood import bernoulli_log_prob, sum_pixels
 from genjax.losses.reconstruction import mean_squared_error, squared_error
 from genjax.networks.conv import ConvDecoder, ConvEncoder
 from genjax.networks.mlp import MLP, Activation, ImageMLP
+from genjax.networks.start import image_bias
 from genjax.types import Batch, Evaluate, Key, Loss, Metrics, Params, PyTree, Scalar, Stats
 
 Images = Float[Array, "batch H W C"]
@@ -279,7 +280,7 @@ def mlp_networks(
     The encoder subtracts the mean training image and the decoder starts from it.
     """
     body = MLP(tuple(hidden), activation, activate_final=True)
-    decoder = ImageMLP(image_shape, tuple(reversed(hidden)), activation, bias_init=image_bias(mean, reconstruction))
+    decoder = ImageMLP(image_shape, tuple(reversed(hidden)), activation, bias_init=decoder_bias(mean, reconstruction))
     return Networks(centred(body, latents, mean), decoder, latents, reconstruction)
 
 
@@ -301,7 +302,7 @@ def conv_networks(
         tuple(reversed(channels)),
         features,
         activation=activation,
-        bias_init=image_bias(mean, reconstruction),
+        bias_init=decoder_bias(mean, reconstruction),
         strides=tuple(reversed(strides)),
     )
     return Networks(centred(body, latents, mean), decoder, latents, reconstruction)
@@ -324,12 +325,6 @@ def centred(body: nn.Module, latents: int, mean: Float[np.ndarray, "H W C"] | No
     return CodeEncoder(body, latents, center=lambda x: x if mean is None else x - mean)
 
 
-def image_bias(mean: Float[np.ndarray, "H W C"] | None, reconstruction: Reconstruction) -> Initializer:
-    """What the decoder adds at the start: the mean image where it returns images, its logits where it returns them.
-
-    Pixels of the mean are clipped to [0.001, 0.999] for that; zeros where it is None.
-    """
-    if mean is None:
-        return zeros
-    clipped = np.clip(np.asarray(mean), 0.001, 0.999)
-    return constant(np.log(clipped / (1 - clipped))) if reconstruction is BERNOULLI else constant(np.asarray(mean))
+def decoder_bias(mean: Float[np.ndarray, "H W C"] | None, reconstruction: Reconstruction) -> Initializer:
+    """What the decoder adds at the start: the mean image where it returns images, its logits where it returns them."""
+    return image_bias(mean) if reconstruction is BERNOULLI or mean is None else constant(np.asarray(mean))

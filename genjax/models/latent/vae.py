@@ -17,7 +17,6 @@ import jaxtyping
 import numpy as np
 import optax
 from flax import linen as nn
-from jax.nn.initializers import Initializer, constant, zeros
 from jax.scipy.special import ndtri
 from jaxtyping import Array, Float, Int
 
@@ -27,6 +26,7 @@ from genjax.losses.divergence import gaussian_kl_between
 from genjax.losses.likelihood import bernoulli_log_prob, flat_pixels, gaussian_log_prob
 from genjax.networks.conv import ConvDecoder, ConvEncoder
 from genjax.networks.mlp import MLP, Activation, GaussianEncoder, GaussianPixels, ImageMLP
+from genjax.networks.start import image_bias
 from genjax.types import Batch, Evaluate, Generate, Key, Loss, Metrics, Params, PyTree, Scalar, Stats
 
 Images = Float[Array, "batch H W C"]
@@ -397,11 +397,3 @@ def gaussian_networks(
         if gaussian
         else Networks(encoder, decoder, latents)
     )
-
-
-def image_bias(mean: Float[np.ndarray, "H W C"] | None) -> Initializer:
-    """Logits of the mean image, clipped to [0.001, 0.999] as in the code of Burda et al. (2016); zeros where None."""
-    if mean is None:
-        return zeros
-    clipped = np.clip(np.asarray(mean), 0.001, 0.999)
-    return constant(np.log(clipped / (1 - clipped)))
