@@ -12,6 +12,8 @@ REPOSITORY = Path(__file__).parents[1]
 CACHE = tempfile.mkdtemp(prefix="genjax-tests-")
 atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
 os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 # Most tests compile much and compute little. What they prove holds for any level of optimization.
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 

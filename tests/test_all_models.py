@@ -152,6 +152,22 @@ def step_of(name):
 
 
 @functools.cache
+def moves_of(name):
+    """Of each phase: its loss, the gradients, and the state after its move alone."""
+
+    def move(phase, state):
+        loss = lambda params: phase.loss(params, state.stats, batch(name), KEY)[0]  # noqa: E731
+        return *jax.value_and_grad(loss)(state.params), make_step([phase])(state, batch(name))[0]
+
+    return [jax.jit(functools.partial(move, phase))(state_of(name)) for phase in model_of(name).phases]
+
+
+@functools.cache
+def generate_of(name):
+    return jax.jit(model_of(name).generate)
+
+
+@functools.cache
 def state_of(name):
     return jax.jit(lambda key: init_state(model_of(name), key, batch(name)))(jax.random.key(0))
 
@@ -171,10 +187,7 @@ def leaves_differ(a, b):
 
 @every_model
 def test_loss_is_finite_and_every_network_of_a_phase_gets_a_gradient(name):
-    state = state_of(name)
-    for phase in model_of(name).phases:
-        loss = lambda params, phase=phase: phase.loss(params, state.stats, batch(name), KEY)[0]  # noqa: E731
-        value, gradients = jax.jit(jax.value_and_grad(loss))(state.params)
+    for phase, (value, gradients, _) in zip(model_of(name).phases, moves_of(name), strict=True):
         assert np.isfinite(value)
         for network in phase.wrt:
             assert any((leaf != 0).any() for leaf in jax.tree.leaves(gradients[network])), network
@@ -183,8 +196,7 @@ def test_loss_is_finite_and_every_network_of_a_phase_gets_a_gradient(name):
 @every_model
 def test_each_phase_changes_only_what_it_moves(name):
     state = state_of(name)
-    for phase in model_of(name).phases:
-        after, _ = jax.jit(make_step([phase]))(state, batch(name))
+    for phase, (_, _, after) in zip(model_of(name).phases, moves_of(name), strict=True):
         changed = {network for network in state.params if leaves_differ(after.params[network], state.params[network])}
         assert changed == set(phase.wrt)
 
@@ -246,7 +258,7 @@ def test_training_on_one_batch_lowers_the_loss(name):
 
 @every_model
 def test_samples_have_the_datas_shape_and_range_and_follow_their_key(name):
-    state, generate = state_of(name), jax.jit(model_of(name).generate)
+    state, generate = state_of(name), generate_of(name)
     drawn = [np.asarray(generate(state.params, state.stats, batch(name), key)) for key in (KEY, KEY, jax.random.key(8))]
     least, greatest = MODELS[name].sample_range
     assert drawn[0].shape == (BATCH, *MODELS[name].sample_shape)
@@ -259,17 +271,17 @@ def test_samples_have_the_datas_shape_and_range_and_follow_their_key(name):
 
 @every_model
 def test_a_sample_does_not_depend_on_its_neighbours(name):
-    state, model = state_of(name), model_of(name)
-    many = model.generate(state.params, state.stats, batch(name), KEY)
-    few = model.generate(state.params, state.stats, batch(name, 3), KEY)
+    state, generate = state_of(name), generate_of(name)
+    many = generate(state.params, state.stats, batch(name), KEY)
+    few = generate(state.params, state.stats, batch(name, 3), KEY)
     np.testing.assert_allclose(many[:3], few, rtol=1e-5, atol=1e-6)
 
 
 @every_model
 def test_an_evaluation_is_per_example_and_does_not_depend_on_neighbours(name):
-    state, model = state_of(name), model_of(name)
-    many = model.evaluate(state.params, state.stats, batch(name), KEY)
-    few = model.evaluate(state.params, state.stats, batch(name, 3), KEY)
+    state, evaluate = state_of(name), jax.jit(model_of(name).evaluate)
+    many = evaluate(state.params, state.stats, batch(name), KEY)
+    few = evaluate(state.params, state.stats, batch(name, 3), KEY)
     for metric, values in many.items():
         assert values.shape == (BATCH,)
         np.testing.assert_allclose(values[:3], few[metric], rtol=1e-4, atol=1e-5)

@@ -24,8 +24,10 @@ class Heads(nn.Module):
         features = self.body(x)
         outputs = {}
         for name, width in self.widths:
-            outputs[name] = nn.Dense(width, kernel_init=self.kernel_init, name=name)(features)
-            if name in self.normalized:
+            normalized = name in self.normalized
+            # a bias would be taken away again, and Adam would move it by the sign of its gradient's rounding error
+            outputs[name] = nn.Dense(width, use_bias=not normalized, kernel_init=self.kernel_init, name=name)(features)
+            if normalized:
                 norm = nn.BatchNorm(use_running_average=not train, use_bias=False, name=f"{name}_norm")
                 outputs[name] = norm(outputs[name])
         return outputs

@@ -30,8 +30,9 @@ def test_a_normalized_output_has_mean_0_and_its_scale_over_the_batch():
     outputs, updated = HEADS.apply(variables, X, train=True, mutable=["batch_stats"])
     np.testing.assert_allclose(outputs["label"].mean(0), np.zeros(3), atol=1e-5)
     np.testing.assert_allclose(outputs["label"].std(0), scale, rtol=1e-2)
-    plain = Heads(HEADS.body, HEADS.widths)
-    raw = plain.apply({"params": {k: v for k, v in variables["params"].items() if k != "label_norm"}}, X)
+    plain, own = Heads(HEADS.body, HEADS.widths), variables["params"]
+    assert "bias" not in own["label"]
+    raw = plain.apply({"params": {**own, "label": {**own["label"], "bias": jnp.zeros(3)}}}, X)
     np.testing.assert_allclose(outputs["code"], raw["code"], rtol=1e-5)
     running = updated["batch_stats"]["label_norm"]
     np.testing.assert_allclose(running["mean"], 0.01 * raw["label"].mean(0), rtol=1e-4, atol=1e-7)

@@ -19,6 +19,7 @@ from genjax.core import Model, Phase
 from genjax.losses.adversarial import discriminator_loss, nonsaturating_generator_loss
 from genjax.losses.reconstruction import squared_error
 from genjax.models.latent.priors import Prior, check_prior
+from genjax.models.whole import refuse_known
 from genjax.networks.heads import Heads
 from genjax.networks.mlp import MLP, ImageMLP
 from genjax.types import Batch, Evaluate, Generate, Key, Loss, Metrics, Params, Scalar, Stats
@@ -355,9 +356,13 @@ def make_evaluate(networks: Networks, *, semi_supervised: bool) -> Evaluate:
 
 
 def make_generate(networks: Networks, prior: Prior, *, semi_supervised: bool) -> Generate:
-    """The decoder's means at samples of the prior, each of which depends on the key, its place and its label alone."""
+    """The decoder's means at samples of the prior, each of which depends on the key, its place and its label alone.
+
+    Raises ValueError where the batch has `known`: nothing is completed.
+    """
 
     def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Images:
+        refuse_known(batch)
         count = len(batch["image"])
         labels = batch.get("label")
 

@@ -24,6 +24,7 @@ from genjax.core import Model, Phase
 from genjax.losses.bound import Bound, Terms, elbo, streamed_means, tempered
 from genjax.losses.divergence import gaussian_kl_between
 from genjax.losses.likelihood import bernoulli_log_prob, flat_pixels, gaussian_log_prob
+from genjax.models.whole import refuse_known
 from genjax.networks.conv import ConvDecoder, ConvEncoder
 from genjax.networks.mlp import MLP, Activation, GaussianEncoder, GaussianPixels, ImageMLP
 from genjax.networks.start import image_bias
@@ -307,9 +308,13 @@ def sample_noise(
 
 
 def make_generate(networks: Networks, *, draw_pixels: bool = False) -> Generate:
-    """Images at prior samples of z: the means of p(x|z), as papers show them, or with `draw_pixels` samples of x."""
+    """Images at prior samples of z: the means of p(x|z), as papers show them, or with `draw_pixels` samples of x.
+
+    Raises ValueError where the batch has `known`: nothing is completed.
+    """
 
     def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Images:
+        refuse_known(batch)
         latent_key, pixel_key = jax.random.split(key)
         count, dtype = len(batch["image"]), batch["image"].dtype
         noise = sample_noise(example_keys(latent_key, count), jnp.zeros(1, jnp.int32), networks.noise_size, dtype)[0]
