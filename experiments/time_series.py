@@ -15,7 +15,7 @@ x_t = a x_{t-1} + b x_{t-2} + e_t, e_t about -1 or 1 with standard deviation 0.2
 `true_nats_per_value` in result.json. One Gaussian cannot get below 1.449, the entropy of the Gaussian with the variance
 of e_t.
 
-    --preset quick     not measured yet
+    --preset quick     0.7333 on the test split, where the true process has 0.7233; 43 s on two CPU cores
 
 The nats are of a density in the unit of the data, and may be negative. Pictures: simulated continuations of test
 values, and the density of one value given those before it.
