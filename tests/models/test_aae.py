@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 import scipy.special
+import scipy.stats
 from flax import linen as nn
 
 from genjax.core import init_state, make_step
@@ -19,8 +20,10 @@ from genjax.models.latent.aae import (
     decode,
     encode,
     label_slots,
+    make_draw,
     mlp_networks,
     reconstruct,
+    uniform_label,
     with_dropout,
     with_slot,
 )
@@ -173,6 +176,44 @@ def test_a_gaussian_encoder_has_its_moments_and_a_deterministic_one_no_noise():
     np.testing.assert_allclose(samples.mean(0), [1, -2], atol=5 * 3 / np.sqrt(20_000))
     np.testing.assert_allclose(samples.std(0), [0.5, 3], rtol=5 / np.sqrt(2 * 20_000))
     assert Encoding(mean, None, None).sample(KEY) is mean
+
+
+def test_training_decodes_samples_of_q_and_not_its_mean():
+    networks, model = shaped_model()
+    params, images = state_of(model).params, jnp.tile(jnp.asarray(IMAGES[:1]), (4000, 1, 1, 1))
+    encoding = encode(networks, params, STATS, images[:1])
+    z = np.asarray(jax.jit(make_draw(networks, 0.0))(params, STATS, images, KEY).z)
+    np.testing.assert_allclose(z.std(0), np.exp(encoding.log_sigma[0]), rtol=5 / np.sqrt(2 * 4000))
+
+
+class Sharpness(nn.Module):
+    """A discriminator of labels that says 4 of a one-hot, and less of what is less sure."""
+
+    @nn.compact
+    def __call__(self, label):
+        return 10 * (label**2).sum(axis=-1, keepdims=True) - 6
+
+
+def test_both_games_are_those_of_their_logits():
+    networks = semi_supervised_model()[0]._replace(label_discriminator=Sharpness())
+    model = aae(SHAPE, networks, MARKER._replace(classes=0), optimizers=SGD, semi_supervised=True)
+    params = state_of(model).params
+    encoding = encode(networks, params, STATS, jnp.asarray(IMAGES))
+    fake = np.asarray(code_logits(networks, params, encoding.mean, None, 0), np.float64)
+    real = float(code_logits(networks, params, jnp.array([[0.0, 7.0]]), None, 0)[0])
+    fake_label = 10 * (np.asarray(encoding.label, np.float64) ** 2).sum(1) - 6
+    softplus = functools.partial(np.logaddexp, 0)
+    expected = softplus(-real) + softplus(fake).mean() + softplus(-4) + softplus(fake_label).mean()
+    np.testing.assert_allclose(phase_loss(model, "discriminator", params, batch()), expected, rtol=1e-5)
+    expected = softplus(-fake).mean() + softplus(-fake_label).mean()
+    np.testing.assert_allclose(phase_loss(model, "regularization", params, batch()), expected, rtol=1e-5)
+
+
+def test_each_label_is_as_likely_as_the_others():
+    drawn = np.asarray(uniform_label(KEY, 3000, 4))
+    assert set(np.unique(drawn)) == {0, 1}
+    np.testing.assert_array_equal(drawn.sum(1), 1)
+    assert scipy.stats.chisquare(drawn.sum(0)).pvalue > 1e-3
 
 
 def test_dropout_leaves_pixels_out_and_keeps_the_mean():
