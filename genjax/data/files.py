@@ -23,18 +23,19 @@ CHANNELS = {"1": 1, "L": 1, "P": 3, "RGB": 3}
 SPLITS = ("train", "validation", "test")
 
 
-def folder(path: Path) -> Source:
+def folder(path: Path, *, more: Examples | None = None) -> Source:
     """The PNG and JPEG images under `path`, all of one shape; their sub-folders' names, sorted, are the labels.
 
     Sub-folders train, validation and test are the splits; else a fixed permutation of the sorted names is split
     80 / 10 / 10 %. There are labels where no image lies in the folder (or the split) itself. Hidden files are left out.
+    `more` has further arrays, whose rows are in the order of `image_names`.
 
     Raises FileNotFoundError where there is no folder, ValueError where an image cannot be used (with its path).
     """
     check_folder(path)
     names = image_names(path)
     divided = is_divided(path, names)
-    every = folder_split(path, names, divided=divided)
+    every = folder_split(path, names, divided=divided, more=more)
     if divided:
         splits = tuple(
             chosen(every, np.flatnonzero([name.startswith(f"{split}/") for name in names])) for split in SPLITS
@@ -51,14 +52,15 @@ def check_folder(path: Path) -> None:
         raise FileNotFoundError(f"dataset={str(path)!r}: {kind}")
 
 
-def folder_split(path: Path, names: list[str], *, divided: bool) -> Split:
+def folder_split(path: Path, names: list[str], *, divided: bool, more: Examples | None = None) -> Split:
     """The images with these names, in their order; read when they are asked for."""
     shape = common_shape([path / name for name in names])
     label = folder_labels([name.partition("/")[2] for name in names] if divided else names)
+    beside = {**({} if label is None else {"label": label}), **(more or {})}
 
     def read(indices: np.ndarray) -> Examples:
         image = np.stack([read_image(path / names[index], shape) for index in indices])
-        return {"image": image} | ({} if label is None else {"label": label[indices]})
+        return {"image": image, **{name: array[indices] for name, array in beside.items()}}
 
     return Split(len(names), read, None)
 

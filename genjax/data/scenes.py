@@ -1,0 +1,248 @@
+"""Captioned scenes made of real digits: one or two in a colour, a size and a place each, and what is to be seen.
+
+Sentences are of a small grammar with synonyms, so that every caption has a truth to hold an image to. Some pairs of a
+digit and a colour are held out: they stand in no training caption, though each digit and each colour does.
+"""
+
+import functools
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+
+from genjax.data.captions import Vocabulary, encode, vocabulary_of
+from genjax.data.dataset import Source, Split, arrays_sha256, resident
+
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+COLOURS: Mapping[str, tuple[float, float, float]] = {
+    "red": (1, 0.2, 0.2),
+    "green": (0.2, 1, 0.2),
+    "blue": (0.3, 0.4, 1),
+    "yellow": (1, 1, 0.2),
+    "white": (1, 1, 1),
+}
+"""What a white pixel becomes."""
+SIZES: Mapping[str, tuple[str, ...]] = {"small": ("small", "little", "tiny"), "large": ("large", "big", "huge")}
+SHARES = (3 / 8, 5 / 8)
+"""Side of a small and of a large digit over that of the scene."""
+PLACES: Mapping[str, tuple[str, ...]] = {
+    "left": ("on the left", "at the left side"),
+    "right": ("on the right", "at the right side"),
+    "top": ("at the top", "in the upper part"),
+    "bottom": ("at the bottom", "in the lower part"),
+    "center": ("in the middle", "in the center"),
+}
+OPPOSITE = ((0, 1), (2, 3))
+"""Places of the two digits of a scene."""
+TEMPLATES = (
+    "a {size} {colour} {digit} {place}",
+    "{place} a {size} {colour} {digit}",
+    "a {colour} {digit}, {size}, {place}",
+    "the {digit} {place} is {size} and {colour}",
+)
+
+DIGIT, COLOUR, SIZE, PLACE = range(4)
+"""Columns of `objects`."""
+NOTHING = -1
+"""What stands there in all four columns where a scene has one digit."""
+
+JITTER = 1 / 16
+"""A digit alone stands at most so many sides of the scene away from the place that it belongs to."""
+
+
+class Scenes(NamedTuple):
+    """Images [N, side, side, 3], captions [N, captions, T] and objects [N, 2, 4] in three splits, and a fourth."""
+
+    source: Source
+    held_out: Split
+    """Scenes of one digit whose pair of digit and colour is in no other split; their digits are the test split's."""
+    vocabulary: Vocabulary
+
+
+def scenes(source: Source, *, side: int = 32, captions: int = 5, copies: int = 1, pairs: float = 0.25) -> Scenes:
+    """Scenes of the digits of `source`, which must be grey, square and labelled 0, ..., 9.
+
+    Args:
+        source: The digits; those of a split stand in scenes of that split alone.
+        side: Of a scene, in pixels.
+        captions: Sentences for each scene, drawn one by one.
+        copies: Scenes of each digit, as the first of those in it.
+        pairs: Share of the scenes with two digits.
+
+    Raises:
+        ValueError: for other images, or a number out of range.
+    """
+    check(source, side=side, captions=captions, copies=copies, pairs=pairs)
+    vocabulary = vocabulary_of(every_sentence())
+    allowed = ~held_out_pairs()
+    parts = []
+    for stream, split in enumerate((source.train, source.validation, source.test, source.test)):
+        generator = np.random.Generator(np.random.Philox(key=stream))
+        last = stream == 3
+        drawn = draw_objects(split, copies, ~allowed if last else allowed, 0.0 if last else pairs, generator)
+        arrays = {
+            "image": paint(split, drawn, side, generator),
+            "caption": describe(drawn.objects, captions, vocabulary, generator),
+            "objects": drawn.objects,
+        }
+        parts.append(resident(arrays))
+    train, validation, test, held_out = parts
+    name = f"scenes-of-{source.name}-{side}x{side}"
+    digest = arrays_sha256(train.arrays or {}, validation.arrays or {}, test.arrays or {})
+    return Scenes(Source(name, train, validation, test, digest), held_out, vocabulary)
+
+
+def check(source: Source, *, side: int, captions: int, copies: int, pairs: float) -> None:
+    """Raise ValueError where no scenes can be made."""
+    examples = source.train.read(np.zeros(1, np.int64))
+    height, width, channels = examples["image"].shape[1:]
+    if "label" not in examples or height != width or channels != 1:
+        shape = f"{height}x{width}x{channels}{'' if 'label' in examples else ', without labels'}"
+        raise ValueError(f"scenes are made of grey, square digits with labels; {source.name!r} is {shape}")
+    if side < 16 or captions < 1 or copies < 1 or not 0 <= pairs <= 1:
+        raise ValueError(
+            f"side={side} must be at least 16, captions={captions} and copies={copies} at least 1, and pairs={pairs} "
+            "in [0, 1]"
+        )
+
+
+def held_out_pairs() -> Bool[np.ndarray, "digits colours"]:
+    """Which pairs are held out: one colour of each digit, two digits of each colour."""
+    digit, colour = np.indices((len(DIGITS), len(COLOURS)))
+    return digit % len(COLOURS) == colour
+
+
+class Drawn(NamedTuple):
+    """What stands in each scene."""
+
+    objects: Int[np.ndarray, "N 2 4"]
+    """Digit, colour, size and place of each, as indices; -1 where there is no second digit."""
+    rows: Int[np.ndarray, "N 2"]
+    """Of the digits' images in their split."""
+
+
+def draw_objects(
+    split: Split, copies: int, allowed: Bool[np.ndarray, "digits colours"], pairs: float, generator: np.random.Generator
+) -> Drawn:
+    """Random attributes for each digit: the colours that `allowed` has for it are as likely as one another.
+
+    Of two digits in a scene at most one is large, and they stand in opposite places.
+    """
+    label = split.read(np.arange(split.size))["label"]
+    first = np.tile(np.arange(split.size), copies)
+    rows = np.stack([first, generator.integers(0, split.size, len(first))], axis=1)
+    digit = label[rows]
+    if digit.min() < 0 or digit.max() >= len(DIGITS):
+        raise ValueError(f"labels from {digit.min()} to {digit.max()}: scenes are made of the digits 0 to 9")
+    colour = np.where(allowed[digit], generator.random((*digit.shape, len(COLOURS))), -1).argmax(axis=-1)
+    size = generator.integers(0, 2, digit.shape)
+    place = np.stack([generator.integers(0, len(PLACES), len(first)), np.zeros(len(first), np.int64)], axis=1)
+    two = generator.random(len(first)) < pairs
+    size[two & (size.sum(axis=1) == 2), 1] = 0
+    places = np.array([*OPPOSITE, *(pair[::-1] for pair in OPPOSITE)])
+    place[two] = places[generator.integers(0, len(places), two.sum())]
+    objects = np.stack([digit, colour, size, place], axis=-1).astype(np.int32)
+    objects[~two, 1] = NOTHING
+    return Drawn(objects, rows)
+
+
+def paint(split: Split, drawn: Drawn, side: int, generator: np.random.Generator) -> UInt8[np.ndarray, "N side side 3"]:
+    """The scenes: black, with the digits added in their colours."""
+    sizes = [max(round(share * side), 1) for share in SHARES]
+    jitter = generator.integers(0, int(JITTER * side) + 1, (*drawn.rows.shape, 2))
+    jitter[drawn.objects[:, 1, DIGIT] != NOTHING] = 0
+    resized = [resize(split, size) for size in sizes]
+    canvas = np.zeros((len(drawn.rows), side, side, 3), np.float32)
+    palette = np.array(list(COLOURS.values()), np.float32)
+    for scene, (objects, rows, shifts) in enumerate(
+        zip(drawn.objects.tolist(), drawn.rows.tolist(), jitter.tolist(), strict=True)
+    ):
+        for (_, colour, size, place), row, shift in zip(objects, rows, shifts, strict=True):
+            if colour == NOTHING:
+                continue
+            top, left = corner(place, sizes[size], side, shift)
+            window = canvas[scene, top : top + sizes[size], left : left + sizes[size]]
+            np.maximum(window, resized[size][row][..., None] * palette[colour], out=window)
+    return (255 * canvas).round().astype(np.uint8)
+
+
+def corner(place: int, size: int, side: int, shift: Sequence[int]) -> tuple[int, int]:
+    """Top and left of a digit: at its edge or in the middle, and `shift` pixels further in."""
+    middle, far = (side - size) // 2, side - size
+    down, right = shift
+    return {
+        "left": (middle + down, right),
+        "right": (middle + down, far - right),
+        "top": (down, middle + right),
+        "bottom": (far - down, middle + right),
+        "center": (middle + down, middle + right),
+    }[tuple(PLACES)[place]]
+
+
+def resize(split: Split, size: int) -> Float[np.ndarray, "N size size"]:
+    """All images of a split at another size, in [0, 1]."""
+    import PIL.Image
+
+    images = split.read(np.arange(split.size))["image"][..., 0]
+    white = 255 if images.dtype == np.uint8 else 1
+    scaled = [
+        PIL.Image.fromarray(image.astype(np.float32) / white).resize((size, size), PIL.Image.Resampling.BILINEAR)
+        for image in images
+    ]
+    return np.stack([np.asarray(image) for image in scaled]).clip(0, 1)
+
+
+def describe(
+    objects: Int[np.ndarray, "N 2 4"], captions: int, vocabulary: Vocabulary, generator: np.random.Generator
+) -> Int[np.ndarray, "N captions T"]:
+    """Random sentences about each scene, as word numbers; two digits are named in random order."""
+    limits = (len(TEMPLATES), *SYNONYMS)
+    choices = generator.integers(0, limits, (len(objects), captions, 2, len(limits)))
+    turned = generator.random((len(objects), captions)) < 0.5
+    numbers = functools.cache(lambda one, choice: tuple(encode([clause(one, choice)], vocabulary)[0].tolist()))
+    joint = tuple(encode(["and"], vocabulary)[0, :1].tolist())
+    rows = np.zeros((len(objects), captions, vocabulary.length), np.int32)
+    for scene, caption in np.ndindex(rows.shape[:2]):
+        parts = [
+            tuple(filter(None, numbers(tuple(one), tuple(choice))))
+            for one, choice in zip(objects[scene].tolist(), choices[scene, caption].tolist(), strict=True)
+            if one[DIGIT] != NOTHING
+        ]
+        ordered = parts[::-1] if turned[scene, caption] else parts
+        words = ordered[0] if len(parts) == 1 else ordered[0] + joint + ordered[1]
+        rows[scene, caption, : len(words)] = words
+    return rows
+
+
+SYNONYMS = (2, 3, 2)
+"""Ways to say a digit, a size and a place."""
+
+
+def clause(one: Sequence[int], choice: Sequence[int]) -> str:
+    """What can be said about one digit, with attributes `one`: `choice` has the template and which synonyms."""
+    return TEMPLATES[choice[0]].format(**phrases(one, choice[1:]))
+
+
+def phrases(one: Sequence[int], choice: Sequence[int]) -> dict[str, str]:
+    """The words for one digit: `choice` picks the digit's name or its sign, and synonyms of its size and place."""
+    digit, colour, size, place = one
+    return {
+        "digit": (DIGITS[digit], str(digit))[choice[0]],
+        "colour": tuple(COLOURS)[colour],
+        "size": tuple(SIZES.values())[size][choice[1]],
+        "place": tuple(PLACES.values())[place][choice[2]],
+    }
+
+
+def every_sentence() -> Iterator[str]:
+    """Sentences with every word, and as long as the longest: the vocabulary is of the grammar, not of one draw."""
+    clauses = [
+        clause((digit, digit % len(COLOURS), size, place), choice)
+        for digit, size, place in itertools.product(range(len(DIGITS)), range(len(SIZES)), range(len(PLACES)))
+        for choice in itertools.product(range(len(TEMPLATES)), *map(range, SYNONYMS))
+    ]
+    yield from clauses
+    longest = max(clauses, key=lambda text: len(text.split()))
+    yield f"{longest} and {longest}"

@@ -1,0 +1,156 @@
+"""Scenes are what their objects and their captions say, read back by rules of the test's own."""
+
+import functools
+
+import numpy as np
+import pytest
+
+from genjax.data.captions import decode
+from genjax.data.dataset import Source, resident
+from genjax.data.scenes import COLOURS, NOTHING, scenes
+
+WORDS = {
+    0: {word: number for number, names in enumerate(
+        ["zero 0", "one 1", "two 2", "three 3", "four 4", "five 5", "six 6", "seven 7", "eight 8", "nine 9"]
+    ) for word in names.split()},
+    1: {word: number for number, word in enumerate(["red", "green", "blue", "yellow", "white"])},
+    2: {"small": 0, "little": 0, "tiny": 0, "large": 1, "big": 1, "huge": 1},
+    3: {"left": 0, "right": 1, "top": 2, "upper": 2, "bottom": 3, "lower": 3, "middle": 4, "center": 4},
+}  # fmt: skip
+
+
+def digits(split):
+    """Image i of a split is a square of its own grey, a level of split and i; labels go round."""
+    count = 40
+    grey = (100 + 50 * split + np.arange(count)).astype(np.uint8)
+    image = np.broadcast_to(grey.reshape(-1, 1, 1, 1), (count, 8, 8, 1)).copy()
+    return resident({"image": image, "label": (np.arange(count) % 10).astype(np.int32)})
+
+
+SOURCE = Source("squares", *map(digits, range(3)), "")
+
+
+@functools.cache
+def drawn():
+    return scenes(SOURCE, side=32, captions=4, copies=5, pairs=0.5)
+
+
+def all_splits():
+    source, held_out, _ = drawn()
+    return {"train": source.train, "validation": source.validation, "test": source.test, "held out": held_out}
+
+
+def read(caption):
+    """The attributes of each clause."""
+    return sorted(
+        tuple(
+            next(WORDS[column][word] for word in clause.split() if word in WORDS[column]) for column in range(4)
+        )
+        for clause in caption.split(" and ")
+    )  # fmt: skip
+
+
+def clauses(caption):
+    """ "is large and red" is one clause."""
+    for size in WORDS[2]:
+        caption = caption.replace(f"is {size} and", f"is {size}")
+    return caption
+
+
+@pytest.mark.parametrize("name", ["train", "validation", "test", "held out"])
+def test_every_caption_says_what_is_there(name):
+    split = all_splits()[name]
+    for objects, captions in zip(split.arrays["objects"], split.arrays["caption"], strict=True):
+        there = sorted(tuple(one) for one in objects.tolist() if one[0] != NOTHING)
+        for caption in captions:
+            assert read(clauses(decode(caption, drawn().vocabulary))) == there
+
+
+def test_captions_vary_and_use_the_whole_vocabulary():
+    captions = drawn().source.train.arrays["caption"]
+    used = {int(number) for number in np.unique(captions)} - {0}
+    assert used == set(range(2, drawn().vocabulary.size))
+    assert len({tuple(row) for row in captions[0].tolist()}) > 1
+    assert (np.count_nonzero(captions, axis=-1).max()) == drawn().vocabulary.length
+
+
+def test_a_scene_shows_each_digit_at_its_place_in_its_colour_and_size():
+    palette = np.array(list(COLOURS.values()))
+    for split in all_splits().values():
+        for image, objects in zip(split.arrays["image"], split.arrays["objects"], strict=True):
+            ys, xs = np.nonzero(image.sum(-1))
+            if objects[1, 0] != NOTHING:
+                assert len(ys) == sum((12, 20)[size] ** 2 for size in objects[:, 2])
+                continue
+            _, colour, size, place = objects[0]
+            height, width = np.ptp(ys) + 1, np.ptp(xs) + 1
+            assert height == width == (12, 20)[size]
+            free = {"left": xs.min(), "right": 31 - xs.max(), "top": ys.min(), "bottom": 31 - ys.max()}
+            if place < 4:
+                assert free[("left", "right", "top", "bottom")[place]] <= 2
+                across = "left" if place >= 2 else "top"
+                assert free[across] - (32 - width) // 2 in (0, 1, 2)
+            else:
+                assert all(free[side] - (32 - width) // 2 in (0, 1, 2) for side in ("left", "top"))
+            value = image[ys[0], xs[0]]
+            np.testing.assert_allclose(value / value.max(), palette[colour], atol=0.01)
+
+
+def test_held_out_pairs_stand_in_the_fourth_split_alone_and_leave_out_no_digit_and_no_colour():
+    seen, unseen = set(), set()
+    for name, split in all_splits().items():
+        there = split.arrays["objects"].reshape(-1, 4)
+        pairs = {tuple(pair) for pair in there[there[:, 0] != NOTHING][:, :2].tolist()}
+        (unseen if name == "held out" else seen).update(pairs)
+    assert not seen & unseen
+    assert len(unseen) == 10
+    for pairs in (seen, unseen):
+        assert {digit for digit, _ in pairs} == set(range(10))
+        assert {colour for _, colour in pairs} == set(range(5))
+
+
+def test_scenes_of_a_split_are_made_of_its_own_digits():
+    greys = []
+    for split in all_splits().values():
+        single = split.arrays["objects"][:, 1, 0] == NOTHING
+        greys.append(set(split.arrays["image"][single].max((1, 2, 3)).tolist()))
+    for index, (low, high) in enumerate([(100, 139), (150, 189), (200, 239), (200, 239)]):
+        assert min(greys[index]) >= low
+        assert max(greys[index]) <= high
+
+
+def test_the_numbers_asked_for_are_there_and_the_draw_is_the_same_again():
+    train = drawn().source.train
+    assert train.size == 200
+    assert train.arrays["image"].shape == (200, 32, 32, 3)
+    assert train.arrays["caption"].shape == (200, 4, drawn().vocabulary.length)
+    assert 0.35 < (train.arrays["objects"][:, 1, 0] != NOTHING).mean() < 0.65
+    again = scenes(SOURCE, side=32, captions=4, copies=5, pairs=0.5)
+    assert again.source.sha256 == drawn().source.sha256
+    assert all((again.held_out.arrays[name] == array).all() for name, array in drawn().held_out.arrays.items())
+    assert (drawn().held_out.arrays["objects"][:, 1] == NOTHING).all()
+
+
+def without_labels():
+    split = resident({"image": np.zeros((4, 8, 8, 1), np.uint8)})
+    return Source("plain", split, split, split, "")
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "message"),
+    [
+        (without_labels(), {}, "'plain' is 8x8x1, without labels"),
+        (SOURCE, {"side": 15}, "side=15 must be at least 16"),
+        (SOURCE, {"captions": 0}, "captions=0"),
+        (SOURCE, {"pairs": 1.5}, r"pairs=1.5 in \[0, 1\]"),
+    ],
+)
+def test_scenes_that_cannot_be_made_are_refused(source, options, message):
+    with pytest.raises(ValueError, match=message):
+        scenes(source, **options)
+
+
+def test_labels_other_than_digits_are_refused():
+    split = resident({"image": np.zeros((4, 8, 8, 1), np.uint8), "label": np.array([0, 10, 3, 4], np.int32)})
+    with pytest.raises(ValueError, match="labels from 0 to 10: scenes are made of the digits 0 to 9"):
+        scenes(Source("letters", split, split, split, ""), pairs=0.0)
