@@ -23,6 +23,15 @@ class Phase(NamedTuple):
     optimizer: optax.GradientTransformation
     every: int = 1
     """The phase moves in every `every`-th step: k discriminator moves per generator move is the latter's `every=k`."""
+    start: int = 0
+    """The first step, counted from 0, in which it may move."""
+    stop: int | None = None
+    """The first in which it may not any more: a network that is trained first and then stays as it is."""
+
+    @property
+    def always(self) -> bool:
+        """Whether it moves in every step."""
+        return (self.every, self.start, self.stop) == (1, 0, None)
 
 
 class Model(NamedTuple):
@@ -51,7 +60,7 @@ class TrainState(NamedTuple):
 def init_state(model: Model, key: Key, batch: Batch) -> TrainState:
     """The state before the first step; `batch` gives the shapes.
 
-    Raises ValueError where two phases share a name, `every` is below 1, or `wrt` names a network that does not exist.
+    Raises ValueError where two phases share a name, a phase can never move, or `wrt` names a network that is not there.
     """
     params, stats = model.init(jax.random.fold_in(key, INIT), batch)
     check_phases(model.phases, tuple(params))
@@ -67,6 +76,9 @@ def check_phases(phases: Sequence[Phase], networks: Sequence[str]) -> None:
     for phase in phases:
         if phase.every < 1:
             raise ValueError(f"phase {phase.name!r}: every={phase.every} must be at least 1")
+        if phase.start < 0 or (phase.stop is not None and phase.stop <= phase.start):
+            window = f"start={phase.start} must be at least 0 and stop={phase.stop} above it"
+            raise ValueError(f"phase {phase.name!r}: {window}")
         if unknown := set(phase.wrt) - set(networks):
             raise ValueError(f"phase {phase.name!r}: wrt names {sorted(unknown)}; the networks are {sorted(networks)}")
 
@@ -78,7 +90,8 @@ def select(params: Params, names: Sequence[str]) -> dict[str, PyTree]:
 
 def moves(phase: Phase, step: int | Int[Array, ""]) -> bool | Array:
     """Whether `phase` moves in step `step` (counted from 0)."""
-    return (step + 1) % phase.every == 0
+    begun = ((step + 1) % phase.every == 0) & (step >= phase.start)
+    return begun if phase.stop is None else begun & (step < phase.stop)
 
 
 def make_step(phases: Sequence[Phase]) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
@@ -105,7 +118,7 @@ def key_of(state: TrainState, index: int) -> Key:
 
 def move_if_due(phase: Phase, state: TrainState, batch: Batch, key: Key) -> tuple[TrainState, Metrics]:
     """`move`, or the state as it is in a step where the phase does not move."""
-    if phase.every == 1:
+    if phase.always:
         return move(phase, state, batch, key)
     _, shapes = jax.eval_shape(lambda state: move(phase, state, batch, key), state)
     rest = jax.tree.map(lambda metric: jnp.full(metric.shape, jnp.nan, metric.dtype), shapes)

@@ -52,6 +52,20 @@ def test_a_phase_moves_in_every_kth_step_and_its_metrics_are_nan_in_the_others()
     assert losses == [True, True, False] * 2
 
 
+def test_a_phase_moves_from_its_start_until_its_stop_and_its_optimizer_counts_its_own_moves():
+    first, second = two_players().phases
+    falling = optax.sgd(lambda count: 0.1 / (1 + count))
+    model = two_players()._replace(phases=(first, second._replace(start=2, stop=4, optimizer=falling)))
+    state, step = start(model), jax.jit(make_step(model.phases))
+    for index in range(6):
+        before = state
+        state, metrics = step(state, BATCH)
+        b, a = before.params["b"]["x"], state.params["a"]["x"]
+        rate = {2: 0.1, 3: 0.05}.get(index, 0.0)
+        np.testing.assert_allclose(state.params["b"]["x"], b - 2 * rate * (b - a), rtol=1e-6)
+        assert bool(np.isnan(metrics["second/loss"])) == (rate == 0)
+
+
 def test_steps_draw_new_noise_from_a_root_key_that_stays():
     model = two_players()
     first, one = make_step(model.phases)(start(model), BATCH)
@@ -70,6 +84,11 @@ def loss(params, stats, batch, key):
     [
         ((Phase("p", loss, ("c",), optax.sgd(1.0)),), r"phase 'p': wrt names \['c'\]; the networks are \['a', 'b'\]"),
         ((Phase("p", loss, ("a",), optax.sgd(1.0), 0),), "phase 'p': every=0 must be at least 1"),
+        (
+            (Phase("p", loss, ("a",), optax.sgd(1.0), start=3, stop=3),),
+            "phase 'p': start=3 must .* and stop=3 above it",
+        ),
+        ((Phase("p", loss, ("a",), optax.sgd(1.0), start=-1),), "phase 'p': start=-1 must be at least 0"),
         ((Phase("p", loss, ("a",), optax.sgd(1.0)),) * 2, "phases: names must differ"),
     ],
 )
