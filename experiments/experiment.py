@@ -16,7 +16,19 @@ from genjax.data.dataset import Dataset, Split
 from genjax.data.feed import Feed, make_feed
 from genjax.types import Evaluate, Key, Params, Stats
 
-Figures = Callable[[Params, Stats, Key], Mapping[str, Figure | str]]
+
+class Movie(NamedTuple):
+    """A picture that moves."""
+
+    figure: Figure
+    draw: Callable[[int], None]
+    """Puts the frame of this number on the figure."""
+    frames: int
+
+
+Picture = Figure | Movie | str
+
+Figures = Callable[[Params, Stats, Key], Mapping[str, Picture]]
 """Pictures of one trained seed, by file name: samples, completions, reconstructions, ...; a text is one too."""
 
 Write = Callable[[Params, str, float, int, Key], str]

@@ -48,11 +48,11 @@ from typing import Literal
 
 import numpy as np
 import optax
-from matplotlib.figure import Figure
 
 from experiments.experiment import (
     Common,
     Experiment,
+    Picture,
     Precision,
     Reference,
     Run,
@@ -123,7 +123,7 @@ def pixel_rnn(
     order = np.arange(int(np.prod(data.image_shape)))
     samples = samples_and_completions(model, data, order)
 
-    def figures(params: Params, stats: Stats, key: Key) -> Mapping[str, Figure | str]:
+    def figures(params: Params, stats: Stats, key: Key) -> Mapping[str, Picture]:
         image = test_images(data, 32)
         conditionals = functools.partial(pixel_rnn_model.conditionals, network, params, mean)
         seen = seen_by_the_centre(lambda x: output.log_prob(conditionals(x), image), image)

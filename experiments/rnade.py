@@ -50,7 +50,7 @@ import optax
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
-from experiments.experiment import Common, Experiment, Figures, Reference, Run, Select, check_positive
+from experiments.experiment import Common, Experiment, Figures, Picture, Reference, Run, Select, check_positive
 from experiments.figures import samples_and_completions, test_images
 from experiments.runner import main
 from experiments.training import EVALUATION_BATCH, evaluation_key
@@ -206,7 +206,7 @@ def make_figures(model: Model, data: Dataset, order: Int[np.ndarray, " D"], gaus
     clipped = model._replace(generate=lambda *arguments: jnp.clip(model.generate(*arguments), 0, 1))
     images = samples_and_completions(clipped, data, order)
 
-    def figures(params: Params, stats: Stats, key: Key) -> Mapping[str, Figure | str]:
+    def figures(params: Params, stats: Stats, key: Key) -> Mapping[str, Picture]:
         densities = conditional_densities(params, test_images(data, 1), order, gaussian)
         return {**images(params, stats, key), "conditionals": densities}
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import jax
-from matplotlib.figure import Figure
+from matplotlib.animation import PillowWriter
 from rich.console import Console
 
 from experiments.directory import CONFIG, RESULT, RunError, check_config, curves, read_json, write_json
-from experiments.experiment import Experiment, Run
+from experiments.experiment import Experiment, Movie, Picture, Run
 from experiments.figures import learning_curves
 from experiments.options import Presets, as_json, build, parse
 from experiments.report import origin_of, result_of, result_table
@@ -23,6 +23,9 @@ from experiments.training import Group, Trained, evaluation_key, measures, noted
 from genjax.evaluate import make_evaluate_seeds
 
 LOCK = ".lock"
+
+FRAMES_PER_SECOND = 8
+"""Of a moving picture."""
 
 
 def main(function: Callable[..., Experiment], presets: Presets, arguments: Sequence[str] | None = None) -> NoReturn:
@@ -130,11 +133,18 @@ def draw(experiment: Experiment, trained: Trained, directory: Path) -> list[Path
     return [save_picture(folder / name, picture) for name, picture in pictures.items()]
 
 
-def save_picture(path: Path, picture: Figure | str) -> Path:
-    """Save a picture as .png or, if it is a text, as .txt; where it is now."""
+def save_picture(path: Path, picture: Picture) -> Path:
+    """Save a picture as .png, a moving one as .gif or a text as .txt; where it is now."""
     if isinstance(picture, str):
         path = path.with_suffix(".txt")
         path.write_text(picture, encoding="utf-8")
+    elif isinstance(picture, Movie):
+        path = path.with_suffix(".gif")
+        writer = PillowWriter(fps=FRAMES_PER_SECOND)
+        with writer.saving(picture.figure, str(path), dpi=80):
+            for frame in range(picture.frames):
+                picture.draw(frame)
+                writer.grab_frame()
     else:
         path = path.with_suffix(".png")
         picture.savefig(path, dpi=150)

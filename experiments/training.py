@@ -98,7 +98,7 @@ class Group:
                     fetched = jax.tree.map(np.atleast_1d, jax.device_get(pending))
                     self.check_finite(fetched, step)
                     pending = []
-                    show(step, loss_text(fetched[-1]))
+                    show(step, loss_text(moved(self.experiment.model.phases, fetched[-1], step)))
                     if step % LOG_EVERY == 0 or last:
                         log(step, "train", moved(self.experiment.model.phases, fetched[-1], step))
                 if evaluate or stopped:
@@ -264,8 +264,12 @@ def model_means(experiment: Experiment, memories: Sequence[Memory], split: Split
 
 
 def moved(phases: Sequence[Phase], metrics: Metrics, step: int) -> dict[str, Any]:
-    """The metrics of the phases that moved in the step that made it `step` steps."""
-    names = {phase.name for phase in phases if moves(phase, step - 1)}
+    """The metrics of the phases that moved in the step that made it `step` steps.
+
+    Beside others, a phase that moves no network (it keeps an average, or a film) has nothing to tell.
+    """
+    telling = [phase for phase in phases if phase.wrt] or phases
+    names = {phase.name for phase in telling if moves(phase, step - 1)}
     return {name: value for name, value in metrics.items() if name.split("/")[0] in names}
 
 

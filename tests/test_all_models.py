@@ -13,6 +13,8 @@ import pytest
 from genjax.core import Model, init_state, make_step
 from genjax.data.dataset import Split
 from genjax.data.feed import make_feed
+from genjax.models.adversarial import dcgan, gan
+from genjax.models.adversarial.average import with_average
 from genjax.models.autoregressive import char_rnn, eonade, made, nade, pixel_rnn, rnade, tabular
 from genjax.models.autoregressive.pixel_cnn import pixel_cnn
 from genjax.models.autoregressive.pixels import bernoulli
@@ -55,7 +57,7 @@ class Case(NamedTuple):
     sample_shape: tuple[int, ...] = SHAPE
     sample_range: tuple[float, float] = (0, 1)
     descends: bool = True
-    """Whether its loss falls on one batch; counting does not descend."""
+    """Whether its loss falls on one batch; counting does not descend, and what one player gains the other loses."""
     draws: bool = True
     """Whether `generate` draws, and does not make its images of the batch's alone."""
 
@@ -88,6 +90,23 @@ def make_aae():
     networks = aae.mlp_networks(SHAPE, hidden=(6,), latents=2, gaussian=True)
     optimizers = aae.Optimizers(*(optax.adam(1e-2) for _ in range(4)))
     return aae.aae(SHAPE, networks, priors.gaussian_mixture(2), optimizers=optimizers)
+
+
+def make_gan():
+    """With dropout and an average."""
+    networks = gan.image_networks(SHAPE, hidden=(6,), maxout=(5,), pieces=2, prior=priors.gaussian(3))
+    optimizers = gan.Optimizers(optax.adam(1e-2), optax.adam(1e-2))
+    return with_average(gan.gan(SHAPE, networks, optimizers=optimizers), decay=0.9)
+
+
+def make_dcgan():
+    optimizers = gan.Optimizers(optax.adam(1e-2), optax.adam(1e-2))
+    return dcgan.dcgan((16, 16, 1), optimizers=optimizers, filters=2, latents=3)
+
+
+def enlarged(dtype=np.float32):
+    """Each pixel as 4 x 4."""
+    return {"image": images(dtype).repeat(4, axis=1).repeat(4, axis=2)}
 
 
 MODELS = {
@@ -137,6 +156,8 @@ MODELS = {
     ),
     "vae gaussian": Case(lambda: make_vae(vae.mlp_networks(SHAPE, hidden=(6,), latents=2, gaussian=True))),
     "aae": Case(make_aae, examples=labelled),
+    "gan": Case(make_gan, descends=False),
+    "dcgan": Case(make_dcgan, examples=enlarged, sample_shape=(16, 16, 1), descends=False),
 }
 every_model = pytest.mark.parametrize("name", MODELS)
 
@@ -248,7 +269,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(name):
 @every_model
 def test_training_on_one_batch_lowers_the_loss(name):
     if not MODELS[name].descends:
-        pytest.skip("counts are not descended: their likelihood is tested against enumeration")
+        pytest.skip("no loss has to fall in counting or in a game: both have tests of their own")
     state, losses = state_of(name), []
     for _ in range(60):
         state, metrics = step_of(name)(state, batch(name))

@@ -25,6 +25,20 @@ def test_overlap_add_is_the_transposed_convolution(size, stride):
     )
 
 
+@pytest.mark.parametrize("implementation", ["matmul", "lax"])
+@pytest.mark.parametrize("size", [4, 5])
+def test_it_is_the_adjoint_of_a_convolution_of_stride_2(size, implementation):
+    """<conv x, y> = <x, deconv y>, where the kernel of the one is turned round with its channels exchanged."""
+    with jax.enable_x64(True):
+        rng = np.random.default_rng(0)
+        x, y, kernel = (jnp.asarray(rng.normal(size=s)) for s in ((2, 6, 8, 3), (2, 3, 4, 5), (size, size, 3, 5)))
+        dimensions = ("NHWC", "HWIO", "NHWC")
+        down = jax.lax.conv_general_dilated(x, kernel, (2, 2), "SAME", dimension_numbers=dimensions)
+        turned = kernel[::-1, ::-1].swapaxes(2, 3)
+        up = conv_transpose(y, turned, stride=2, implementation=implementation)
+        np.testing.assert_allclose(jnp.vdot(down, y), jnp.vdot(x, up), rtol=1e-12)
+
+
 def test_overlap_add_paints_a_patch_turned_round():
     kernel = jnp.arange(16.0).reshape(4, 4, 1, 1)
     image = conv_transpose(jnp.zeros((1, 3, 3, 1)).at[0, 1, 1, 0].set(1), kernel, stride=2, implementation="matmul")

@@ -1,0 +1,258 @@
+"""Generative adversarial network, on images or points (Goodfellow et al. 2014).
+
+PAGE
+"""
+
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.nn.initializers import Initializer, constant
+from matplotlib.figure import Figure
+
+from experiments import points as point_pictures
+from experiments.anchors import NAMES, images_of, parzen_numbers
+from experiments.experiment import Common, Experiment, Figures, Measure, Reference, Run, check_positive, option
+from experiments.figures import beside, image_grid
+from experiments.film import film_of, film_rows, filmed
+from experiments.runner import main
+from genjax.core import Model
+from genjax.data.dataset import Dataset, Split
+from genjax.data.load import load_dataset, mean_image
+from genjax.data.points import MIXTURES, Mixture, mixture_dataset
+from genjax.losses.adversarial import HINGE, LEAST_SQUARES, MINIMAX, NONSATURATING, WASSERSTEIN
+from genjax.metrics.mmd import squared_distances
+from genjax.models.adversarial import gan as gan_model
+from genjax.models.adversarial.average import with_average
+from genjax.models.latent.priors import uniform
+from genjax.types import Key, Params, Stats
+
+GAMES = {game.name: game for game in (MINIMAX, NONSATURATING, LEAST_SQUARES, WASSERSTEIN, HINGE)}
+GameName = Literal["minimax", "nonsaturating", "least-squares", "wasserstein", "hinge"]
+PenaltyName = Literal["none", "gradient", "r1"]
+
+KINDS = dict.fromkeys(("real_logit", "fake_logit", "discriminator_loss", "generator_loss"), "estimate")
+
+MARGINAL = 0.01
+"""The mean of a pixel lies at least so far from 0 and 1 where the generator starts."""
+
+ROWS = 8
+"""Of a grid of samples, and of a film of images."""
+
+COLUMNS = 12
+"""Images in a row of the film."""
+
+COMPARED = 10_000
+"""Training images among which the nearest is looked for."""
+
+
+def gan(
+    run: Common = Run(binarization="none"),  # noqa: B008 (frozen)
+    *,
+    loss: GameName = "nonsaturating",
+    discriminator_moves: int = 1,
+    penalty: PenaltyName = "none",
+    penalty_weight: float = 10.0,
+    average: float = 0.0,
+    latents: int = 100,
+    hidden: tuple[int, ...] = (1200, 1200),
+    maxout: tuple[int, ...] = (240, 240),
+    pieces: int = 5,
+    dropout: tuple[float, float] = (0.2, 0.5),
+    optimizer: Literal["adam", "sgd"] = "sgd",
+    learning_rate: float = 0.1,
+    discriminator_learning_rate: float = 0.05,
+    parzen: bool = False,
+    parzen_samples: int = 10_000,
+) -> Experiment:
+    """A generative adversarial network.
+
+    Args:
+        run: What every experiment has; --dataset ring and grid are points (embedded).
+        loss: What the players descend.
+        discriminator_moves: Of the discriminator for each of the generator.
+        penalty: What the discriminator pays for its gradients: (|gradient| - 1)^2 between real and fake examples, or
+            |gradient|^2 / 2 at real ones (r1).
+        penalty_weight: Of the penalty.
+        average: Decay of the average of the generator that samples are of; 0 for none.
+        latents: Dimensions of the noise.
+        hidden: Widths of the generator's layers.
+        maxout: Widths of the discriminator's layers.
+        pieces: Linear maps of each of its units.
+        dropout: Probability that a pixel of what the discriminator sees is left out in training, and one of its units.
+        optimizer: Adam with b1 0.5, or the authors' gradient descent with momentum.
+        learning_rate: Step size of the generator at the start.
+        discriminator_learning_rate: Of the discriminator.
+        parzen: Whether the Parzen log-likelihood and its two anchors are measured; on MNIST this takes minutes.
+        parzen_samples: Samples of which the window is made.
+    """
+    check_positive(
+        penalty_weight=penalty_weight,
+        latents=latents,
+        hidden=min(hidden, default=1),
+        maxout=min(maxout, default=1),
+        pieces=pieces,
+        learning_rate=learning_rate,
+        discriminator_learning_rate=discriminator_learning_rate,
+        parzen_samples=parzen_samples,
+    )
+    check_shares(average=average, dropout=max(dropout))
+    mixture = MIXTURES[run.dataset]() if run.dataset in MIXTURES else None
+    if mixture is not None and parzen:
+        raise ValueError(f"--parzen: the density of --dataset {run.dataset} is known, and its metrics are measured")
+    data = load_images(run) if mixture is None else mixture_dataset(mixture)
+    rates = {"discriminator": discriminator_learning_rate, "generator": learning_rate}
+    epoch = -(-data.train.size // run.batch_size)
+    model = gan_model.gan(
+        data.image_shape if mixture is None else mixture.means.shape[1:],
+        make_networks(
+            data,
+            mixture,
+            hidden=hidden,
+            maxout=maxout,
+            pieces=pieces,
+            dropout=dropout,
+            prior=uniform(latents, limit=3**0.5),
+        ),
+        optimizers=gan_model.Optimizers(
+            **{name: adam(rate) if optimizer == "adam" else momentum(rate, epoch) for name, rate in rates.items()}
+        ),
+        game=GAMES[loss],
+        discriminator_moves=discriminator_moves,
+        penalty=make_penalty(penalty, penalty_weight),
+        example="image" if mixture is None else "point",
+    )
+    if average:
+        model = with_average(model, decay=average)
+    if mixture is not None:
+        return point_pictures.point_experiment(model, mixture, data, run.steps, KINDS)
+    filming = film_images(model, data, run.steps)
+    return Experiment(
+        model=filming,
+        data=data,
+        kinds=KINDS | (dict.fromkeys(NAMES, "estimate") if parzen else {}),
+        figures=make_figures(filming, data),
+        measure=make_measure(filming, data, parzen_samples) if parzen else None,
+    )
+
+
+def load_images(run: Run) -> Dataset:
+    """The images of a run."""
+    return load_dataset(run.dataset, data_dir=run.data_dir, binarization=run.binarization)
+
+
+def check_shares(**options: float) -> None:
+    """Raise ValueError where an option is not at least 0 and below 1."""
+    for name, value in options.items():
+        if not 0 <= value < 1:
+            raise ValueError(f"{option(name)} {value} must be at least 0 and below 1")
+
+
+def make_networks(data: Dataset, mixture: Mixture | None, **options: Any) -> gan_model.Networks:
+    """The networks for these images, or for points."""
+    if mixture is not None:
+        del options["dropout"]
+        return gan_model.point_networks(mixture.means.shape[1], **options)
+    return gan_model.image_networks(data.image_shape, bias_init=marginal_logits(data), **options)
+
+
+def marginal_logits(data: Dataset) -> Initializer:
+    """The logits of the mean training image, kept away from those of 0 and 1."""
+    mean = np.clip(mean_image(data), MARGINAL, 1 - MARGINAL)
+    return constant(np.log(mean) - np.log1p(-mean))
+
+
+def make_penalty(name: PenaltyName, weight: float) -> gan_model.Penalty | None:
+    """The penalty of this name."""
+    if name == "none":
+        return None
+    return gan_model.r1(weight=weight) if name == "r1" else gan_model.wasserstein_penalty(weight=weight)
+
+
+def adam(learning_rate: float) -> optax.GradientTransformation:
+    """Adam with b1 0.5: a player's gradient is soon out of date (Radford et al. 2016)."""
+    return optax.adam(learning_rate, b1=0.5)
+
+
+def momentum(learning_rate: float, steps_per_epoch: int) -> optax.GradientTransformation:
+    """The authors' descent: the rate falls by 4e-6 of itself in a step, the momentum rises in 250 epochs."""
+    return optax.inject_hyperparams(optax.sgd)(
+        learning_rate=lambda count: jnp.maximum(learning_rate / 1.000004**count, 1e-6),
+        momentum=optax.linear_schedule(0.5, 0.7, 250 * steps_per_epoch),
+    )
+
+
+def film_images(model: Model, data: Dataset, steps: int) -> Model:
+    """The model with a film of some images."""
+    batch = {"image": np.zeros((COLUMNS, *data.image_shape), np.float32)}
+    return filmed(model, batch, frames=ROWS - 1, steps=steps)
+
+
+def drawn(model: Model, data: Dataset, params: Params, stats: Stats, count: int, key: Key) -> np.ndarray:
+    """Samples [count, H, W, C] of a model."""
+    return np.asarray(jax.jit(model.generate)(params, stats, {"image": jnp.zeros((count, *data.image_shape))}, key))
+
+
+def make_measure(model: Model, data: Dataset, count: int) -> Measure:
+    """The Parzen log-likelihood and its anchors."""
+
+    def measure(params: Params, stats: Stats, split: Split, key: Key) -> dict[str, float]:
+        return parzen_numbers(data, split, drawn(model, data, params, stats, count, key).reshape(count, -1))
+
+    return measure
+
+
+def make_figures(model: Model, data: Dataset) -> Figures:
+    """Samples, how some came to be over training, and the training images that are nearest to some."""
+
+    def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
+        samples = drawn(model, data, params, stats, ROWS**2, key)
+        return {
+            "samples": image_grid(samples, columns=ROWS, title="samples"),
+            "training": film_rows(film_of(stats)),
+            "nearest": nearest(samples[: ROWS * ROWS // 2], data),
+        }
+
+    return figures
+
+
+def nearest(samples: np.ndarray, data: Dataset) -> Figure:
+    """Each sample with the nearest of the first training images to the right: what it has learnt by heart."""
+    training = images_of(data, data.train, np.arange(min(data.train.size, COMPARED)))
+    found = training[squared_distances(samples.reshape(len(samples), -1), training).argmin(axis=1)]
+    pairs = beside(samples, found.reshape(samples.shape))
+    return image_grid(pairs, columns=ROWS, title="sample, nearest training image")
+
+
+PRESETS = {
+    "quick": {
+        "run": Run(steps=3000, binarization="none", evaluate_every=1000),
+        "hidden": (256, 256),
+        "maxout": (64, 64),
+        "optimizer": "adam",
+        "learning_rate": 2e-4,
+        "discriminator_learning_rate": 2e-4,
+        "average": 0.99,
+    },
+    "ring": {
+        "run": Run(dataset="ring", steps=5000, batch_size=256, evaluate_every=2500, binarization="none"),
+    },
+    "small": {
+        "run": Run(dataset="mnist", steps=10_000, binarization="none", evaluate_every=2500),
+        "optimizer": "adam",
+        "learning_rate": 2e-4,
+        "discriminator_learning_rate": 2e-4,
+        "average": 0.999,
+    },
+    "paper": {
+        "run": Run(dataset="mnist", steps=250_000, binarization="none", evaluate_every=5000),
+        "parzen": True,
+    },
+}
+
+REFERENCES = (Reference("parzen_nats", "mnist", "real", 225, "Goodfellow et al. (2014), table 1"),)
+
+if __name__ == "__main__":
+    main(gan, PRESETS)

@@ -1,0 +1,33 @@
+"""Frechet distance between features as if they were Gaussian (Heusel et al. 2017, eq. 6, with a named extractor)."""
+
+import numpy as np
+from jaxtyping import Float
+
+from genjax.metrics.features import Distance, FeatureSets
+
+
+def frechet_distance(sets: FeatureSets) -> Distance:
+    """d^2 = |m - m'|^2 + tr(C + C' - 2 (C C')^(1/2)) of the features' means and unbiased covariances.
+
+    The squared Wasserstein-2 distance of two Gaussians (Dowson & Landau 1982); 0 where the moments agree. It is too
+    large where images are few, the more so the more features there are: compare numbers of equally many images.
+
+    Raises ValueError where a set has fewer than two images or features that are not finite.
+    """
+    (mean, covariance), (other_mean, other_covariance) = (moments(features) for features in sets.in_float64())
+    root = square_root(covariance)
+    # C C' and C^(1/2) C' C^(1/2) have the same eigenvalues, and the second is symmetric.
+    shared = np.sqrt(np.linalg.eigvalsh(root @ other_covariance @ root).clip(0)).sum()
+    value = ((mean - other_mean) ** 2).sum() + np.trace(covariance + other_covariance) - 2 * shared
+    return Distance(max(0.0, float(value)), sets.protocol("Frechet distance"))
+
+
+def moments(features: Float[np.ndarray, "n d"]) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d e"]]:
+    """Mean and unbiased covariance."""
+    return features.mean(axis=0), np.atleast_2d(np.cov(features, rowvar=False))
+
+
+def square_root(covariance: Float[np.ndarray, "d e"]) -> Float[np.ndarray, "d e"]:
+    """The symmetric square root of a symmetric matrix without negative eigenvalues."""
+    values, vectors = np.linalg.eigh(covariance)
+    return (vectors * np.sqrt(values.clip(0))) @ vectors.T

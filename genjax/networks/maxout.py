@@ -1,0 +1,57 @@
+"""Maxout units (Goodfellow et al. 2013): the greatest of several linear maps of the inputs."""
+
+from collections.abc import Sequence
+
+import jax
+from flax import linen as nn
+from jax.nn.initializers import Initializer
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from genjax.types import Key
+
+
+def symmetric_uniform(limit: float) -> Initializer:
+    """Uniform in (-limit, limit)."""
+
+    def init(key: Key, shape: tuple[int, ...], dtype: DTypeLike = float) -> Array:
+        return jax.random.uniform(key, shape, dtype, -limit, limit)
+
+    return init  # pyright: ignore[reportReturnType] (jax types a key as an array)
+
+
+class Maxout(nn.Module):
+    """max_j (x W_j + b_j) over `pieces` linear maps, [batch, inputs] to [batch, features]."""
+
+    features: int
+    pieces: int = 5
+    kernel_init: Initializer = symmetric_uniform(0.005)
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "batch inputs"]) -> Float[Array, "batch features"]:
+        """The greatest of the pieces of each unit."""
+        linear = nn.Dense(self.features * self.pieces, kernel_init=self.kernel_init, name="pieces")(x)
+        return linear.reshape(-1, self.features, self.pieces).max(axis=-1)
+
+
+class MaxoutNetwork(nn.Module):
+    """Maxout layers of `widths` units, then one linear output [batch, 1]; inputs are flattened.
+
+    In training an input is left out with probability `input_dropout`, and a unit with `dropout`; what stays is scaled
+    so that the mean does. The random numbers are those of the collection `dropout`.
+    """
+
+    widths: Sequence[int] = (240, 240)
+    pieces: int = 5
+    input_dropout: float = 0.2
+    dropout: float = 0.5
+    kernel_init: Initializer = symmetric_uniform(0.005)
+
+    @nn.compact
+    def __call__(self, x: Float[Array, " batch *shape"], train: bool = False) -> Float[Array, "batch 1"]:
+        """The output, [batch, 1]."""
+        x = nn.Dropout(self.input_dropout, deterministic=not train)(x.reshape(len(x), -1))
+        for index, width in enumerate(self.widths):
+            x = Maxout(width, self.pieces, self.kernel_init, name=f"maxout_{index}")(x)
+            x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        return nn.Dense(1, kernel_init=self.kernel_init, name="output")(x)

@@ -1,0 +1,84 @@
+"""The average of a network's weights and batch statistics, against its closed form."""
+
+import functools
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+from genjax.core import init_state, make_step
+from genjax.models.adversarial.average import averaged, with_average
+from genjax.models.adversarial.dcgan import dcgan
+from genjax.models.adversarial.gan import Optimizers
+
+SHAPE = (8, 8, 1)
+KEY = jax.random.key(0)
+BATCH = {"image": jax.random.uniform(KEY, (6, *SHAPE))}
+DECAY = 0.7
+
+
+@functools.cache
+def played(moves):
+    """A DCGAN with an average, and its states from the start to the end of six steps."""
+    optimizers = Optimizers(optax.sgd(0.1), optax.sgd(0.1))
+    plain = dcgan(SHAPE, optimizers=optimizers, filters=2, latents=3, discriminator_moves=moves)
+    model = with_average(plain, decay=DECAY)
+    step = jax.jit(make_step(model.phases))
+    states = [jax.jit(lambda key: init_state(model, key, BATCH))(KEY)]
+    for _ in range(6):
+        states.append(step(states[-1], BATCH)[0])
+    return plain, model, states
+
+
+@pytest.mark.parametrize("moves", [1, 2])
+def test_it_is_the_closed_form_of_all_moves_batch_statistics_included(moves):
+    _, _, states = played(moves)
+    seen = [{"params": s.params["generator"], "stats": s.stats["generator"]} for s in states[::moves]]
+    n = len(seen) - 1
+    weights = [DECAY**n, *((1 - DECAY) * DECAY ** (n - i) for i in range(1, n + 1))]
+    expected = jax.tree.map(lambda *leaves: sum(w * leaf for w, leaf in zip(weights, leaves, strict=True)), *seen)
+    jax.tree.map(
+        functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6), states[-1].stats["average"], expected
+    )
+    assert set(expected["stats"]) == {"batch_stats"}
+    first, last = jax.tree.leaves(seen[0]), jax.tree.leaves(seen[-1])
+    assert all((one != other).any() for one, other in zip(first, last, strict=True))
+
+
+def test_samples_are_those_of_the_average_and_features_those_of_the_discriminator():
+    plain, model, states = played(1)
+    params, stats = states[-1].params, states[-1].stats
+    replaced = {**params, "generator": stats["average"]["params"]}, {**stats, "generator": stats["average"]["stats"]}
+    np.testing.assert_array_equal(
+        averaged(params, stats)[0]["generator"]["params"]["norm"]["scale"],
+        replaced[0]["generator"]["params"]["norm"]["scale"],
+    )
+    expected = plain.generate(*replaced, BATCH, KEY)
+    np.testing.assert_array_equal(model.generate(params, stats, BATCH, KEY), expected)
+    assert (expected != plain.generate(params, stats, BATCH, KEY)).any()
+    np.testing.assert_array_equal(
+        model.evaluate(params, stats, BATCH, KEY)["fake_logit"], plain.evaluate(*replaced, BATCH, KEY)["fake_logit"]
+    )
+    np.testing.assert_array_equal(model.embed(params, stats, BATCH), plain.embed(params, stats, BATCH))
+
+
+def test_a_model_without_an_average_is_sampled_as_it_is():
+    params, stats = {"generator": 1}, {"generator": {}}
+    assert averaged(params, stats) == (params, stats)
+
+
+def test_the_game_goes_on_as_without_it():
+    plain, _, states = played(1)
+    step = jax.jit(make_step(plain.phases))
+    start = jax.jit(lambda key: init_state(plain, key, BATCH))(KEY)
+    after = step(step(start, BATCH)[0], BATCH)[0]
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), after.params, states[2].params)
+
+
+def test_bad_arguments_are_named():
+    plain, _, _ = played(1)
+    with pytest.raises(ValueError, match=r"decay=1.0 must be at least 0 and below 1"):
+        with_average(plain, decay=1.0)
+    with pytest.raises(ValueError, match=r"network='decoder': no phase moves it; they move \['discriminator', 'gen"):
+        with_average(plain, decay=0.9, network="decoder")

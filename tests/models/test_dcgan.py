@@ -1,0 +1,105 @@
+"""DCGAN as a model: who moves which statistics, and what its features and samples are by."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from genjax.core import init_state, make_step
+from genjax.models.adversarial.dcgan import dcgan, dcgan_networks
+from genjax.models.adversarial.gan import Optimizers
+from genjax.networks.dcgan import MOMENTUM
+
+SHAPE = (16, 16, 1)
+KEY = jax.random.key(0)
+BATCH = {"image": jax.random.uniform(KEY, (6, *SHAPE))}
+OPTIMIZERS = Optimizers(optax.sgd(0.1), optax.sgd(0.1))
+
+
+@functools.cache
+def model_and_state():
+    model = dcgan(SHAPE, optimizers=OPTIMIZERS, filters=2, latents=3)
+    return model, jax.jit(lambda key: init_state(model, key, BATCH))(KEY)
+
+
+def differ(a, b):
+    return any((one != other).any() for one, other in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+
+
+def test_each_phase_moves_the_weights_and_statistics_of_its_own_network():
+    model, state = model_and_state()
+    for phase in model.phases:
+        after, _ = jax.jit(make_step([phase]))(state, BATCH)
+        for network in ("generator", "discriminator"):
+            own = network in phase.wrt
+            assert differ(after.params[network], state.params[network]) == own
+            assert differ(after.stats[network], state.stats[network]) == own
+
+
+def test_only_its_own_network_would_follow_a_phases_gradient():
+    """The generator's loss has a gradient in the discriminator too: what keeps it still is the phase."""
+    model, state = model_and_state()
+    for phase in model.phases:
+        gradients = jax.jit(jax.grad(lambda params, phase=phase: phase.loss(params, state.stats, BATCH, KEY)[0]))(
+            state.params
+        )
+        assert all(any((leaf != 0).any() for leaf in jax.tree.leaves(tree)) for tree in gradients.values())
+
+
+def test_running_statistics_of_the_discriminator_are_those_of_real_images():
+    model, state = model_and_state()
+    networks = dcgan_networks(SHAPE, filters=2, latents=3)
+    kernels = state.params["discriminator"]["params"]["convs"]
+    conv = functools.partial(
+        jax.lax.conv_general_dilated,
+        window_strides=(2, 2),
+        padding="SAME",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+    first = jax.nn.leaky_relu(conv(2 * BATCH["image"] - 1, kernels["conv_0"]["kernel"]), 0.2)
+    second = np.asarray(conv(first, kernels["conv_1"]["kernel"]))
+    _, (_, stats) = model.phases[0].loss(state.params, state.stats, BATCH, KEY)
+    running = stats["discriminator"]["batch_stats"]["convs"]["norm_1"]
+    np.testing.assert_allclose(running["mean"], (1 - MOMENTUM) * second.mean((0, 1, 2)), rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(running["var"], MOMENTUM + (1 - MOMENTUM) * second.var((0, 1, 2)), rtol=1e-4)
+    assert networks.prior.dimension == 3
+
+
+def test_a_sample_in_training_depends_on_its_neighbours_and_one_that_is_drawn_does_not():
+    model, state = model_and_state()
+    generator = dcgan_networks(SHAPE, filters=2, latents=3).generator
+    variables = {**state.params["generator"], **state.stats["generator"]}
+    z = jax.random.normal(KEY, (4, 3))
+    for train in (True, False):
+        run = functools.partial(generator.apply, variables, train=train, mutable=["batch_stats"])
+        many, few = run(z)[0][:2], run(z[:2])[0]
+        assert (np.abs(many - few).max() > 1e-3) == train
+    draw = jax.jit(model.generate)
+    many, few = (draw(state.params, state.stats, {"image": jnp.zeros((n, *SHAPE))}, KEY) for n in (5, 2))
+    np.testing.assert_allclose(many[:2], few, rtol=1e-5, atol=1e-6)
+
+
+def test_features_are_those_of_the_discriminators_maps():
+    model, state = model_and_state()
+    features = model.embed(state.params, state.stats, BATCH)
+    assert features.shape == (6, 16 * (2 + 4))
+    kernel = state.params["discriminator"]["params"]["logit"]["kernel"][:, 0]
+    logit = features[:, 16 * 2 :] @ kernel  # the last maps are 4x4 already
+    np.testing.assert_allclose(model.evaluate(state.params, state.stats, BATCH, KEY)["real_logit"], logit, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image_shape": (30, 30, 1)}, r"image_shape=\(30, 30, 1\): height and width must be 4, 5, 6, 7 times one"),
+        ({"filters": 0}, "filters=0 must be at least 1"),
+        ({"latents": 0}, "dimension=0 must be above 0"),
+        ({"discriminator_moves": 0}, "discriminator_moves=0 must be at least 1"),
+    ],
+)
+def test_bad_arguments_are_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        dcgan(**{"image_shape": SHAPE, "optimizers": OPTIMIZERS, "filters": 2, **change})
