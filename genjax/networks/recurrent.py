@@ -1,11 +1,12 @@
-"""Long short-term memory over whole sequences."""
+"""Long short-term memory and gated recurrent units over whole sequences."""
 
 import jax
 import jax.numpy as jnp
 from einops import rearrange
 from flax import linen as nn
+from jax.nn.initializers import orthogonal
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from genjax.types import Key
 
@@ -92,3 +93,34 @@ class StackedLSTM(nn.Module):
             if dropout_key is not None:
                 x = nn.Dropout(self.dropout)(x, deterministic=False, rng=jax.random.fold_in(dropout_key, index))
         return tuple(after), x
+
+
+class GRU(nn.Module):
+    """One layer of gated recurrent units (Cho et al. 2014), which stands still where there is nothing to read.
+
+    r, u = sigmoid of x W + h U + b   (one block of H columns each)
+    n = tanh(x W_n + b_n + r * (h U_n)),   h = u h + (1 - u) n
+    """
+
+    hidden: int
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B T F"], there: Bool[Array, "B T"]) -> Float[Array, "B H"]:
+        """The state behind the last place that is `there`, from 0."""
+        inputs = nn.Dense(3 * self.hidden, name="input")(x)
+        recurrent = self.param("recurrent", orthogonal(), (self.hidden, 3 * self.hidden))
+
+        def step(
+            h: Float[Array, "B H"], read: tuple[Float[Array, "B gates"], Bool[Array, " B"]]
+        ) -> tuple[Float[Array, "B H"], None]:
+            gates, there = read
+            (from_r, from_u, from_n), (own_r, own_u, own_n) = (
+                jnp.split(part, 3, axis=-1) for part in (gates, h @ recurrent)
+            )
+            r, u = jax.nn.sigmoid(from_r + own_r), jax.nn.sigmoid(from_u + own_u)
+            after = u * h + (1 - u) * jnp.tanh(from_n + r * own_n)
+            return jnp.where(there[:, None], after, h), None
+
+        start = jnp.zeros((len(x), self.hidden), inputs.dtype)
+        state, _ = jax.lax.scan(step, start, (rearrange(inputs, "b t g -> t b g"), there.T))
+        return state

@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from genjax.networks.recurrent import StackedLSTM, zero_state
+from genjax.networks.recurrent import GRU, StackedLSTM, zero_state
 
 B, T, F, H = 3, 5, 2, 4
 
@@ -77,3 +77,26 @@ def test_dropout_leaves_out_and_scales_up_under_a_key_alone():
     assert 0 < kept.mean() < 1
     np.testing.assert_allclose(dropped, np.where(kept, 2 * np.asarray(without), 0), rtol=1e-6)
     np.testing.assert_array_equal(without, StackedLSTM(H, 1).apply({"params": params}, state, x)[1])
+
+
+def numpy_gru(params, x):
+    """The state behind a whole sequence [T, F], unit blocks r, u, n."""
+    (W, b), U = (np.asarray(params["input"][name]) for name in ("kernel", "bias")), np.asarray(params["recurrent"])
+    h = np.zeros(H)
+    for one in x:
+        inputs, own = np.split(one @ W + b, 3), np.split(h @ U, 3)
+        r, u = sigmoid(inputs[0] + own[0]), sigmoid(inputs[1] + own[1])
+        h = u * h + (1 - u) * np.tanh(inputs[2] + r * own[2])
+    return h
+
+
+def test_a_gru_is_the_recurrence_over_what_is_there():
+    rng = np.random.default_rng(1)
+    with jax.enable_x64(True):
+        x, lengths = jnp.asarray(rng.normal(size=(B, T, F))), np.array([5, 0, 2])
+        there = jnp.arange(T) < lengths[:, None]
+        params = GRU(H).init(jax.random.key(0), x, there)["params"]
+        params = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)), params)
+        found = GRU(H).apply({"params": params}, x, there)
+        expected = [numpy_gru(params, row[:length]) for row, length in zip(np.asarray(x), lengths, strict=True)]
+        np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)

@@ -1,0 +1,19 @@
+"""Losses of embeddings in which what belongs together is close."""
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+
+def structured_joint_loss(scores: Array, same: Array) -> Array:
+    """Hinges that want each image and its own caption to match better than others do, by 1: [batch].
+
+        (1/B) sum_m max(0, 1 + s_nm - s_nn) + (1/B) sum_m max(0, 1 + s_mn - s_nn)   over the m that are not `same` as n
+
+    (Reed, Akata, Lee & Schiele 2016, eq. 4 and 5, with the mean over the other examples in place of the worst class.)
+    `scores` [batch, batch] are s_nm = f(image n) . f(caption m); `same` [batch, batch] is true where caption m tells of
+    image n too, as on the diagonal. 0 where all others are worse by 1.
+    """
+    own = jnp.diagonal(scores)
+    of_image, of_caption = (jax.nn.relu(1 + matrix - own[:, None]) for matrix in (scores, scores.T))
+    return jnp.where(same, 0, of_image).mean(axis=1) + jnp.where(same.T, 0, of_caption).mean(axis=1)

@@ -1,0 +1,377 @@
+"""Text to image (Reed, Akata, Yan, Logeswaran, Schiele & Lee 2016): GAN-CLS and GAN-INT on captions' embeddings.
+
+A text encoder and an image encoder are trained first, until images match their own captions best; the text encoder then
+stays as it is, and a generator G(z, h) and a discriminator D(x, h) play on images x and embedded captions h. D is to
+tell three kinds of pairs apart: an image with its caption, an image with another's, a generated image with its caption.
+A style encoder S learns what of an image its caption does not say: the noise z of G(z, h).
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from jax.nn.initializers import normal
+from jaxtyping import Array, Bool, Float, Int
+
+from genjax.core import Model, Phase
+from genjax.losses.adversarial import matching_aware_discriminator_loss, nonsaturating_generator_loss
+from genjax.losses.matching import structured_joint_loss
+from genjax.models.adversarial.dcgan import all_channels
+from genjax.models.adversarial.gan import drawn_noise
+from genjax.models.latent.priors import Prior, gaussian
+from genjax.models.whole import refuse_known
+from genjax.networks import dcgan
+from genjax.networks.text import TextEncoder
+from genjax.types import Batch, Evaluate, Generate, Key, Loss, Metrics, Params, Scalar, Stats
+
+Images = Float[Array, "batch H W C"]
+Captions = Int[Array, "batch T"]
+Embedded = Float[Array, "batch features"]
+Noise = Float[Array, "batch latents"]
+
+
+class Networks(NamedTuple):
+    """What the model is made of. All are called with `train`, and keep batch statistics where they have some."""
+
+    text_encoder: nn.Module
+    """(captions [batch, T], train) to [batch, features]."""
+    image_encoder: nn.Module
+    """(images, train) to [batch, features]."""
+    generator: nn.Module
+    """(noise [batch, latents], features [batch, features], train) to images in [0, 1]."""
+    discriminator: nn.Module
+    """(images, features [batch, features], train) to a logit [batch, 1]."""
+    style_encoder: nn.Module
+    """(images, train) to [batch, latents]."""
+    prior: Prior
+    """Of the noise; without classes."""
+
+
+NAMES = Networks._fields[:-1]
+
+
+class Optimizers(NamedTuple):
+    """Of each phase."""
+
+    matching: optax.GradientTransformation
+    discriminator: optax.GradientTransformation
+    generator: optax.GradientTransformation
+    style: optax.GradientTransformation
+
+
+def applied(networks: Networks, name: str, params: Params, stats: Stats, *inputs: Array) -> Array:
+    """What the network of this name makes of its inputs, by its running statistics."""
+    return getattr(networks, name).apply({**params[name], **stats[name]}, *inputs)
+
+
+def applied_batch(networks: Networks, name: str, params: Params, stats: Stats, *inputs: Array) -> tuple[Array, Stats]:
+    """`applied` as training does it, by the statistics of this batch, and the running statistics after it."""
+    variables = {**params[name], **stats[name]}
+    output, updated = getattr(networks, name).apply(variables, *inputs, train=True, mutable=list(stats[name]))
+    return output, {**stats, name: updated}
+
+
+def text_to_image(
+    image_shape: tuple[int, int, int],
+    networks: Networks,
+    *,
+    optimizers: Optimizers,
+    matching_steps: int,
+    interpolation: float = 1.0,
+) -> Model:
+    """A GAN-CLS on `image` and `caption` [B, T] of the batch, or with `interpolation` above 0 a GAN-INT-CLS.
+
+    In the first `matching_steps` steps the phase matching moves the encoders of text and image; after them the phases
+    discriminator, generator and style move their own networks. `interpolation` weighs what the players make of images
+    whose text is the mean of two captions' (eq. 5, beta 1/2). A caption that does not belong is that of the next
+    example of the batch.
+
+    `evaluate` gives matching_score, the product of an image's embedding with its caption's, and pair_logit, what the
+    discriminator says of the two, and both of an image generated of the caption as well, as fake_matching_score and
+    fake_pair_logit; `generate` images of the batch's captions, whose noise depends on the key and the place alone;
+    `embed` the embeddings of the images.
+
+    Raises ValueError where the networks do not fit `image_shape` or each other, or a number is out of range.
+    """
+    if matching_steps < 1 or not interpolation >= 0:
+        raise ValueError(
+            f"matching_steps={matching_steps} must be at least 1 and interpolation={interpolation} at least 0"
+        )
+    check_networks(networks, image_shape)
+    later = {"start": matching_steps}
+    return Model(
+        init=lambda key, batch: init_networks(networks, key, batch["image"], batch["caption"]),
+        phases=(
+            Phase(
+                "matching",
+                matching_loss(networks),
+                ("text_encoder", "image_encoder"),
+                optimizers.matching,
+                stop=matching_steps,
+            ),
+            Phase(
+                "discriminator",
+                discriminator_loss(networks, interpolation),
+                ("discriminator",),
+                optimizers.discriminator,
+                **later,
+            ),
+            Phase("generator", generator_loss(networks, interpolation), ("generator",), optimizers.generator, **later),
+            Phase("style", style_loss(networks), ("style_encoder",), optimizers.style, **later),
+        ),
+        evaluate=make_evaluate(networks),
+        generate=make_generate(networks),
+        embed=lambda params, stats, batch: applied(networks, "image_encoder", params, stats, batch["image"]),
+    )
+
+
+def init_networks(networks: Networks, key: Key, images: Images, captions: Captions) -> tuple[Params, Stats]:
+    """Fresh variables of all networks, and their running statistics."""
+    keys = dict(zip(NAMES, jax.random.split(key, len(NAMES)), strict=True))
+    z = jnp.zeros((1, networks.prior.dimension), images.dtype)
+    features, text = networks.text_encoder.init_with_output(keys["text_encoder"], captions[:1])
+    variables = {
+        "text_encoder": text,
+        "image_encoder": networks.image_encoder.init(keys["image_encoder"], images[:1]),
+        "generator": networks.generator.init(keys["generator"], z, features),
+        "discriminator": networks.discriminator.init(keys["discriminator"], images[:1], features),
+        "style_encoder": networks.style_encoder.init(keys["style_encoder"], images[:1]),
+    }
+    params = {name: {"params": own["params"]} for name, own in variables.items()}
+    stats = {name: {part: tree for part, tree in own.items() if part != "params"} for name, own in variables.items()}
+    return params, stats
+
+
+def check_networks(networks: Networks, image_shape: tuple[int, int, int]) -> None:
+    """Raise ValueError where the networks' outputs do not have the shapes that the others read."""
+
+    def outputs(key: Key) -> tuple[Array, ...]:
+        images, captions = jnp.zeros((1, *image_shape)), jnp.ones((1, 2), jnp.int32)
+        params, stats = init_networks(networks, key, images, captions)
+        h = applied(networks, "text_encoder", params, stats, captions)
+        return (
+            h,
+            applied(networks, "image_encoder", params, stats, images),
+            applied(networks, "generator", params, stats, jnp.zeros((1, networks.prior.dimension)), h),
+            applied(networks, "discriminator", params, stats, images, h),
+            applied(networks, "style_encoder", params, stats, images),
+        )
+
+    if networks.prior.classes:
+        raise ValueError(f"prior: must be without classes, got {networks.prior.classes}")
+    text, *others = (output.shape for output in jax.eval_shape(outputs, jax.random.key(0)))
+    expected = (text, (1, *image_shape), (1, 1), (1, networks.prior.dimension))
+    for name, found, allowed in zip(NAMES[1:], others, expected, strict=True):
+        if found != allowed:
+            raise ValueError(f"networks: {name} returns {found[1:]}, must be {allowed[1:]}")
+
+
+def matching_loss(networks: Networks) -> Loss:
+    """The structured joint loss of the batch's images and captions; equal captions do not compete."""
+
+    def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
+        images, stats = applied_batch(networks, "image_encoder", params, stats, batch["image"])
+        texts, stats = applied_batch(networks, "text_encoder", params, stats, batch["caption"])
+        scores = images @ texts.T
+        same = same_captions(batch["caption"])
+        right = (scores.argmax(axis=1) == jnp.arange(len(scores))).mean()
+        return structured_joint_loss(scores, same).mean(), ({"accuracy": right}, stats)
+
+    return loss
+
+
+def same_captions(captions: Captions) -> Bool[Array, "batch batch"]:
+    """Which captions are word for word alike."""
+    return (captions[:, None] == captions[None]).all(axis=-1)
+
+
+def discriminator_loss(networks: Networks, interpolation: float) -> Loss:
+    """The matching-aware loss (algorithm 1), and what fakes of texts between two captions add to it."""
+
+    def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
+        images = batch["image"]
+        h = applied(networks, "text_encoder", params, stats, batch["caption"])
+        real, moved = logits_batch(networks, params, stats, images, h)
+        mismatched, _ = logits_batch(networks, params, stats, images, jnp.roll(h, 1, axis=0))
+        fake, _ = logits_batch(networks, params, stats, *fakes(networks, params, stats, h, key)[:2])
+        total = matching_aware_discriminator_loss(real, mismatched, fake).mean()
+        if interpolation:
+            between, _ = logits_batch(
+                networks, params, stats, *fakes(networks, params, stats, halfway(h), jax.random.fold_in(key, 1))[:2]
+            )
+            total += interpolation * jax.nn.softplus(between).mean() / 2
+        metrics = {"real_logit": real.mean(), "mismatched_logit": mismatched.mean(), "fake_logit": fake.mean()}
+        return total, (metrics, moved)
+
+    return loss
+
+
+def generator_loss(networks: Networks, interpolation: float) -> Loss:
+    """The non-saturating loss of images of captions, and of texts between two (eq. 5)."""
+
+    def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
+        h = applied(networks, "text_encoder", params, stats, batch["caption"])
+        images, texts, moved = fakes(networks, params, stats, h, key)
+        total = nonsaturating_generator_loss(logits_batch(networks, params, stats, images, texts)[0]).mean()
+        if interpolation:
+            between = fakes(networks, params, stats, halfway(h), jax.random.fold_in(key, 1))[:2]
+            logits, _ = logits_batch(networks, params, stats, *between)
+            total += interpolation * nonsaturating_generator_loss(logits).mean()
+        return total, ({}, moved)
+
+    return loss
+
+
+def style_loss(networks: Networks) -> Loss:
+    """|z - S(G(z, h))|^2, summed over z, mean over the batch (eq. 6)."""
+
+    def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
+        h = applied(networks, "text_encoder", params, stats, batch["caption"])
+        z = networks.prior.sample(key, len(h), None)
+        images, _ = applied_batch(networks, "generator", params, stats, z, h)
+        style, moved = applied_batch(networks, "style_encoder", params, stats, images)
+        return ((z - style) ** 2).sum(axis=1).mean(), ({}, moved)
+
+    return loss
+
+
+def fakes(networks: Networks, params: Params, stats: Stats, h: Embedded, key: Key) -> tuple[Images, Embedded, Stats]:
+    """Generated images of embedded texts, these texts, and the statistics after it."""
+    z = networks.prior.sample(key, len(h), None)
+    images, moved = applied_batch(networks, "generator", params, stats, z, h)
+    return images, h, moved
+
+
+def halfway(h: Embedded) -> Embedded:
+    """The mean of each text with the next one in the batch."""
+    return (h + jnp.roll(h, 1, axis=0)) / 2
+
+
+def logits_batch(
+    networks: Networks, params: Params, stats: Stats, images: Images, h: Embedded
+) -> tuple[Float[Array, " batch"], Stats]:
+    """The discriminator's logits in training."""
+    logits, moved = applied_batch(networks, "discriminator", params, stats, images, h)
+    return logits[:, 0], moved
+
+
+def pair_metrics(
+    networks: Networks, params: Params, stats: Stats, images: Images, captions: Captions
+) -> dict[str, Float[Array, " batch"]]:
+    """How well each image and its caption belong together: matching_score, f(image) . f(caption), and pair_logit of D.
+
+    By running statistics.
+    """
+    h = applied(networks, "text_encoder", params, stats, captions)
+    return {
+        "matching_score": (applied(networks, "image_encoder", params, stats, images) * h).sum(axis=1),
+        "pair_logit": applied(networks, "discriminator", params, stats, images, h)[:, 0],
+    }
+
+
+def make_evaluate(networks: Networks) -> Evaluate:
+    """`pair_metrics` of each image with its caption, and of an image generated of that caption, as fake_...."""
+    generate = make_generate(networks)
+
+    def evaluate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
+        fake = generate(params, stats, batch, key)
+        real_pairs, fake_pairs = (
+            pair_metrics(networks, params, stats, images, batch["caption"]) for images in (batch["image"], fake)
+        )
+        return {**real_pairs, **{f"fake_{name}": values for name, values in fake_pairs.items()}}
+
+    return evaluate
+
+
+def make_generate(networks: Networks) -> Generate:
+    """An image of each caption of the batch."""
+
+    def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Images:
+        refuse_known(batch)
+        h = applied(networks, "text_encoder", params, stats, batch["caption"])
+        return applied(networks, "generator", params, stats, drawn_noise(networks.prior, key, len(h)), h)
+
+    return generate
+
+
+class Projection(nn.Module):
+    """Leaky ReLU of a linear layer: how a player reads an embedded text."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, h: Embedded) -> Float[Array, "batch text"]:
+        """[batch, features]."""
+        return jax.nn.leaky_relu(nn.Dense(self.features, kernel_init=normal(0.02))(h), dcgan.SLOPE)
+
+
+class Generator(nn.Module):
+    """DCGAN's generator of noise and a projected text."""
+
+    body: nn.Module
+    text_features: int
+
+    @nn.compact
+    def __call__(self, z: Noise, h: Embedded, train: bool = False) -> Images:
+        """Images in (0, 1)."""
+        text = Projection(self.text_features, name="text")(h)
+        return self.body(jnp.concatenate([z, text], axis=-1), train)
+
+
+class Discriminator(nn.Module):
+    """DCGAN's convolutions, the text at each place of the last maps, a 1x1 convolution, and one logit."""
+
+    channels: Sequence[int]
+    text_features: int
+
+    @nn.compact
+    def __call__(self, images: Images, h: Embedded, train: bool = False) -> Float[Array, "batch 1"]:
+        """The logit, [batch, 1]."""
+        maps = dcgan.StridedConvs(self.channels, name="convs")(images, train)[-1]
+        text = Projection(self.text_features, name="text")(h)[:, None, None]
+        joint = jnp.concatenate([maps, jnp.broadcast_to(text, (*maps.shape[:3], text.shape[-1]))], axis=-1)
+        mixed = nn.Conv(self.channels[-1], (1, 1), use_bias=False, kernel_init=dcgan.KERNEL_INIT, name="joint")(joint)
+        mixed = jax.nn.leaky_relu(dcgan.norm(train, "norm")(mixed), dcgan.SLOPE)
+        return nn.Dense(1, kernel_init=dcgan.KERNEL_INIT, name="logit")(mixed.reshape(len(images), -1))
+
+
+class ConvFeatures(nn.Module):
+    """DCGAN's convolutions and a linear layer."""
+
+    channels: Sequence[int]
+    features: int
+
+    @nn.compact
+    def __call__(self, images: Images, train: bool = False) -> Embedded:
+        """[batch, features]."""
+        maps = dcgan.StridedConvs(self.channels, name="convs")(images, train)[-1]
+        return nn.Dense(self.features, name="features")(maps.reshape(len(images), -1))
+
+
+def conv_networks(
+    image_shape: tuple[int, int, int],
+    words: int,
+    *,
+    filters: int = 64,
+    features: int = 1024,
+    text_features: int = 128,
+    latents: int = 100,
+    hidden: int = 512,
+) -> Networks:
+    """The networks of the paper on DCGAN's, with a GRU that reads words numbered below `words`.
+
+    `filters` are the maps of the first of the discriminator's convolutions, `features` the dimensions of the embedding,
+    `text_features` those of its projection, `hidden` those of the GRU.
+    """
+    channels = all_channels(image_shape, filters)
+    return Networks(
+        text_encoder=TextEncoder(words, features, hidden=hidden),
+        image_encoder=ConvFeatures(channels, features),
+        generator=Generator(dcgan.Generator(image_shape, channels[::-1]), text_features),
+        discriminator=Discriminator(channels, text_features),
+        style_encoder=ConvFeatures(channels, latents),
+        prior=gaussian(latents),
+    )

@@ -1,0 +1,176 @@
+"""What each phase of text to image descends, and when it moves."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import linen as nn
+from scipy.special import log_expit
+
+from genjax.core import init_state, make_step
+from genjax.models.adversarial.text_to_image import (
+    Optimizers,
+    applied,
+    applied_batch,
+    conv_networks,
+    halfway,
+    pair_metrics,
+    same_captions,
+    text_to_image,
+)
+from genjax.models.latent.priors import Prior, gaussian_mixture
+
+SHAPE = (8, 8, 1)
+KEY = jax.random.key(0)
+IMAGES = jnp.asarray(np.random.default_rng(0).random((4, *SHAPE)), jnp.float32)
+CAPTIONS = jnp.array([[2, 3, 0], [4, 0, 0], [3, 2, 4], [1, 4, 2]])
+BATCH = {"image": IMAGES, "caption": CAPTIONS}
+SGD = Optimizers(*(optax.sgd(0.1) for _ in range(4)))
+FIXED = Prior(3, 0, lambda key, count, labels: jnp.full((count, 3), 0.7))
+"""All noise is alike, so that a phase's fakes are known."""
+
+
+@functools.cache
+def networks():
+    sizes = {"filters": 2, "features": 4, "text_features": 3, "latents": 3, "hidden": 5}
+    return conv_networks(SHAPE, 5, **sizes)._replace(prior=FIXED)
+
+
+@functools.cache
+def model(interpolation=0.0):
+    return text_to_image(SHAPE, networks(), optimizers=SGD, matching_steps=2, interpolation=interpolation)
+
+
+@functools.cache
+def state():
+    """Weights of size 1: with the paper's of 0.02 the players say the same of everything."""
+    start = jax.jit(lambda: init_state(model(), KEY, BATCH))()
+    leaves, tree = jax.tree.flatten(start.params)
+    keys = jax.random.split(KEY, len(leaves))
+    random = [jax.random.normal(key, leaf.shape) for key, leaf in zip(keys, leaves, strict=True)]
+    return start._replace(params=tree.unflatten(random))
+
+
+def phase_loss(name, batch=BATCH, interpolation=0.0):
+    phase = next(phase for phase in model(interpolation).phases if phase.name == name)
+    return jax.jit(phase.loss)(state().params, state().stats, batch, KEY)[0]
+
+
+def embedded(captions=CAPTIONS):
+    return applied(networks(), "text_encoder", state().params, state().stats, captions)
+
+
+def in_training(name, *inputs):
+    return applied_batch(networks(), name, state().params, state().stats, *inputs)[0]
+
+
+def says(images, h):
+    """Log D and log (1 - D) of pairs, mean over a batch."""
+    logits = np.asarray(in_training("discriminator", images, h), np.float64)
+    return log_expit(logits).mean(), log_expit(-logits).mean()
+
+
+def fake_images(h):
+    return in_training("generator", jnp.full((len(h), 3), 0.7), h)
+
+
+def test_encoders_move_first_and_the_others_after_them():
+    step, now, moved = jax.jit(make_step(model().phases)), state(), []
+    for _ in range(3):
+        before = now
+        now, _ = step(now, BATCH)
+        pairs = {name: (jax.tree.leaves(before.params[name]), jax.tree.leaves(now.params[name])) for name in now.params}
+        moved.append({name for name, (a, b) in pairs.items() if any((x != y).any() for x, y in zip(a, b, strict=True))})
+    encoders, others = {"text_encoder", "image_encoder"}, {"generator", "discriminator", "style_encoder"}
+    assert moved == [encoders, encoders, others]
+
+
+def test_the_discriminator_descends_the_matching_aware_loss():
+    h = embedded()
+    real, mismatched, fake = says(IMAGES, h), says(IMAGES, h[np.array([3, 0, 1, 2])]), says(fake_images(h), h)
+    expected = -real[0] - (mismatched[1] + fake[1]) / 2
+    np.testing.assert_allclose(phase_loss("discriminator"), expected, rtol=1e-4)
+    between = (h + h[np.array([3, 0, 1, 2])]) / 2
+    expected -= 0.6 * says(fake_images(between), between)[1] / 2
+    np.testing.assert_allclose(phase_loss("discriminator", interpolation=0.6), expected, rtol=1e-4)
+
+
+def test_the_generator_descends_the_nonsaturating_loss_of_captions_and_of_texts_between():
+    h = embedded()
+    expected = -says(fake_images(h), h)[0]
+    np.testing.assert_allclose(phase_loss("generator"), expected, rtol=1e-4)
+    between = (h + h[np.array([3, 0, 1, 2])]) / 2
+    expected -= 0.6 * says(fake_images(between), between)[0]
+    np.testing.assert_allclose(phase_loss("generator", interpolation=0.6), expected, rtol=1e-4)
+
+
+def test_between_a_text_and_itself_is_that_text():
+    h = jnp.tile(embedded()[:1], (3, 1))
+    np.testing.assert_allclose(halfway(h), h, rtol=1e-6)
+
+
+def test_style_is_the_noise_that_an_image_was_made_of():
+    style = in_training("style_encoder", fake_images(embedded()))
+    expected = ((np.asarray(style) - 0.7) ** 2).sum(1).mean()
+    np.testing.assert_allclose(phase_loss("style"), expected, rtol=1e-4)
+
+
+def test_matching_is_of_products_and_equal_captions_do_not_compete():
+    captions = CAPTIONS.at[3].set(CAPTIONS[0])
+    np.testing.assert_array_equal(same_captions(captions), np.eye(4) + np.eye(4)[::-1] * np.array([1, 0, 0, 1]))
+    images, texts = np.asarray(in_training("image_encoder", IMAGES)), np.asarray(embedded(captions))
+    scores, total = images @ texts.T, 0.0
+    for n in range(4):
+        for m in set(range(4)) - {n} - ({3 - n} if n in (0, 3) else set()):
+            total += max(0, 1 + scores[n, m] - scores[n, n]) + max(0, 1 + scores[m, n] - scores[n, n])
+    np.testing.assert_allclose(phase_loss("matching", {**BATCH, "caption": captions}), total / 16, rtol=1e-4)
+
+
+def test_pairs_are_measured_by_running_statistics():
+    found = pair_metrics(networks(), state().params, state().stats, IMAGES, CAPTIONS)
+    one = pair_metrics(networks(), state().params, state().stats, IMAGES[:1], CAPTIONS[:1])
+    for name, values in found.items():
+        assert values.shape == (4,)
+        np.testing.assert_allclose(values[:1], one[name], rtol=1e-4)
+    images = applied(networks(), "image_encoder", state().params, state().stats, IMAGES)
+    np.testing.assert_allclose(found["matching_score"], np.einsum("nf,nf->n", images, embedded()), rtol=1e-4)
+
+
+def test_images_follow_their_captions_and_not_the_words_behind_their_end():
+    generate = jax.jit(model().generate)
+    images = generate(state().params, state().stats, BATCH, KEY)
+    longer = {**BATCH, "caption": jnp.pad(CAPTIONS, ((0, 0), (0, 2)))}
+    np.testing.assert_allclose(generate(state().params, state().stats, longer, KEY), images, rtol=1e-5)
+    other = generate(state().params, state().stats, {**BATCH, "caption": CAPTIONS[::-1]}, KEY)
+    np.testing.assert_allclose(other[::-1], images, rtol=1e-5)  # the noise is alike
+    assert np.abs(images[0] - images[1]).max() > 1e-3
+
+
+class Flat(nn.Module):
+    """So many zeros for each image."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, images, train=False):
+        return self.param("zeros", nn.initializers.zeros, (1, self.features)) * jnp.ones((len(images), 1))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"networks": networks()._replace(image_encoder=Flat(7))}, r"image_encoder returns \(7,\), must be \(4,\)"),
+        ({"networks": networks()._replace(style_encoder=Flat(2))}, r"style_encoder returns \(2,\), must be \(3,\)"),
+        ({"networks": networks()._replace(prior=gaussian_mixture(2))}, "prior: must be without classes, got 2"),
+        ({"image_shape": (16, 16, 1)}, "networks: generator returns"),
+        ({"matching_steps": 0}, "matching_steps=0 must be at least 1"),
+        ({"interpolation": -1.0}, "interpolation=-1.0 at least 0"),
+    ],
+)
+def test_what_does_not_fit_is_named(change, message):
+    arguments = {"image_shape": SHAPE, "networks": networks(), "optimizers": SGD, "matching_steps": 2, **change}
+    with pytest.raises(ValueError, match=message):
+        text_to_image(**arguments)
