@@ -249,12 +249,12 @@ def test_no_second_compilation(name):
 
 
 def in_float64(model):
-    """The model with float64 parameters: Flax makes float32 ones whatever the inputs are."""
+    """The model with float64 parameters and statistics: Flax makes float32 ones whatever the inputs are."""
 
     def init(key, batch):
         params, stats = model.init(key, batch)
         wide = lambda leaf: leaf.astype(float) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf  # noqa: E731
-        return jax.tree.map(wide, params), stats
+        return jax.tree.map(wide, params), jax.tree.map(wide, stats)
 
     return model._replace(init=init)
 

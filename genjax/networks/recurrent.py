@@ -121,6 +121,6 @@ class GRU(nn.Module):
             after = u * h + (1 - u) * jnp.tanh(from_n + r * own_n)
             return jnp.where(there[:, None], after, h), None
 
-        start = jnp.zeros((len(x), self.hidden), inputs.dtype)
+        start = jnp.zeros((len(x), self.hidden), jnp.result_type(inputs, recurrent))
         state, _ = jax.lax.scan(step, start, (rearrange(inputs, "b t g -> t b g"), there.T))
         return state
