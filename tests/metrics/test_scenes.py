@@ -1,0 +1,28 @@
+import numpy as np
+
+from genjax.metrics.scenes import agreement
+
+NONE = (-1, -1, -1, -1)
+SEVEN, TWO = (7, 0, 0, 0), (2, 1, 1, 1)
+
+
+def scene(*objects):
+    return [*objects, *[NONE] * (2 - len(objects))]
+
+
+CASES = [
+    (scene(SEVEN), scene(SEVEN), {"digit", "colour", "size", "place", "scene"}),
+    (scene(SEVEN, TWO), scene(TWO, SEVEN), {"digit", "colour", "size", "place", "scene"}),
+    (scene(SEVEN), scene((7, 1, 0, 0)), {"digit", "size", "place"}),
+    (scene(SEVEN), scene(SEVEN, TWO), set()),
+    (scene((7, 0, 0, 1), (2, 1, 1, 0)), scene(SEVEN, TWO), {"digit", "colour", "size", "place"}),
+    (scene((2, 0, 0, 0), (7, 1, 1, 1)), scene(SEVEN, TWO), {"digit", "colour", "size", "place"}),
+    (scene((3, 0, 0, 0), TWO), scene(SEVEN, TWO), {"colour", "size", "place"}),
+]
+
+
+def test_what_agrees_is_named_whatever_the_order():
+    found, asked = (np.array([case[index] for case in CASES]) for index in (0, 1))
+    agreed = agreement(found, asked)
+    for row, (_, _, expected) in enumerate(CASES):
+        assert {name for name, values in agreed.items() if values[row]} == expected
