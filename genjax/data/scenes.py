@@ -61,7 +61,9 @@ class Scenes(NamedTuple):
     vocabulary: Vocabulary
 
 
-def scenes(source: Source, *, side: int = 32, captions: int = 5, copies: int = 1, pairs: float = 0.25) -> Scenes:
+def scenes(
+    source: Source, *, side: int = 32, captions: int = 5, copies: int = 1, pairs: float = 0.25, hold_out: bool = True
+) -> Scenes:
     """Scenes of the digits of `source`, which must be grey, square and labelled 0, ..., 9.
 
     Args:
@@ -70,18 +72,21 @@ def scenes(source: Source, *, side: int = 32, captions: int = 5, copies: int = 1
         captions: Sentences for each scene, drawn one by one.
         copies: Scenes of each digit, as the first of those in it.
         pairs: Share of the scenes with two digits.
+        hold_out: Whether pairs of a digit and a colour are held out; if not, all are in all four splits.
 
     Raises:
         ValueError: for other images, or a number out of range.
     """
     check(source, side=side, captions=captions, copies=copies, pairs=pairs)
     vocabulary = vocabulary_of(every_sentence())
-    allowed = ~held_out_pairs()
+    held = held_out_pairs()
+    every = np.ones_like(held)
+    seen, unseen = (~held, held) if hold_out else (every, every)
     parts = []
     for stream, split in enumerate((source.train, source.validation, source.test, source.test)):
         generator = np.random.Generator(np.random.Philox(key=stream))
         last = stream == 3
-        drawn = draw_objects(split, copies, ~allowed if last else allowed, 0.0 if last else pairs, generator)
+        drawn = draw_objects(split, copies, unseen if last else seen, 0.0 if last else pairs, generator)
         arrays = {
             "image": paint(split, drawn, side, generator),
             "caption": describe(drawn.objects, captions, vocabulary, generator),

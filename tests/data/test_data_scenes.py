@@ -109,6 +109,13 @@ def test_held_out_pairs_stand_in_the_fourth_split_alone_and_leave_out_no_digit_a
         assert {colour for _, colour in pairs} == set(range(5))
 
 
+def test_without_holding_out_every_pair_is_everywhere():
+    source, held_out, _ = scenes(SOURCE, side=16, captions=1, copies=20, hold_out=False)
+    for split in (source.train, held_out):
+        there = split.arrays["objects"][:, 0, :2]
+        assert len({tuple(pair) for pair in there.tolist()}) == 50
+
+
 def test_scenes_of_a_split_are_made_of_its_own_digits():
     greys = []
     for split in all_splits().values():
