@@ -1,6 +1,7 @@
 """Save features of images, for use elsewhere: python -m experiments.embed RUN --out features.npz.
 
-An autoencoder's features are its codes; those of a model with a distribution over codes are the means of q(z|x).
+An autoencoder's features are its codes; those of a model with a distribution over codes are the means of q(z|x), and
+those of a DCGAN the maps of its discriminator.
 
     python -m experiments.embed RUN --out features.npz                             of the run's own test images
     python -m experiments.embed RUN --out features.npz --split train
@@ -75,13 +76,13 @@ def embed(
 def check_features(run: Restored) -> None:
     """Raise RunError where the run's model has no features."""
     if run.experiment.model.embed is None:
-        having = [name for name in experiment_names() if is_latent(name)]
+        having = [name for name in experiment_names() if has_features(name)]
         raise RunError(f"{run.config['experiment']} has no features; runs of {', '.join(having)} have")
 
 
-def is_latent(name: str) -> bool:
-    """Whether an experiment is on a model with codes."""
-    return any((Path(folder) / f"{name}.py").exists() for folder in latent.__path__)
+def has_features(name: str) -> bool:
+    """Whether an experiment is on a model with codes, or with a discriminator whose maps are features."""
+    return name == "dcgan" or any((Path(folder) / f"{name}.py").exists() for folder in latent.__path__)
 
 
 def own_features(run: Restored, seed: int, split: Part) -> dict[str, np.ndarray]:

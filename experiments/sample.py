@@ -84,7 +84,9 @@ def sample(
 def draw(run: Restored, seed: int, count: int, key: int) -> np.ndarray:
     """`count` images [count, H, W, C] in [0, 1] of one training seed."""
     if "image" not in run.experiment.data.train.read(np.zeros(1, np.int64)):
-        raise RunError("this command draws images and texts; what a run on a series draws is in its figures/")
+        raise RunError(
+            "this command draws images and texts; what a run on a series or on points draws is in its figures/"
+        )
     if not run.experiment.draws:
         raise RunError(
             f"{run.config['experiment']} draws no images, it makes them of others; what it makes of test images is in "
