@@ -43,8 +43,8 @@ def diversity(images: Images, *, pairs: int = 10_000, window: int = WINDOW, seed
     first = rng.integers(0, len(images), pairs)
     second = (first + rng.integers(1, len(images), pairs)) % len(images)
     value = float(ms_ssim(images[first], images[second], window=window).mean())
-    scales = scale_count(images.shape[1:3], window)
-    protocol = f"MS-SSIM, {pairs} pairs of {len(images)} images, {scales} scales, {window}x{window} window, seed {seed}"
+    scales = f"{scale_count(images.shape[1:3], window)} of {len(WEIGHTS)} scales"
+    protocol = f"MS-SSIM, {pairs} pairs of {len(images)} images, {scales}, {window}x{window} window, seed {seed}"
     return Diversity(value, protocol)
 
 

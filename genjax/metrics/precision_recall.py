@@ -27,7 +27,7 @@ def precision_recall(sets: FeatureSets, *, neighbors: int = 3) -> PrecisionRecal
     """The shares of each set inside the other's manifold (Kynkaanniemi et al. 2019, eqs. 1 and 2).
 
     A set's manifold is all that is within one of its balls: around each of its points as far as the `neighbors`-th
-    nearest of the others. Both grow with the number of images. Raises ValueError where a set does not have more than
+    nearest of the others. Compare numbers of equally many images. Raises ValueError where a set does not have more than
     `neighbors` images, its features are not finite, or `neighbors` is below 1.
     """
     real, fake = sets.in_float64()

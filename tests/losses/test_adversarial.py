@@ -93,9 +93,10 @@ LOSSES |= {f"{game.name} discriminator": lambda x, game=game: game.discriminator
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_losses_are_per_example_and_stable(name):
-    assert LOSSES[name](jnp.zeros(3)).shape == (3,)
+    assert LOSSES[name](jnp.zeros(2)).shape == (2,)
     assert_stable(LOSSES[name])
-    assert_stable(lambda outputs: LOSSES[name](outputs.astype(jnp.bfloat16)).astype(jnp.float32))
+    half = jnp.array([1e4, -1e4], jnp.bfloat16)
+    assert jnp.isfinite(jax.grad(lambda outputs: LOSSES[name](outputs).sum().astype(jnp.float32))(half)).all()
 
 
 @pytest.mark.parametrize("game", GAMES, ids=lambda game: game.name)

@@ -69,7 +69,7 @@ def test_diversity_is_the_mean_over_pairs_of_different_images():
     pair = images(2, 16, 16)
     found = diversity(pair, pairs=7)
     np.testing.assert_allclose(found.value, ms_ssim(pair[:1], pair[1:])[0], rtol=1e-12)
-    assert found.protocol == "MS-SSIM, 7 pairs of 2 images, 1 scales, 11x11 window, seed 0"
+    assert found.protocol == "MS-SSIM, 7 pairs of 2 images, 1 of 5 scales, 11x11 window, seed 0"
     np.testing.assert_allclose(diversity(np.repeat(pair[:1], 5, axis=0), pairs=9).value, 1)
     assert diversity(images(20, 16, 16), pairs=50).value < 0.9
 
