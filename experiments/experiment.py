@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 import tyro
 from jax.typing import DTypeLike
+from jaxtyping import Int
 from matplotlib.figure import Figure
 
 from genjax.core import Model
@@ -33,6 +35,10 @@ Figures = Callable[[Params, Stats, Key], Mapping[str, Picture]]
 
 Write = Callable[[Params, str, float, int, Key], str]
 """(params, prompt, temperature, characters, key) -> what one trained seed writes after the prompt."""
+
+
+Caption = Callable[[str], Int[np.ndarray, " T"]]
+"""A text to what stands for it in a batch's `caption`, or ValueError."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +157,8 @@ class Experiment(NamedTuple):
     """Whether `model.generate` draws images, and does not make them of those in the batch."""
     measure: Measure | None = None
     """What else to measure on a split of `data`: active units, distances between distributions, probes."""
+    caption: Caption | None = None
+    """Where the model draws what a caption says."""
 
     def training_feed(self, seeds: Sequence[int], batch_size: int) -> Feed:
         """The batches of these seeds."""

@@ -46,6 +46,21 @@ def image_grid(images: Float[np.ndarray, "N H W C"], *, columns: int, title: str
     return figure
 
 
+def captioned_grid(images: Float[np.ndarray, "rows columns H W C"], captions: Sequence[str], *, title: str) -> Figure:
+    """A row of images beside each caption."""
+    rows, columns, height = images.shape[:3]
+    figure = Figure(figsize=(columns * INCHES_PER_IMAGE + 3.2, rows * INCHES_PER_IMAGE + 0.5), layout="constrained")
+    axes = figure.add_subplot()
+    mosaic = tile(images.reshape(-1, *images.shape[2:]), columns)
+    axes.imshow(mosaic.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_yticks([1 + (height + 1) * row + height / 2 for row in range(rows)], captions, fontsize=7)
+    axes.set_xticks([])
+    axes.tick_params(length=0)
+    axes.set_frame_on(False)
+    axes.set_title(title, fontsize=8)
+    return figure
+
+
 def tile(images: Float[np.ndarray, "N H W C"], columns: int) -> Float[np.ndarray, "height width C"]:
     """One image made of all `images`, a line of one pixel around each; a last row that is not full is filled up."""
     framed = np.pad(images, ((0, -len(images) % columns), (0, 0), (0, 0), (0, 0)), constant_values=FRAME)

@@ -5,6 +5,7 @@ split, again and again where more are drawn.
 """
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,7 @@ from experiments.experiment import Write
 from experiments.figures import image_grid, test_batch
 from experiments.restore import Restored, restore_run
 from experiments.session import configure, user_errors
+from genjax.data.captions import words
 
 CHUNK = 100
 """Images per program call."""
@@ -35,6 +37,7 @@ def sample(
     count: int | None = None,
     prompt: str | None = None,
     temperature: float | None = None,
+    text: str | None = None,
     key: int = 0,
     seed: int | None = None,
     data_dir: Path | None = None,
@@ -47,6 +50,7 @@ def sample(
         count: Number of images (64 by default), or of characters (1000).
         prompt: Text that the model is to go on from; nothing by default.
         temperature: Of a text: characters are drawn from probabilities to the power of 1 / temperature; 1 by default.
+        text: What the images are to show, for a run of text_to_image; captions of the test split by default.
         key: Seed of the random numbers.
         seed: Training seed whose parameters draw; the run's first where none is given.
         data_dir: TFDS directory, where it is another one than that of the training.
@@ -73,16 +77,33 @@ def sample(
     if out and out.suffix != ".png":
         raise RunError(f"--out {out} must end in .png")
     count = count or IMAGES
-    images = draw(run, seed, count, key)
-    path = out or directory / "figures" / f"samples-{count}-seed-{seed}-key-{key}.png"
+    images = draw(run, seed, count, key, captioned(run, text))
+    path = out or directory / "figures" / f"samples-{count}-seed-{seed}-key-{key}{words_of(text)}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     image_grid(images, columns=int(np.ceil(np.sqrt(count)))).savefig(path, dpi=150)
     np.save(path.with_suffix(".npy"), images)
     print(f"{count} images of {run.config['experiment']} after {run.done} steps: {path} and {path.with_suffix('.npy')}")
 
 
-def draw(run: Restored, seed: int, count: int, key: int) -> np.ndarray:
-    """`count` images [count, H, W, C] in [0, 1] of one training seed."""
+def captioned(run: Restored, text: str | None) -> dict[str, np.ndarray]:
+    """What the text says, as a batch of one; nothing where there is none."""
+    if text is None:
+        return {}
+    if run.experiment.caption is None:
+        raise RunError(f"--text is for runs of text_to_image, this is one of {run.config['experiment']}", exit_code=2)
+    try:
+        return {"caption": run.experiment.caption(text)[None]}
+    except ValueError as error:
+        raise RunError(f"--text: {error}", exit_code=2) from error
+
+
+def words_of(text: str | None) -> str:
+    """A part of a file's name that says the text."""
+    return "" if text is None else "-" + "-".join(words(text))[:80]
+
+
+def draw(run: Restored, seed: int, count: int, key: int, given: Mapping[str, np.ndarray] = {}) -> np.ndarray:
+    """`count` images [count, H, W, C] in [0, 1] of one training seed, all of them under what is `given` for one."""
     if "image" not in run.experiment.data.train.read(np.zeros(1, np.int64)):
         raise RunError(
             "this command draws images and texts; what a run on a series or on points draws is in its figures/"
@@ -95,7 +116,8 @@ def draw(run: Restored, seed: int, count: int, key: int) -> np.ndarray:
     params, stats = run.chosen(seed)
     size = min(count, CHUNK)
     image = jnp.zeros((size, *run.experiment.data.image_shape))
-    batch = {**test_batch(run.experiment.data, size), "image": image}
+    repeated = {name: jnp.repeat(array, size, axis=0) for name, array in given.items()}
+    batch = {**test_batch(run.experiment.data, size), **repeated, "image": image}
     generate = jax.jit(run.experiment.model.generate)
     keys = [jax.random.fold_in(jax.random.key(key), chunk) for chunk in range(-(-count // CHUNK))]
     return np.concatenate([np.asarray(generate(params, stats, batch, key)) for key in keys])[:count]
