@@ -94,17 +94,31 @@ def moves(phase: Phase, step: int | Int[Array, ""]) -> bool | Array:
     return begun if phase.stop is None else begun & (step < phase.stop)
 
 
-def make_step(phases: Sequence[Phase]) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
+Due = tuple[bool, ...]
+"""Which phases move in a step."""
+
+
+def due_phases(phases: Sequence[Phase], step: int) -> Due:
+    """Which of them move in step `step` (counted from 0)."""
+    return tuple(bool(moves(phase, step)) for phase in phases)
+
+
+def make_step(
+    phases: Sequence[Phase], due: Due | None = None
+) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """The pure step that runs `phases` in order on one batch.
 
     The key of a phase is the root key folded with the step, then with the phase's index. A metric is named
-    `phase/metric`, the loss among them; those of a phase that did not move are NaN.
+    `phase/metric`, the loss among them; those of a phase that did not move are NaN. Where `due` says which phases move,
+    the step is good for those steps only; else each phase that does not always move is a branch in it, and convolutions
+    in branches are slow on a CPU.
     """
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         metrics: dict[str, Array] = {}
         for index, phase in enumerate(phases):
-            state, phase_metrics = move_if_due(phase, state, batch, key_of(state, index))
+            moving = None if due is None else due[index]
+            state, phase_metrics = move_if_due(phase, state, batch, key_of(state, index), due=moving)
             metrics |= {f"{phase.name}/{name}": value for name, value in phase_metrics.items()}
         return state._replace(step=state.step + 1), metrics
 
@@ -116,12 +130,16 @@ def key_of(state: TrainState, index: int) -> Key:
     return jax.random.fold_in(jax.random.fold_in(state.key, state.step), index)
 
 
-def move_if_due(phase: Phase, state: TrainState, batch: Batch, key: Key) -> tuple[TrainState, Metrics]:
-    """`move`, or the state as it is in a step where the phase does not move."""
-    if phase.always:
+def move_if_due(
+    phase: Phase, state: TrainState, batch: Batch, key: Key, *, due: bool | None = None
+) -> tuple[TrainState, Metrics]:
+    """`move`, or the state as it is in a step where the phase does not move; `due` says which, else the step does."""
+    if due or phase.always:
         return move(phase, state, batch, key)
     _, shapes = jax.eval_shape(lambda state: move(phase, state, batch, key), state)
     rest = jax.tree.map(lambda metric: jnp.full(metric.shape, jnp.nan, metric.dtype), shapes)
+    if due is not None:
+        return state, rest
     return jax.lax.cond(
         moves(phase, state.step),
         lambda state: move(phase, state, batch, key),

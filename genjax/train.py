@@ -1,11 +1,12 @@
 """Training: one jitted step of one seed, or of several over a leading axis, yielded step by step."""
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
 
-from genjax.core import Model, Phase, TrainState, init_state, key_of, make_step, move_if_due, moves
+from genjax.core import Due, Model, Phase, TrainState, due_phases, init_state, key_of, make_step, move_if_due, moves
 from genjax.data.feed import Feed
 from genjax.types import Batch, Key, Metrics, PyTree
 
@@ -13,7 +14,7 @@ DATA = 2**31 - 1
 """What the step's key is folded with to make the batch; phases fold it with 0, 1, 2, ..."""
 
 AXES = TrainState(params=0, stats=0, opt=0, key=0, step=None)  # pyright: ignore[reportArgumentType]
-"""The seed axis leads every leaf but the step, which is shared, so that `Phase.every` stays one real branch."""
+"""The seed axis leads every leaf but the step, which is shared: all seeds' phases move together."""
 
 Step = Callable[[TrainState, PyTree, PyTree], tuple[TrainState, Metrics]]
 """`(state, feed.arrays, item)` -> the next state, and metrics [seeds], or scalars where the state is of one seed."""
@@ -35,12 +36,12 @@ def load_batch(feed: Feed, state: TrainState, arrays: PyTree, item: PyTree) -> B
     return feed.load(arrays, item, key_of(state, DATA))
 
 
-def make_train_step(model: Model, feed: Feed) -> Step:
+def make_train_step(model: Model, feed: Feed, due: Due | None = None) -> Step:
     """The step of all seeds as one jitted program, or of one seed whose state has no seed axis.
 
-    The state passed in is donated: use the one returned.
+    The state passed in is donated: use the one returned. `due` as in `make_step`.
     """
-    step = make_step(model.phases)
+    step = make_step(model.phases, due)
 
     def load_and_step(state: TrainState, arrays: PyTree, item: PyTree) -> tuple[TrainState, Metrics]:
         return step(state, load_batch(feed, state, arrays, item))
@@ -58,14 +59,15 @@ def iterate(model: Model, feed: Feed, state: TrainState, steps: int) -> Iterator
 
     A yielded state is given up to the next step: copy what must outlive it. Metrics are fetched only when read.
     Where the feed is of one seed, a state without the seed axis (`seed(state, 0)`) trains as well, and faster on a CPU,
-    which copies arrays to add and drop an axis of length one; its metrics are scalars.
+    which copies arrays to add and drop an axis of length one; its metrics are scalars. There is a program for each set
+    of phases that move together.
     """
-    advance = make_train_step(model, feed)
+    program = functools.cache(functools.partial(make_train_step, model, feed))
     done = int(state.step)
     if done >= steps:
         return
     for item in feed.items(done):
-        state, metrics = advance(state, feed.arrays, item)
+        state, metrics = program(due_phases(model.phases, done))(state, feed.arrays, item)
         done += 1
         yield done, state, metrics
         if done >= steps:

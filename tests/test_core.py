@@ -4,7 +4,7 @@ import numpy as np
 import optax
 import pytest
 
-from genjax.core import Phase, init_state, make_step
+from genjax.core import Phase, due_phases, init_state, make_step
 from tests.toys import two_players
 
 BATCH = {"image": jnp.full((4, 2, 2, 1), 0.5)}
@@ -64,6 +64,22 @@ def test_a_phase_moves_from_its_start_until_its_stop_and_its_optimizer_counts_it
         rate = {2: 0.1, 3: 0.05}.get(index, 0.0)
         np.testing.assert_allclose(state.params["b"]["x"], b - 2 * rate * (b - a), rtol=1e-6)
         assert bool(np.isnan(metrics["second/loss"])) == (rate == 0)
+
+
+def test_a_step_for_the_phases_that_are_due_is_the_step_with_branches():
+    first, second = two_players(every=3).phases
+    phases = (first._replace(stop=4), second)
+    branches, state = jax.jit(make_step(phases)), start(two_players())
+    for index in range(6):
+        due = due_phases(phases, index)
+        assert due == (index < 4, index in (2, 5))
+        expected = branches(state, BATCH)
+        found = jax.jit(make_step(phases, due))(state, BATCH)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), found[0].params, expected[0].params)
+        assert {name for name, value in found[1].items() if np.isnan(value)} == {
+            name for name, value in expected[1].items() if np.isnan(value)
+        }
+        state = expected[0]
 
 
 def test_steps_draw_new_noise_from_a_root_key_that_stays():
