@@ -255,9 +255,12 @@ def make_measure(model: Model, networks: model_of.Networks, found: Captioned) ->
         }
         if found.held_out is None:
             return measured
-        measured |= accuracies("real_", read(None, stats, split, key), split)
-        measured |= accuracies("", read(params, stats, split, key), split)
-        return measured | accuracies("zero_shot_", read(params, stats, found.held_out, key), found.held_out)
+        return {
+            **measured,
+            **accuracies("", read.generated(params, stats, split, key), split),
+            **accuracies("real_", read.real(split, key), split),
+            **accuracies("zero_shot_", read.generated(params, stats, found.held_out, key), found.held_out),
+        }
 
     return measure
 
@@ -271,8 +274,15 @@ def with_other_captions(split: Split) -> tuple[Split, np.ndarray]:
     return resident({**examples, "other_caption": rolled["caption"]}), differ
 
 
-Read = Callable[[Params | None, Stats, Split, Key], Int[np.ndarray, "N 2 4"]]
-"""(params, stats, split, key) -> what is read in images of the split's captions, or without params in its own."""
+Objects = Int[np.ndarray, "N 2 4"]
+
+
+class Read(NamedTuple):
+    """What the reader finds in the images of a split, by (params, stats, split, key)."""
+
+    generated: Callable[[Params, Stats, Split, Key], Objects]
+    """In images that the model makes of its captions."""
+    real: Callable[[Split, Key], Objects]
 
 
 def make_read(model: Model, found: Captioned) -> Read:
@@ -280,30 +290,28 @@ def make_read(model: Model, found: Captioned) -> Read:
     reader = scene_reader(optimizer=optax.adam(optax.cosine_decay_schedule(1e-3, READER_STEPS)))
 
     @functools.cache
-    def programs() -> tuple[Callable[..., Mapping[str, np.ndarray]], ...]:
+    def weights() -> Params:
         if found.all_pairs is None:
             raise ValueError("these images are no scenes: there is nothing to read")
-        weights = trained(reader, found.all_pairs, READER_STEPS)
+        return trained(reader, found.all_pairs, READER_STEPS)
 
-        def of_generated(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
-            images = model.generate(params, stats, batch, key)
-            return {"objects": reader.generate(weights, {}, {"image": images}, key)}
+    def objects_of_generated(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
+        images = model.generate(params["model"], stats, batch, key)
+        return {"objects": reader.generate(params["reader"], {}, {"image": images}, key)}
 
-        def of_real(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
-            return {"objects": reader.generate(weights, {}, batch, key)}
-
-        return tuple(make_split_values(one, found.data.load) for one in (of_generated, of_real))
-
-    def read(params: Params | None, stats: Stats, split: Split, key: Key) -> Int[np.ndarray, "N 2 4"]:
-        of_generated, of_real = programs()
-        if params is None:
-            return of_real({}, {}, split, key)["objects"]
-        return of_generated(params, stats, split, key)["objects"]
-
-    return read
+    of_generated = make_split_values(objects_of_generated, found.data.load)
+    of_real = make_split_values(
+        lambda params, stats, batch, key: {"objects": reader.generate(params, stats, batch, key)}, found.data.load
+    )
+    return Read(
+        lambda params, stats, split, key: of_generated({"model": params, "reader": weights()}, stats, split, key)[
+            "objects"
+        ],
+        lambda split, key: of_real(weights(), {}, split, key)["objects"],
+    )
 
 
-def accuracies(kind: str, read: Int[np.ndarray, "N 2 4"], split: Split) -> dict[str, float]:
+def accuracies(kind: str, read: Objects, split: Split) -> dict[str, float]:
     """The shares of scenes that agree with the split's objects."""
     agreed = agreement(read, objects_of(split))
     return {f"{kind}{name}_accuracy": float(agreed[name].mean()) for name in ACCURACIES}
