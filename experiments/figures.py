@@ -24,6 +24,9 @@ LogProbs = Callable[[Float[jax.Array, "B H W C"]], Float[jax.Array, "B H W C"]]
 
 INCHES_PER_IMAGE = 0.6
 
+INCHES_PER_LETTER = 0.055
+"""Of a caption."""
+
 FRAME = 0.3
 """The grey of the lines between images: neither ink nor paper."""
 
@@ -49,7 +52,9 @@ def image_grid(images: Float[np.ndarray, "N H W C"], *, columns: int, title: str
 def captioned_grid(images: Float[np.ndarray, "rows columns H W C"], captions: Sequence[str], *, title: str) -> Figure:
     """A row of images beside each caption."""
     rows, columns, height = images.shape[:3]
-    figure = Figure(figsize=(columns * INCHES_PER_IMAGE + 3.2, rows * INCHES_PER_IMAGE + 0.5), layout="constrained")
+    letters = max(len(line) for caption in captions for line in caption.splitlines())
+    width = columns * INCHES_PER_IMAGE + letters * INCHES_PER_LETTER + 0.3
+    figure = Figure(figsize=(width, rows * INCHES_PER_IMAGE + 0.5), layout="constrained")
     axes = figure.add_subplot()
     mosaic = tile(images.reshape(-1, *images.shape[2:]), columns)
     axes.imshow(mosaic.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
