@@ -13,7 +13,7 @@ import pytest
 from genjax.core import Model, init_state, make_step
 from genjax.data.dataset import Split
 from genjax.data.feed import make_feed
-from genjax.models.adversarial import dcgan, gan, text_to_image
+from genjax.models.adversarial import dcgan, gan, infogan, text_to_image
 from genjax.models.adversarial.average import with_average
 from genjax.models.autoregressive import char_rnn, eonade, made, nade, pixel_rnn, rnade, tabular
 from genjax.models.autoregressive.pixel_cnn import pixel_cnn
@@ -117,6 +117,18 @@ def make_text_to_image():
     return text_to_image.text_to_image((8, 8, 1), networks, optimizers=optimizers, matching_steps=2)
 
 
+def make_infogan():
+    networks = infogan.conv_networks(
+        (8, 8, 1), sizes=infogan.Sizes(3, 2, 1), channels=(2, 2), hidden=4, recognition_hidden=3
+    )
+    return infogan.infogan((8, 8, 1), networks, optimizers=infogan.Optimizers(optax.adam(1e-2), optax.adam(1e-2)))
+
+
+def doubled(dtype=np.float32):
+    """Each pixel as 2 x 2."""
+    return {"image": images(dtype).repeat(2, axis=1).repeat(2, axis=2)}
+
+
 def captioned(dtype=np.float32):
     """The label in a word, and one more word or none."""
     examples = labelled(dtype)
@@ -173,6 +185,7 @@ MODELS = {
     "aae": Case(make_aae, examples=labelled),
     "gan": Case(make_gan, descends=False),
     "dcgan": Case(make_dcgan, examples=enlarged, sample_shape=(16, 16, 1), descends=False),
+    "infogan": Case(make_infogan, examples=doubled, sample_shape=(8, 8, 1), descends=False),
     "text to image": Case(make_text_to_image, examples=captioned, sample_shape=(8, 8, 1), descends=False),
 }
 every_model = pytest.mark.parametrize("name", MODELS)

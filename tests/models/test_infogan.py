@@ -1,0 +1,196 @@
+"""InfoGAN's bound on channels whose information is known, and who descends what."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import scipy.stats
+from flax import linen as nn
+from scipy.special import log_expit, log_softmax, rel_entr
+
+from genjax.core import init_state, make_step
+from genjax.models.adversarial.infogan import (
+    Codes,
+    Optimizers,
+    Sizes,
+    conv_networks,
+    draw_codes,
+    generated_batch,
+    infogan,
+    information_bound,
+    joined,
+    judged_batch,
+)
+
+SHAPE = (8, 8, 1)
+KEY = jax.random.key(0)
+IMAGES = jnp.asarray(np.random.default_rng(0).random((6, *SHAPE)), jnp.float32)
+BATCH = {"image": IMAGES}
+SIZES = Sizes(noise=3, categories=4, continuous=2)
+SGD = Optimizers(optax.sgd(0.1), optax.sgd(0.1))
+
+
+@functools.cache
+def networks():
+    return conv_networks(SHAPE, sizes=SIZES, channels=(2, 3), hidden=5, recognition_hidden=4)
+
+
+@functools.cache
+def model(**weights):
+    return infogan(SHAPE, networks(), optimizers=SGD, **weights)
+
+
+@functools.cache
+def state():
+    """Larger weights: with the paper's of 0.02 all judges say the same of everything."""
+    start = jax.jit(lambda: init_state(model(), KEY, BATCH))()
+    leaves, tree = jax.tree.flatten(start.params)
+    keys = jax.random.split(KEY, len(leaves))
+    random = [leaf + jax.random.normal(key, leaf.shape) / 2 for key, leaf in zip(keys, leaves, strict=True)]
+    return start._replace(params=tree.unflatten(random))
+
+
+def test_codes_have_their_distributions_and_depend_on_their_place():
+    codes = draw_codes(Sizes(2, 5, 1), KEY, 4000)
+    assert scipy.stats.chisquare(np.bincount(codes.category, minlength=5)).pvalue > 1e-3
+    for numbers in (codes.noise[:, 0], codes.continuous[:, 0]):
+        assert scipy.stats.kstest(np.asarray(numbers), "uniform", (-1, 2)).pvalue > 1e-3
+    few = draw_codes(Sizes(2, 5, 1), KEY, 3)
+    jax.tree.map(lambda many, few: np.testing.assert_array_equal(many[:3], few), codes, few)
+    assert np.abs(np.corrcoef(codes.noise.T)[0, 1]) < 5 / math.sqrt(4000)
+
+
+def test_the_generator_reads_noise_category_and_numbers():
+    codes = Codes(jnp.array([[0.1, 0.2, 0.3]]), jnp.array([2]), jnp.array([[-0.5, 0.5]]))
+    np.testing.assert_allclose(joined(SIZES, codes), [[0.1, 0.2, 0.3, 0, 0, 1, 0, -0.5, 0.5]])
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3, 0.75])
+def test_the_bound_of_the_category_is_the_information_of_a_noisy_channel_at_its_posterior(noise):
+    """The channel keeps a category with probability 1 - noise, else it becomes one of the others."""
+    count = 4
+    channel = np.full((count, count), noise / (count - 1)) + np.eye(count) * (1 - noise - noise / (count - 1))
+    joint = channel / count
+    marginal = joint.sum(0)
+    information = rel_entr(joint, marginal / count).sum()
+    codes = Codes(jnp.zeros((16, 3)), jnp.repeat(jnp.arange(count), count), jnp.zeros((16, 2)))
+    seen = np.tile(np.arange(count), count)
+    numbers = {"mean": jnp.zeros((16, 2)), "log_sigma": jnp.zeros((16, 2))}
+
+    def bound(posterior):
+        logits = jnp.log(jnp.asarray(posterior.T[seen]) + 1e-30)
+        values = information_bound(SIZES, codes, {"category": logits, **numbers})[0]
+        return float((joint.reshape(-1) * np.asarray(values)).sum())
+
+    np.testing.assert_allclose(bound(joint / marginal), information, atol=1e-5)
+    worse = 0.8 * joint / marginal + 0.2 * np.eye(count)[::-1]
+    assert bound(worse) < information - 1e-3
+
+
+def test_the_bound_of_the_numbers_is_the_normal_log_density_and_their_entropy():
+    rng = np.random.default_rng(1)
+    c, mean, log_sigma = rng.uniform(-1, 1, (6, 2)), rng.normal(size=(6, 2)), rng.normal(size=(6, 2))
+    log_sigma[0, 0] = -5
+    codes = Codes(jnp.zeros((6, 3)), jnp.zeros(6, jnp.int32), jnp.asarray(c))
+    outputs = {"category": jnp.zeros((6, 4)), "mean": jnp.asarray(mean), "log_sigma": jnp.asarray(log_sigma)}
+    of_category, of_numbers = information_bound(SIZES, codes, outputs)
+    sigma = np.exp(np.maximum(log_sigma, -2))
+    expected = scipy.stats.norm.logpdf(c, mean, sigma).sum(1) + 2 * scipy.stats.uniform(-1, 2).entropy()
+    np.testing.assert_allclose(of_numbers, expected, rtol=1e-4)
+    np.testing.assert_allclose(of_category, np.zeros(6), atol=1e-6)
+
+
+def expected_losses(key):
+    """What the players descend, and the terms of L_I, in NumPy from the networks' outputs."""
+    params, stats = state().params, state().stats
+    codes = draw_codes(SIZES, key, 6)
+    fake, _ = generated_batch(networks(), params, stats, codes)
+    real_logits = np.asarray(judged_batch(networks(), params, stats, IMAGES)[0], np.float64)
+    fake_logits, found, _ = judged_batch(networks(), params, stats, fake)
+    fake_logits = np.asarray(fake_logits, np.float64)
+    log_q = log_softmax(np.asarray(found["category"], np.float64), axis=1)[np.arange(6), codes.category]
+    sigma = np.exp(np.maximum(found["log_sigma"], -2))
+    log_density = scipy.stats.norm.logpdf(codes.continuous, found["mean"], sigma).sum(1)
+    bounds = (log_q + math.log(4)).mean(), (log_density + 2 * math.log(2)).mean()
+    discriminator = -log_expit(real_logits).mean() - log_expit(-fake_logits).mean()
+    return discriminator, -log_expit(fake_logits).mean(), bounds
+
+
+@pytest.mark.parametrize(("index", "name"), [(0, "discriminator"), (1, "generator")])
+def test_both_players_descend_their_loss_less_the_weighted_bound(index, name):
+    weights = {"information": 0.7, "continuous_information": 0.2}
+    phase = next(phase for phase in model(**weights).phases if phase.name == name)
+    found = jax.jit(phase.loss)(state().params, state().stats, BATCH, KEY)[0]
+    *losses, (category, numbers) = expected_losses(KEY)
+    np.testing.assert_allclose(found, losses[index] - 0.7 * category - 0.2 * numbers, rtol=1e-4)
+
+
+def test_the_bound_gives_gradients_to_generator_and_recognition_and_none_to_the_logit():
+    def bound(params):
+        codes = draw_codes(SIZES, KEY, 6)
+        fake, _ = generated_batch(networks(), params, state().stats, codes)
+        found = judged_batch(networks(), params, state().stats, fake)[1]
+        return sum(part.mean() for part in information_bound(SIZES, codes, found))
+
+    gradients = jax.jit(jax.grad(bound))(state().params)
+    for name in ("generator", "recognition"):
+        assert any((leaf != 0).any() for leaf in jax.tree.leaves(gradients[name]))
+    assert all((leaf == 0).all() for leaf in jax.tree.leaves(gradients["discriminator"]["params"]["logit"]))
+    assert any((leaf != 0).any() for leaf in jax.tree.leaves(gradients["discriminator"]["params"]["trunk"]))
+
+
+def test_each_phase_moves_its_own_networks():
+    step, before = jax.jit(make_step(model().phases[:1])), state()
+    after, _ = step(before, BATCH)
+    changed = {
+        name
+        for name in before.params
+        if any(
+            (a != b).any()
+            for a, b in zip(jax.tree.leaves(before.params[name]), jax.tree.leaves(after.params[name]), strict=True)
+        )
+    }
+    assert changed == {"discriminator", "recognition"}
+
+
+def test_images_are_of_the_category_that_is_asked_for():
+    generate = jax.jit(model().generate)
+    first, again, other = (
+        generate(state().params, state().stats, {**BATCH, "code": jnp.full(6, category)}, KEY) for category in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 1e-3
+
+
+class Plain(nn.Module):
+    """A discriminator whose logit is a vector."""
+
+    @nn.compact
+    def __call__(self, images, train=False):
+        features = images.reshape(len(images), -1)
+        return nn.Dense(2)(features), features
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image_shape": (8, 12, 1)}, r"the generator returns images \(8, 8, 1\), image_shape=\(8, 12, 1\)"),
+        ({"networks": networks()._replace(discriminator=Plain())}, "returns a logit"),
+        ({"networks": networks()._replace(sizes=Sizes(3, 5, 1))}, "recognition returns category"),
+        ({"networks": networks()._replace(sizes=Sizes(3, 1, 2))}, "there must be two categories or more"),
+        ({"information": -1.0}, "information=-1.0"),
+    ],
+)
+def test_what_does_not_fit_is_named(change, message):
+    arguments = {"image_shape": SHAPE, "networks": networks(), "optimizers": SGD, **change}
+    with pytest.raises(ValueError, match=message):
+        infogan(**arguments)
+
+
+def test_sides_must_be_multiples_of_4():
+    with pytest.raises(ValueError, match=r"image_shape=\(10, 8, 1\): height and width must be multiples of 4"):
+        conv_networks((10, 8, 1))
