@@ -46,13 +46,22 @@ from matplotlib.figure import Figure
 from experiments.experiment import Common, Experiment, Figures, Measure, Reference, Run, check_positive
 from experiments.features import features_function, make_probe, pixels
 from experiments.figures import image_grid
-from experiments.film import film_of, film_rows
-from experiments.gan import GAMES, KINDS, ROWS, GameName, adam, check_shares, drawn, film_images, load_images
+from experiments.games import (
+    GAMES,
+    KINDS,
+    ROWS,
+    GameName,
+    adam,
+    check_shares,
+    load_images,
+    sample_figures,
+    with_extras,
+)
 from experiments.runner import main
 from genjax.core import Model
 from genjax.data.dataset import Dataset, Split
 from genjax.models.adversarial import gan as gan_model
-from genjax.models.adversarial.average import averaged, with_average
+from genjax.models.adversarial.average import averaged
 from genjax.models.adversarial.dcgan import dcgan as dcgan_model
 from genjax.models.adversarial.dcgan import dcgan_networks
 from genjax.types import Key, Params, Stats
@@ -91,6 +100,7 @@ def dcgan(
             data have labels; on 10 000 images this takes minutes.
     """
     check_positive(
+        discriminator_moves=discriminator_moves,
         latents=latents,
         filters=filters,
         learning_rate=learning_rate,
@@ -106,17 +116,15 @@ def dcgan(
         game=GAMES[loss],
         discriminator_moves=discriminator_moves,
     )
-    if average:
-        model = with_average(model, decay=average)
-    filming = film_images(model, data, run.steps)
+    model = with_extras(model, data, average=average, steps=run.steps)
     networks = dcgan_networks(data.image_shape, filters=filters, latents=latents)
     return Experiment(
-        model=filming,
+        model=model,
         data=data,
         kinds=KINDS | (dict.fromkeys(PROBES, "exact") if probe else {}),
-        figures=make_figures(filming, networks, data),
+        figures=make_figures(model, networks, data),
         seeds_together=False,
-        measure=make_measure(filming, data) if probe else None,
+        measure=make_measure(model, data) if probe else None,
     )
 
 
@@ -143,12 +151,8 @@ def make_figures(model: Model, networks: gan_model.Networks, data: Dataset) -> F
 
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
         sample_key, between_key = jax.random.split(key)
-        samples = drawn(model, data, params, stats, ROWS**2, sample_key)
-        return {
-            "samples": image_grid(samples, columns=ROWS, title="samples"),
-            "training": film_rows(film_of(stats)),
-            "interpolation": interpolation(networks, *averaged(params, stats), between_key),
-        }
+        between = interpolation(networks, *averaged(params, stats), between_key)
+        return {**sample_figures(model, data, params, stats, sample_key), "interpolation": between}
 
     return figures
 
@@ -164,7 +168,7 @@ def interpolation(networks: gan_model.Networks, params: Params, stats: Stats, ke
 
 PRESETS = {
     "quick": {
-        "run": Run(steps=1500, batch_size=64, binarization="none", evaluate_every=500),
+        "run": Run(steps=1600, batch_size=64, binarization="none", evaluate_every=500),
         "filters": 32,
         "average": 0.99,
     },

@@ -48,46 +48,44 @@ Known failures: without a penalty the players need not settle; samples go round 
 is as good as any. Nothing is selected, since no number on the validation split says which step is best.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.nn.initializers import Initializer, constant
 from matplotlib.figure import Figure
 
-from experiments import points as point_pictures
 from experiments.anchors import NAMES, images_of, parzen_numbers
-from experiments.experiment import Common, Experiment, Figures, Measure, Reference, Run, check_positive, option
+from experiments.experiment import Common, Experiment, Figures, Measure, Reference, Run, check_positive
 from experiments.figures import beside, image_grid
-from experiments.film import film_of, film_rows, filmed
+from experiments.games import (
+    GAMES,
+    KINDS,
+    ROWS,
+    GameName,
+    adam,
+    check_shares,
+    drawn,
+    load_images,
+    sample_figures,
+    with_extras,
+)
+from experiments.points import point_experiment
 from experiments.runner import main
 from genjax.core import Model
 from genjax.data.dataset import Dataset, Split
-from genjax.data.load import load_dataset, mean_image
+from genjax.data.load import mean_image
 from genjax.data.points import MIXTURES, Mixture, mixture_dataset
-from genjax.losses.adversarial import HINGE, LEAST_SQUARES, MINIMAX, NONSATURATING, WASSERSTEIN
 from genjax.metrics.mmd import squared_distances
 from genjax.models.adversarial import gan as gan_model
-from genjax.models.adversarial.average import with_average
 from genjax.models.latent.priors import uniform
 from genjax.types import Key, Params, Stats
 
-GAMES = {game.name: game for game in (MINIMAX, NONSATURATING, LEAST_SQUARES, WASSERSTEIN, HINGE)}
-GameName = Literal["minimax", "nonsaturating", "least-squares", "wasserstein", "hinge"]
 PenaltyName = Literal["none", "gradient", "r1"]
-
-KINDS = dict.fromkeys(("real_logit", "fake_logit", "discriminator_loss", "generator_loss"), "estimate")
 
 MARGINAL = 0.01
 """The mean of a pixel lies at least so far from 0 and 1 where the generator starts."""
-
-ROWS = 8
-"""Of a grid of samples, and of a film of images."""
-
-COLUMNS = 12
-"""Images in a row of the film."""
 
 COMPARED = 10_000
 """Training images among which the nearest is looked for."""
@@ -126,7 +124,8 @@ def gan(
         hidden: Widths of the generator's layers.
         maxout: Widths of the discriminator's layers.
         pieces: Linear maps of each of its units.
-        dropout: Probability that a pixel of what the discriminator sees is left out in training, and one of its units.
+        dropout: Probability that a pixel of what the discriminator sees is left out in training, and one of its units
+            (images).
         optimizer: Adam with b1 0.5, or the authors' gradient descent with momentum.
         learning_rate: Step size of the generator at the start.
         discriminator_learning_rate: Of the discriminator.
@@ -134,6 +133,7 @@ def gan(
         parzen_samples: Samples of which the window is made.
     """
     check_positive(
+        discriminator_moves=discriminator_moves,
         penalty_weight=penalty_weight,
         latents=latents,
         hidden=min(hidden, default=1),
@@ -143,7 +143,8 @@ def gan(
         discriminator_learning_rate=discriminator_learning_rate,
         parzen_samples=parzen_samples,
     )
-    check_shares(average=average, dropout=max(dropout))
+    for share in dropout:
+        check_shares(average=average, dropout=share)
     mixture = MIXTURES[run.dataset]() if run.dataset in MIXTURES else None
     if mixture is not None and parzen:
         raise ValueError(f"--parzen: the density of --dataset {run.dataset} is known, and its metrics are measured")
@@ -152,15 +153,7 @@ def gan(
     epoch = -(-data.train.size // run.batch_size)
     model = gan_model.gan(
         data.image_shape if mixture is None else mixture.means.shape[1:],
-        make_networks(
-            data,
-            mixture,
-            hidden=hidden,
-            maxout=maxout,
-            pieces=pieces,
-            dropout=dropout,
-            prior=uniform(latents, limit=3**0.5),
-        ),
+        make_networks(data, mixture, Sizes(hidden, maxout, pieces, dropout, latents)),
         optimizers=gan_model.Optimizers(
             **{name: adam(rate) if optimizer == "adam" else momentum(rate, epoch) for name, rate in rates.items()}
         ),
@@ -169,38 +162,36 @@ def gan(
         penalty=make_penalty(penalty, penalty_weight),
         example="image" if mixture is None else "point",
     )
-    if average:
-        model = with_average(model, decay=average)
     if mixture is not None:
-        return point_pictures.point_experiment(model, mixture, data, run.steps, KINDS)
-    filming = film_images(model, data, run.steps)
+        return point_experiment(model, mixture, data, average=average, steps=run.steps)
+    model = with_extras(model, data, average=average, steps=run.steps)
     return Experiment(
-        model=filming,
+        model=model,
         data=data,
         kinds=KINDS | (dict.fromkeys(NAMES, "estimate") if parzen else {}),
-        figures=make_figures(filming, data),
-        measure=make_measure(filming, data, parzen_samples) if parzen else None,
+        figures=make_figures(model, data),
+        measure=make_measure(model, data, parzen_samples) if parzen else None,
     )
 
 
-def load_images(run: Run) -> Dataset:
-    """The images of a run."""
-    return load_dataset(run.dataset, data_dir=run.data_dir, binarization=run.binarization)
+class Sizes(NamedTuple):
+    """The options that say what the networks are."""
+
+    hidden: tuple[int, ...]
+    maxout: tuple[int, ...]
+    pieces: int
+    dropout: tuple[float, float]
+    latents: int
 
 
-def check_shares(**options: float) -> None:
-    """Raise ValueError where an option is not at least 0 and below 1."""
-    for name, value in options.items():
-        if not 0 <= value < 1:
-            raise ValueError(f"{option(name)} {value} must be at least 0 and below 1")
-
-
-def make_networks(data: Dataset, mixture: Mixture | None, **options: Any) -> gan_model.Networks:
+def make_networks(data: Dataset, mixture: Mixture | None, sizes: Sizes) -> gan_model.Networks:
     """The networks for these images, or for points."""
+    own: dict[str, Any] = {"hidden": sizes.hidden, "maxout": sizes.maxout, "pieces": sizes.pieces}
+    prior = uniform(sizes.latents, limit=3**0.5)
     if mixture is not None:
-        del options["dropout"]
-        return gan_model.point_networks(mixture.means.shape[1], **options)
-    return gan_model.image_networks(data.image_shape, bias_init=marginal_logits(data), **options)
+        return gan_model.point_networks(mixture.means.shape[1], **own, prior=prior)
+    bias_init = marginal_logits(data)
+    return gan_model.image_networks(data.image_shape, **own, dropout=sizes.dropout, prior=prior, bias_init=bias_init)
 
 
 def marginal_logits(data: Dataset) -> Initializer:
@@ -216,28 +207,12 @@ def make_penalty(name: PenaltyName, weight: float) -> gan_model.Penalty | None:
     return gan_model.r1(weight=weight) if name == "r1" else gan_model.wasserstein_penalty(weight=weight)
 
 
-def adam(learning_rate: float) -> optax.GradientTransformation:
-    """Adam with b1 0.5: a player's gradient is soon out of date (Radford et al. 2016)."""
-    return optax.adam(learning_rate, b1=0.5)
-
-
 def momentum(learning_rate: float, steps_per_epoch: int) -> optax.GradientTransformation:
     """The authors' descent: the rate falls by 4e-6 of itself in a step, the momentum rises in 250 epochs."""
     return optax.inject_hyperparams(optax.sgd)(
         learning_rate=lambda count: jnp.maximum(learning_rate / 1.000004**count, 1e-6),
         momentum=optax.linear_schedule(0.5, 0.7, 250 * steps_per_epoch),
     )
-
-
-def film_images(model: Model, data: Dataset, steps: int) -> Model:
-    """The model with a film of some images."""
-    batch = {"image": np.zeros((COLUMNS, *data.image_shape), np.float32)}
-    return filmed(model, batch, frames=ROWS - 1, steps=steps)
-
-
-def drawn(model: Model, data: Dataset, params: Params, stats: Stats, count: int, key: Key) -> np.ndarray:
-    """Samples [count, H, W, C] of a model."""
-    return np.asarray(jax.jit(model.generate)(params, stats, {"image": jnp.zeros((count, *data.image_shape))}, key))
 
 
 def make_measure(model: Model, data: Dataset, count: int) -> Measure:
@@ -253,12 +228,8 @@ def make_figures(model: Model, data: Dataset) -> Figures:
     """Samples, how some came to be over training, and the training images that are nearest to some."""
 
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
-        samples = drawn(model, data, params, stats, ROWS**2, key)
-        return {
-            "samples": image_grid(samples, columns=ROWS, title="samples"),
-            "training": film_rows(film_of(stats)),
-            "nearest": nearest(samples[: ROWS * ROWS // 2], data),
-        }
+        few = drawn(model, data, params, stats, ROWS**2 // 2, key)
+        return {**sample_figures(model, data, params, stats, key), "nearest": nearest(few, data)}
 
     return figures
 

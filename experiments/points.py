@@ -1,8 +1,5 @@
 """What a model of points is measured by and drawn as, where their density is known."""
 
-from collections.abc import Mapping
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,10 +9,12 @@ from matplotlib.figure import Figure
 
 from experiments.experiment import Experiment, Figures, Measure, Movie, Picture
 from experiments.film import Film, film_of, filmed
+from experiments.games import KINDS
 from genjax.core import Model
 from genjax.data.dataset import Dataset, Split
 from genjax.data.points import Mixture, points
-from genjax.metrics.modes import grid_divergence, mode_coverage
+from genjax.metrics.modes import Divergence, Modes, grid_divergence, mode_coverage
+from genjax.models.adversarial.average import with_average
 from genjax.types import Key, Params, Stats
 
 DRAWN = 10_000
@@ -27,7 +26,7 @@ SHOWN = 2000
 FILMED = 500
 """Points in each frame of a movie."""
 
-FRAMES = 60
+FRAMES = 50
 """Of a movie, but the first."""
 
 MARGIN = 1.25
@@ -38,6 +37,8 @@ FAIR = 10
 
 TRUE_STREAM = 9
 """Of the points that are as many as the samples, none of them in the data set."""
+
+NAMES = ("modes_covered", "high_quality", "jsd_nats")
 
 Points = Float[np.ndarray, "N 2"]
 
@@ -53,13 +54,14 @@ def drawn(model: Model, mixture: Mixture, params: Params, stats: Stats, count: i
     return np.asarray(jax.jit(model.generate)(params, stats, batch, key))
 
 
-def point_experiment(model: Model, mixture: Mixture, data: Dataset, steps: int, kinds: Mapping[str, str]) -> Experiment:
-    """A model of points with its movie, its metrics and its pictures; `kinds` are those of its own metrics."""
+def point_experiment(model: Model, mixture: Mixture, data: Dataset, *, average: float, steps: int) -> Experiment:
+    """A GAN of points with its movie, its metrics and its pictures; `average` as in `with_extras` of games.py."""
+    model = with_average(model, decay=average) if average else model
     filming = filmed(model, like(mixture, FILMED), frames=FRAMES, steps=steps)
     return Experiment(
         model=filming,
         data=data,
-        kinds={**kinds, **dict.fromkeys(Metrics._fields, "estimate")},
+        kinds={**KINDS, **dict.fromkeys(NAMES, "estimate")},
         figures=make_figures(filming, mixture),
         measure=make_measure(filming, mixture),
         facts=facts(mixture),
@@ -70,37 +72,29 @@ def make_measure(model: Model, mixture: Mixture) -> Measure:
     """The modes covered, the share of good samples, and the divergence from the mixture."""
 
     def measure(params: Params, stats: Stats, split: Split, key: Key) -> dict[str, float]:
-        return metrics(drawn(model, mixture, params, stats, DRAWN, key), mixture)._asdict()
+        return numbers(*compare(drawn(model, mixture, params, stats, DRAWN, key), mixture))
 
     return measure
 
 
-class Metrics(NamedTuple):
-    """Of points drawn, against the mixture."""
-
-    modes_covered: float
-    high_quality: float
-    jsd_nats: float
-
-
-def metrics(samples: Points, mixture: Mixture) -> Metrics:
+def compare(samples: Points, mixture: Mixture) -> tuple[Modes, Divergence]:
     """What genjax/metrics/modes.py says of samples."""
     least = len(samples) // (FAIR * len(mixture.means))
     modes = mode_coverage(samples, mixture.means, mixture.std, least=least)
-    divergence = grid_divergence(samples, mixture.means, mixture.std, limit=reach(mixture))
-    return Metrics(float(modes.covered), modes.high_quality, divergence.nats)
+    return modes, grid_divergence(samples, mixture.means, mixture.std, limit=reach(mixture))
+
+
+def numbers(modes: Modes, divergence: Divergence) -> dict[str, float]:
+    """The metrics by their names."""
+    return dict(zip(NAMES, (float(modes.covered), modes.high_quality, divergence.nats), strict=True))
 
 
 def facts(mixture: Mixture) -> dict[str, int | float | str]:
     """How the metrics are measured, and what points of the mixture itself would have."""
-    true = points(mixture, DRAWN, stream=TRUE_STREAM)
-    least = DRAWN // (FAIR * len(mixture.means))
-    return {
-        "modes": len(mixture.means),
-        "modes_protocol": mode_coverage(true, mixture.means, mixture.std, least=least).protocol,
-        "jsd_protocol": grid_divergence(true, mixture.means, mixture.std, limit=reach(mixture)).protocol,
-        **{f"true_{name}": value for name, value in metrics(true, mixture)._asdict().items()},
-    }
+    modes, divergence = compare(points(mixture, DRAWN, stream=TRUE_STREAM), mixture)
+    true = {f"true_{name}": value for name, value in numbers(modes, divergence).items()}
+    protocols = {"modes_protocol": modes.protocol, "jsd_protocol": divergence.protocol}
+    return {"modes": len(mixture.means), **protocols, **true}
 
 
 def make_figures(model: Model, mixture: Mixture) -> Figures:

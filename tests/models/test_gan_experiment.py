@@ -10,7 +10,7 @@ from experiments.dcgan import PROBES, dcgan
 from experiments.experiment import Movie, Run
 from experiments.gan import gan, momentum
 from experiments.ledger import references
-from experiments.points import DRAWN, FRAMES, metrics
+from experiments.points import DRAWN, FRAMES, compare
 from genjax.core import init_state
 from genjax.data.points import points, ring
 
@@ -22,7 +22,7 @@ SMALL = {"hidden": (4,), "maxout": (3,), "pieces": 2, "latents": 3}
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"discriminator_moves": 0}, "discriminator_moves=0 must be at least 1"),
+        ({"discriminator_moves": 0}, "--discriminator-moves 0 must be above 0"),
         ({"penalty_weight": 0.0}, "--penalty-weight 0.0 must be above 0"),
         ({"average": 1.0}, "--average 1.0 must be at least 0 and below 1"),
         ({"dropout": (0.2, 1.0)}, "--dropout 1.0 must be at least 0 and below 1"),
@@ -39,7 +39,7 @@ def test_bad_options_of_dcgan_are_named():
     for options, message in (
         ({"filters": 0}, "--filters 0 must be above 0"),
         ({"average": -0.1}, "--average -0.1 must be at least 0"),
-        ({"discriminator_moves": 0}, "discriminator_moves=0"),
+        ({"discriminator_moves": 0}, "--discriminator-moves 0 must be above 0"),
     ):
         with pytest.raises(ValueError, match=message):
             dcgan(RUN, **{"filters": 1, **options})
@@ -72,10 +72,10 @@ def test_a_mode_is_covered_by_a_tenth_of_its_share_of_good_samples():
     for few, covered in ((124, 1), (125, 2)):
         far = DRAWN - DRAWN // 2 - few
         samples = np.repeat([mixture.means[0], mixture.means[3], [0.0, 0.0]], [DRAWN // 2, few, far], axis=0)
-        found = metrics(samples, mixture)
-        assert found.modes_covered == covered
-        np.testing.assert_allclose(found.high_quality, 0.5 + few / DRAWN)
-    assert metrics(points(mixture, DRAWN), mixture).modes_covered == 8
+        modes, _ = compare(samples, mixture)
+        assert modes.covered == covered
+        np.testing.assert_allclose(modes.high_quality, 0.5 + few / DRAWN)
+    assert compare(points(mixture, DRAWN), mixture)[0].covered == 8
 
 
 def test_images_have_parzen_where_it_is_asked_for():

@@ -1,0 +1,65 @@
+"""What the experiments on adversarial games share: the games, and samples of images with a film of some."""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from matplotlib.figure import Figure
+
+from experiments.experiment import Run, option
+from experiments.figures import image_grid
+from experiments.film import film_of, film_rows, filmed
+from genjax.core import Model
+from genjax.data.dataset import Dataset
+from genjax.data.load import load_dataset
+from genjax.losses.adversarial import HINGE, LEAST_SQUARES, MINIMAX, NONSATURATING, WASSERSTEIN
+from genjax.models.adversarial.average import with_average
+from genjax.types import Key, Params, Stats
+
+GAMES = {game.name: game for game in (MINIMAX, NONSATURATING, LEAST_SQUARES, WASSERSTEIN, HINGE)}
+GameName = Literal["minimax", "nonsaturating", "least-squares", "wasserstein", "hinge"]
+
+KINDS = dict.fromkeys(("real_logit", "fake_logit", "discriminator_loss", "generator_loss"), "estimate")
+
+ROWS = 8
+"""Of a grid of samples, and of a film of images, but the first."""
+
+COLUMNS = 12
+"""Images in a row of the film."""
+
+
+def check_shares(**options: float) -> None:
+    """Raise ValueError where an option is not at least 0 and below 1."""
+    for name, value in options.items():
+        if not 0 <= value < 1:
+            raise ValueError(f"{option(name)} {value} must be at least 0 and below 1")
+
+
+def load_images(run: Run) -> Dataset:
+    """The images of a run."""
+    return load_dataset(run.dataset, data_dir=run.data_dir, binarization=run.binarization)
+
+
+def adam(learning_rate: float) -> optax.GradientTransformation:
+    """Adam with b1 0.5: a player's gradient is soon out of date (Radford et al. 2016)."""
+    return optax.adam(learning_rate, b1=0.5)
+
+
+def with_extras(model: Model, data: Dataset, *, average: float, steps: int) -> Model:
+    """The model of images with an average of its generator, where `average` is not 0, and a film of some images."""
+    model = with_average(model, decay=average) if average else model
+    batch = {"image": np.zeros((COLUMNS, *data.image_shape), np.float32)}
+    return filmed(model, batch, frames=ROWS, steps=steps)
+
+
+def drawn(model: Model, data: Dataset, params: Params, stats: Stats, count: int, key: Key) -> np.ndarray:
+    """Samples [count, H, W, C] of a model."""
+    return np.asarray(jax.jit(model.generate)(params, stats, {"image": jnp.zeros((count, *data.image_shape))}, key))
+
+
+def sample_figures(model: Model, data: Dataset, params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
+    """Samples, and how some came to be over training."""
+    samples = drawn(model, data, params, stats, ROWS**2, key)
+    return {"samples": image_grid(samples, columns=ROWS, title="samples"), "training": film_rows(film_of(stats))}
