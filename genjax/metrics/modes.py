@@ -51,7 +51,8 @@ def mode_coverage(
     if not min(std, within, least) > 0 or not len(samples):
         raise ValueError(f"std={std}, within={within} and least={least} must be above 0, and samples given")
     samples, centres = np.asarray(samples, np.float64), np.asarray(centres, np.float64)
-    squared = np.where(np.isfinite(samples).all(axis=1)[:, None], squared_distances(samples, centres), np.inf)
+    finite = np.isfinite(samples).all(axis=1, keepdims=True)
+    squared = np.where(finite, squared_distances(samples, centres), np.inf)
     good = squared.min(axis=1) <= (within * std) ** 2
     counts = np.bincount(squared.argmin(axis=1)[good], minlength=len(centres))
     limits = f"within {within:g} standard deviations, {least} or more such samples make a mode covered"
