@@ -1,7 +1,9 @@
+import itertools
+
 import numpy as np
 import pytest
 
-from genjax.metrics.clustering import cluster_labels, clustering_error
+from genjax.metrics.clustering import cluster_labels, clustering_error, matched_labels
 
 Q = np.array([[0.6, 0.4, 0.0], [0.1, 0.2, 0.7], [0.9, 0.0, 0.1], [0.3, 0.5, 0.2]])
 
@@ -19,3 +21,20 @@ def test_the_error_counts_examples_whose_cluster_has_another_class():
 def test_it_needs_an_example():
     with pytest.raises(ValueError, match="one or more examples"):
         cluster_labels(Q[:0], np.zeros(0, int))
+
+
+def test_matched_labels_are_the_best_of_all_permutations():
+    rng = np.random.default_rng(3)
+    probabilities, labels = rng.random((40, 4)), rng.integers(0, 4, 40)
+    found = matched_labels(probabilities, labels)
+    assert sorted(found) == [0, 1, 2, 3]
+    errors = [clustering_error(probabilities, labels, np.array(order)) for order in itertools.permutations(range(4))]
+    assert clustering_error(probabilities, labels, found) == min(errors)
+
+
+def test_clusters_without_a_class_of_their_own_are_always_wrong():
+    probabilities = np.eye(3)[[0, 0, 0, 1, 1, 2]]
+    found = matched_labels(probabilities, np.array([0, 0, 0, 1, 1, 1]))
+    np.testing.assert_array_equal(found, [0, 1, -1])
+    with pytest.raises(ValueError, match="needs one or more"):
+        matched_labels(np.zeros((0, 2)), np.zeros(0, np.int64))
