@@ -50,7 +50,7 @@ MODELS = {
 
 def train(model, batches):
     """The losses of all steps, and the parameters after them."""
-    state = init_state(model, jax.random.key(1), batches(0))
+    state = jax.jit(lambda: init_state(model, jax.random.key(1), batches(0)))()
     step = jax.jit(make_step(model.phases), donate_argnums=0)
     losses = []
     for index in range(STEPS):
