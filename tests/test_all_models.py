@@ -101,12 +101,12 @@ def make_gan():
 
 def make_dcgan():
     optimizers = gan.Optimizers(optax.adam(1e-2), optax.adam(1e-2))
-    return dcgan.dcgan((16, 16, 1), optimizers=optimizers, filters=2, latents=3)
+    return dcgan.dcgan((8, 8, 1), optimizers=optimizers, filters=2, latents=3)
 
 
 def enlarged(dtype=np.float32):
-    """Each pixel as 4 x 4."""
-    return {"image": images(dtype).repeat(4, axis=1).repeat(4, axis=2)}
+    """Each pixel as 2 x 2."""
+    return {"image": images(dtype).repeat(2, axis=1).repeat(2, axis=2)}
 
 
 MODELS = {
@@ -157,7 +157,7 @@ MODELS = {
     "vae gaussian": Case(lambda: make_vae(vae.mlp_networks(SHAPE, hidden=(6,), latents=2, gaussian=True))),
     "aae": Case(make_aae, examples=labelled),
     "gan": Case(make_gan, descends=False),
-    "dcgan": Case(make_dcgan, examples=enlarged, sample_shape=(16, 16, 1), descends=False),
+    "dcgan": Case(make_dcgan, examples=enlarged, sample_shape=(8, 8, 1), descends=False),
 }
 every_model = pytest.mark.parametrize("name", MODELS)
 
