@@ -69,7 +69,7 @@ from genjax.types import Key, Params, Stats
 BETWEEN = 10
 """Images in a row of the interpolation, its ends among them."""
 
-PROBES = ("probe_error", "random_probe_error", "pixel_probe_error")
+PROBES: tuple[str, ...] = ("probe_error", "random_probe_error", "pixel_probe_error")
 
 
 def dcgan(
@@ -121,7 +121,7 @@ def dcgan(
     return Experiment(
         model=model,
         data=data,
-        kinds=KINDS | (dict.fromkeys(PROBES, "exact") if probe else {}),
+        kinds={**KINDS, **(dict.fromkeys(PROBES, "exact") if probe else {})},
         figures=make_figures(model, networks, data),
         seeds_together=False,
         measure=make_measure(model, data) if probe else None,
@@ -136,10 +136,10 @@ def make_measure(model: Model, data: Dataset) -> Measure:
     )
 
     def measure(params: Params, stats: Stats, split: Split, key: Key) -> dict[str, float]:
-        fresh = jax.jit(model.init)(key, {"image": jnp.zeros((1, *data.image_shape))})
+        fresh_params, fresh_stats = jax.jit(model.init)(key, {"image": jnp.zeros((1, *data.image_shape))})
         return {
             **trained(params, stats, split, key),
-            **random(*fresh, split, key),
+            **random(fresh_params, fresh_stats, split, key),
             **raw({}, {}, split, key),
         }
 

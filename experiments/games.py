@@ -21,7 +21,7 @@ from genjax.types import Key, Params, Stats
 GAMES = {game.name: game for game in (MINIMAX, NONSATURATING, LEAST_SQUARES, WASSERSTEIN, HINGE)}
 GameName = Literal["minimax", "nonsaturating", "least-squares", "wasserstein", "hinge"]
 
-KINDS = dict.fromkeys(("real_logit", "fake_logit", "discriminator_loss", "generator_loss"), "estimate")
+KINDS: dict[str, str] = dict.fromkeys(("real_logit", "fake_logit", "discriminator_loss", "generator_loss"), "estimate")
 
 ROWS = 8
 """Of a grid of samples, and of a film of images, but the first."""

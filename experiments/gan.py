@@ -168,7 +168,7 @@ def gan(
     return Experiment(
         model=model,
         data=data,
-        kinds=KINDS | (dict.fromkeys(NAMES, "estimate") if parzen else {}),
+        kinds={**KINDS, **(dict.fromkeys(NAMES, "estimate") if parzen else {})},
         figures=make_figures(model, data),
         measure=make_measure(model, data, parzen_samples) if parzen else None,
     )

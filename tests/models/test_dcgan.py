@@ -61,7 +61,7 @@ def test_running_statistics_of_the_discriminator_are_those_of_real_images():
     )
     first = jax.nn.leaky_relu(conv(2 * BATCH["image"] - 1, kernels["conv_0"]["kernel"]), 0.2)
     second = np.asarray(conv(first, kernels["conv_1"]["kernel"]))
-    _, (_, stats) = model.phases[0].loss(state.params, state.stats, BATCH, KEY)
+    _, (_, stats) = jax.jit(model.phases[0].loss)(state.params, state.stats, BATCH, KEY)
     running = stats["discriminator"]["batch_stats"]["convs"]["norm_1"]
     np.testing.assert_allclose(running["mean"], (1 - MOMENTUM) * second.mean((0, 1, 2)), rtol=1e-4, atol=1e-7)
     np.testing.assert_allclose(running["var"], MOMENTUM + (1 - MOMENTUM) * second.var((0, 1, 2)), rtol=1e-4)
@@ -74,7 +74,7 @@ def test_a_sample_in_training_depends_on_its_neighbours_and_one_that_is_drawn_do
     variables = {**state.params["generator"], **state.stats["generator"]}
     z = jax.random.normal(KEY, (4, 3))
     for train in (True, False):
-        run = functools.partial(generator.apply, variables, train=train, mutable=["batch_stats"])
+        run = jax.jit(functools.partial(generator.apply, variables, train=train, mutable=["batch_stats"]))
         many, few = run(z)[0][:2], run(z[:2])[0]
         assert (np.abs(many - few).max() > 1e-3) == train
     draw = jax.jit(model.generate)
@@ -84,11 +84,13 @@ def test_a_sample_in_training_depends_on_its_neighbours_and_one_that_is_drawn_do
 
 def test_features_are_those_of_the_discriminators_maps():
     model, state = model_and_state()
-    features = model.embed(state.params, state.stats, BATCH)
+    features = jax.jit(model.embed)(state.params, state.stats, BATCH)
     assert features.shape == (6, 16 * (2 + 4))
     kernel = state.params["discriminator"]["params"]["logit"]["kernel"][:, 0]
     logit = features[:, 16 * 2 :] @ kernel  # the last maps are 4x4 already
-    np.testing.assert_allclose(model.evaluate(state.params, state.stats, BATCH, KEY)["real_logit"], logit, rtol=1e-4)
+    np.testing.assert_allclose(
+        jax.jit(model.evaluate)(state.params, state.stats, BATCH, KEY)["real_logit"], logit, rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize(
