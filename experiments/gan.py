@@ -37,7 +37,7 @@ The ring, five seeds, the last step:
 
                                              modes_covered of 8    jsd_nats          high_quality
     --preset ring (4000 steps)               8 8 8 8 8             0.101 ± 0.007     0.837 ± 0.012
-    --penalty none --average 0, 2301 steps   6 8 6 6 6             0.277 ± 0.030     0.504 ± 0.074
+    --penalty none --average 0, 2301 steps   6 8 6 6 6             0.277 ± 0.030     0.504 ± 0.075
     points of the mixture itself             8                     0.0004            0.989
 
 The second run was stopped before its end. At step 2250, the first had 8 modes in all seeds and
