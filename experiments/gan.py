@@ -18,7 +18,7 @@ phases.
 
     python -m experiments.gan                                              digits
     python -m experiments.gan --preset ring --seeds 0 1 2 3 4              eight Gaussians on a ring, with a movie
-    python -m experiments.gan --preset ring --penalty none --seeds 0 1 2 3 4                   the game as it is
+    python -m experiments.gan --preset ring --penalty none --average 0 --seeds 0 1 2 3 4       the game as it is
     python -m experiments.gan --preset ring --dataset grid                 25 Gaussians on a grid
     python -m experiments.gan --preset small --parzen --data-dir DIR       MNIST; Parzen, with its anchors
     python -m experiments.gan --preset paper --data-dir DIR
@@ -33,7 +33,15 @@ says little about a model (Theis et al. 2016). `real_logit` and `fake_logit` are
 samples beside them, and the losses those of the players there: where both play well D cannot tell, and the losses are 2
 log 2 and log 2. They say nothing about how good the samples are.
 
-RINGNUMBERS
+The ring, five seeds, the last step:
+
+                                             modes_covered of 8    jsd_nats          high_quality
+    --preset ring (4000 steps)               8 8 8 8 8             0.101 ± 0.007     0.837 ± 0.012
+    --penalty none --average 0, 2301 steps   6 8 6 6 6             0.277 ± 0.030     0.504 ± 0.075
+    points of the mixture itself             8                     0.0004            0.989
+
+The second run was stopped before its end. At step 2250, the first had 8 modes in all seeds and
+a divergence from 0.118 to 0.139. The grid is not measured yet. On images:
 
     --preset quick                      not measured yet
     --preset small --parzen             parzen_nats             not measured yet
@@ -44,8 +52,9 @@ The players move in turn, where the code moves both at once, and the discriminat
 where the code halves its loss. All presets but paper have Adam with b1 0.5. Images of 0 or 1 throughout would have
 infinite marginal logits: these start within those of 0.01 and 0.99.
 
-Known failures: without a penalty the players need not settle; samples go round the modes of the ring, and the last step
-is as good as any. Nothing is selected, since no number on the validation split says which step is best.
+Known failures: without a penalty the players need not settle, and modes come and go. With it, some samples of the ring
+lie between its modes: a continuous G has to cross. Nothing is selected, since no number on the validation split says
+which step is best.
 """
 
 from typing import Any, Literal, NamedTuple
@@ -278,7 +287,12 @@ PRESETS = {
     },
 }
 
-REFERENCES = (Reference("parzen_nats", "mnist", "real", 225, "Goodfellow et al. (2014), table 1"),)
+REFERENCES = (
+    Reference("parzen_nats", "mnist", "real", 225, "Goodfellow et al. (2014), table 1"),
+    Reference("modes_covered", "ring", "points", 8, "the modes there are"),
+    Reference("jsd_nats", "ring", "points", 0.0004, "as many points of the mixture itself"),
+    Reference("modes_covered", "grid", "points", 25, "the modes there are"),
+)
 
 if __name__ == "__main__":
     main(gan, PRESETS)
