@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Num
 
-from genjax.core import Model, TrainState
+from genjax.core import Model
 from genjax.data.feed import Feed
 from genjax.train import init_seeds, iterate
 from genjax.types import Key, PyTree
@@ -190,22 +190,19 @@ def assert_stable(loss: Callable[[Array], Array], shape: tuple[int, ...] = (2,),
 
 def assert_resume_equals(model: Model, feed: Feed, seeds: Sequence[int], steps: int) -> None:
     """`steps` steps, a copy of the state through host memory and `steps` more equal 2 `steps` at once, bit for bit."""
-    straight = train(model, feed, init_seeds(model, feed, seeds), 2 * steps)
-    halfway = train(model, feed, init_seeds(model, feed, seeds), steps)
-    resumed = train(model, feed, through_host(halfway), 2 * steps)
-    paths = jax.tree_util.tree_leaves_with_path(to_host(straight))
+    state = halfway = init_seeds(model, feed, seeds)
+    for done, trained, _ in iterate(model, feed, state, 2 * steps):
+        state = trained
+        halfway = through_host(state) if done == steps else halfway
+    resumed = halfway
+    for _, trained, _ in iterate(model, feed, halfway, 2 * steps):
+        resumed = trained
+    paths = jax.tree_util.tree_leaves_with_path(to_host(state))
     for (path, one), other in zip(paths, jax.tree.leaves(to_host(resumed)), strict=True):
         if one.dtype != other.dtype or one.shape != other.shape or one.tobytes() != other.tobytes():
             raise AssertionError(
                 f"state{jax.tree_util.keystr(path)} differs between a resumed run and one without a break"
             )
-
-
-def train(model: Model, feed: Feed, state: TrainState, steps: int) -> TrainState:
-    """The state after `steps` steps in all."""
-    for _, trained, _ in iterate(model, feed, state, steps):
-        state = trained
-    return state
 
 
 def to_host(tree: PyTree) -> PyTree:

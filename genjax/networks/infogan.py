@@ -44,13 +44,20 @@ class Generator(nn.Module):
             z = nn.Dense(features, use_bias=False, kernel_init=KERNEL_INIT, name=name)(z)
             z = jax.nn.relu(norm(train, f"{name}_norm")(z))
         x = z.reshape(-1, height, width, wide)
-        x = jax.nn.relu(norm(train, "transpose_norm")(self.transpose(narrow, "transpose_0")(x)))
-        return jax.nn.sigmoid(self.transpose(self.image_shape[-1], "transpose_1")(x))
+        x = self.transpose(narrow, use_bias=False, name="transpose_0")(x)
+        x = jax.nn.relu(norm(train, "transpose_norm")(x))
+        return jax.nn.sigmoid(self.transpose(self.image_shape[-1], use_bias=True, name="transpose_1")(x))
 
-    def transpose(self, channels: int, name: str) -> ConvTranspose:
+    def transpose(self, channels: int, *, use_bias: bool, name: str) -> ConvTranspose:
         """A transposed convolution."""
         return ConvTranspose(
-            channels, KERNEL_SIZE, STRIDE, kernel_init=KERNEL_INIT, implementation=self.implementation, name=name
+            channels,
+            KERNEL_SIZE,
+            STRIDE,
+            kernel_init=KERNEL_INIT,
+            use_bias=use_bias,
+            implementation=self.implementation,
+            name=name,
         )
 
 

@@ -104,14 +104,19 @@ def test_the_bound_of_the_numbers_is_the_normal_log_density_and_their_entropy():
     np.testing.assert_allclose(of_category, np.zeros(6), atol=1e-6)
 
 
-def expected_losses(key):
-    """What the players descend, and the terms of L_I, in NumPy from the networks' outputs."""
-    params, stats = state().params, state().stats
+@jax.jit
+def outputs(params, stats, key):
+    """Codes, the logits of real and of generated images, and Q's outputs of the latter."""
     codes = draw_codes(SIZES, key, 6)
     fake, _ = generated_batch(networks(), params, stats, codes)
-    real_logits = np.asarray(judged_batch(networks(), params, stats, IMAGES)[0], np.float64)
-    fake_logits, found, _ = judged_batch(networks(), params, stats, fake)
-    fake_logits = np.asarray(fake_logits, np.float64)
+    return codes, judged_batch(networks(), params, stats, IMAGES)[0], *judged_batch(networks(), params, stats, fake)[:2]
+
+
+@functools.cache
+def expected_losses():
+    """What the players descend, and the terms of L_I, in NumPy from the networks' outputs."""
+    codes, real_logits, fake_logits, found = outputs(state().params, state().stats, KEY)
+    real_logits, fake_logits = np.asarray(real_logits, np.float64), np.asarray(fake_logits, np.float64)
     log_q = log_softmax(np.asarray(found["category"], np.float64), axis=1)[np.arange(6), codes.category]
     sigma = np.exp(np.maximum(found["log_sigma"], -2))
     log_density = scipy.stats.norm.logpdf(codes.continuous, found["mean"], sigma).sum(1)
@@ -125,7 +130,7 @@ def test_both_players_descend_their_loss_less_the_weighted_bound(index, name):
     weights = {"information": 0.7, "continuous_information": 0.2}
     phase = next(phase for phase in model(**weights).phases if phase.name == name)
     found = jax.jit(phase.loss)(state().params, state().stats, BATCH, KEY)[0]
-    *losses, (category, numbers) = expected_losses(KEY)
+    *losses, (category, numbers) = expected_losses()
     np.testing.assert_allclose(found, losses[index] - 0.7 * category - 0.2 * numbers, rtol=1e-4)
 
 

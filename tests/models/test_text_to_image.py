@@ -60,11 +60,16 @@ def phase_loss(name, batch=BATCH, interpolation=0.0):
 
 
 def embedded(captions=CAPTIONS):
-    return applied(networks(), "text_encoder", state().params, state().stats, captions)
+    return in_training("text_encoder", captions)  # which has no batch statistics
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def output(name, params, stats, *inputs):
+    return applied_batch(networks(), name, params, stats, *inputs)[0]
 
 
 def in_training(name, *inputs):
-    return applied_batch(networks(), name, state().params, state().stats, *inputs)[0]
+    return output(name, state().params, state().stats, *inputs)
 
 
 def says(images, h):
