@@ -57,10 +57,10 @@ the dimensions of z beside y, and the length of training, are not known to us. T
 drawn with replacement.
 
 Known failures: with these step sizes `small` misses its target on MNIST: the reconstruction spreads the codes, and the
-game does not bring them back within 10 000 steps. Without batch normalization of the logits of y (`normalized` in `mlp_networks`; clustering has it) the
-encoder used three to seven clusters of 16 in three tries on the digits, and the error was 0.70 to 0.76 (0.757 with the
-options above, the others differed). The games on z and y share one Adam. Labels shape the codes of training images;
-those of test images spread more.
+game does not bring them back within 10 000 steps. Without batch normalization of the logits of y (`normalized` in
+`mlp_networks`; clustering has it) the encoder used three to seven clusters of 16 in three tries on the digits, and the
+error was 0.70 to 0.76 (0.757 with the options above, the others differed). The games on z and y share one Adam. Labels
+shape the codes of training images; those of test images spread more.
 """
 
 import functools
