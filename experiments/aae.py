@@ -47,7 +47,7 @@ MNIST, beside the paper's numbers:
     --preset small                   code_mmd2           0.017 ± 0.010 (three seeds; target: a tenth of the next)
     --preset small --no-adversary    code_mmd2           0.039 (one seed)
     --preset paper --parzen          parzen_nats         340 ± 2            not measured yet
-    100 labels                       error_rate          0.0190 ± 0.0010    0.077, one seed, --hidden 500 500 --steps 15000
+    100 labels                       error_rate          0.0190 ± 0.0010    0.077 (one seed, 500 units, 15 000 steps)
     1000 labels                      error_rate          0.0160 ± 0.0008    not measured yet
     16 clusters                      cluster_error_rate  0.0955 ± 0.0205    not measured yet
     30 clusters                      cluster_error_rate  0.0410 ± 0.0113    not measured yet
