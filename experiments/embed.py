@@ -1,7 +1,7 @@
 """Save features of images, for use elsewhere: python -m experiments.embed RUN --out features.npz.
 
-An autoencoder's features are its codes; those of a model with a distribution over codes are the means of q(z|x), and
-those of a DCGAN the maps of its discriminator.
+An autoencoder's features are its codes; those of a model with a distribution over codes are the means of q(z|x), those
+of a DCGAN the maps of its discriminator, of an InfoGAN what Q reads, of text to image the image encoder's.
 
     python -m experiments.embed RUN --out features.npz                             of the run's own test images
     python -m experiments.embed RUN --out features.npz --split train
@@ -27,7 +27,6 @@ from typing import Annotated, Literal
 import numpy as np
 import tyro
 
-from experiments.__main__ import experiment_names
 from experiments.directory import RunError
 from experiments.features import Features, FeaturesOf, features_function, make_features
 from experiments.restore import Restored, restore_run
@@ -35,9 +34,11 @@ from experiments.session import configure, user_errors
 from genjax.data.binarize import present
 from genjax.data.dataset import Dataset, Source, in_memory
 from genjax.data.files import Named, all_images
-from genjax.models import latent
 
 Part = Literal["train", "validation", "test"]
+
+HAVING = ("aae", "autoencoder", "dcgan", "infogan", "text_to_image", "vae")
+"""Experiments on models with features."""
 
 
 def embed(
@@ -76,13 +77,7 @@ def embed(
 def check_features(run: Restored) -> None:
     """Raise RunError where the run's model has no features."""
     if run.experiment.model.embed is None:
-        having = [name for name in experiment_names() if has_features(name)]
-        raise RunError(f"{run.config['experiment']} has no features; runs of {', '.join(having)} have")
-
-
-def has_features(name: str) -> bool:
-    """Whether an experiment is on a model with codes, or with a discriminator whose maps are features."""
-    return name == "dcgan" or any((Path(folder) / f"{name}.py").exists() for folder in latent.__path__)
+        raise RunError(f"{run.config['experiment']} has no features; runs of {', '.join(HAVING)} have")
 
 
 def own_features(run: Restored, seed: int, split: Part) -> dict[str, np.ndarray]:

@@ -65,6 +65,7 @@ def sample(
     seed = run.seeds[0] if seed is None else seed
     if seed not in run.seeds:
         raise RunError(f"--seed {seed} must be one of the run's seeds: {list(run.seeds)}")
+    given = captioned(run, text)
     if run.experiment.write is not None:
         temperature = 1.0 if temperature is None else temperature
         text = continued(run, run.experiment.write, seed, count or CHARACTERS, key, prompt or "", temperature)
@@ -77,7 +78,7 @@ def sample(
     if out and out.suffix != ".png":
         raise RunError(f"--out {out} must end in .png")
     count = count or IMAGES
-    images = draw(run, seed, count, key, captioned(run, text))
+    images = draw(run, seed, count, key, given)
     path = out or directory / "figures" / f"samples-{count}-seed-{seed}-key-{key}{words_of(text)}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     image_grid(images, columns=int(np.ceil(np.sqrt(count)))).savefig(path, dpi=150)
@@ -102,7 +103,7 @@ def words_of(text: str | None) -> str:
     return "" if text is None else "-" + "-".join(words(text))[:80]
 
 
-def draw(run: Restored, seed: int, count: int, key: int, given: Mapping[str, np.ndarray] = {}) -> np.ndarray:
+def draw(run: Restored, seed: int, count: int, key: int, given: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
     """`count` images [count, H, W, C] in [0, 1] of one training seed, all of them under what is `given` for one."""
     if "image" not in run.experiment.data.train.read(np.zeros(1, np.int64)):
         raise RunError(
@@ -116,7 +117,7 @@ def draw(run: Restored, seed: int, count: int, key: int, given: Mapping[str, np.
     params, stats = run.chosen(seed)
     size = min(count, CHUNK)
     image = jnp.zeros((size, *run.experiment.data.image_shape))
-    repeated = {name: jnp.repeat(array, size, axis=0) for name, array in given.items()}
+    repeated = {name: jnp.repeat(array, size, axis=0) for name, array in (given or {}).items()}
     batch = {**test_batch(run.experiment.data, size), **repeated, "image": image}
     generate = jax.jit(run.experiment.model.generate)
     keys = [jax.random.fold_in(jax.random.key(key), chunk) for chunk in range(-(-count // CHUNK))]

@@ -30,10 +30,10 @@ On static binarized MNIST, test split, mean ± s.d. over three seeds, 6 minutes 
     elbo_nats       -93.85 ± 0.06      target: above -95
     iwae_500_nats   -89.53 ± 0.05      target: above the ELBO; exact log p of tables of 10 pixels: -97.24
 
-On dynamic pixels, test split, log p(x) by 5000 samples, beside Burda et al. 2016 (table 1); an hour or less for each k
-on one CPU core beside other work, with the paper's 784-200-200-50 but SiLU units, batches of 100 and a cosine decay
-(--preset paper --activation silu --batch-size 100 --schedule cosine --learning-rate 2e-3 --epsilon 1e-8 --steps N, and
---bound iwae --samples K). One seed; more samples are fewer steps in that time, and 12 000 are not enough:
+On dynamic pixels, test split, log p(x) by 5000 samples, beside Burda et al. 2016 (table 1); about an hour or less for
+each k on one CPU core beside other work, with the paper's 784-200-200-50 but SiLU units, batches of 100 and a cosine
+decay (--preset paper --activation silu --batch-size 100 --schedule cosine --learning-rate 2e-3 --epsilon 1e-8 --steps
+N, and --bound iwae --samples K). One seed; more samples are fewer steps in that time, and 12 000 are not enough:
 
     k     iwae_5000_nats    steps                   the paper's
     1     -86.53            150 000 in 23 min       -86.76
