@@ -393,11 +393,14 @@ PRESETS = {
         "latents": 2,
     },
     "small": {
-        "run": Run(dataset="mnist", seeds=(0, 1, 2), steps=10_000, binarization="none", evaluate_every=1000),
+        "run": Run(dataset="mnist", seeds=(0, 1, 2), steps=6000, binarization="none", evaluate_every=1000),
         "prior": "mixture",
         "labels": 10_000,
         "hidden": (500, 500),
         "latents": 2,
+        "learning_rate": 2e-4,
+        "discriminator_learning_rate": 1e-3,
+        "regularization_learning_rate": 1e-3,
     },
     "paper": {
         "run": Run(dataset="mnist", binarization="none", steps=500_000, evaluate_every=5000),

@@ -63,6 +63,7 @@ from genjax.models.adversarial import gan as gan_model
 from genjax.models.adversarial.average import averaged
 from genjax.models.adversarial.dcgan import dcgan as dcgan_model
 from genjax.models.adversarial.dcgan import dcgan_networks
+from genjax.networks.named import applied
 from genjax.types import Key, Params, Stats
 
 BETWEEN = 10
@@ -161,7 +162,7 @@ def interpolation(networks: gan_model.Networks, params: Params, stats: Stats, ke
     ends = gan_model.drawn_noise(networks.prior, key, 2 * ROWS).reshape(2, ROWS, 1, -1)
     share = jnp.linspace(0, 1, BETWEEN)[:, None]
     z = ((1 - share) * ends[0] + share * ends[1]).reshape(ROWS * BETWEEN, -1)
-    images = gan_model.generated(networks, params, stats, z)
+    images = applied(networks, "generator", params, stats, z)
     return image_grid(np.asarray(images), columns=BETWEEN, title="a row each from one noise to another")
 
 

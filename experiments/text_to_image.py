@@ -66,6 +66,7 @@ from genjax.metrics.detection import auroc
 from genjax.metrics.scenes import ATTRIBUTES, agreement
 from genjax.models.adversarial import text_to_image as model_of
 from genjax.models.scene_reader import scene_reader
+from genjax.networks.named import applied
 from genjax.types import Batch, Key, Metrics, Params, Stats
 
 READER_STEPS = 2000
@@ -362,11 +363,11 @@ def interpolation_figure(
 ) -> Figure:
     """In each row one noise and texts on the line from one caption to another."""
     captions = test_batch(found.data, 2 * ROWS)["caption"]
-    h = model_of.applied(networks, "text_encoder", params, stats, captions).reshape(2, ROWS, 1, -1)
+    h = applied(networks, "text_encoder", params, stats, captions).reshape(2, ROWS, 1, -1)
     share = jnp.linspace(0, 1, COLUMNS)[:, None]
     between = ((1 - share) * h[0] + share * h[1]).reshape(ROWS * COLUMNS, -1)
     z = jnp.repeat(model_of.drawn_noise(networks.prior, key, ROWS), COLUMNS, axis=0)
-    images = np.asarray(model_of.applied(networks, "generator", params, stats, z, between))
+    images = np.asarray(applied(networks, "generator", params, stats, z, between))
     names = texts(captions, found)
     rows = [f"{start}\n-> {end}" for start, end in zip(names[:ROWS], names[ROWS:], strict=True)]
     return captioned_grid(images.reshape(ROWS, COLUMNS, *images.shape[1:]), rows, title="from one caption to another")
@@ -376,9 +377,9 @@ def style_figure(networks: model_of.Networks, found: Captioned, params: Params, 
     """In each row one caption and the styles of the real images in the first row."""
     batch = test_batch(found.data, COLUMNS + ROWS - 1)
     real, captions = batch["image"][:COLUMNS], batch["caption"][COLUMNS:]
-    style = jnp.tile(model_of.applied(networks, "style_encoder", params, stats, real), (len(captions), 1))
-    h = model_of.applied(networks, "text_encoder", params, stats, captions)
-    images = model_of.applied(networks, "generator", params, stats, style, jnp.repeat(h, COLUMNS, axis=0))
+    style = jnp.tile(applied(networks, "style_encoder", params, stats, real), (len(captions), 1))
+    h = applied(networks, "text_encoder", params, stats, captions)
+    images = applied(networks, "generator", params, stats, style, jnp.repeat(h, COLUMNS, axis=0))
     rows = np.concatenate([np.asarray(real), np.asarray(images)]).reshape(ROWS, COLUMNS, *real.shape[1:])
     return captioned_grid(rows, ["styles of these", *texts(captions, found)], title="captions in the style of images")
 

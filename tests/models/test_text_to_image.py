@@ -13,8 +13,6 @@ from scipy.special import log_expit
 from genjax.core import init_state, make_step
 from genjax.models.adversarial.text_to_image import (
     Optimizers,
-    applied,
-    applied_batch,
     conv_networks,
     halfway,
     pair_metrics,
@@ -22,6 +20,7 @@ from genjax.models.adversarial.text_to_image import (
     text_to_image,
 )
 from genjax.models.latent.priors import Prior, gaussian_mixture
+from genjax.networks.named import applied, applied_batch
 
 SHAPE = (8, 8, 1)
 KEY = jax.random.key(0)

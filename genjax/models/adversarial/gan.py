@@ -6,7 +6,7 @@ networks: images or points. Other systems are this one with other networks (dcga
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,7 @@ from genjax.losses.adversarial import NONSATURATING, Game, gradient_penalty, int
 from genjax.models.latent.priors import Prior, uniform
 from genjax.networks.maxout import MaxoutNetwork, symmetric_uniform
 from genjax.networks.mlp import MLP, ImageMLP
+from genjax.networks.named import applied, applied_batch, split_variables
 from genjax.types import Batch, Generate, Key, Loss, Metrics, Params, Scalar, Stats
 
 Examples = Float[Array, "batch *shape"]
@@ -126,9 +127,7 @@ def init_networks(networks: Networks, key: Key, examples: Examples) -> tuple[Par
         "generator": networks.generator.init(generator_key, jnp.zeros((1, networks.prior.dimension))),
         "discriminator": networks.discriminator.init(discriminator_key, examples),
     }
-    params = {name: {"params": own["params"]} for name, own in variables.items()}
-    stats = {name: {part: value for part, value in own.items() if part != "params"} for name, own in variables.items()}
-    return params, stats
+    return split_variables(variables)
 
 
 def check_networks(networks: Networks, shape: tuple[int, ...], *, penalized: bool) -> None:
@@ -138,10 +137,8 @@ def check_networks(networks: Networks, shape: tuple[int, ...], *, penalized: boo
 
     def outputs(key: Key) -> tuple[Stats, Array, Array]:
         params, stats = init_networks(networks, key, jnp.zeros((1, *shape)))
-        examples = generated(networks, params, stats, drawn_noise(networks.prior, key, 1))
-        discriminator: Any = networks.discriminator
-        variables = {**params["discriminator"], **stats["discriminator"]}
-        return stats, examples, discriminator.apply(variables, jnp.zeros((1, *shape)))
+        examples = applied(networks, "generator", params, stats, drawn_noise(networks.prior, key, 1))
+        return stats, examples, applied(networks, "discriminator", params, stats, jnp.zeros((1, *shape)))
 
     stats, examples, output = jax.eval_shape(outputs, jax.random.key(0))
     if examples.shape != (1, *shape):
@@ -152,34 +149,12 @@ def check_networks(networks: Networks, shape: tuple[int, ...], *, penalized: boo
         raise ValueError("penalty: the discriminator has batch statistics; take one without, or no penalty")
 
 
-def generated(networks: Networks, params: Params, stats: Stats, z: Noise) -> Examples:
-    """What the generator makes of noise, by its running statistics."""
-    examples: Any = networks.generator.apply({**params["generator"], **stats["generator"]}, z)
-    return examples
-
-
-def generated_batch(networks: Networks, params: Params, stats: Stats, z: Noise) -> tuple[Examples, Stats]:
-    """`generated` as training does it, by the statistics of this batch, and the running statistics after it."""
-    variables = {**params["generator"], **stats["generator"]}
-    examples, updated = networks.generator.apply(variables, z, train=True, mutable=list(stats["generator"]))
-    return examples, {**stats, "generator": updated}  # pyright: ignore[reportReturnType]
-
-
-def logits(networks: Networks, params: Params, stats: Stats, examples: Examples) -> Logits:
-    """The discriminator's outputs, by its running statistics and without dropout."""
-    outputs: Any = networks.discriminator.apply({**params["discriminator"], **stats["discriminator"]}, examples)
-    return outputs[:, 0]
-
-
 def logits_batch(
     networks: Networks, params: Params, stats: Stats, examples: Examples, key: Key
 ) -> tuple[Logits, Stats]:
-    """`logits` as training does it, by the statistics of this batch and with dropout, and the running ones after it."""
-    variables = {**params["discriminator"], **stats["discriminator"]}
-    outputs, updated = networks.discriminator.apply(
-        variables, examples, train=True, mutable=list(stats["discriminator"]), rngs={"dropout": key}
-    )
-    return outputs[:, 0], {**stats, "discriminator": updated}
+    """The discriminator's outputs as training sees them, and the running statistics after them."""
+    outputs, moved = applied_batch(networks, "discriminator", params, stats, examples, dropout_key=key)
+    return outputs[:, 0], moved
 
 
 def discriminator_phase_loss(networks: Networks, game: Game, penalty: Penalty | None, example: str) -> Loss:
@@ -188,7 +163,8 @@ def discriminator_phase_loss(networks: Networks, game: Game, penalty: Penalty | 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
         noise_key, real_key, fake_key, points_key, penalty_key = jax.random.split(key, 5)
         real = batch[example]
-        fake, _ = generated_batch(networks, params, stats, networks.prior.sample(noise_key, len(real), None))
+        z = networks.prior.sample(noise_key, len(real), None)
+        fake, _ = applied_batch(networks, "generator", params, stats, z)
         real_logits, moved = logits_batch(networks, params, stats, real, real_key)
         fake_logits, _ = logits_batch(networks, params, stats, fake, fake_key)
         total = game.discriminator(real_logits, fake_logits).mean()
@@ -207,7 +183,7 @@ def generator_phase_loss(networks: Networks, game: Game, example: str) -> Loss:
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
         noise_key, dropout_key = jax.random.split(key)
         z = networks.prior.sample(noise_key, len(batch[example]), None)
-        fake, moved = generated_batch(networks, params, stats, z)
+        fake, moved = applied_batch(networks, "generator", params, stats, z)
         fake_logits, _ = logits_batch(networks, params, stats, fake, dropout_key)
         return game.generator(fake_logits).mean(), ({}, moved)
 
@@ -216,7 +192,9 @@ def generator_phase_loss(networks: Networks, game: Game, example: str) -> Loss:
 
 def evaluation(networks: Networks, game: Game, params: Params, stats: Stats, real: Examples, fake: Examples) -> Metrics:
     """What `evaluate` gives."""
-    real_logits, fake_logits = (logits(networks, params, stats, examples) for examples in (real, fake))
+    real_logits, fake_logits = (
+        applied(networks, "discriminator", params, stats, examples)[:, 0] for examples in (real, fake)
+    )
     return {
         "real_logit": real_logits,
         "fake_logit": fake_logits,
@@ -229,7 +207,8 @@ def make_generate(networks: Networks, example: str = "image") -> Generate:
     """As many samples as the batch has examples, each of which depends on the key and its place alone."""
 
     def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Examples:
-        return generated(networks, params, stats, drawn_noise(networks.prior, key, len(batch[example])))
+        z = drawn_noise(networks.prior, key, len(batch[example]))
+        return applied(networks, "generator", params, stats, z)
 
     return generate
 

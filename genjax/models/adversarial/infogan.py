@@ -8,7 +8,7 @@ Q(c|x), which shares the discriminator's layers, bounds the mutual information o
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +21,7 @@ from genjax.losses.adversarial import NONSATURATING, Game, mutual_information_bo
 from genjax.losses.likelihood import gaussian_log_prob
 from genjax.models.whole import refuse_known
 from genjax.networks import infogan as networks_of
+from genjax.networks.named import applied, applied_batch, split_variables
 from genjax.types import Batch, Evaluate, Generate, Key, Loss, Metrics, Params, Scalar, Stats
 
 Images = Float[Array, "batch H W C"]
@@ -152,9 +153,7 @@ def init_networks(networks: Networks, key: Key, images: Images) -> tuple[Params,
         "discriminator": discriminator,
         "recognition": networks.recognition.init(recognition_key, features),
     }
-    params = {name: {"params": own["params"]} for name, own in variables.items()}
-    stats = {name: {part: tree for part, tree in own.items() if part != "params"} for name, own in variables.items()}
-    return params, stats
+    return split_variables(variables)
 
 
 def check_networks(networks: Networks, image_shape: tuple[int, int, int]) -> None:
@@ -180,38 +179,27 @@ def check_networks(networks: Networks, image_shape: tuple[int, int, int]) -> Non
 
 def generated(networks: Networks, params: Params, stats: Stats, codes: Codes) -> Images:
     """The images of codes, by running statistics."""
-    images: Any = networks.generator.apply({**params["generator"], **stats["generator"]}, joined(networks.sizes, codes))
-    return images
+    return applied(networks, "generator", params, stats, joined(networks.sizes, codes))
 
 
 def judged(networks: Networks, params: Params, stats: Stats, images: Images) -> tuple[Array, dict[str, Array]]:
     """The discriminator's logits and Q's outputs, by running statistics."""
-    outputs: Any = networks.discriminator.apply({**params["discriminator"], **stats["discriminator"]}, images)
-    codes: Any = networks.recognition.apply({**params["recognition"], **stats["recognition"]}, outputs[1])
-    return outputs[0], codes
+    logits, features = applied(networks, "discriminator", params, stats, images)
+    return logits, applied(networks, "recognition", params, stats, features)
 
 
 def generated_batch(networks: Networks, params: Params, stats: Stats, codes: Codes) -> tuple[Images, Stats]:
     """`generated` as training does it, by the statistics of this batch, and the running statistics after it."""
-    variables = {**params["generator"], **stats["generator"]}
-    images, updated = networks.generator.apply(
-        variables, joined(networks.sizes, codes), train=True, mutable=list(stats["generator"])
-    )
-    return images, {**stats, "generator": updated}  # pyright: ignore[reportReturnType]
+    return applied_batch(networks, "generator", params, stats, joined(networks.sizes, codes))
 
 
 def judged_batch(
     networks: Networks, params: Params, stats: Stats, images: Images
 ) -> tuple[Array, dict[str, Array], Stats]:
     """`judged` as training does it, and the running statistics of both networks after it."""
-    variables = {**params["discriminator"], **stats["discriminator"]}
-    (logits, features), discriminator = networks.discriminator.apply(
-        variables, images, train=True, mutable=list(stats["discriminator"])
-    )
-    variables = {**params["recognition"], **stats["recognition"]}
-    codes, recognition = networks.recognition.apply(variables, features, train=True, mutable=list(stats["recognition"]))
-    moved = {**stats, "discriminator": discriminator, "recognition": recognition}
-    return logits, codes, moved  # pyright: ignore[reportReturnType]
+    (logits, features), stats = applied_batch(networks, "discriminator", params, stats, images)
+    codes, stats = applied_batch(networks, "recognition", params, stats, features)
+    return logits, codes, stats
 
 
 def discriminator_loss(networks: Networks, game: Game, weights: tuple[float, float]) -> Loss:

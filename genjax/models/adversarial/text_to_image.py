@@ -6,14 +6,12 @@ tell three kinds of pairs apart: an image with its caption, an image with anothe
 A style encoder S learns what of an image its caption does not say: the noise z of G(z, h).
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
-from jax.nn.initializers import normal
 from jaxtyping import Array, Bool, Float, Int
 
 from genjax.core import Model, Phase
@@ -24,13 +22,14 @@ from genjax.models.adversarial.gan import drawn_noise
 from genjax.models.latent.priors import Prior, gaussian
 from genjax.models.whole import refuse_known
 from genjax.networks import dcgan
+from genjax.networks.named import applied, applied_batch, split_variables
 from genjax.networks.text import TextEncoder
+from genjax.networks.text_to_image import ConvFeatures, Discriminator, Generator
 from genjax.types import Batch, Evaluate, Generate, Key, Loss, Metrics, Params, Scalar, Stats
 
 Images = Float[Array, "batch H W C"]
 Captions = Int[Array, "batch T"]
 Embedded = Float[Array, "batch features"]
-Noise = Float[Array, "batch latents"]
 
 
 class Networks(NamedTuple):
@@ -60,18 +59,6 @@ class Optimizers(NamedTuple):
     discriminator: optax.GradientTransformation
     generator: optax.GradientTransformation
     style: optax.GradientTransformation
-
-
-def applied(networks: Networks, name: str, params: Params, stats: Stats, *inputs: Array) -> Array:
-    """What the network of this name makes of its inputs, by its running statistics."""
-    return getattr(networks, name).apply({**params[name], **stats[name]}, *inputs)
-
-
-def applied_batch(networks: Networks, name: str, params: Params, stats: Stats, *inputs: Array) -> tuple[Array, Stats]:
-    """`applied` as training does it, by the statistics of this batch, and the running statistics after it."""
-    variables = {**params[name], **stats[name]}
-    output, updated = getattr(networks, name).apply(variables, *inputs, train=True, mutable=list(stats[name]))
-    return output, {**stats, name: updated}
 
 
 def text_to_image(
@@ -140,9 +127,7 @@ def init_networks(networks: Networks, key: Key, images: Images, captions: Captio
         "discriminator": networks.discriminator.init(keys["discriminator"], images[:1], features),
         "style_encoder": networks.style_encoder.init(keys["style_encoder"], images[:1]),
     }
-    params = {name: {"params": own["params"]} for name, own in variables.items()}
-    stats = {name: {part: tree for part, tree in own.items() if part != "params"} for name, own in variables.items()}
-    return params, stats
+    return split_variables(variables)
 
 
 def check_networks(networks: Networks, image_shape: tuple[int, int, int]) -> None:
@@ -295,60 +280,6 @@ def make_generate(networks: Networks) -> Generate:
         return applied(networks, "generator", params, stats, drawn_noise(networks.prior, key, len(h)), h)
 
     return generate
-
-
-class Projection(nn.Module):
-    """Leaky ReLU of a linear layer: how a player reads an embedded text."""
-
-    features: int
-
-    @nn.compact
-    def __call__(self, h: Embedded) -> Float[Array, "batch text"]:
-        """[batch, features]."""
-        return jax.nn.leaky_relu(nn.Dense(self.features, kernel_init=normal(0.02))(h), dcgan.SLOPE)
-
-
-class Generator(nn.Module):
-    """DCGAN's generator of noise and a projected text."""
-
-    body: nn.Module
-    text_features: int
-
-    @nn.compact
-    def __call__(self, z: Noise, h: Embedded, train: bool = False) -> Images:
-        """Images in (0, 1)."""
-        text = Projection(self.text_features, name="text")(h)
-        return self.body(jnp.concatenate([z, text], axis=-1), train)
-
-
-class Discriminator(nn.Module):
-    """DCGAN's convolutions, the text at each place of the last maps, a 1x1 convolution, and one logit."""
-
-    channels: Sequence[int]
-    text_features: int
-
-    @nn.compact
-    def __call__(self, images: Images, h: Embedded, train: bool = False) -> Float[Array, "batch 1"]:
-        """The logit, [batch, 1]."""
-        maps = dcgan.StridedConvs(self.channels, name="convs")(images, train)[-1]
-        text = Projection(self.text_features, name="text")(h)[:, None, None]
-        joint = jnp.concatenate([maps, jnp.broadcast_to(text, (*maps.shape[:3], text.shape[-1]))], axis=-1)
-        mixed = nn.Conv(self.channels[-1], (1, 1), use_bias=False, kernel_init=dcgan.KERNEL_INIT, name="joint")(joint)
-        mixed = jax.nn.leaky_relu(dcgan.norm(train, "norm")(mixed), dcgan.SLOPE)
-        return nn.Dense(1, kernel_init=dcgan.KERNEL_INIT, name="logit")(mixed.reshape(len(images), -1))
-
-
-class ConvFeatures(nn.Module):
-    """DCGAN's convolutions and a linear layer."""
-
-    channels: Sequence[int]
-    features: int
-
-    @nn.compact
-    def __call__(self, images: Images, train: bool = False) -> Embedded:
-        """[batch, features]."""
-        maps = dcgan.StridedConvs(self.channels, name="convs")(images, train)[-1]
-        return nn.Dense(self.features, name="features")(maps.reshape(len(images), -1))
 
 
 def conv_networks(

@@ -22,6 +22,7 @@ from genjax.models.latent.priors import Prior, check_prior
 from genjax.models.whole import refuse_known
 from genjax.networks.heads import Heads
 from genjax.networks.mlp import MLP, ImageMLP
+from genjax.networks.named import applied, applied_batch
 from genjax.types import Batch, Evaluate, Generate, Key, Loss, Metrics, Params, Scalar, Stats
 
 Images = Float[Array, "batch H W C"]
@@ -77,15 +78,13 @@ class Encoding(NamedTuple):
 
 def encode(networks: Networks, params: Params, stats: Stats, images: Images) -> Encoding:
     """The distribution of the code, and of the label."""
-    outputs: Any = networks.encoder.apply({**params["encoder"], **stats["encoder"]}, images)
-    return encoding_of(outputs)
+    return encoding_of(applied(networks, "encoder", params, stats, images))
 
 
 def encode_batch(networks: Networks, params: Params, stats: Stats, images: Images) -> tuple[Encoding, Stats]:
     """`encode` as training does it, by the statistics of this batch, and the running statistics after it."""
-    variables = {**params["encoder"], **stats["encoder"]}
-    outputs, updated = networks.encoder.apply(variables, images, train=True, mutable=list(stats["encoder"]))
-    return encoding_of(outputs), {**stats, "encoder": updated}
+    outputs, moved = applied_batch(networks, "encoder", params, stats, images)
+    return encoding_of(outputs), moved
 
 
 def encoding_of(outputs: Mapping[str, Array]) -> Encoding:
