@@ -61,6 +61,8 @@ class Run:
     """Examples per step and seed."""
     evaluate_every: int = 500
     """Steps between evaluations on the validation split, and between checkpoints."""
+    quality: bool = False
+    """Compare generated images with real ones by all metrics of experiments/quality.py; the data need labels."""
     workdir: Path | None = None
     """Run directory; an unfinished run there is continued. By default a new one under runs/."""
     deterministic: bool = False

@@ -9,17 +9,27 @@
     ms_ssim             of pairs of generated images, 1 where all are the same             ms_ssim.py
 
 The hash is of the parameters of the extractor (experiments/extractor.py), a classifier trained on this data: none of
-these numbers compares with one of another extractor, and none is called by the name of the usual one. Put validation
-images in place of the generated ones for the anchor: what a perfect sampler gets at this number of images. Training
-images are none: the extractor has fitted them, and is surer of them than of all others.
+these numbers compares with one of another extractor, and none is called by the name of the usual one.
+
+Any experiment that draws images of labelled data measures them with --quality, of 5000 generated and test images at
+most. Beside each number stands its anchor validation_...: the same number with as many validation images in place of
+generated ones, which is what a perfect sampler gets. Training images are no anchor: the extractor has fitted them, and
+is surer of them than of all others. result.json has each number's protocol.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-from experiments.extractor import Extractor
+from experiments.anchors import images_of
+from experiments.directory import RunError
+from experiments.experiment import Experiment, Measure
+from experiments.extractor import Extractor, train_extractor
+from experiments.features import first
+from experiments.training import make_split_values
+from genjax.data.dataset import Dataset, Split
 from genjax.metrics.class_score import class_score
 from genjax.metrics.features import FeatureSets
 from genjax.metrics.frechet import frechet_distance
@@ -27,12 +37,17 @@ from genjax.metrics.kernel_distance import kernel_distance
 from genjax.metrics.ms_ssim import WINDOW, diversity
 from genjax.metrics.patches import SIZE, patch_distance
 from genjax.metrics.precision_recall import precision_recall
+from genjax.types import Batch, Key, Metrics, Params, Stats
 
 EXTRACTED = ("frechet", "kernel", "precision", "recall", "class_score")
 OTHERS = ("patch_distance", "ms_ssim")
 
 PATCHES, DIRECTIONS = 32, 128
 """Of `patch_distance`; the paper's 128 and 512 take sixteen times as long."""
+
+
+COUNT = 5000
+"""Generated images, and real ones, at most."""
 
 
 class Quality(NamedTuple):
@@ -81,3 +96,56 @@ def largest_window(sides: tuple[int, ...]) -> int:
     """The paper's window, or the largest odd one that fits."""
     side = min(sides)
     return min(WINDOW, side if side % 2 else side - 1)
+
+
+def with_quality(experiment: Experiment) -> Experiment:
+    """The experiment that measures `image_quality`, with anchors on the test split; its facts have the protocols.
+
+    The extractor is trained here. Raises RunError where no images are generated, there are no labels to train it with,
+    or images are below 7x7 pixels.
+    """
+    data = experiment.data
+    if not experiment.draws or experiment.write is not None or "image" not in data.train.read(np.zeros(1, np.int64)):
+        raise RunError("--quality compares generated images with real ones: there are none here", exit_code=2)
+    if min(data.image_shape[:2]) < SIZE:
+        raise RunError(f"--quality needs images of {SIZE}x{SIZE} or more, got {data.image_shape}", exit_code=2)
+    try:
+        extractor = train_extractor(data)
+    except ValueError as error:
+        raise RunError(f"--quality: {error}", exit_code=2) from error
+    real, held_out = (real_images(data, split) for split in (data.test, data.validation))
+    anchor = image_quality(extractor, real, held_out[: fakes_beside(data, data.test)], split="test")
+    anchors = {f"validation_{name}": value for name, value in anchor.values.items()}
+    protocols = {f"{name}_protocol": protocol for name, protocol in anchor.protocols.items()}
+    return experiment._replace(
+        kinds={**experiment.kinds, **dict.fromkeys((*anchor.values, *anchors), "estimate")},
+        facts={**experiment.facts, **protocols},
+        measure=make_measure(experiment, extractor, anchors),
+    )
+
+
+def make_measure(experiment: Experiment, extractor: Extractor, anchors: Mapping[str, float]) -> Measure:
+    """What the experiment measures of a split, the quality of images generated for its first examples, the anchors."""
+    data, own = experiment.data, experiment.measure
+
+    def generated(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
+        return {"image": experiment.model.generate(params, stats, batch, key)}
+
+    generate = make_split_values(generated, data.load)
+
+    def measure(params: Params, stats: Stats, split: Split, key: Key) -> dict[str, float]:
+        fake = generate(params, stats, first(split, fakes_beside(data, split)), key)["image"]
+        quality = image_quality(extractor, real_images(data, split), fake, split="this split")
+        return {**(own(params, stats, split, key) if own else {}), **quality.values, **anchors}
+
+    return measure
+
+
+def fakes_beside(data: Dataset, split: Split) -> int:
+    """How many generated images are compared with those of a split: no more than there are for the anchor."""
+    return min(split.size, data.validation.size, COUNT)
+
+
+def real_images(data: Dataset, split: Split) -> Float[np.ndarray, "n H W C"]:
+    """The first images of a split, as its protocol shows them."""
+    return images_of(data, split, np.arange(min(split.size, COUNT))).reshape(-1, *data.image_shape)

@@ -17,6 +17,7 @@ from experiments.directory import CONFIG, RESULT, RunError, check_config, curves
 from experiments.experiment import Experiment, Movie, Picture, Run
 from experiments.figures import learning_curves
 from experiments.options import Presets, as_json, build, parse
+from experiments.quality import with_quality
 from experiments.report import origin_of, result_of, result_table
 from experiments.session import configure, user_errors
 from experiments.training import Group, Trained, evaluation_key, measures, noted_signals, stopped_at
@@ -44,6 +45,8 @@ def run_experiment(function: Callable[..., Experiment], config: Mapping[str, Any
     if run.workdir:
         check_config(run.workdir, as_json(config))
     experiment = build(function, config)
+    if run.quality:
+        experiment = with_quality(experiment)
     check_batch_size(experiment, run)
     directory = run.workdir or new_directory(config)
     directory.mkdir(parents=True, exist_ok=True)

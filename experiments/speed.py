@@ -2,8 +2,9 @@
 
 Each comparison runs its two sides in turn, round after round, and reports the median of the rounds' ratios: a machine
 that is slow for a while slows both. Sizes are those of the papers: D = 784, H = 500, batches of 100; the samplers of
-PixelCNN (15 blocks of 32 features) and PixelRNN (2 layers of 16) draw 16 images of 28x28. Milliseconds are shown on an
-accelerator only; on a shared CPU they would say nothing.
+PixelCNN (15 blocks of 32 features) and PixelRNN (2 layers of 16) draw 16 images of 28x28; DCGAN has 32 filters and
+batches of 64 grey images of 28x28. Milliseconds are shown on an accelerator only; on a shared CPU they would say
+nothing.
 
 A second table has the time of a training step for images of side 16 and 28 over that for side 8: an image has 4 and
 12.25 times as many pixels, and a pass takes 1 (PixelCNN), n (Row LSTM) or 2 n - 1 (Diagonal BiLSTM) steps in sequence.
@@ -39,6 +40,7 @@ from experiments.plain_forms import (
     scanned_logits,
     training_step,
 )
+from experiments.plain_games import GAME_BATCH, branched_step, dcgan_step
 from experiments.plain_samplers import GROWING, IMAGES, SIDES, growth_step, pixel_cnn_samplers, pixel_rnn_samplers
 from experiments.report import origin_of, surroundings
 from experiments.session import CACHE_VARIABLE, configure, user_errors
@@ -57,7 +59,7 @@ class Comparison(NamedTuple):
     """Per round: of ours, of the other."""
     rounds: int = 5
     images: int = 0
-    """Drawn by one call of ours, where it draws."""
+    """Drawn or learnt from by one call of ours, where the table says how many in a second."""
 
 
 class Timing(NamedTuple):
@@ -141,6 +143,22 @@ COMPARISONS = (
         None,
         (20, 20),
         9,
+    ),
+    Comparison(
+        "DCGAN training step: transposed convolutions as matrix products",
+        "as jax.lax.conv_transpose",
+        lambda: (dcgan_step("matmul"), dcgan_step("lax")),
+        None,
+        (3, 3),
+        images=GAME_BATCH,
+    ),
+    Comparison(
+        "DCGAN training step: a program for the phases that move",
+        "the phases as branches of one program",
+        lambda: (dcgan_step(), branched_step()),
+        None,
+        (3, 3),
+        images=GAME_BATCH,
     ),
 )
 

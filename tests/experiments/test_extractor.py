@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 import scipy.special
 
-from experiments import extractor
+from experiments import extractor, quality
+from experiments.directory import RunError
+from experiments.experiment import Experiment
 from experiments.extractor import train_extractor
-from experiments.quality import image_quality, largest_window, quality_names
-from genjax.data.dataset import Dataset, resident
+from experiments.quality import image_quality, largest_window, quality_names, with_quality
+from genjax.core import Model
+from genjax.data.dataset import Dataset, Split, resident
 from genjax.data.load import load_dataset
 
 
@@ -87,3 +90,46 @@ def test_data_without_labels_are_refused():
     unlabelled = digits()._replace(train=resident(images))
     with pytest.raises(ValueError, match="an extractor needs labels of two classes or more, got 0"):
         train_extractor(unlabelled)
+
+
+def experiment_that_shows(images_of_batch, **others) -> Experiment:
+    """It generates what the function makes of the images of the batch."""
+    model = Model(
+        init=lambda key, batch: ({}, {}),
+        phases=(),
+        evaluate=lambda params, stats, batch, key: {},
+        generate=lambda params, stats, batch, key: images_of_batch(batch["image"]),
+    )
+    return Experiment(model, digits(), kinds={"size": "exact"}, figures=lambda *_: {}, **others)
+
+
+def test_any_experiment_on_images_measures_quality_beside_its_own_numbers(monkeypatch):
+    """One that generates the first of the very images it is compared with, as many as validation images."""
+    monkeypatch.setattr(quality, "train_extractor", lambda data: trained())
+    found = with_quality(experiment_that_shows(lambda x: x, measure=lambda p, s, split, key: {"size": split.size}))
+    numbers = found.measure({"unused": np.zeros(1)}, {}, digits().test, jax.random.key(0))
+    assert set(numbers) == set(found.kinds)
+    test, validation = (split.arrays["image"] for split in (digits().test, digits().validation))
+    assert len(validation) < len(test)
+    expected = image_quality(trained(), test, test[: len(validation)], split="test").values
+    anchors = image_quality(trained(), test, validation, split="test").values
+    assert numbers == pytest.approx(
+        {"size": len(test)} | expected | {f"validation_{name}": value for name, value in anchors.items()}, rel=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"draws": False}, "--quality compares generated images with real ones"),
+        (
+            {"data": digits()._replace(train=Split(4, lambda rows: {"point": np.zeros((4, 2))[rows]}, None))},
+            "there are none here",
+        ),
+        ({"data": digits()._replace(train=resident({"image": np.zeros((4, 6, 8, 1))}))}, "images of 7x7 or more"),
+        ({"data": digits()._replace(train=resident({"image": np.zeros((4, 8, 8, 1))}))}, "--quality: .* needs labels"),
+    ],
+)
+def test_quality_says_what_it_needs(change, message):
+    with pytest.raises(RunError, match=message):
+        with_quality(experiment_that_shows(lambda x: x)._replace(**change))

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import plain_forms, plain_samplers, speed
+from experiments import plain_forms, plain_games, plain_samplers, speed
 from genjax.models.autoregressive import nade
 
 
@@ -47,3 +47,13 @@ def test_the_ratio_is_the_other_over_ours():
     comparison = speed.Comparison("a", "b", lambda: (counting("ours", 0.001), counting("other", 0.02)), 2.0, (2, 1), 3)
     assert speed.measure(comparison).ratio > 3
     assert calls == {"ours": 7, "other": 4}
+
+
+def test_the_forms_of_a_step_of_dcgan_have_the_same_losses(monkeypatch):
+    monkeypatch.setattr(plain_games, "FILTERS", 2)
+    monkeypatch.setattr(plain_games, "GAME_BATCH", 3)
+    steps = [plain_games.dcgan_step("matmul", side=8), plain_games.dcgan_step("lax", side=8)]
+    ours, lax, branched = ([call() for _ in range(2)] for call in (*steps, plain_games.branched_step(side=8)))
+    np.testing.assert_allclose(lax, ours, rtol=1e-4)
+    np.testing.assert_allclose(branched, ours, rtol=1e-4)
+    assert ours[0] != ours[1]
