@@ -46,12 +46,12 @@ from experiments.experiment import Common, Experiment, Figures, Measure, Referen
 from experiments.features import features_function, make_probe, pixels
 from experiments.figures import image_grid
 from experiments.games import (
-    GAMES,
     KINDS,
     ROWS,
     GameName,
     adam,
     check_shares,
+    game_of,
     load_images,
     sample_figures,
     with_extras,
@@ -76,6 +76,7 @@ def dcgan(
     run: Common = Run(binarization="none", batch_size=128),  # noqa: B008 (frozen)
     *,
     loss: GameName = "nonsaturating",
+    smoothing: float = 0.0,
     discriminator_moves: int = 1,
     average: float = 0.0,
     latents: int = 100,
@@ -89,6 +90,7 @@ def dcgan(
     Args:
         run: What every experiment has.
         loss: What the players descend.
+        smoothing: How far the discriminator's target for real examples is below 1 (one-sided label smoothing).
         discriminator_moves: Of the discriminator for each of the generator.
         average: Decay of the average of the generator that samples are of; 0 for none.
         latents: Dimensions of the noise, uniform on [-1, 1].
@@ -106,14 +108,14 @@ def dcgan(
         learning_rate=learning_rate,
         discriminator_learning_rate=discriminator_learning_rate,
     )
-    check_shares(average=average)
+    check_shares(average=average, smoothing=smoothing)
     data = load_images(run)
     model = dcgan_model(
         data.image_shape,
         optimizers=gan_model.Optimizers(adam(discriminator_learning_rate), adam(learning_rate)),
         filters=filters,
         latents=latents,
-        game=GAMES[loss],
+        game=game_of(loss, smoothing),
         discriminator_moves=discriminator_moves,
     )
     model = with_extras(model, data, average=average, steps=run.steps)

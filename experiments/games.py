@@ -1,5 +1,6 @@
 """What the experiments on adversarial games share: the games, and samples of images with a film of some."""
 
+import functools
 from typing import Literal
 
 import jax
@@ -14,12 +15,28 @@ from experiments.film import film_of, film_rows, filmed
 from genjax.core import Model
 from genjax.data.dataset import Dataset
 from genjax.data.load import load_dataset
-from genjax.losses.adversarial import HINGE, LEAST_SQUARES, MINIMAX, NONSATURATING, WASSERSTEIN
+from genjax.losses.adversarial import (
+    HINGE,
+    LEAST_SQUARES,
+    MINIMAX,
+    NONSATURATING,
+    WASSERSTEIN,
+    Game,
+    discriminator_loss,
+    least_squares_discriminator_loss,
+)
 from genjax.models.adversarial.average import with_average
 from genjax.types import Key, Params, Stats
 
 GAMES = {game.name: game for game in (MINIMAX, NONSATURATING, LEAST_SQUARES, WASSERSTEIN, HINGE)}
 GameName = Literal["minimax", "nonsaturating", "least-squares", "wasserstein", "hinge"]
+
+TARGETED = {
+    "minimax": discriminator_loss,
+    "nonsaturating": discriminator_loss,
+    "least-squares": least_squares_discriminator_loss,
+}
+"""The losses of discriminators that have a target for each kind of example."""
 
 KINDS: dict[str, str] = dict.fromkeys(("real_logit", "fake_logit", "discriminator_loss", "generator_loss"), "estimate")
 
@@ -28,6 +45,19 @@ ROWS = 8
 
 COLUMNS = 12
 """Images in a row of the film."""
+
+
+def game_of(name: GameName, smoothing: float) -> Game:
+    """The game of this name; with `smoothing` above 0 the discriminator's target for real examples is so much below 1.
+
+    One-sided label smoothing (Salimans et al. 2016, sec. 3.4). Raises ValueError where the game has no targets.
+    """
+    game = GAMES[name]
+    if not smoothing:
+        return game
+    if name not in TARGETED:
+        raise ValueError(f"--smoothing {smoothing}: --loss {name} has no targets that could be smoothed")
+    return game._replace(discriminator=functools.partial(TARGETED[name], real_target=1 - smoothing))
 
 
 def check_shares(**options: float) -> None:

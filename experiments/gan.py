@@ -69,13 +69,13 @@ from experiments.anchors import NAMES, images_of, parzen_numbers
 from experiments.experiment import Common, Experiment, Figures, Measure, Reference, Run, check_positive
 from experiments.figures import beside, image_grid
 from experiments.games import (
-    GAMES,
     KINDS,
     ROWS,
     GameName,
     adam,
     check_shares,
     drawn,
+    game_of,
     load_images,
     sample_figures,
     with_extras,
@@ -104,6 +104,7 @@ def gan(
     run: Common = Run(binarization="none"),  # noqa: B008 (frozen)
     *,
     loss: GameName = "nonsaturating",
+    smoothing: float = 0.0,
     discriminator_moves: int = 1,
     penalty: PenaltyName = "none",
     penalty_weight: float = 10.0,
@@ -124,6 +125,7 @@ def gan(
     Args:
         run: What every experiment has; --dataset ring and grid are points (embedded).
         loss: What the players descend.
+        smoothing: How far the discriminator's target for real examples is below 1 (one-sided label smoothing).
         discriminator_moves: Of the discriminator for each of the generator.
         penalty: What the discriminator pays for its gradients: (|gradient| - 1)^2 between real and fake examples, or
             |gradient|^2 / 2 at real ones (r1).
@@ -153,7 +155,7 @@ def gan(
         parzen_samples=parzen_samples,
     )
     for share in dropout:
-        check_shares(average=average, dropout=share)
+        check_shares(average=average, smoothing=smoothing, dropout=share)
     mixture = MIXTURES[run.dataset]() if run.dataset in MIXTURES else None
     if mixture is not None and parzen:
         raise ValueError(f"--parzen: the density of --dataset {run.dataset} is known, and its metrics are measured")
@@ -166,7 +168,7 @@ def gan(
         optimizers=gan_model.Optimizers(
             **{name: adam(rate) if optimizer == "adam" else momentum(rate, epoch) for name, rate in rates.items()}
         ),
-        game=GAMES[loss],
+        game=game_of(loss, smoothing),
         discriminator_moves=discriminator_moves,
         penalty=make_penalty(penalty, penalty_weight),
         example="image" if mixture is None else "point",

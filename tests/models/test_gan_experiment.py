@@ -7,6 +7,7 @@ import pytest
 
 from experiments.dcgan import PROBES, dcgan
 from experiments.experiment import Movie, Run
+from experiments.games import game_of
 from experiments.gan import gan, momentum
 from experiments.ledger import references
 from experiments.points import DRAWN, FRAMES, compare
@@ -26,6 +27,8 @@ SMALL = {"hidden": (4,), "maxout": (3,), "pieces": 2, "latents": 3}
         ({"average": 1.0}, "--average 1.0 must be at least 0 and below 1"),
         ({"dropout": (0.2, 1.0)}, "--dropout 1.0 must be at least 0 and below 1"),
         ({"maxout": (3, 0)}, "--maxout 0 must be above 0"),
+        ({"smoothing": 1.0}, "--smoothing 1.0 must be at least 0 and below 1"),
+        ({"smoothing": 0.1, "loss": "hinge"}, "--smoothing 0.1: --loss hinge has no targets"),
         ({"run": RING, "parzen": True}, "the density of --dataset ring is known"),
     ],
 )
@@ -46,6 +49,17 @@ def test_bad_options_of_dcgan_are_named():
 
 def state_of(experiment, batch):
     return jax.jit(lambda key: init_state(experiment.model, key, batch))(jax.random.key(0))
+
+
+def test_smoothing_lowers_the_target_of_real_examples_alone():
+    """The best output at real examples is then logit(0.9), not infinite; at fake ones nothing changes."""
+    plain, smooth = game_of("nonsaturating", 0.0), game_of("nonsaturating", 0.1)
+    real, fake = jnp.log(9.0), jnp.asarray(-0.7)
+    np.testing.assert_allclose(jax.grad(smooth.discriminator)(real, fake), 0, atol=1e-7)
+    assert jax.grad(plain.discriminator)(real, fake) < -0.05
+    slopes = [jax.grad(game.discriminator, argnums=1)(real, fake) for game in (plain, smooth)]
+    assert slopes[0] == slopes[1]
+    assert smooth.generator is plain.generator
 
 
 def test_points_are_measured_against_their_density_and_drawn_beside_it():
