@@ -51,6 +51,7 @@ from experiments.games import (
     GameName,
     adam,
     check_shares,
+    empty_batch,
     game_of,
     load_images,
     sample_figures,
@@ -118,7 +119,7 @@ def dcgan(
         game=game_of(loss, smoothing),
         discriminator_moves=discriminator_moves,
     )
-    model = with_extras(model, data, average=average, steps=run.steps)
+    model = with_extras(model, empty_batch(data), average=average, steps=run.steps)
     networks = dcgan_networks(data.image_shape, filters=filters, latents=latents)
     return Experiment(
         model=model,

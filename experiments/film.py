@@ -26,7 +26,7 @@ class Film(NamedTuple):
     samples: Float[np.ndarray, "frames N *shape"]
 
 
-def filmed(model: Model, batch: Mapping[str, np.ndarray], *, frames: int, steps: int) -> Model:
+def filmed(model: Model, batch: Mapping[str, np.ndarray | jax.Array], *, frames: int, steps: int) -> Model:
     """The model with samples of itself in stats["film"]: before training, and after at most `frames` equal parts of it.
 
     `batch` is what it makes samples of. Raises ValueError where `frames` or `steps` is below 1.

@@ -1,6 +1,7 @@
 """What the experiments on adversarial games share: the games, and samples of images with a film of some."""
 
 import functools
+from collections.abc import Mapping
 from typing import Literal
 
 import jax
@@ -77,10 +78,14 @@ def adam(learning_rate: float) -> optax.GradientTransformation:
     return optax.adam(learning_rate, b1=0.5)
 
 
-def with_extras(model: Model, data: Dataset, *, average: float, steps: int) -> Model:
-    """The model of images with an average of its generator, where `average` is not 0, and a film of some images."""
+def empty_batch(data: Dataset) -> Mapping[str, np.ndarray]:
+    """What a film has images of, where nothing says what is in them."""
+    return {"image": np.zeros((COLUMNS, *data.image_shape), np.float32)}
+
+
+def with_extras(model: Model, batch: Mapping[str, np.ndarray | jax.Array], *, average: float, steps: int) -> Model:
+    """The model with an average of its generator, where `average` is not 0, and a film of what it makes of `batch`."""
     model = with_average(model, decay=average) if average else model
-    batch = {"image": np.zeros((COLUMNS, *data.image_shape), np.float32)}
     return filmed(model, batch, frames=ROWS, steps=steps)
 
 

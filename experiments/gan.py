@@ -75,6 +75,7 @@ from experiments.games import (
     adam,
     check_shares,
     drawn,
+    empty_batch,
     game_of,
     load_images,
     sample_figures,
@@ -175,7 +176,7 @@ def gan(
     )
     if mixture is not None:
         return point_experiment(model, mixture, data, average=average, steps=run.steps)
-    model = with_extras(model, data, average=average, steps=run.steps)
+    model = with_extras(model, empty_batch(data), average=average, steps=run.steps)
     return Experiment(
         model=model,
         data=data,

@@ -42,13 +42,14 @@ from matplotlib.figure import Figure
 from experiments.experiment import Common, Experiment, Figures, Measure, Reference, Run, check_positive
 from experiments.features import PROBED, features_function, make_features
 from experiments.figures import image_grid
-from experiments.games import adam, load_images
+from experiments.games import adam, check_shares, empty_batch, load_images, sample_figures, with_extras
 from experiments.runner import main
 from genjax.core import Model
 from genjax.data.dataset import Dataset, Split, part
 from genjax.data.labels import has_labels
 from genjax.metrics.clustering import clustering_error, matched_labels
 from genjax.models.adversarial import infogan as infogan_model
+from genjax.models.adversarial.average import averaged
 from genjax.types import Key, Params, Stats
 
 ROWS, COLUMNS = 8, 10
@@ -66,6 +67,7 @@ def infogan(
     continuous: int = 2,
     information: float = 1.0,
     continuous_information: float = 0.1,
+    average: float = 0.0,
     channels: tuple[int, int] = (64, 128),
     hidden: int = 1024,
     recognition_hidden: int = 128,
@@ -81,6 +83,7 @@ def infogan(
         continuous: Numbers in the code, uniform on [-1, 1].
         information: Weight of the bound for the category.
         continuous_information: Weight of the bound for the numbers.
+        average: Decay of the average of the generator that images are of; 0 for none.
         channels: Maps of the discriminator's convolutions; the generator mirrors them.
         hidden: Units of the dense layers of both.
         recognition_hidden: Units of the layer that Q has for itself.
@@ -95,6 +98,7 @@ def infogan(
         learning_rate=learning_rate,
         discriminator_learning_rate=discriminator_learning_rate,
     )
+    check_shares(average=average)
     data = load_images(run)
     networks = infogan_model.conv_networks(
         data.image_shape,
@@ -110,6 +114,7 @@ def infogan(
         information=information,
         continuous_information=continuous_information,
     )
+    model = with_extras(model, empty_batch(data), average=average, steps=run.steps)
     labelled = has_labels(data)
     metrics = ("real_logit", "fake_logit", "category_information_nats", "continuous_information_nats")
     return Experiment(
@@ -143,9 +148,8 @@ def make_figures(networks: infogan_model.Networks, model: Model, data: Dataset) 
     sizes = networks.sizes
 
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
-        empty = {"image": jnp.zeros((ROWS**2, *data.image_shape))}
-        samples = np.asarray(jax.jit(model.generate)(params, stats, empty, key))
-        drawn = {"samples": image_grid(samples, columns=ROWS, title="samples")}
+        drawn = sample_figures(model, data, params, stats, key)
+        params, stats = averaged(params, stats)
         codes = infogan_model.draw_codes(sizes, key, ROWS)
         drawn["categories"] = rows_of(
             networks, params, stats, codes, {"category": np.arange(sizes.categories)}, "a column per category"

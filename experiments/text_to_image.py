@@ -40,31 +40,31 @@ Known failures: after 1100 steps of the game on the digits colours and places fo
 """
 
 import functools
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Int
+from jaxtyping import Int
 from matplotlib.figure import Figure
 
+from experiments.captioned import Captioned, load, objects_of, texts, with_other_captions
 from experiments.experiment import Common, Experiment, Figures, Measure, Run, check_positive
 from experiments.extractor import trained
 from experiments.figures import captioned_grid, test_batch
+from experiments.film import film_of, film_rows
+from experiments.games import adam, check_shares, with_extras
 from experiments.runner import main
 from experiments.training import make_split_values
 from genjax.core import Model
-from genjax.data.binarize import present
-from genjax.data.captions import Vocabulary, captioned_folder, decode, encode
-from genjax.data.dataset import Dataset, Load, Source, Split, resident
-from genjax.data.load import source
-from genjax.data.scenes import scenes
+from genjax.data.captions import encode
+from genjax.data.dataset import Split
 from genjax.metrics.detection import auroc
 from genjax.metrics.scenes import ATTRIBUTES, agreement
 from genjax.models.adversarial import text_to_image as model_of
+from genjax.models.adversarial.average import averaged
 from genjax.models.scene_reader import scene_reader
 from genjax.networks.named import applied
 from genjax.types import Batch, Key, Metrics, Params, Stats
@@ -84,6 +84,7 @@ def text_to_image(
     pairs: float = 0.25,
     matching_steps: int = 2000,
     interpolation: float = 1.0,
+    average: float = 0.0,
     filters: int = 64,
     features: int = 1024,
     text_features: int = 128,
@@ -103,6 +104,7 @@ def text_to_image(
         pairs: Share of the scenes with two digits.
         matching_steps: Steps in which the text encoder is trained, before the game begins.
         interpolation: Weight of texts between two captions; 0 for none (GAN-CLS).
+        average: Decay of the average of the generator that images are of; 0 for none.
         filters: Maps of the discriminator's first convolution; each next one has twice as many, and the generator
             mirrors them.
         features: Dimensions of the embedding of captions and images.
@@ -123,6 +125,7 @@ def text_to_image(
         learning_rate=learning_rate,
         discriminator_learning_rate=discriminator_learning_rate,
     )
+    check_shares(average=average)
     if run.binarization != "none":
         raise ValueError(f"--binarization {run.binarization}: captioned images are in colour; use --binarization none")
     if not 1 <= matching_steps < run.steps:
@@ -138,7 +141,6 @@ def text_to_image(
         latents=latents,
         hidden=hidden,
     )
-    adam = functools.partial(optax.adam, b1=0.5)
     model = model_of.text_to_image(
         data.image_shape,
         networks,
@@ -151,6 +153,7 @@ def text_to_image(
         matching_steps=matching_steps,
         interpolation=interpolation,
     )
+    model = with_extras(model, test_batch(data, COLUMNS), average=average, steps=run.steps)
     return Experiment(
         model=model,
         data=data,
@@ -161,60 +164,6 @@ def text_to_image(
         measure=make_measure(model, networks, found),
         caption=lambda text: encode([text], found.vocabulary)[0],
     )
-
-
-class Captioned(NamedTuple):
-    """Images with captions."""
-
-    data: Dataset
-    vocabulary: Vocabulary
-    held_out: Split | None
-    """Scenes of pairs that no other split has; None where the images are a user's own."""
-    all_pairs: Callable[[], Dataset] | None
-    """Draws scenes of the same digits with all pairs, from which the reader learns."""
-
-
-def load(run: Run, *, side: int, captions: int, copies: int, pairs: float) -> Captioned:
-    """Scenes of the digits of --dataset, or the images of a folder with their captions."""
-    path = Path(run.dataset).expanduser()
-    if path.suffix != ".npz" and (path.is_absolute() or run.dataset.startswith(".")):
-        found = captioned_folder(path)
-        return Captioned(one_caption(found.source), found.vocabulary, None, None)
-    digits = source(run.dataset, run.data_dir)
-    make = functools.partial(scenes, digits, side=side, copies=copies, pairs=pairs)
-    drawn = make(captions=captions)
-    return Captioned(
-        one_caption(drawn.source),
-        drawn.vocabulary,
-        drawn.held_out,
-        lambda: one_caption(make(captions=1, hold_out=False).source),
-    )
-
-
-def one_caption(source: Source) -> Dataset:
-    """The data whose batches have one of the captions of each image, drawn under the key."""
-    data = present(source, "none")
-    return data._replace(load=with_one_caption(data.load))
-
-
-def with_one_caption(load: Load) -> Load:
-    """`caption` [B, captions, T] becomes [B, T], and so does `other_caption` where there is one."""
-
-    def loaded(raw: Mapping[str, Array], key: Key) -> Batch:
-        image_key, caption_key = jax.random.split(key)
-        batch = dict(load(raw, image_key))
-        for name in ("caption", "other_caption"):
-            if name in batch:
-                batch[name] = chosen(batch[name], caption_key)
-        return batch
-
-    return loaded
-
-
-def chosen(captions: Int[Array, "B captions T"], key: Key) -> Int[Array, "B T"]:
-    """One caption of each image, any of them."""
-    index = jax.random.randint(key, (len(captions),), 0, captions.shape[1])
-    return jnp.take_along_axis(captions, index[:, None, None], axis=1)[:, 0]
 
 
 def metric_names(found: Captioned) -> list[str]:
@@ -231,11 +180,6 @@ def chances(found: Captioned) -> dict[str, float]:
     objects = objects_of(found.data.test)
     agreed = agreement(np.roll(objects, 1, axis=0), objects)
     return {f"chance_{name}_accuracy": float(agreed[name].mean()) for name in ACCURACIES}
-
-
-def objects_of(split: Split) -> Int[np.ndarray, "N 2 4"]:
-    """What stands in each scene."""
-    return split.read(np.arange(split.size))["objects"]
 
 
 def make_measure(model: Model, networks: model_of.Networks, found: Captioned) -> Measure:
@@ -269,15 +213,6 @@ def make_measure(model: Model, networks: model_of.Networks, found: Captioned) ->
         }
 
     return measure
-
-
-def with_other_captions(split: Split) -> tuple[Split, np.ndarray]:
-    """The split with the captions of the next example as `other_caption`, and where these are of something else."""
-    examples = split.read(np.arange(split.size))
-    rolled = {name: np.roll(array, 1, axis=0) for name, array in examples.items()}
-    named = "objects" if "objects" in examples else "caption"
-    differ = (examples[named] != rolled[named]).reshape(split.size, -1).any(axis=1)
-    return resident({**examples, "other_caption": rolled["caption"]}), differ
 
 
 Objects = Int[np.ndarray, "N 2 4"]
@@ -331,20 +266,18 @@ def make_figures(model: Model, networks: model_of.Networks, found: Captioned) ->
     """Images of captions that were seen and held out, of texts between two, and of styles of real images."""
 
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
-        drawn = {"samples": caption_figure(model, found, test_batch(found.data, ROWS), params, stats, key, "seen")}
+        drawn = {
+            "samples": caption_figure(model, found, test_batch(found.data, ROWS), params, stats, key, "seen"),
+            "training": film_rows(film_of(stats)),
+        }
         if found.held_out is not None:
             batch = test_batch(found.data._replace(test=found.held_out), ROWS)
             drawn["zero_shot"] = caption_figure(model, found, batch, params, stats, key, "held out")
-        drawn["interpolation"] = interpolation_figure(networks, found, params, stats, key)
-        drawn["styles"] = style_figure(networks, found, params, stats)
+        drawn["interpolation"] = interpolation_figure(networks, found, *averaged(params, stats), key)
+        drawn["styles"] = style_figure(networks, found, *averaged(params, stats))
         return drawn
 
     return figures
-
-
-def texts(captions: Int[Array, "B T"], found: Captioned) -> list[str]:
-    """The captions in words."""
-    return [decode(row, found.vocabulary) for row in np.asarray(captions)]
 
 
 def caption_figure(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from genjax.core import TrainState
 from genjax.data.dataset import Load, Split
@@ -30,7 +30,7 @@ def make_evaluate_seeds(evaluate: Evaluate, load: Load) -> EvaluateSeeds:
 
 def evaluate_split(
     evaluate_seeds: EvaluateSeeds, params: Params, stats: Stats, split: Split, *, key: Key, batch_size: int
-) -> dict[str, Float[np.ndarray, "seeds examples *features"]]:
+) -> dict[str, Shaped[np.ndarray, "seeds examples *features"]]:
     """Each quantity for every seed and example of the split.
 
     `params` and `stats` have a leading seed axis. The last batch is filled up with copies of the first example, and
