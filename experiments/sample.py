@@ -19,7 +19,7 @@ from experiments.experiment import Write
 from experiments.figures import image_grid, test_batch
 from experiments.restore import Restored, restore_run
 from experiments.session import configure, user_errors
-from genjax.data.captions import words
+from genjax.data.captions import UNKNOWN, words
 
 CHUNK = 100
 """Images per program call."""
@@ -87,15 +87,18 @@ def sample(
 
 
 def captioned(run: Restored, text: str | None) -> dict[str, np.ndarray]:
-    """What the text says, as a batch of one; nothing where there is none."""
+    """What the text says, as a batch of one; nothing where there is none. Words that are not known are named."""
     if text is None:
         return {}
     if run.experiment.caption is None:
         raise RunError(f"--text is for runs of text_to_image, this is one of {run.config['experiment']}", exit_code=2)
     try:
-        return {"caption": run.experiment.caption(text)[None]}
+        caption = run.experiment.caption(text)
     except ValueError as error:
         raise RunError(f"--text: {error}", exit_code=2) from error
+    if unknown := [word for word, number in zip(words(text), caption, strict=False) if number == UNKNOWN]:
+        print(f"warning: --text: no caption of the training has {', '.join(unknown)}", file=sys.stderr)
+    return {"caption": caption[None]}
 
 
 def words_of(text: str | None) -> str:

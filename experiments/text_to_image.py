@@ -21,6 +21,8 @@ own with captions beside them (a.png and a.txt, a line each).
     python -m experiments.text_to_image --preset small --data-dir DIR                scenes of MNIST, 32x32
     python -m experiments.sample RUN --text "a small red seven on the left"
 
+`sample` names words of the text that no caption has, and draws all the same, as long as it knows one.
+
 **Numbers.** A network that has seen all pairs of digits and colours (`scene_reader` in genjax/models/scene_reader.py)
 is trained on real scenes and then reads generated ones: `digit_accuracy`, `colour_accuracy`, `size_accuracy` and
 `place_accuracy` are the shares of scenes in which it finds the values that the caption names, `scene_accuracy` all of

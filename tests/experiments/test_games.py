@@ -1,13 +1,19 @@
 """The experiments on games with codes and captions: what they promise to measure and to draw, of tiny networks."""
 
+import contextlib
+import io
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from experiments import text_to_image as text_to_image_experiment
+from experiments.directory import RunError
 from experiments.experiment import Run
 from experiments.infogan import infogan
+from experiments.restore import Restored
+from experiments.sample import captioned
 from experiments.text_to_image import text_to_image
 from genjax.core import init_state
 
@@ -41,8 +47,20 @@ def test_text_to_image(monkeypatch):
     scores = {f"{fake}{name}" for fake in ("", "fake_") for name in ("matching_score", "pair_logit")}
     assert {*found, *scores} == set(experiment.kinds)
     assert all(0 <= value <= 1 for value in found.values())
-    with pytest.raises(ValueError, match="'purplish': none of its words is known; known are"):
-        experiment.caption("purplish")
+    assert_texts_are_checked(experiment)
+
+
+def assert_texts_are_checked(experiment):
+    """Words that are not known are named; a text without one that is known, or without any, is refused."""
+    run = Restored({"experiment": "text_to_image"}, experiment, ((0,),), ())
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        assert captioned(run, "a purplish seven with a hat")["caption"].shape == (1, *experiment.caption("seven").shape)
+        assert said.getvalue() == "warning: --text: no caption of the training has purplish, with, hat\n"
+        captioned(run, "seven")
+    assert len(said.getvalue().splitlines()) == 1
+    for text in ("purplish", "", " "):
+        with pytest.raises(RunError, match=f"--text: caption '{text}': none of its words is known; known are"):
+            captioned(run, text)
 
 
 @pytest.mark.parametrize(
