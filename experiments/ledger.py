@@ -21,7 +21,24 @@ README = Path(__file__).parents[1] / "README.md"
 SPEED = "speed.json"
 
 SHOWN = ("nll_nats", "elbo_nats", "iwae_500_nats", "iwae_5000_nats", "nats_per_character", "code_mmd2")
-"""The metrics that stand in the table, and those that have a reference; the others are in the files."""
+"""The metrics that stand in the table, and those beside which something stands; the others are in the files."""
+
+ANCHORS = {
+    "parzen_nats": {
+        "parzen_training_images_nats": "training images in place of samples",
+        "parzen_kmeans_nats": "k-means centres in place of samples",
+    },
+    "probe_error": {
+        "random_probe_error": "features of weights that are not trained",
+        "pixel_probe_error": "pixels",
+        "pca_probe_error": "principal components",
+    },
+    "scene_accuracy": {
+        "real_scene_accuracy": "real scenes, the ceiling",
+        "zero_shot_scene_accuracy": "captions of pairs that were held out",
+    },
+}
+"""What a run measures of other things in the protocol of one of its metrics, which then stands in the table, too."""
 
 
 def results() -> list[dict[str, Any]]:
@@ -38,8 +55,9 @@ def results_table(kept: Sequence[Mapping[str, Any]]) -> str:
 def result_rows(result: Mapping[str, Any]) -> Iterator[Sequence[str]]:
     """A row per metric shown of one result, and per reference of it."""
     dataset = result["dataset"]
-    for metric in [name for name in result["metrics"] if name in SHOWN or references(result, name)]:
-        for beside in [reference_text(one) for one in references(result, metric)] or ["none known"]:
+    for metric in result["metrics"]:
+        known = [*map(reference_text, references(result, metric)), *anchors(result["metrics"], metric)]
+        for beside in known or ["none known"] * (metric in SHOWN):
             yield (
                 result["experiment"],
                 f"{dataset['name']} ({dataset['protocol']})",
@@ -56,6 +74,12 @@ def result_rows(result: Mapping[str, Any]) -> Iterator[Sequence[str]]:
 def reference_text(reference: Reference) -> str:
     """A reference as it stands in the table."""
     return f"{reference.value:g}: {reference.source}"
+
+
+def anchors(metrics: Mapping[str, Mapping[str, Any]], metric: str) -> list[str]:
+    """What the same run measured beside a metric, as it stands in the table."""
+    found = {name: what for name, what in ANCHORS.get(metric, {}).items() if name in metrics}
+    return [f"{mean_and_deviation(metrics[name])}: {what} (this run)" for name, what in found.items()]
 
 
 def duration(seconds: float) -> str:

@@ -1,6 +1,7 @@
 """What a finished run says: result.json, and the table a user sees."""
 
 import importlib.metadata
+import math
 import os
 import platform
 import shlex
@@ -133,5 +134,7 @@ def mean_and_deviation(values: Mapping[str, Any]) -> str:
     """The mean to as many digits as make sense, and ± s.d. where there are several seeds."""
     if values["sd"] is None:
         return f"{values['mean']:.4g}" if abs(values["mean"]) < 1 else f"{values['mean']:.3f}"
-    digits = 4 if abs(values["mean"]) < 1 else 2
+    digits = 2
+    if abs(values["mean"]) < 1:  # small numbers with two digits of their deviation
+        digits = max(4, 1 - math.floor(math.log10(values["sd"]))) if values["sd"] else 4
     return f"{values['mean']:.{digits}f} ± {values['sd']:.{digits}f}"
