@@ -64,41 +64,28 @@ shape the codes of training images; those of test images spread more.
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Float, Int
-from matplotlib.figure import Figure
+from jaxtyping import Int
 
-from experiments.anchors import NAMES, parzen_numbers
-from experiments.experiment import Common, Experiment, Figures, Measure, Reference, Run, check_positive
-from experiments.figures import beside, image_grid, scatter, test_images
+from experiments.aae_codes import MMD_SAMPLES, Parts, Task, make_encode, make_figures, make_measure, prior_samples
+from experiments.anchors import NAMES
+from experiments.experiment import Common, Experiment, Reference, Run, check_positive
 from experiments.runner import main
-from experiments.training import make_split_values
-from genjax.core import Model
-from genjax.data.dataset import Dataset, Split
+from genjax.data.dataset import Dataset
 from genjax.data.feed import Feed, make_feed
 from genjax.data.labels import choose_labelled, class_count, has_labels, labels_of, mark_labelled, with_labelled_batches
 from genjax.data.load import load_dataset
-from genjax.metrics.clustering import cluster_labels, clustering_error
-from genjax.metrics.mmd import Kernel, rbf_at_median, unbiased_mmd2
+from genjax.metrics.mmd import rbf_at_median
 from genjax.models.latent import aae as aae_model
 from genjax.models.latent import priors
 from genjax.models.latent.priors import Prior
-from genjax.types import Batch, Key, Metrics, Params, Stats
 
-Task = Literal["none", "semi-supervised", "clustering"]
 PriorName = Literal["gaussian", "uniform", "mixture", "swiss-roll"]
-
-MMD_SAMPLES = 5000
-"""Codes and prior samples of `code_mmd2`, at most."""
-
-CHUNK = 500
-"""Images per program call."""
 
 GAME = ("discriminator", "regularization")
 """The phases that a plain autoencoder lacks."""
@@ -210,18 +197,6 @@ def kinds(task: Task, *, parzen: bool) -> dict[str, str]:
     return found | (dict.fromkeys(NAMES, "estimate") if parzen else {})
 
 
-class Parts(NamedTuple):
-    """What pictures and measurements are made of."""
-
-    model: Model
-    networks: aae_model.Networks
-    prior: Prior
-    data: Dataset
-    task: Task
-    labels: int
-    encode: "Encode"
-
-
 def adam(learning_rate: float, steps: int, *, b1: float = 0.9) -> optax.GradientTransformation:
     """Adam with a cosine decay."""
     return optax.adam(optax.cosine_decay_schedule(learning_rate, steps), b1=b1)
@@ -259,129 +234,6 @@ def check_labels(task: Task, labels: int, data: Dataset, *, shaped: bool) -> Non
 def labelled_feed(data: Dataset, chosen: Int[np.ndarray, " labels"], seeds: Sequence[int], batch_size: int) -> Feed:
     """Each seed's own order of the images, and beside each batch one as large of labelled examples."""
     return with_labelled_batches(make_feed(data.train, data.load, seeds, batch_size), data, chosen, batch_size)
-
-
-def prior_samples(prior: Prior, count: int, key: Key) -> Float[np.ndarray, "count latents"]:
-    """Samples of the whole prior."""
-    return np.asarray(prior.sample(key, count, None))
-
-
-Encode = Callable[[Params, Stats, Split, Key], Mapping[str, np.ndarray]]
-"""(params, stats, split, key) -> `codes` [N, latents], samples of q(z|x), and `label` [N, classes], q(y|x), of all
-examples in order; no label where there is no y."""
-
-
-def make_encode(networks: aae_model.Networks, data: Dataset) -> Encode:
-    """One program for all seeds and splits."""
-
-    def encode(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
-        encoding = aae_model.encode(networks, params, stats, batch["image"])
-        label = {} if encoding.label is None else {"label": encoding.label}
-        return {"codes": encoding.sample(key), **label}
-
-    return make_split_values(encode, data.load)
-
-
-def make_measure(parts: Parts, kernel: Kernel, parzen_samples: int) -> Measure:
-    """code_mmd2, cluster_error_rate where there are clusters and classes, Parzen where there are samples for it."""
-
-    def measure(params: Params, stats: Stats, split: Split, key: Key) -> dict[str, float]:
-        code_key, prior_key, sample_key = jax.random.split(key, 3)
-        seen = parts.encode(params, stats, split, code_key)
-        codes = seen["codes"][:MMD_SAMPLES]
-        drawn = prior_samples(parts.prior, len(codes), prior_key)
-        found = {"code_mmd2": unbiased_mmd2(codes, drawn, kernel).value}
-        if parts.task == "clustering" and has_labels(parts.data):
-            found["cluster_error_rate"] = clustering_error(
-                seen["label"], labels_of(split), class_of_cluster(parts, params, stats)
-            )
-        if parzen_samples:
-            samples = generated(parts, params, stats, parzen_samples, sample_key)
-            found |= parzen_numbers(parts.data, split, samples)
-        return found
-
-    return measure
-
-
-def class_of_cluster(parts: Parts, params: Params, stats: Stats) -> Int[np.ndarray, " clusters"]:
-    """What the validation images say each cluster is."""
-    validation = parts.data.validation
-    seen = parts.encode(params, stats, validation, jax.random.key(0))
-    return cluster_labels(seen["label"], labels_of(validation))
-
-
-def generated(parts: Parts, params: Params, stats: Stats, count: int, key: Key) -> Float[np.ndarray, "count D"]:
-    """The decoder's means at samples of the prior, flat."""
-    generate = jax.jit(parts.model.generate)
-    batch = {"image": jnp.zeros((CHUNK, *parts.data.image_shape))}
-    keys = [jax.random.fold_in(key, chunk) for chunk in range(-(-count // CHUNK))]
-    return np.concatenate([np.asarray(generate(params, stats, batch, key)) for key in keys])[:count].reshape(count, -1)
-
-
-ROWS = 8
-"""Of a grid of samples."""
-
-
-def make_figures(parts: Parts) -> Figures:
-    """Samples, reconstructions beside their originals, the codes beside the prior, and styles where there is y."""
-
-    def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
-        sample_key, code_key, prior_key, style_key = jax.random.split(key, 4)
-        images = test_images(parts.data, 32)
-        rebuilt = aae_model.reconstruct(parts.networks, params, stats, images)
-        drawn = {
-            "samples": samples_grid(parts, params, stats, sample_key),
-            "reconstructions": image_grid(beside(images, rebuilt), columns=8, title="original, reconstruction"),
-        }
-        if parts.networks.latents == 2:
-            codes = parts.encode(params, stats, parts.data.test, code_key)["codes"]
-            drawn["codes"] = codes_and_prior(parts, codes, prior_key)
-        if parts.networks.classes:
-            drawn["styles"] = style_grid(parts, params, style_key)
-        return drawn
-
-    return figures
-
-
-def samples_grid(parts: Parts, params: Params, stats: Stats, key: Key) -> Figure:
-    """Decoder means at samples of the prior; one column per class where labels have shaped it."""
-    shaped = parts.prior.classes > 0 and parts.labels > 0 and parts.task == "none"
-    columns = parts.prior.classes if shaped else ROWS
-    batch = {"image": jnp.zeros((ROWS * columns, *parts.data.image_shape))}
-    if shaped:
-        batch["label"] = jnp.tile(jnp.arange(columns), ROWS)
-    samples = jax.jit(parts.model.generate)(params, stats, batch, key)
-    title = "decoder means at prior samples" + (", a column per class" if shaped else "")
-    return image_grid(np.asarray(samples), columns=columns, title=title)
-
-
-def style_grid(parts: Parts, params: Params, key: Key) -> Figure:
-    """Each row has one z of the prior, each column one value of y."""
-    columns = parts.networks.classes
-    z = jnp.repeat(parts.prior.sample(key, ROWS, None), columns, axis=0)
-    y = jnp.tile(jnp.eye(columns), (ROWS, 1))
-    images = aae_model.decode(parts.networks, params, z, y)
-    what = "class" if parts.task == "semi-supervised" else "cluster"
-    return image_grid(np.asarray(images), columns=columns, title=f"a row per style z, a column per {what} y")
-
-
-def codes_and_prior(parts: Parts, codes: Float[np.ndarray, "N 2"], key: Key) -> Figure:
-    """The codes of test images in the colours of their classes, and beside them as many samples of the prior."""
-    labels = labels_of(parts.data.test) if has_labels(parts.data) else None
-    classes = parts.prior.classes
-    slots = jnp.arange(len(codes)) % classes if classes and parts.labels else None
-    samples = np.asarray(parts.prior.sample(key, len(codes), slots))
-    figure = Figure(figsize=(9, 4.5), layout="constrained")
-    left, right = figure.subplots(1, 2, sharex=True, sharey=True)
-    scatter(left, codes, labels)
-    scatter(right, samples, None if slots is None else np.asarray(slots))
-    for axes, title in ((left, "codes of test images"), (right, "samples of the prior")):
-        axes.set_aspect("equal")
-        axes.set_title(title, fontsize=9)
-    if labels is not None and len(np.unique(labels)) <= 20:
-        handles = left.get_legend_handles_labels()
-        figure.legend(*handles, loc="outside right center", fontsize=7, markerscale=2, title="class", title_fontsize=7)
-    return figure
 
 
 PRESETS = {
