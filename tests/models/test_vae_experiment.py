@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.vae import BETWEEN, interpolation, make_measure, traversal, two_widest
+from experiments.vae_codes import BETWEEN, interpolation, make_measure, traversal, two_widest
 from genjax.data.load import load_dataset
 from genjax.models.latent.vae import decode, encode, init_networks, mlp_networks, with_top
 
