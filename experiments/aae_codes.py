@@ -18,7 +18,7 @@ from genjax.data.dataset import Dataset, Split
 from genjax.data.labels import has_labels, labels_of
 from genjax.metrics.clustering import cluster_labels, clustering_error
 from genjax.metrics.mmd import Kernel, unbiased_mmd2
-from genjax.models.latent import aae as aae_model
+from genjax.models.latent import aae_networks
 from genjax.models.latent.priors import Prior
 from genjax.types import Batch, Key, Metrics, Params, Stats
 
@@ -35,7 +35,7 @@ class Parts(NamedTuple):
     """What pictures and measurements are made of."""
 
     model: Model
-    networks: aae_model.Networks
+    networks: aae_networks.Networks
     prior: Prior
     data: Dataset
     task: Task
@@ -53,11 +53,11 @@ Encode = Callable[[Params, Stats, Split, Key], Mapping[str, np.ndarray]]
 examples in order; no label where there is no y."""
 
 
-def make_encode(networks: aae_model.Networks, data: Dataset) -> Encode:
+def make_encode(networks: aae_networks.Networks, data: Dataset) -> Encode:
     """One program for all seeds and splits."""
 
     def encode(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
-        encoding = aae_model.encode(networks, params, stats, batch["image"])
+        encoding = aae_networks.encode(networks, params, stats, batch["image"])
         label = {} if encoding.label is None else {"label": encoding.label}
         return {"codes": encoding.sample(key), **label}
 
@@ -110,7 +110,7 @@ def make_figures(parts: Parts) -> Figures:
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
         sample_key, code_key, prior_key, style_key = jax.random.split(key, 4)
         images = test_images(parts.data, 32)
-        rebuilt = aae_model.reconstruct(parts.networks, params, stats, images)
+        rebuilt = aae_networks.reconstruct(parts.networks, params, stats, images)
         drawn = {
             "samples": samples_grid(parts, params, stats, sample_key),
             "reconstructions": image_grid(beside(images, rebuilt), columns=8, title="original, reconstruction"),
@@ -142,7 +142,7 @@ def style_grid(parts: Parts, params: Params, key: Key) -> Figure:
     columns = parts.networks.classes
     z = jnp.repeat(parts.prior.sample(key, ROWS, None), columns, axis=0)
     y = jnp.tile(jnp.eye(columns), (ROWS, 1))
-    images = aae_model.decode(parts.networks, params, z, y)
+    images = aae_networks.decode(parts.networks, params, z, y)
     what = "class" if parts.task == "semi-supervised" else "cluster"
     return image_grid(np.asarray(images), columns=columns, title=f"a row per style z, a column per {what} y")
 

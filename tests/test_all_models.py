@@ -18,7 +18,7 @@ from genjax.models.adversarial.average import with_average
 from genjax.models.autoregressive import char_rnn, eonade, made, nade, pixel_rnn, rnade, tabular
 from genjax.models.autoregressive.pixel_cnn import pixel_cnn
 from genjax.models.autoregressive.pixels import bernoulli
-from genjax.models.latent import aae, autoencoder, priors, vae
+from genjax.models.latent import aae, aae_networks, autoencoder, priors, vae
 from genjax.testing import assert_resume_equals
 from genjax.train import init_seeds, iterate, make_train_step, seed, with_seed_axis
 
@@ -89,7 +89,7 @@ def make_pixel_rnn(layer):
 
 def make_aae():
     """With noise in the encoder, and a prior that labels shape."""
-    networks = aae.mlp_networks(SHAPE, hidden=(6,), latents=2, gaussian=True)
+    networks = aae_networks.mlp_networks(SHAPE, hidden=(6,), latents=2, gaussian=True)
     optimizers = aae.Optimizers(*(optax.adam(1e-2) for _ in range(4)))
     return aae.aae(SHAPE, networks, priors.gaussian_mixture(2), optimizers=optimizers)
 

@@ -13,20 +13,15 @@ from flax import linen as nn
 
 from genjax.core import init_state, make_step
 from genjax.models.latent.aae import (
-    Encoding,
     Optimizers,
     aae,
     code_logits,
-    decode,
-    encode,
     label_slots,
     make_draw,
-    mlp_networks,
-    reconstruct,
     uniform_label,
     with_dropout,
-    with_slot,
 )
+from genjax.models.latent.aae_networks import Encoding, decode, encode, mlp_networks, reconstruct, with_slot
 from genjax.models.latent.priors import Prior, gaussian, gaussian_mixture
 
 SHAPE = (3, 2, 1)
