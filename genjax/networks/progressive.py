@@ -26,10 +26,12 @@ MOMENTUM = 0.9
 """What the running deviation keeps in a step."""
 
 Depth = Float[Array, ""] | float
+Maps = Float[Array, "batch *shape"]
+Kernel = Float[Array, "*window in_features out_features"]
 
 
 def pixel_norm(x: Float[Array, "*batch C"]) -> Float[Array, "*batch C"]:
-    """a / sqrt(mean over channels of a^2 + 1e-8) (sec. 4.2): the mean square of each pixel becomes 1."""
+    """Each pixel a as a / sqrt(mean over channels of a^2 + 1e-8), whose mean square is 1 (sec. 4.2)."""
     return x * jax.lax.rsqrt((x**2).mean(axis=-1, keepdims=True) + EPSILON)
 
 
@@ -72,9 +74,7 @@ def alpha(depth: Depth, level: int) -> Depth:
     return jnp.clip(depth - (level - 1), 0.0, 1.0)
 
 
-def mixed(
-    old: Float[Array, "batch *shape"], new: Float[Array, "batch *shape"], weight: Depth
-) -> Float[Array, "batch *shape"]:
+def mixed(old: Maps, new: Maps, weight: Depth) -> Maps:
     """(1 - weight) old + weight new, exactly one of the two at weights of 0 and 1."""
     return (1 - weight) * old + weight * new
 
@@ -90,7 +90,7 @@ def faded(sizes: Sequence[Float[Array, "batch _ _ C"]], depth: Depth) -> Float[A
     return shown
 
 
-def equalized(kernel: Float[Array, "*in out"], gain: float) -> Float[Array, "*in out"]:
+def equalized(kernel: Kernel, gain: float) -> Kernel:
     """The kernel times gain / sqrt(inputs of a unit): He's constant at run time and not at the start (sec. 4.1)."""
     return kernel * (gain / math.sqrt(math.prod(kernel.shape[:-1])))
 
@@ -122,7 +122,7 @@ class EqualizedConv(nn.Module):
         return x + self.param("bias", zeros, (self.features,))
 
 
-def leaky(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+def leaky(x: Maps) -> Maps:
     """The leaky ReLU of both networks."""
     return jax.nn.leaky_relu(x, SLOPE)
 

@@ -31,7 +31,7 @@ from genjax.models.adversarial.gan import (
 )
 from genjax.models.latent.priors import gaussian
 from genjax.networks.progressive import Depth, Discriminator, Generator, alpha, faded, pyramid
-from genjax.types import Batch, Generate, Key, Loss, Metrics, Params, PyTree, Scalar, Stats
+from genjax.types import Batch, Key, Loss, Metrics, Params, PyTree, Scalar, Stats
 
 Images = Float[Array, "batch H W C"]
 
@@ -86,7 +86,9 @@ def progressive_gan(
     at = functools.partial(networks_at, image_shape, sizes)
     check_sizes(sizes, discriminator_moves)
     check_networks(at(levels, float(levels)), image_shape, penalized=False)
-    discriminator = grown(at, sizes.start, lambda networks: discriminator_phase_loss(networks, game, penalty, "image"))
+    discriminator = told(
+        grown(at, sizes.start, lambda networks: discriminator_phase_loss(networks, game, penalty, "image")), sizes.start
+    )
     generator = grown(at, sizes.start, lambda networks: generator_phase_loss(networks, game, "image"))
     optimizers = Optimizers(
         with_restarts(optimizers.discriminator, restarts),
@@ -143,20 +145,28 @@ def check_sizes(sizes: Sizes, discriminator_moves: int) -> None:
 
 
 def grown(at: NetworksAt, start: int, make_loss: Callable[[Networks], Loss]) -> Loss:
-    """The loss that `make_loss` makes of the networks at the batch's level and depth, on images as faded as they are.
-
-    Beside its metrics stand `side`, that of the images, and `alpha`.
-    """
+    """What `make_loss` makes of the networks at the batch's level and depth, on real images that are faded alike."""
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
         images, depth = batch["image"], batch["depth"][0]
         level = doublings(images.shape[1:], start)
         real = faded(pyramid(2 * images - 1, level), depth)
         value, (metrics, moved) = make_loss(at(level, depth))(params, stats, {**batch, "image": real}, key)
-        growth = {"side": jnp.asarray(images.shape[1]), "alpha": alpha(depth, level)}
-        return value, ({**metrics, **growth}, {**moved, "depth": depth})
+        return value, (metrics, {**moved, "depth": depth})
 
     return loss
+
+
+def told(loss: Loss, start: int) -> Loss:
+    """The loss with `side`, that of the batch's images, and `alpha` among its metrics."""
+
+    def telling(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
+        value, (metrics, moved) = loss(params, stats, batch, key)
+        shape = batch["image"].shape[1:]
+        growth = {"side": jnp.asarray(shape[0]), "alpha": alpha(batch["depth"][0], doublings(shape, start))}
+        return value, ({**metrics, **growth}, moved)
+
+    return telling
 
 
 class Restarted(NamedTuple):
@@ -166,18 +176,18 @@ class Restarted(NamedTuple):
     updates: Int[Array, ""]
 
 
-def with_restarts(optimizer: optax.GradientTransformation, updates: Sequence[int]) -> optax.GradientTransformation:
+def with_restarts(optimizer: optax.GradientTransformation, before: Sequence[int]) -> optax.GradientTransformation:
     """The optimizer, which before the updates of these numbers (counted from 0) forgets what it has gathered."""
-    if not updates:
+    if not before:
         return optimizer
 
     def init(params: PyTree) -> Restarted:
         return Restarted(optimizer.init(params), jnp.zeros((), jnp.int32))
 
-    def update(gradients: PyTree, state: PyTree, params: PyTree = None) -> tuple[PyTree, Restarted]:
-        anew = jnp.isin(state.updates, jnp.asarray(updates))
+    def update(updates: PyTree, state: PyTree, params: PyTree = None) -> tuple[PyTree, Restarted]:
+        anew = jnp.isin(state.updates, jnp.asarray(before))
         inner = jax.tree.map(functools.partial(jnp.where, anew), optimizer.init(params), state.inner)
-        moved, inner = optimizer.update(gradients, inner, params)
+        moved, inner = optimizer.update(updates, inner, params)
         return moved, Restarted(inner, state.updates + 1)
 
     return optax.GradientTransformation(init, update)
