@@ -32,9 +32,9 @@ for bit wherever it was stopped, in the middle of a fade too. The progress bar s
     python -m experiments.progressive_gan --preset hq --dataset ./mine --workdir RUN     your own images, up to 1024
     python -m experiments.progressive_gan --no-growth                                    the same networks at full size
 
---no-growth trains the same networks at the full size from the start: what growing is worth, at equal images where
-batches are of one size (quick, small and paper), and else at the --steps you choose; `images` in result.json counts
-them.
+Each level may have a batch size of its own (--level-batch-sizes). --no-growth trains the same networks at the full size
+from the start: what growing is worth, at equal images where all batches are of one size (quick, small and paper), and
+else at the --steps you choose; `images` in result.json counts them, `wall_seconds` is the time.
 
 **Numbers.** `swd_S`, for each side S of the growth, is the sliced Wasserstein-1 distance between test images and as
 many samples, both shrunk to S x S pixels and taken as points (genjax/metrics/sliced_wasserstein.py), 0 where they are
@@ -58,40 +58,26 @@ Known failures: the penalty takes the gradient of the sum of D's outputs, as the
 deviation an example's gradient is that of the others too. Nothing says which step of the game is the best.
 """
 
-import functools
-
-import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
-from einops import reduce
-from jaxtyping import Float
+from matplotlib.figure import Figure
 
-from experiments.anchors import images_of
-from experiments.experiment import Common, Experiment, Measure, Reference, Run, check_positive, option
-from experiments.games import KINDS, check_shares, load_images, sample_figures, with_extras
+from experiments.distances import distance_names, drawn_in_parts, make_distances
+from experiments.experiment import Common, Experiment, Figures, Reference, Run, check_positive, option
+from experiments.figures import image_grid
+from experiments.games import KINDS, ROWS, check_shares, load_images, sample_figures, with_extras
 from experiments.runner import main
 from genjax.core import Model
-from genjax.data.dataset import Dataset, Split
+from genjax.data.dataset import Dataset
 from genjax.data.growth import Stage, doublings, growing, growing_feed, moment, starts, steps_until_grown
 from genjax.losses.adversarial import wasserstein_with_drift
-from genjax.metrics.patches import SIZE, patch_distance
-from genjax.metrics.sliced_wasserstein import sliced_wasserstein
 from genjax.models.adversarial import progressive_gan as model_of
+from genjax.models.adversarial.average import with_average
 from genjax.models.adversarial.gan import Optimizers, Penalty, wasserstein_penalty
 from genjax.types import Key, Params, Stats
 
-COMPARED = 2000
-"""Images of a comparison, at most."""
-COMPARED_BYTES = 2**30
-
-CHUNK = 100
-"""Samples per program call."""
-
-PATCHES, DIRECTIONS = 32, 128
-"""Of `patch_distance`; the paper's 128 and 512 take sixteen times as long."""
-
-Images = Float[np.ndarray, "N H W C"]
+FILMED = 128 * 128 * 3
+"""Numbers of an image, at most, where a film is kept in the state."""
 
 
 def progressive_gan(
@@ -121,7 +107,8 @@ def progressive_gan(
         start: Side of the smallest images.
         fade_images: Images during which a level is faded in.
         stable_images: Images of a level after that, before the next one begins.
-        level_batch_sizes: Of each level, from the smallest images on; --batch-size for all where none are given.
+        level_batch_sizes: Of each level, from the smallest images on, those too many unused; --batch-size for all where
+            none are given.
         latents: Dimensions of the noise, Gaussian and brought to a mean square of 1.
         maps: Of each level, at most.
         maps_times_side: Maps of a level times its side, at most: the larger the images, the fewer maps.
@@ -165,17 +152,17 @@ def progressive_gan(
         discriminator_moves=discriminator_moves,
         restarts=starts(stages)[1:],
     )
-    model = with_extras(model, data, average=average, steps=run.steps)
+    model = with_average_and_film(model, data, average=average, steps=run.steps)
     sides = [start * 2**level for level in range(levels + 1)]
     return Experiment(
         model=model,
         data=data,
-        kinds={**KINDS, **dict.fromkeys(metric_names(sides), "estimate")},
-        figures=functools.partial(sample_figures, model, data),
+        kinds={**KINDS, **dict.fromkeys(distance_names(sides), "estimate")},
+        figures=make_figures(model, data),
         seeds_together=False,
         feed=lambda seeds, batch_size: growing_feed(data.train, data.load, seeds, stages, levels=levels),
         facts={"images": moment(stages, run.steps).seen},
-        measure=make_measure(model, data, sides),
+        measure=make_distances(model, data, sides),
         shown=("discriminator/side", "discriminator/alpha"),
     )
 
@@ -189,9 +176,10 @@ def levels_of(data: Dataset, start: int) -> int:
 
 
 def checked_batch_sizes(sizes: tuple[int, ...], levels: int, group: int) -> tuple[int, ...]:
-    """The batch size of each level; ValueError where there are too few or many, or groups do not divide them."""
-    if len(sizes) != levels + 1:
-        raise ValueError(f"{option('level_batch_sizes')} {sizes}: must be {levels + 1}, one for each level")
+    """The batch size of each level; ValueError where there are too few, or groups do not divide them."""
+    if len(sizes) <= levels:
+        raise ValueError(f"{option('level_batch_sizes')} {sizes}: must be at least {levels + 1}, one for each level")
+    sizes = sizes[: levels + 1]
     if group and any(size > group and size % group for size in sizes):
         raise ValueError(f"--group {group} must divide the batch sizes {sizes} that are larger")
     return sizes
@@ -207,50 +195,23 @@ def penalty_to(gamma: float, weight: float) -> Penalty:
     return wasserstein_penalty(weight=weight / gamma**2, target=gamma)
 
 
-def metric_names(sides: list[int]) -> list[str]:
-    """What is measured of whole splits of images whose growth has these sides."""
-    names = [f"swd_{side}" for side in sides] + (["patch_distance"] if sides[-1] >= SIZE else [])
-    return names + [f"real_{name}" for name in names]
+def with_average_and_film(model: Model, data: Dataset, *, average: float, steps: int) -> Model:
+    """The model with an average of its generator and, where images are not large, a film."""
+    if np.prod(data.image_shape) <= FILMED:
+        return with_extras(model, data, average=average, steps=steps)
+    return with_average(model, decay=average) if average else model
 
 
-def make_measure(model: Model, data: Dataset, sides: list[int]) -> Measure:
-    """The distances of samples to real images, and of other real images to them."""
+def make_figures(model: Model, data: Dataset) -> Figures:
+    """Samples, and where there is a film, how some came to be."""
 
-    def measure(params: Params, stats: Stats, split: Split, key: Key) -> dict[str, float]:
-        fitting = COMPARED_BYTES // (4 * int(np.prod(data.image_shape)))
-        count = max(1, min(COMPARED, fitting, split.size, data.train.size))
-        real, other = (images_of_shape(data, one, count) for one in (split, data.train))
-        ours = distances(real, draw(model, data, params, stats, count, key), sides)
-        return {**ours, **{f"real_{name}": value for name, value in distances(real, other, sides).items()}}
+    def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
+        if "film" in stats:
+            return sample_figures(model, data, params, stats, key)
+        images = drawn_in_parts(model, data, params, stats, ROWS**2, key)
+        return {"samples": image_grid(images, columns=ROWS, title="samples")}
 
-    return measure
-
-
-def images_of_shape(data: Dataset, split: Split, count: int) -> Images:
-    """The first images of a split."""
-    return images_of(data, split, np.arange(count)).reshape(count, *data.image_shape)
-
-
-def draw(model: Model, data: Dataset, params: Params, stats: Stats, count: int, key: Key) -> Images:
-    """Samples [count, H, W, C]."""
-    batch, generate = {"image": jnp.zeros((min(count, CHUNK), *data.image_shape))}, jax.jit(model.generate)
-    chunks = [generate(params, stats, batch, jax.random.fold_in(key, n)) for n in range(-(-count // CHUNK))]
-    return np.concatenate([np.asarray(chunk) for chunk in chunks])[:count]
-
-
-def distances(real: Images, fake: Images, sides: list[int]) -> dict[str, float]:
-    """The sliced Wasserstein distances of two sets of as many images at each side, and between their patches."""
-    found = {f"swd_{side}": sliced_wasserstein(points(real, side), points(fake, side)).value for side in sides}
-    if sides[-1] >= SIZE:
-        drawn = {"smallest": SIZE, "patches": PATCHES, "directions": DIRECTIONS}
-        found["patch_distance"] = patch_distance(real, fake, split="test", **drawn).value
-    return found
-
-
-def points(images: Images, side: int) -> Float[np.ndarray, "N d"]:
-    """The images shrunk to a side, each as a row."""
-    factor = images.shape[1] // side
-    return reduce(images, "n (h f) (w g) c -> n (h w c)", "mean", f=factor, g=factor)
+    return figures
 
 
 PRESETS = {
@@ -288,7 +249,10 @@ PRESETS = {
     },
 }
 
-REFERENCES: tuple[Reference, ...] = ()
+REFERENCES = (
+    Reference("swd_4", "digits", "real", 0.0253, "as many training images"),
+    Reference("swd_8", "digits", "real", 0.0367, "as many training images"),
+)
 
 if __name__ == "__main__":
     main(progressive_gan, PRESETS)

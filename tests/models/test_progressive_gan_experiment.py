@@ -4,8 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments.distances import distances, points
 from experiments.experiment import Run
-from experiments.progressive_gan import distances, penalty_to, points, progressive_gan
+from experiments.progressive_gan import penalty_to, progressive_gan
 from experiments.training import bar_text
 
 RUN = Run(binarization="none", steps=100, batch_size=10)
@@ -19,7 +20,7 @@ SMALL = {"latents": 2, "maps": 2, "maps_times_side": 8, "fade_images": 300, "sta
             {"start": 3},
             r"--start 3: images of 'digits': image_shape=\(8, 8, 1\): height and width must be start=3 times",
         ),
-        ({"level_batch_sizes": (4, 4, 4)}, r"--level-batch-sizes \(4, 4, 4\): must be 2, one for each level"),
+        ({"level_batch_sizes": (4,)}, r"--level-batch-sizes \(4,\): must be at least 2, one for each level"),
         ({"group": 4}, r"--group 4 must divide the batch sizes \(10, 10\) that are larger"),
         ({"gamma": 0.0}, "--gamma 0.0 must be above 0"),
         ({"drift": -1.0}, "--group 0 and --drift -1.0 must be at least 0"),
