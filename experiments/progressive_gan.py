@@ -58,8 +58,9 @@ anew at each new level; in the authors' code at the end of each fade as well. Im
 over the whole batch, as in the paper; --group is that of the authors' later code.
 
 Known failures: from 4x4 to 8x8 growing does not pay: at equal images the same networks at the full size from the start
-come nearer to the test images (table above), as near as training images do. The penalty takes the gradient of the sum of D's outputs, as the authors' code does, and by the
-deviation an example's gradient is that of the others too. Nothing says which step of the game is the best.
+come as near to the test images as training images do, and nearer than those that grew. The penalty takes the gradient
+of the sum of D's outputs, as the authors' code does, and by the deviation an example's gradient is that of the others
+too. Nothing says which step of the game is the best.
 """
 
 import numpy as np
