@@ -161,6 +161,8 @@ class Experiment(NamedTuple):
     """What else to measure on a split of `data`: active units, distances between distributions, probes."""
     caption: Caption | None = None
     """Where the model draws what a caption says."""
+    shown: tuple[str, ...] = ()
+    """Metrics of training that the progress bar has beside the losses, `phase/metric`."""
 
     def training_feed(self, seeds: Sequence[int], batch_size: int) -> Feed:
         """The batches of these seeds."""

@@ -98,7 +98,7 @@ class Group:
                     fetched = jax.tree.map(np.atleast_1d, jax.device_get(pending))
                     self.check_finite(fetched, step)
                     pending = []
-                    show(step, loss_text(moved(self.experiment.model.phases, fetched[-1], step)))
+                    show(step, bar_text(moved(self.experiment.model.phases, fetched[-1], step), self.experiment.shown))
                     if step % LOG_EVERY == 0 or last:
                         log(step, "train", moved(self.experiment.model.phases, fetched[-1], step))
                 if evaluate or stopped:
@@ -273,10 +273,11 @@ def moved(phases: Sequence[Phase], metrics: Metrics, step: int) -> dict[str, Any
     return {name: value for name, value in metrics.items() if name.split("/")[0] in names}
 
 
-def loss_text(metrics: Metrics) -> str:
-    """Every phase's loss, mean over seeds."""
+def bar_text(metrics: Metrics, shown: Sequence[str] = ()) -> str:
+    """Every phase's loss, and the metrics that are `shown` beside them, mean over seeds."""
     losses = {name.removesuffix("/loss"): value for name, value in metrics.items() if name.endswith("/loss")}
-    return " ".join(f"{name} {np.mean(value):.4g}" for name, value in losses.items())
+    others = {name.split("/")[-1]: metrics[name] for name in shown if name in metrics}
+    return " ".join(f"{name} {np.mean(value):.4g}" for name, value in {**others, **losses}.items())
 
 
 def spread(scores: Mapping[str, np.ndarray]) -> str:

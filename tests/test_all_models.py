@@ -13,7 +13,7 @@ import pytest
 from genjax.core import Model, TrainState, due_phases, init_state, make_step, select
 from genjax.data.dataset import Split
 from genjax.data.feed import make_feed
-from genjax.models.adversarial import dcgan, gan, infogan, text_to_image
+from genjax.models.adversarial import dcgan, gan, infogan, progressive_gan, text_to_image
 from genjax.models.adversarial.average import with_average
 from genjax.models.autoregressive import char_rnn, eonade, made, nade, pixel_rnn, rnade, tabular
 from genjax.models.autoregressive.pixel_cnn import pixel_cnn
@@ -111,6 +111,17 @@ def enlarged(dtype=np.float32):
     return {"image": images(dtype).repeat(2, axis=1).repeat(2, axis=2)}
 
 
+def make_progressive_gan():
+    optimizers = gan.Optimizers(optax.adam(1e-2), optax.adam(1e-2))
+    sizes = progressive_gan.Sizes(latents=3, maps=3, maps_times_side=16)
+    return progressive_gan.progressive_gan((8, 8, 1), optimizers=optimizers, sizes=sizes)
+
+
+def fading(dtype=np.float32):
+    """As they are while 8x8 is faded in."""
+    return {**enlarged(dtype), "depth": np.full(EXAMPLES, 0.6, dtype)}
+
+
 def make_text_to_image():
     """Whose encoders stop after two steps, so that three take in both kinds."""
     sizes = {"filters": 2, "features": 4, "text_features": 3, "latents": 3, "hidden": 4}
@@ -199,6 +210,9 @@ MODELS = {
     "gan": Case(make_gan, descends=False),
     "dcgan": Case(make_dcgan, examples=enlarged, sample_shape=(8, 8, 1), descends=False),
     "infogan": Case(make_infogan, examples=enlarged, sample_shape=(8, 8, 1), descends=False),
+    "progressive gan": Case(
+        make_progressive_gan, examples=fading, sample_shape=(8, 8, 1), descends=False, variant=True
+    ),
     "text to image": Case(make_text_to_image, examples=captioned, sample_shape=(8, 8, 1), descends=False),
 }
 every_model = pytest.mark.parametrize("name", MODELS)

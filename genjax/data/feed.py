@@ -26,30 +26,38 @@ class Feed(NamedTuple):
     """On the device, for one seed: `arrays`, its item and a key to a batch."""
 
 
+Positions = Callable[[int], range]
+"""Step -> where its examples stand in a seed's stream, which is one order of all examples after another."""
+
+
 @functools.lru_cache(maxsize=16)
 def epoch_orders(seeds: tuple[int, ...], epoch: int, size: int) -> Int[np.ndarray, "seeds size"]:
     """The order in which each seed sees the `size` examples in `epoch`."""
     return np.stack([epoch_permutation(size, seed=seed, epoch=epoch) for seed in seeds]).astype(np.int32)
 
 
-def batch_indices(seeds: tuple[int, ...], step: int, batch_size: int, size: int) -> Int[np.ndarray, "seeds batch"]:
+def batch_indices(
+    seeds: tuple[int, ...], step: int, batch_size: int | Positions, size: int
+) -> Int[np.ndarray, "seeds batch"]:
     """The examples of step `step` (counted from 0): each seed's stream is one order of all examples after another."""
-    positions = np.arange(step * batch_size, (step + 1) * batch_size)
+    even = isinstance(batch_size, int)
+    positions = np.asarray(range(step * batch_size, (step + 1) * batch_size) if even else batch_size(step))
     epochs, offsets = np.divmod(positions, size)
     parts = [epoch_orders(seeds, int(epoch), size)[:, offsets[epochs == epoch]] for epoch in np.unique(epochs)]
     return np.concatenate(parts, axis=1)
 
 
-def make_feed(split: Split, load: Load, seeds: Sequence[int], batch_size: int) -> Feed:
+def make_feed(split: Split, load: Load, seeds: Sequence[int], batch_size: int | Positions) -> Feed:
     """The training batches of `seeds`, each in an order of its own.
+
+    Where batches are not all of one size, `batch_size` gives each step's positions.
 
     Raises ValueError where there is no seed, one repeats or is not of 32 bits, or the batch is empty or larger than the
     split.
     """
-    if not seeds or len(set(seeds)) < len(seeds) or not all(0 <= seed < 2**32 for seed in seeds):
-        raise ValueError(f"seeds={tuple(seeds)}: needs at least one, each from 0 to {2**32 - 1} and only once")
-    if not 1 <= batch_size <= split.size:
-        raise ValueError(f"batch_size={batch_size} must be from 1 to {split.size}, the number of training examples")
+    check_seeds(seeds)
+    if isinstance(batch_size, int):
+        check_batch_size(split, batch_size)
     if split.arrays is None:
         return Feed(
             {}, functools.partial(streamed, split, tuple(seeds), batch_size), lambda _, raw, key: load(raw, key)
@@ -61,7 +69,19 @@ def make_feed(split: Split, load: Load, seeds: Sequence[int], batch_size: int) -
     )
 
 
-def indexed(size: int, seeds: tuple[int, ...], batch_size: int, start: int) -> Iterator[np.ndarray]:
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Raise ValueError where there is no seed, one repeats or is not of 32 bits."""
+    if not seeds or len(set(seeds)) < len(seeds) or not all(0 <= seed < 2**32 for seed in seeds):
+        raise ValueError(f"seeds={tuple(seeds)}: needs at least one, each from 0 to {2**32 - 1} and only once")
+
+
+def check_batch_size(split: Split, batch_size: int) -> None:
+    """Raise ValueError where a batch is empty or larger than the split."""
+    if not 1 <= batch_size <= split.size:
+        raise ValueError(f"batch_size={batch_size} must be from 1 to {split.size}, the number of training examples")
+
+
+def indexed(size: int, seeds: tuple[int, ...], batch_size: int | Positions, start: int) -> Iterator[np.ndarray]:
     """Indices [seeds, batch] of one step after another."""
     step = start
     while True:
@@ -75,7 +95,7 @@ class StepSource:
 
     split: Split
     seeds: tuple[int, ...]
-    batch_size: int
+    batch_size: int | Positions
     start: int
     steps: int = 2**31 - 1
 
@@ -88,7 +108,7 @@ class StepSource:
         return {name: array.reshape(*indices.shape, *array.shape[1:]) for name, array in examples.items()}
 
 
-def streamed(split: Split, seeds: tuple[int, ...], batch_size: int, start: int) -> Iterator[PyTree]:
+def streamed(split: Split, seeds: tuple[int, ...], batch_size: int | Positions, start: int) -> Iterator[PyTree]:
     """Raw examples [seeds, batch, ...] of one step after another, read ahead in threads."""
     steps = grain.MapDataset.source(StepSource(split, seeds, batch_size, start))
     yield from steps.to_iter_dataset(grain.ReadOptions(num_threads=4, prefetch_buffer_size=8))

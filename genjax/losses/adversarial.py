@@ -103,6 +103,20 @@ def hinge_generator_loss(fake: Array) -> Array:
     return -fake
 
 
+def wasserstein_with_drift(weight: float = 0.001) -> Game:
+    """The Wasserstein game whose critic pays weight D(real)^2 as well, which keeps it near 0 (Karras et al. 2018, A.1).
+
+    Raises ValueError where `weight` is below 0.
+    """
+    if not weight >= 0:
+        raise ValueError(f"weight={weight} must be at least 0")
+
+    def critic(real: Array, fake: Array) -> Array:
+        return wasserstein_critic_loss(real, fake) + weight * real**2
+
+    return Game("wasserstein with drift", critic, wasserstein_generator_loss)
+
+
 MINIMAX = Game("minimax", discriminator_loss, minimax_generator_loss)
 NONSATURATING = Game("nonsaturating", discriminator_loss, nonsaturating_generator_loss)
 LEAST_SQUARES = Game("least-squares", least_squares_discriminator_loss, least_squares_generator_loss)

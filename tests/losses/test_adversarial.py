@@ -16,6 +16,7 @@ from genjax.losses.adversarial import (
     mutual_information_bound,
     nonsaturating_generator_loss,
     r1_penalty,
+    wasserstein_with_drift,
 )
 from genjax.testing import assert_stable
 
@@ -229,3 +230,15 @@ def test_the_bound_is_the_mutual_information_at_the_posterior_and_below_it_elsew
 def test_bad_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call(jnp.ones(3))
+
+
+def test_drift_keeps_the_scores_of_real_examples_near_zero():
+    """Karras et al. (2018): fake - real + 0.001 real^2, whose derivative is -1 + 0.002 real and 1."""
+    real, fake = jnp.array([3.0, -2.0]), jnp.array([1.0, 5.0])
+    game = wasserstein_with_drift()
+    np.testing.assert_allclose(game.discriminator(real, fake), [1 - 3 + 0.009, 5 + 2 + 0.004], rtol=1e-6)
+    slopes = jax.grad(lambda real, fake: game.discriminator(real, fake).sum(), argnums=(0, 1))(real, fake)
+    np.testing.assert_allclose(slopes, [[-1 + 0.006, -1 - 0.004], [1, 1]], rtol=1e-6)
+    np.testing.assert_array_equal(game.generator(fake), -fake)
+    with pytest.raises(ValueError, match=r"weight=-1.0 must be at least 0"):
+        wasserstein_with_drift(-1.0)

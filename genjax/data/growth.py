@@ -1,0 +1,129 @@
+"""Batches that grow: the size of the images, how far they are faded in, and how many, in each step of a progressive
+training (Karras et al. 2018, sec. 2 and fig. 2).
+
+Level 0 has the smallest images, each next level twice their height and width. The depth of a step says how far all has
+grown: at depth d all levels up to d are there, and where d is no whole number the next one is faded in with the weight
+alpha, what d is above the level before it. It is linear in the images seen, and a function of the step alone.
+"""
+
+import bisect
+import functools
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from einops import reduce
+from jaxtyping import Array, Float
+
+from genjax.data.dataset import Load, Split
+from genjax.data.feed import Feed, check_batch_size, make_feed
+from genjax.types import Batch, Key, PyTree
+
+
+class Stage(NamedTuple):
+    """Training at one size."""
+
+    level: int
+    batch_size: int
+    fade: int = 0
+    """Images seen while the level is faded in."""
+    stable: int = 0
+    """Images seen after that, before the next stage begins; the last stage has no end."""
+
+
+class Moment(NamedTuple):
+    """What one step has."""
+
+    stage: Stage
+    seen: int
+    """Images before it."""
+    depth: float
+
+
+def doublings(image_shape: tuple[int, ...], start: int) -> int:
+    """How often the side `start` is doubled to be the images' height and width: the last level.
+
+    Raises ValueError where that is not possible.
+    """
+    height, width = image_shape[:2]
+    factor = height // start if start > 0 else 0
+    if height != width or factor < 1 or factor * start != height or factor & (factor - 1):
+        raise ValueError(f"image_shape={image_shape}: height and width must be start={start} times one power of 2")
+    return factor.bit_length() - 1
+
+
+def growing(batch_sizes: Sequence[int], *, fade: int, stable: int) -> tuple[Stage, ...]:
+    """A stage for each level, whose batches have these sizes; all levels but the first are faded in.
+
+    Raises ValueError where there is no level, or a number is below 1.
+    """
+    if not batch_sizes or min(*batch_sizes, fade, stable) < 1:
+        raise ValueError(f"batch_sizes={tuple(batch_sizes)}, fade={fade} and stable={stable} must be at least 1")
+    return tuple(Stage(level, size, fade if level else 0, stable) for level, size in enumerate(batch_sizes))
+
+
+def starts(stages: Sequence[Stage]) -> list[int]:
+    """The first step of each stage: one before it ends with the first batch that has all its images."""
+    lengths = (-(-(stage.fade + stage.stable) // stage.batch_size) for stage in stages[:-1])
+    return list(itertools.accumulate(lengths, initial=0))
+
+
+def moment(stages: Sequence[Stage], step: int) -> Moment:
+    """What step `step` (counted from 0) has."""
+    first = starts(stages)
+    index = bisect.bisect_right(first, step) - 1
+    earlier = sum((first[i + 1] - first[i]) * stages[i].batch_size for i in range(index))
+    stage = stages[index]
+    seen = (step - first[index]) * stage.batch_size
+    alpha = min(1.0, seen / stage.fade) if stage.fade else 1.0
+    return Moment(stage, earlier + seen, stage.level - 1 + alpha)
+
+
+def steps_until_grown(stages: Sequence[Stage]) -> int:
+    """The first step in which all is there: the last level's alpha is 1."""
+    return starts(stages)[-1] + -(-stages[-1].fade // stages[-1].batch_size)
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["examples", "depth"], meta_fields=["factor"])
+@dataclass(frozen=True)
+class Growing:
+    """An item of `growing_feed`."""
+
+    examples: PyTree
+    depth: Float[np.ndarray | Array, "*seeds"]
+    factor: int
+    """Pixels of the data along a side of a pixel of the batch. No array: there is a program for each."""
+
+
+def growing_feed(split: Split, load: Load, seeds: Sequence[int], stages: Sequence[Stage], *, levels: int) -> Feed:
+    """The training batches of `seeds`: `image` is shrunk to the level of its step, `depth` [batch] is that of the step.
+
+    Each seed sees the examples in the order in which `make_feed` has them. `levels` is the level of the data.
+
+    Raises ValueError as `make_feed` does.
+    """
+    for stage in stages:
+        check_batch_size(split, stage.batch_size)
+
+    def positions(step: int) -> range:
+        now = moment(stages, step)
+        return range(now.seen, now.seen + now.stage.batch_size)
+
+    plain = make_feed(split, load, seeds, positions)
+
+    def items(start: int) -> Iterator[Growing]:
+        for step, examples in zip(itertools.count(start), plain.items(start), strict=False):
+            now = moment(stages, step)
+            depth = np.full(len(seeds), now.depth, np.float32)
+            yield Growing(examples, depth, 2 ** (levels - now.stage.level))
+
+    def load_grown(arrays: PyTree, item: Growing, key: Key) -> Batch:
+        batch = plain.load(arrays, item.examples, key)
+        image = reduce(batch["image"], "b (h f) (w g) c -> b h w c", "mean", f=item.factor, g=item.factor)
+        return {**batch, "image": image, "depth": jnp.broadcast_to(item.depth, (len(image),))}
+
+    return Feed(plain.arrays, items, load_grown)
