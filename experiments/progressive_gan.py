@@ -70,7 +70,7 @@ from matplotlib.figure import Figure
 from experiments.distances import distance_names, drawn_in_parts, make_distances
 from experiments.experiment import Common, Experiment, Figures, Reference, Run, check_positive, option
 from experiments.figures import image_grid
-from experiments.games import KINDS, ROWS, check_shares, load_images, sample_figures, with_extras
+from experiments.games import KINDS, ROWS, check_shares, empty_batch, load_images, sample_figures, with_extras
 from experiments.runner import main
 from genjax.core import Model
 from genjax.data.dataset import Dataset
@@ -203,7 +203,7 @@ def penalty_to(gamma: float, weight: float) -> Penalty:
 def with_average_and_film(model: Model, data: Dataset, *, average: float, steps: int) -> Model:
     """The model with an average of its generator and, where images are not large, a film."""
     if np.prod(data.image_shape) <= FILMED:
-        return with_extras(model, data, average=average, steps=steps)
+        return with_extras(model, empty_batch(data), average=average, steps=steps)
     return with_average(model, decay=average) if average else model
 
 

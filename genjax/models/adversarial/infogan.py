@@ -78,7 +78,7 @@ def infogan(
     optimizers: Optimizers,
     game: Game = NONSATURATING,
     information: float = 1.0,
-    continuous_information: float = 0.1,
+    continuous_information: float = 0.03,
 ) -> Model:
     """An InfoGAN on `image` of the batch, whose phases are discriminator and generator.
 
