@@ -21,7 +21,7 @@ all sevens made into ones and ones into sevens. That the right map is found is d
 alike everywhere in the image before they learn to redraw it, and it is measured here, not promised.
 
     python -m experiments.cyclegan                                          digits and inverted digits
-    python -m experiments.cyclegan --cycle-weight 0                         or --game-weight 0: without this term
+    python -m experiments.cyclegan --no-cycle                               or --no-game: without this term
     python -m experiments.cyclegan --domains rotated                        or coloured
     python -m experiments.cyclegan --domains classes --classes 3 8          two classes of --dataset
     python -m experiments.cyclegan --domains sets --dataset ./photos --other ./paintings
@@ -81,12 +81,15 @@ def cyclegan(
     other: str = "",
     classes: tuple[int, int] = (3, 8),
     shrink: int = 1,
-    game_weight: float = 1.0,
+    game: bool = True,
+    cycle: bool = True,
     cycle_weight: float = 10.0,
     identity_weight: float = 0.0,
     pool_size: int = 50,
     filters: int = 64,
     blocks: int | None = None,
+    halved: int | None = None,
+    edge_size: int = 7,
     discriminator_filters: int = 64,
     strided: int | None = None,
     learning_rate: float = 2e-4,
@@ -101,12 +104,16 @@ def cyclegan(
         other: The second set (sets), given as --dataset is.
         classes: The two labels (classes).
         shrink: Side of the blocks of pixels of which one is made.
-        game_weight: Of the generators' least squares.
-        cycle_weight: Of the cycles.
+        game: Whether the generators are to deceive the discriminators.
+        cycle: Whether they are to undo each other.
+        cycle_weight: How much this counts.
         identity_weight: Of the change of images that are of the domain already; the paper has 5 for paintings.
         pool_size: Images that were made before, for the discriminators.
         filters: Maps of a generator at full size.
         blocks: Residual blocks of a generator; by default 9 from 256x256 on, 6 below.
+        halved: How often a generator halves the image; by default twice, or until a side is odd or 4 to 7.
+        edge_size: Kernel of a generator's first and last convolution; with few blocks and a small one it can make a
+            pixel of its neighbourhood only.
         discriminator_filters: Maps of a discriminator's first layer.
         strided: Layers of a discriminator that halve the image, so that a patch has a side of 7, 16, 34 or 70 for 0, 1,
             2 or 3 of them; by default 3 at 256x256, one less where the side is half.
@@ -124,7 +131,13 @@ def cyclegan(
         raise ValueError(f"--binarization {run.binarization}: images that are made are grey; use --binarization none")
     found = load(run, domains, other=other, classes=classes, shrink=shrink)
     networks = model_of.conv_networks(
-        *found.shapes, filters=filters, blocks=blocks, discriminator_filters=discriminator_filters, strided=strided
+        *found.shapes,
+        filters=filters,
+        blocks=blocks,
+        halved=halved,
+        edge_size=edge_size,
+        discriminator_filters=discriminator_filters,
+        strided=strided,
     )
     model = model_of.cyclegan(
         *found.shapes,
@@ -135,7 +148,7 @@ def cyclegan(
                 for rate in (learning_rate, discriminator_learning_rate)
             )
         ),
-        weights=model_of.Weights(game_weight, cycle_weight, identity_weight),
+        weights=model_of.Weights(float(game), cycle_weight if cycle else 0.0, identity_weight),
         pool_size=pool_size,
         paired=found.paired,
     )
@@ -263,20 +276,21 @@ def make_translation(networks: model_of.Networks, found: Domains) -> Translation
     )
 
 
+LOCAL = {"blocks": 1, "halved": 0, "edge_size": 3, "discriminator_filters": 32, "cycle_weight": 1.0}
+"""Generators that make a pixel of the 9x9 around it, which cannot make one digit into another."""
+
 PRESETS = {
     "quick": {
-        "run": Run(steps=1500, batch_size=16, binarization="none", evaluate_every=500),
-        "filters": 16,
-        "blocks": 2,
-        "discriminator_filters": 32,
+        "run": Run(steps=1000, batch_size=16, binarization="none", evaluate_every=250),
+        **LOCAL,
+        "filters": 32,
         "learning_rate": 1e-3,
         "discriminator_learning_rate": 1e-3,
     },
     "small": {
         "run": Run(dataset="mnist", steps=8000, batch_size=16, binarization="none", evaluate_every=2000),
+        **LOCAL,
         "filters": 16,
-        "blocks": 3,
-        "discriminator_filters": 32,
         "strided": 1,
     },
     "paper": {

@@ -21,7 +21,7 @@ Padding = Literal["reflect", "zero"]
 KERNEL_INIT = normal(0.02)
 
 EDGE_SIZE = 7
-"""Kernel of the first and the last convolution."""
+"""Kernel of the first and the last convolution of the papers."""
 SIZE = 3
 """Of all others."""
 
@@ -101,15 +101,17 @@ class ResidualGenerator(nn.Module):
     """Maps at full size; each halving doubles them."""
     blocks: int = 6
     halvings: int = MOST_HALVINGS
-    """Height and width must be multiples of 2 to this power, and more than 3."""
+    """Height and width must be multiples of 2 to this power."""
     padding: Padding = "reflect"
     """Of all but the transposed convolutions."""
+    edge_size: int = EDGE_SIZE
+    """Kernel of the first and the last convolution, odd; height and width must be above half of it."""
 
     @nn.compact
     def __call__(self, images: Images) -> Float[Array, "batch H W channels"]:
         """Images (tanh + 1) / 2."""
         widths = [self.filters * 2**level for level in range(self.halvings + 1)]
-        x = NormalizedConv(widths[0], EDGE_SIZE, padding=self.padding, name="first")(2 * images - 1)
+        x = NormalizedConv(widths[0], self.edge_size, padding=self.padding, name="first")(2 * images - 1)
         for level, width in enumerate(widths[1:]):
             x = NormalizedConv(width, stride=2, padding=self.padding, name=f"down_{level}")(jax.nn.relu(x))
         x = jax.nn.relu(x)
@@ -118,5 +120,5 @@ class ResidualGenerator(nn.Module):
         for level, width in enumerate(widths[-2::-1]):
             up = ConvTranspose(width, SIZE, 2, kernel_init=KERNEL_INIT, use_bias=False, name=f"up_{level}")
             x = jax.nn.relu(instance_norm(up(x)))
-        last = nn.Conv(self.channels, (EDGE_SIZE,) * 2, padding="VALID", kernel_init=KERNEL_INIT, name="last")
-        return (jnp.tanh(last(padded(x, EDGE_SIZE // 2, self.padding))) + 1) / 2
+        last = nn.Conv(self.channels, (self.edge_size,) * 2, padding="VALID", kernel_init=KERNEL_INIT, name="last")
+        return (jnp.tanh(last(padded(x, self.edge_size // 2, self.padding))) + 1) / 2

@@ -201,10 +201,15 @@ def test_networks_follow_from_the_size_and_may_have_other_channels():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"other_shape": (8, 10, 1)}, "height and width must be the same, at least 4"),
-        ({"image_shape": (3, 3, 1), "other_shape": (3, 3, 1)}, "at least 4"),
-        ({"filters": 0}, "filters=0 and discriminator_filters=64 must be at least 1"),
-        ({"blocks": -1}, "blocks=-1 and strided=0 at least 0"),
+        ({"other_shape": (8, 10, 1)}, "height and width must be the same in both"),
+        (
+            {"image_shape": (3, 3, 1), "other_shape": (3, 3, 1)},
+            "halved=0 and edge_size=7 .* multiples of 1, at least 4",
+        ),
+        ({"halved": 3}, "multiples of 8, at least 16"),
+        ({"edge_size": 4}, "edge_size=4 must be odd and above 0"),
+        ({"discriminator_filters": 0}, "discriminator_filters=0 must be at least 1"),
+        ({"blocks": -1}, "blocks=-1 must be at least 0"),
     ],
 )
 def test_networks_out_of_range_are_named(change, message):

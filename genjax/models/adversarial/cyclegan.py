@@ -19,7 +19,7 @@ from genjax.losses.reconstruction import mean_absolute_error
 from genjax.models.adversarial.pool import Pool, empty_pool, query
 from genjax.networks.named import applied, split_variables
 from genjax.networks.patch import PatchDiscriminator, strided_layers
-from genjax.networks.residual import ResidualGenerator, halvings, residual_blocks
+from genjax.networks.residual import EDGE_SIZE, ResidualGenerator, halvings, residual_blocks
 from genjax.types import Batch, Evaluate, Key, Loss, Metrics, Params, Scalar, Stats
 
 Images = Float[Array, "batch H W C"]
@@ -240,30 +240,56 @@ def conv_networks(
     *,
     filters: int = 64,
     blocks: int | None = None,
+    halved: int | None = None,
+    edge_size: int = EDGE_SIZE,
     discriminator_filters: int = 64,
     strided: int | None = None,
 ) -> Networks:
-    """The paper's networks for images of this size: 9 residual blocks from 256x256 on and 6 below, patches of 0.27.
+    """The paper's networks for images of this size, or smaller ones.
 
-    `filters` are the maps of a generator at full size, `discriminator_filters` those of a discriminator's first layer;
-    `blocks` and `strided` (layers of stride 2, which say how large a patch is) follow from the size where they are
-    None. Raises ValueError where a number is out of range, height and width differ between the domains, or they are too
-    small.
+    Raises ValueError where height and width differ between the domains or do not suit the networks, or a number is out
+    of range.
+
+    Args:
+        image_shape: Of X.
+        other_shape: Of Y.
+        filters: Maps of a generator at full size.
+        blocks: Residual blocks; by default 9 from 256x256 on and 6 below.
+        halved: How often a generator halves height and width; by default as `residual.halvings` says.
+        edge_size: Kernel of a generator's first and last convolution, odd.
+        discriminator_filters: Maps of a discriminator's first layer.
+        strided: Layers of stride 2 of a discriminator; by default as `patch.strided_layers` says.
     """
-    if image_shape[:2] != other_shape[:2] or min(image_shape[:2]) < 4:
+    if image_shape[:2] != other_shape[:2]:
         raise ValueError(
-            f"image_shape={image_shape} and other_shape={other_shape}: height and width must be the same, at least 4"
+            f"image_shape={image_shape} and other_shape={other_shape}: height and width must be the same in both"
         )
     blocks = residual_blocks(image_shape) if blocks is None else blocks
+    halved = halvings(image_shape) if halved is None else halved
     strided = strided_layers(image_shape) if strided is None else strided
-    if min(filters, discriminator_filters) < 1 or min(blocks, strided) < 0:
-        raise ValueError(
-            f"filters={filters} and discriminator_filters={discriminator_filters} must be at least 1, blocks={blocks} "
-            f"and strided={strided} at least 0"
-        )
-    halved = halvings(image_shape)
+    counts = {"filters": filters, "discriminator_filters": discriminator_filters}
+    for name, count, least in (
+        *((name, count, 1) for name, count in counts.items()),
+        *(("blocks", blocks, 0), ("halved", halved, 0), ("strided", strided, 0)),
+    ):
+        if count < least:
+            raise ValueError(f"{name}={count} must be at least {least}")
+    check_sides(image_shape, halved, edge_size)
     generator_y, generator_x = (
-        ResidualGenerator(shape[-1], filters, blocks, halved) for shape in (other_shape, image_shape)
+        ResidualGenerator(shape[-1], filters, blocks, halved, edge_size=edge_size)
+        for shape in (other_shape, image_shape)
     )
     discriminator = PatchDiscriminator(discriminator_filters, strided)
     return Networks(generator_y, generator_x, discriminator, discriminator)
+
+
+def check_sides(image_shape: Shape, halved: int, edge_size: int) -> None:
+    """Raise ValueError where height and width cannot be halved so often, or reflected as far as a kernel reaches."""
+    least = max(2 * 2**halved, edge_size // 2 + 1)
+    if edge_size < 1 or edge_size % 2 == 0:
+        raise ValueError(f"edge_size={edge_size} must be odd and above 0")
+    if any(side % 2**halved or side < least for side in image_shape[:2]):
+        raise ValueError(
+            f"image_shape={image_shape}: with halved={halved} and edge_size={edge_size} height and width must be "
+            f"multiples of {2**halved}, at least {least}"
+        )
