@@ -47,6 +47,7 @@ the networks are free to invert colours.
 Known failures: FAILURES
 """
 
+import functools
 from collections.abc import Mapping
 from typing import Literal
 
@@ -243,7 +244,7 @@ def make_figures(networks: model_of.Networks, found: Domains) -> Figures:
 
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
         batch = test_batch(found.both, COLUMNS)
-        made = translations(networks, params, stats, batch)
+        made = jax.jit(functools.partial(translations, networks))(params, stats, batch)
         directions = {"": found.names, "other_": found.names[::-1]}
         return {
             f"to_{names[1]}": direction_figure(prefix, names, batch, made, paired=found.paired)

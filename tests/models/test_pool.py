@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from genjax.models.adversarial.pool import empty_pool, query
+from genjax.models.adversarial.pool import Pool, empty_pool, query
 
 KEY = jax.random.key(0)
+ASKED = 3000
 ask = jax.jit(query)
 
 
@@ -31,6 +32,10 @@ def answers_to(images, *, size=50, batch=1, key=KEY):
     return answers, full, pool
 
 
+def full_pool(size=5):
+    return Pool(numbered(1, size), jnp.asarray(size))
+
+
 @pytest.mark.parametrize("batch", [1, 10])
 def test_the_first_50_answers_are_the_images_and_the_pool_holds_them(batch):
     answers, full, pool = answers_to(numbered(1, 50), batch=batch)
@@ -39,37 +44,33 @@ def test_the_first_50_answers_are_the_images_and_the_pool_holds_them(batch):
 
 
 def test_while_it_fills_the_rest_is_black():
-    _, _, pool = answers_to(numbered(1, 3), size=5)
-    assert (numbers(pool.images), int(pool.held)) == ([1, 2, 3, 0, 0], 3)
+    _, _, pool = answers_to(numbered(1, 3))
+    assert (numbers(pool.images), int(pool.held)) == ([1, 2, 3, *[0] * 47], 3)
 
 
 def test_later_an_answer_is_the_image_or_leaves_the_pool_for_it():
     images = numbered(1, 400)
-    pool = answers_to(images[:50])[2]
-    for start in range(50, 400, 7):
+    pool = full_pool(50)
+    for start in range(50, 400, 10):
         before = sorted(numbers(pool.images))
-        answered, pool = ask(pool, images[start : start + 7], jax.random.fold_in(KEY, start))
+        answered, pool = ask(pool, images[start : start + 10], jax.random.fold_in(KEY, start))
         after = sorted(numbers(pool.images))
         assert len(after) == int(pool.held) == 50
-        assert sorted(after + numbers(answered)) == sorted(before + numbers(images[start : start + 7]))
+        assert sorted(after + numbers(answered)) == sorted(before + numbers(images[start : start + 10]))
 
 
 def test_half_of_the_answers_are_old_and_all_places_are_as_likely():
-    size, asked = 5, 4000
-    answers, full, pool = answers_to(numbered(1, size + asked), size=size, batch=size)
-    del full
-    old = np.array(answers[size:]) != np.arange(size + 1, size + asked + 1)
-    # the image itself could never be drawn of the pool: it is put there after the draw
-    assert scipy.stats.binomtest(int(old.sum()), asked, 0.5).pvalue > 1e-3
-    keys = jax.random.split(jax.random.key(1), 3000)
-    left = jax.jit(jax.vmap(lambda key: query(pool, numbered(-1, 1), key)[1].images[:, 0, 0, 0] == -1))(keys)
+    answers, _ = ask(full_pool(), numbered(6, ASKED), KEY)
+    old = int((np.asarray(answers) != np.asarray(numbered(6, ASKED))).any((1, 2, 3)).sum())
+    assert scipy.stats.binomtest(old, ASKED, 0.5).pvalue > 1e-3
+    keys = jax.random.split(jax.random.key(1), 500)
+    left = jax.jit(jax.vmap(lambda key: query(full_pool(), numbered(9, 1), key)[1].images[:, 0, 0, 0] == 9))(keys)
     assert scipy.stats.chisquare(np.asarray(left).sum(0)).pvalue > 1e-3
     assert set(np.asarray(left).sum(1).tolist()) == {0, 1}
 
 
 def test_the_same_key_gives_the_same_answers():
-    pool = answers_to(numbered(1, 5), size=5)[2]
-    first, second, other = (ask(pool, numbered(6, 20), jax.random.key(seed))[0] for seed in (1, 1, 2))
+    first, second, other = (ask(full_pool(), numbered(6, ASKED), jax.random.key(seed))[0] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, second)
     assert (first != other).any()
 
