@@ -1,4 +1,5 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -35,6 +36,10 @@ def in_reading(source):
     return Source(source.name, *splits, source.sha256)
 
 
+def batch_of(found, split, count):
+    return found.both.load(jax.tree.map(jnp.asarray, dict(split.read(np.arange(count)))), KEY)
+
+
 def test_transforms_are_what_they_say():
     image = SOURCE.test.arrays["image"]
     np.testing.assert_array_equal(inverted(image, 255), 255 - image)
@@ -58,7 +63,7 @@ def test_what_is_made_has_its_partner_in_the_test_split_and_none_in_training(sou
     assert numbers[0].tolist() == list(range(1, 11))
     assert (255 - numbers[1]).tolist() == list(range(11, 21))
     for split in (found.both.validation, found.both.test):
-        batch = found.both.load(split.read(np.arange(6)), KEY)
+        batch = batch_of(found, split, 6)
         np.testing.assert_allclose(batch["other_image"], 1 - batch["image"], atol=1e-6)
         np.testing.assert_array_equal(batch["other_label"], batch["label"])
     assert (found.both.test.arrays is None) == (source is not SOURCE)
@@ -68,7 +73,7 @@ def test_classes_are_domains():
     found = class_domains(SOURCE, (2, 0))
     assert found.names == ("greys-2", "greys-0")
     assert (found.first.train.size, found.second.train.size, found.both.train.size) == (6, 7, 6)
-    batch = found.both.load(found.both.test.read(np.arange(2)), KEY)
+    batch = batch_of(found, found.both.test, 2)
     assert (batch["label"].tolist(), batch["other_label"].tolist()) == ([2, 2], [0, 0])
     assert not found.paired
 
