@@ -8,6 +8,7 @@ COMMANDS = {
     "evaluate": "evaluate RUN",
     "detect": "detect RUN",
     "embed": "embed RUN --out features.npz",
+    "translate": "translate RUN IMAGES --to NAME",
     "transfer": "transfer RUN",
     "speed": "speed",
     "ledger": "ledger add RUN",

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 from jax.typing import DTypeLike
-from jaxtyping import Int
+from jaxtyping import Array, Int
 from matplotlib.figure import Figure
 
 from genjax.core import Model
@@ -39,6 +39,15 @@ Write = Callable[[Params, str, float, int, Key], str]
 
 Caption = Callable[[str], Int[np.ndarray, " T"]]
 """A text to what stands for it in a batch's `caption`, or ValueError."""
+
+
+class Translation(NamedTuple):
+    """What makes images of one domain into images of another."""
+
+    reads: Mapping[str, tuple[int, int, int]]
+    """By the name of each domain that it can make images of: the shape of those that it makes them of."""
+    translate: Callable[[Params, Stats, Array, str], Array]
+    """(params, stats, images [B, H, W, C] in [0, 1], domain) -> images [B, H, W, channels] in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -163,6 +172,8 @@ class Experiment(NamedTuple):
     """Where the model draws what a caption says."""
     shown: tuple[str, ...] = ()
     """Metrics of training that the progress bar has beside the losses, `phase/metric`."""
+    translation: Translation | None = None
+    """Where the model makes images of one domain into images of another."""
 
     def training_feed(self, seeds: Sequence[int], batch_size: int) -> Feed:
         """The batches of these seeds."""

@@ -13,7 +13,7 @@ import pytest
 from genjax.core import Model, TrainState, due_phases, init_state, make_step, select
 from genjax.data.dataset import Split
 from genjax.data.feed import make_feed
-from genjax.models.adversarial import dcgan, gan, infogan, progressive_gan, text_to_image
+from genjax.models.adversarial import cyclegan, dcgan, gan, infogan, progressive_gan, text_to_image
 from genjax.models.adversarial.average import with_average
 from genjax.models.autoregressive import char_rnn, eonade, made, nade, pixel_rnn, rnade, tabular
 from genjax.models.autoregressive.pixel_cnn import pixel_cnn
@@ -130,12 +130,25 @@ def make_text_to_image():
     return text_to_image.text_to_image((8, 8, 1), networks, optimizers=optimizers, matching_steps=2)
 
 
+def make_cyclegan():
+    """With a pool that is full after half of a batch."""
+    networks = cyclegan.conv_networks(SHAPE, SHAPE, filters=2, blocks=0, edge_size=3, discriminator_filters=2)
+    optimizers = cyclegan.Optimizers(optax.adam(1e-2), optax.adam(1e-2))
+    return cyclegan.cyclegan(SHAPE, SHAPE, networks, optimizers=optimizers, pool_size=BATCH // 2, paired=True)
+
+
 def make_infogan():
     networks = infogan.conv_networks(
         (8, 8, 1), sizes=infogan.Sizes(3, 2, 1), channels=(2, 2), hidden=4, recognition_hidden=3
     )
     adam = optax.adam(1e-2)
     return with_larger_kernels(infogan.infogan((8, 8, 1), networks, optimizers=infogan.Optimizers(adam, adam)))
+
+
+def two_domains(dtype=np.float32):
+    """Images, and others turned by a quarter."""
+    image = images(dtype)
+    return {"image": image, "other_image": np.rot90(image, axes=(1, 2))[::-1].copy()}
 
 
 def with_larger_kernels(model):
@@ -213,6 +226,7 @@ MODELS = {
     "progressive gan": Case(
         make_progressive_gan, examples=fading, sample_shape=(8, 8, 1), descends=False, variant=True
     ),
+    "cyclegan": Case(make_cyclegan, examples=two_domains, draws=False, descends=False),
     "text to image": Case(make_text_to_image, examples=captioned, sample_shape=(8, 8, 1), descends=False),
 }
 every_model = pytest.mark.parametrize("name", MODELS)

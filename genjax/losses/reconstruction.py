@@ -1,5 +1,6 @@
 """How far a reconstruction is from what it reconstructs, per example."""
 
+import jax.numpy as jnp
 from jax import Array
 
 from genjax.losses.likelihood import flat_pixels
@@ -16,3 +17,11 @@ def squared_error(reconstruction: Array, x: Array) -> Array:
 def mean_squared_error(reconstruction: Array, x: Array) -> Array:
     """`squared_error` divided by the number of elements of an example: [batch, ...] twice to [batch]."""
     return ((flat_pixels(x) - flat_pixels(reconstruction)) ** 2).mean(axis=1)
+
+
+def mean_absolute_error(reconstruction: Array, x: Array) -> Array:
+    """The mean of |x - reconstruction| over all axes but the first: two arrays [batch, ...] to [batch].
+
+    The L1 norm of Zhu et al. (2017, eq. 2) divided by the number of elements, as their code has it.
+    """
+    return jnp.abs(flat_pixels(x) - flat_pixels(reconstruction)).mean(axis=1)
