@@ -27,14 +27,18 @@ with 256 filters). It is fitted to the first 10 000 training images, validation 
 and losses are those of experiments.gan. Pictures: samples, the same noise over training, and interpolations.
 
     --preset quick                  probe_error        not measured yet
-    --preset small                  probe_error        not measured yet
+    --preset small                  probe_error        0.0224; random features 0.0256, pixels 0.0866
     --preset paper                  probe_error 0.172  not measured yet (the paper's features are of ImageNet)
+
+`small` is of one seed, in 24 minutes on one core beside other work; of 10 000 test images, the deviation of such an
+error is 0.0015.
 
 Where we leave the paper: features are learnt on the data that are probed, by logistic regression on 10 000 of them in
 place of an L2-SVM on all; running statistics; no L2 penalty; batch normalization adds 1e-5 to the variance, where the
 code adds 1e-8. Figure 1 of the paper has the networks for 64x64; those for other sizes drop the widest layers.
 
-Known failures: none known yet, since nothing is measured; nothing says which step of the game is the best.
+Known failures: after 4000 steps some samples of `small` are no digits yet. Nothing says which step of the game is the
+best.
 """
 
 import jax
