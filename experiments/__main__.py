@@ -8,7 +8,7 @@ COMMANDS = {
     "evaluate": "evaluate RUN",
     "detect": "detect RUN",
     "embed": "embed RUN --out features.npz",
-    "translate": "translate RUN IMAGES --to NAME",
+    "translate": "translate RUN IMAGES --to NAME --out DIR",
     "transfer": "transfer RUN",
     "speed": "speed",
     "ledger": "ledger add RUN",

@@ -19,7 +19,8 @@ has b1 0.5, its step size is constant for half of the steps and then falls to 0 
 and the game is won: the loss cannot tell the map that is meant from that map with a shuffling of Y behind it that keeps
 probabilities, such as every seven made into a one and every one into a seven. Whether the map that is meant is found is
 up to the networks and the way they are trained, and is measured here, not promised. `quick` and `small` therefore have
-generators that make a pixel of the 9x9 around it, and a cycle of weight 1.
+generators that make a pixel of the 9x9 around it and, by normalization, of what all have in common, and a cycle of
+weight 1.
 
     python -m experiments.cyclegan                                          digits and inverted digits
     python -m experiments.cyclegan --no-cycle                               or --no-game: without this term
@@ -46,7 +47,7 @@ real_digit_agreement 0.973):
                                            paired_error    digit_agreement    cycle_error    fake_score
     quick                                  0.030           0.957              0.027          0.50
     quick --no-cycle                       0.081           0.897              0.097          0.50
-    quick --no-game                        0.59 after 500 of 1000 steps, on validation images; the rest not measured yet
+    quick --no-game                        not measured yet
     wide (below)                           0.295           0.067              0.066          0.43
 
 wide is `--filters 16 --blocks 2 --halved 1 --edge-size 7 --cycle-weight 10 --steps 1500`: generators that see the whole
@@ -54,7 +55,7 @@ image. Their translations look real and come back as they were, but a nine becom
 shuffling of which the losses say nothing.
 
     --preset small                         not measured yet
-    --preset paper                         not measured yet; there are no photographs here
+    --preset paper                         not measured yet
     --domains rotated, coloured            not measured yet
 
 Where we leave the paper: no random crops and flips; the discriminators see what the generators make after their move;
@@ -150,6 +151,8 @@ def cyclegan(
         learning_rate=learning_rate,
         discriminator_learning_rate=discriminator_learning_rate,
     )
+    if not (game or (cycle and cycle_weight) or identity_weight):
+        raise ValueError("--no-game and no cycle: nothing is left for the generators to descend")
     if run.binarization != "none":
         raise ValueError(f"--binarization {run.binarization}: images that are made are grey; use --binarization none")
     found = load(run, domains, other=other, classes=classes, shrink=shrink)

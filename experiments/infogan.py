@@ -24,7 +24,7 @@ and for each number what it does from -2 to 2.
     --preset small    category_error          not measured yet
     --preset paper    category_error, 0.05    not measured yet
 
-Two tries of `small` with 1500 steps, seed 0: the bound for the category was within 5 % of ln 10 after 600 steps and at
+Two runs of `small` with 1500 steps, seed 0: the bound for the category was within 5 % of ln 10 after 600 steps and at
 2.27 from then on. With --continuous-information 0.1 the numbers told 2.6 nats, and category_error was 0.52; with 0.01
 they told nothing (-0.3), and it was 0.25. The default lies between the two.
 
@@ -34,7 +34,7 @@ standard deviation stays 1, where ours can fall to e^-2 and the gradient then gr
 of 0.1 as in the paper, 0.01 in its code; samples are drawn by running statistics.
 
 Known failures: what the category stands for is settled in the first steps, when images are no digits yet; in the second
-try a category of sevens and nines stood beside two of fours.
+run a category of sevens and nines stood beside two of fours.
 """
 
 import dataclasses

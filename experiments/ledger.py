@@ -20,7 +20,18 @@ RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parents[1] / "README.md"
 SPEED = "speed.json"
 
-SHOWN = ("nll_nats", "elbo_nats", "iwae_500_nats", "iwae_5000_nats", "nats_per_character", "code_mmd2")
+SHOWN = (
+    "nll_nats",
+    "elbo_nats",
+    "iwae_500_nats",
+    "iwae_5000_nats",
+    "nats_per_character",
+    "code_mmd2",
+    "category_error",
+    "paired_error",
+    "cycle_error",
+    "patch_distance",
+)
 """The metrics that stand in the table, and those beside which something stands; the others are in the files."""
 
 ANCHORS = {
@@ -32,6 +43,11 @@ ANCHORS = {
         "random_probe_error": "features of weights that are not trained",
         "pixel_probe_error": "pixels",
         "pca_probe_error": "principal components",
+    },
+    "digit_agreement": {"real_digit_agreement": "real images, the ceiling"},
+    "patch_distance": {
+        "real_patch_distance": "training images in place of samples",
+        "validation_patch_distance": "validation images in place of samples",
     },
     "scene_accuracy": {
         "real_scene_accuracy": "real scenes, the ceiling",

@@ -9,8 +9,8 @@ mixed by the same weight alpha, linear in the images seen (fig. 2):
     discriminator    (1 - alpha) what the old level reads of the halved image + alpha what the new block makes of it
     real images      (1 - alpha) double(halve(x)) + alpha x
 
-At alpha = 0 all is as it was before, exactly. The players descend the Wasserstein loss with a gradient penalty and a
-drift (app. A.1), x' between real and generated images, all in [-1, 1]:
+At alpha = 0 the networks give exactly what they gave before. The players descend the Wasserstein loss with a gradient
+penalty and a drift (app. A.1), x' between real and generated images, all in [-1, 1]:
 
     discriminator    E D(G(z)) - E D(x) + 10 E (|grad D(x')| - gamma)^2 / gamma^2 + 0.001 E D(x)^2
     generator        -E D(G(z))
@@ -60,7 +60,8 @@ over the whole batch, as in the paper; --group is that of the authors' later cod
 Known failures: from 4x4 to 8x8 growing does not pay: at equal images the same networks at the full size from the start
 come as near to the test images as training images do, and nearer than those that grew. The penalty takes the gradient
 of the sum of D's outputs, as the authors' code does, and by the deviation an example's gradient is that of the others
-too. Nothing says which step of the game is the best.
+too. Nothing says which step of the game is the best. An evaluation takes 500 images of the full size at once, which for
+large ones needs the memory of a GPU.
 """
 
 import numpy as np

@@ -12,9 +12,10 @@ The hash is of the parameters of the extractor (experiments/extractor.py), a cla
 these numbers compares with one of another extractor, and none is called by the name of the usual one.
 
 Any experiment that draws images of labelled data measures them with --quality, of 5000 generated and test images at
-most. Beside each number stands its anchor validation_...: the same number with as many validation images in place of
-generated ones, which is what a perfect sampler gets. Training images are no anchor: the extractor has fitted them, and
-is surer of them than of all others. result.json has each number's protocol.
+most. Generated images are what `sample` draws: those of a VAE are means of p(x|z), grey where binary data are not. On
+the test split, beside each number there is its anchor validation_...: the same number with as many validation images in
+place of generated ones, which is what a perfect sampler gets. Training images are no anchor: the extractor has fitted
+them, and is surer of them than of all others. result.json has each number's protocol.
 """
 
 from collections.abc import Mapping
@@ -106,15 +107,15 @@ def with_quality(experiment: Experiment) -> Experiment:
     """
     data = experiment.data
     if not experiment.draws or experiment.write is not None or "image" not in data.train.read(np.zeros(1, np.int64)):
-        raise RunError("--quality compares generated images with real ones: there are none here", exit_code=2)
+        raise RunError("--quality is for experiments that draw images from noise", exit_code=2)
     if min(data.image_shape[:2]) < SIZE:
         raise RunError(f"--quality needs images of {SIZE}x{SIZE} or more, got {data.image_shape}", exit_code=2)
+    real, held_out = (real_images(data, split) for split in (data.test, data.validation))
     try:
         extractor = train_extractor(data)
+        anchor = image_quality(extractor, real, held_out[: fakes_beside(data, data.test)], split="test")
     except ValueError as error:
         raise RunError(f"--quality: {error}", exit_code=2) from error
-    real, held_out = (real_images(data, split) for split in (data.test, data.validation))
-    anchor = image_quality(extractor, real, held_out[: fakes_beside(data, data.test)], split="test")
     anchors = {f"validation_{name}": value for name, value in anchor.values.items()}
     protocols = {f"{name}_protocol": protocol for name, protocol in anchor.protocols.items()}
     return experiment._replace(
@@ -125,7 +126,10 @@ def with_quality(experiment: Experiment) -> Experiment:
 
 
 def make_measure(experiment: Experiment, extractor: Extractor, anchors: Mapping[str, float]) -> Measure:
-    """What the experiment measures of a split, the quality of images generated for its first examples, the anchors."""
+    """What the experiment measures of a split, and the quality of images generated for its first examples.
+
+    The anchors are numbers against the test split, and stand beside it only.
+    """
     data, own = experiment.data, experiment.measure
 
     def generated(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
@@ -135,8 +139,12 @@ def make_measure(experiment: Experiment, extractor: Extractor, anchors: Mapping[
 
     def measure(params: Params, stats: Stats, split: Split, key: Key) -> dict[str, float]:
         fake = generate(params, stats, first(split, fakes_beside(data, split)), key)["image"]
-        quality = image_quality(extractor, real_images(data, split), fake, split="this split")
-        return {**(own(params, stats, split, key) if own else {}), **quality.values, **anchors}
+        try:
+            quality = image_quality(extractor, real_images(data, split), fake, split="this split")
+        except ValueError as error:  # a split of one or two images
+            raise RunError(f"--quality: {error}") from error
+        beside = anchors if split is data.test else {}
+        return {**(own(params, stats, split, key) if own else {}), **quality.values, **beside}
 
     return measure
 

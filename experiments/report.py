@@ -135,6 +135,7 @@ def mean_and_deviation(values: Mapping[str, Any]) -> str:
     if values["sd"] is None:
         return f"{values['mean']:.4g}" if abs(values["mean"]) < 1 else f"{values['mean']:.3f}"
     digits = 2
-    if abs(values["mean"]) < 1:  # small numbers with two digits of their deviation
-        digits = max(4, 1 - math.floor(math.log10(values["sd"]))) if values["sd"] else 4
+    if abs(values["mean"]) < 1:  # small numbers with two digits of their deviation, unless that is of rounding
+        varies = values["sd"] > 1e-9 * abs(values["mean"])
+        digits = max(4, 1 - math.floor(math.log10(values["sd"]))) if varies else 4
     return f"{values['mean']:.{digits}f} ± {values['sd']:.{digits}f}"

@@ -1,7 +1,8 @@
 """Make images into images of another domain: python -m experiments.translate RUN IMAGES... --to NAME --out DIR.
 
 For runs of experiments on translation, such as cyclegan. IMAGES are PNG and JPEG files, and folders of them with their
-sub-folders; all must have the height, width and channels of the images that the run was trained on. What is made of
+sub-folders; all must have the height, width and channels of the images that the run was trained on, after its --shrink
+where it had one. What is made of
 each lies in DIR under the file's own name, as .png; of folders their sub-folders are kept.
 
     python -m experiments.translate RUN ./photos --to paintings --out ./made
@@ -58,13 +59,15 @@ def translate(
     if seed not in run.seeds:
         raise RunError(f"--seed {seed} must be one of the run's seeds: {list(run.seeds)}", exit_code=2)
     shape = shape_to_read(translation, to)
-    pairs = targets(images, out)
+    pairs = targets(images, out.expanduser())
     check_images([source for source, _ in pairs], shape, to)
     params, stats = run.chosen(seed)
     made = jax.jit(lambda images: translation.translate(params, stats, images, to))
     for rows in padded_batches(len(pairs), min(CHUNK, len(pairs))):
         made_images = np.asarray(made(read_images([pairs[row][0] for row in rows], shape)))
-        for row, image in zip(rows, made_images, strict=True):
+        for row, image in dict(
+            zip(rows.tolist(), made_images, strict=True)
+        ).items():  # the last batch repeats the first
             save_image(pairs[row][1], image)
     print(f"{len(pairs)} images to {to} by {run.config['experiment']} after {run.done} steps: {out}")
 

@@ -84,8 +84,8 @@ def moment(stages: Sequence[Stage], step: int) -> Moment:
 
 
 def steps_until_grown(stages: Sequence[Stage]) -> int:
-    """The first step in which all is there: the last level's alpha is 1."""
-    return starts(stages)[-1] + -(-stages[-1].fade // stages[-1].batch_size)
+    """Steps after which the last one has had all levels: the last level's alpha was 1 in it."""
+    return starts(stages)[-1] + -(-stages[-1].fade // stages[-1].batch_size) + 1
 
 
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["examples", "depth"], meta_fields=["factor"])

@@ -33,7 +33,7 @@ def test_every_step_of_a_schedule_by_hand():
         (2, 2, 30, 2.0),
     ]
     assert starts(STAGES) == [0, 2, 6]
-    assert steps_until_grown(STAGES) == 9
+    assert steps_until_grown(STAGES) == 10
 
 
 def of(stages):
@@ -68,7 +68,7 @@ def test_without_growth_all_is_there_from_the_start():
         (2, 4, 2.0),
         (2, 200, 2.0),
     ]
-    assert steps_until_grown(stages) == 0
+    assert steps_until_grown(stages) == 1
 
 
 def images():

@@ -118,13 +118,25 @@ def test_any_experiment_on_images_measures_quality_beside_its_own_numbers(monkey
     )
 
 
+def test_anchors_stand_beside_the_test_split_only_and_small_splits_are_told(monkeypatch):
+    monkeypatch.setattr(quality, "train_extractor", lambda data: trained())
+    found = with_quality(experiment_that_shows(lambda x: x))
+    numbers = found.measure({"unused": np.zeros(1)}, {}, digits().validation, jax.random.key(0))
+    assert set(numbers) == set(quality_names(trained()))
+    one = resident({name: array[:1] for name, array in digits().validation.arrays.items()})
+    with pytest.raises(RunError, match="--quality: "):
+        with_quality(experiment_that_shows(lambda x: x)._replace(data=digits()._replace(validation=one)))
+    with pytest.raises(RunError, match="--quality: "):
+        found.measure({"unused": np.zeros(1)}, {}, one, jax.random.key(0))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"draws": False}, "--quality compares generated images with real ones"),
+        ({"draws": False}, "--quality is for experiments that draw images from noise"),
         (
             {"data": digits()._replace(train=Split(4, lambda rows: {"point": np.zeros((4, 2))[rows]}, None))},
-            "there are none here",
+            "that draw images from noise",
         ),
         ({"data": digits()._replace(train=resident({"image": np.zeros((4, 6, 8, 1))}))}, "images of 7x7 or more"),
         ({"data": digits()._replace(train=resident({"image": np.zeros((4, 8, 8, 1))}))}, "--quality: .* needs labels"),

@@ -43,6 +43,8 @@ def test_grey_and_coloured_rows_stand_in_one_picture():
         ({"filters": 0}, "--filters 0 must be above 0"),
         ({"run": Run()}, "--binarization static: .* use --binarization none"),
         ({"domains": "sets"}, "--domains sets needs --other, the second set"),
+        ({"game": False, "cycle": False}, "--no-game and no cycle: nothing is left"),
+        ({"game": False, "cycle_weight": 0.0}, "--no-game and no cycle: nothing is left"),
         ({"other": "mnist"}, "--domains inverted has no use for --other mnist"),
         ({"domains": "sets", "other": "./nowhere"}, "dataset='nowhere': no such folder"),
         ({"domains": "classes", "classes": (3, 12)}, "'digits' has no image of class 12"),

@@ -25,7 +25,7 @@ SMALL = {"latents": 2, "maps": 2, "maps_times_side": 8, "fade_images": 300, "sta
         ({"gamma": 0.0}, "--gamma 0.0 must be above 0"),
         ({"drift": -1.0}, "--group 0 and --drift -1.0 must be at least 0"),
         ({"average": 1.0}, "--average 1.0 must be at least 0 and below 1"),
-        ({"fade_images": 900}, "--steps 100: the last level is all there after 110; take fewer --fade-images and"),
+        ({"fade_images": 900}, "--steps 100: the last level is all there after 111; take fewer --fade-images and"),
     ],
 )
 def test_bad_options_are_named(options, message):
