@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import optax
 import pytest
 
-from genjax.models.latent import aae, priors, vae
+from genjax.models.latent import aae, aae_networks, priors, vae
 
 SHAPE = (2, 2, 1)
 
@@ -14,7 +14,8 @@ def vae_model():
 
 def aae_model():
     optimizers = aae.Optimizers(*(optax.sgd(0.1) for _ in range(4)))
-    return aae.aae(SHAPE, aae.mlp_networks(SHAPE, hidden=(3,), latents=2), priors.gaussian(2), optimizers=optimizers)
+    networks = aae_networks.mlp_networks(SHAPE, hidden=(3,), latents=2)
+    return aae.aae(SHAPE, networks, priors.gaussian(2), optimizers=optimizers)
 
 
 @pytest.mark.parametrize("make", [vae_model, aae_model])
