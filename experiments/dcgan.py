@@ -26,7 +26,7 @@ with 256 filters). It is fitted to the first 10 000 training images, validation 
 (genjax/metrics/probe.py). Beside it stand the same for a discriminator that is not trained, and for pixels. The logits
 and losses are those of experiments.gan. Pictures: samples, the same noise over training, and interpolations.
 
-    --preset quick                  probe_error        not measured yet
+    --preset quick                  probe_error        0.017; random features 0.020, pixels 0.030 (300 images)
     --preset small                  probe_error        0.0224; random features 0.0256, pixels 0.0866
     --preset paper                  probe_error 0.172  not measured yet (the paper's features are of ImageNet)
 

@@ -20,7 +20,7 @@ category is not their class's: each class has one category, and the assignment i
 images (`matched_labels` in genjax/metrics/clustering.py). Pictures: samples, a row of all categories for each noise,
 and for each number what it does from -2 to 2.
 
-    --preset quick    category_error          not measured yet
+    --preset quick    category_error          0.41 (one seed, 47 s on two cores)
     --preset small    category_error          not measured yet
     --preset paper    category_error, 0.05    not measured yet
 

@@ -30,7 +30,7 @@ them together. `real_...` is the same for real scenes, its ceiling, `zero_shot_.
 and `chance_...` in result.json what unrelated captions agree on. `matching_auroc` and `pair_auroc` say how well
 f(x).f(t) and the discriminator's logit tell an image's caption from another's.
 
-    --preset quick    not measured yet
+    --preset quick    digit_accuracy 0.05, colour 0.41, size 0.51, place 0.49 (one seed, three minutes on two cores)
     --preset small    not measured yet
     --preset paper    not measured yet; the paper's own images are photographs of birds and flowers
 
@@ -38,7 +38,8 @@ Where we leave the paper: the text encoder reads words with a GRU where the pape
 and is trained in the run; the caption that does not belong is that of the next image in the batch; batch normalization
 of real, wrong and generated pairs is apart, and samples are drawn by running statistics.
 
-Known failures: after 1100 steps of the game on the digits colours and places follow the caption, digits do not yet.
+Known failures: after the 1100 steps of the game in `quick` colours and places begin to follow the caption, digits do
+not yet.
 """
 
 import functools
