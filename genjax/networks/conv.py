@@ -24,12 +24,13 @@ def conv_transpose(
 ) -> Float[Array, "batch height width out_channels"]:
     """`jax.lax.conv_transpose` with padding SAME: an image `stride` times as high and wide.
 
-    "matmul" is one matrix product and an overlap-add, whose gradient XLA computes several times faster on a CPU; "lax"
-    is `jax.lax.conv_transpose`; "auto" takes the first on a CPU, the second elsewhere and for a stride of 1.
+    "matmul" is one matrix product and an overlap-add, whose gradient XLA computes up to three times faster on a CPU for
+    kernels that reach no further than two strides; for larger ones, whose patches are filled up with more zeros and
+    overlap more, it is slower than "lax", `jax.lax.conv_transpose`. "auto" takes the first on a CPU for the former, and
+    the second everywhere else and for a stride of 1.
     """
-    strided_on_cpu = stride > 1 and jax.default_backend() == "cpu"
-    matmul = implementation == "matmul" or (implementation == "auto" and strided_on_cpu)
-    if matmul:
+    near_on_cpu = stride > 1 and kernel.shape[0] <= 2 * stride and jax.default_backend() == "cpu"
+    if implementation == "matmul" or (implementation == "auto" and near_on_cpu):
         return overlap_add(x, kernel, stride)
     return jax.lax.conv_transpose(x, kernel, (stride, stride), "SAME")
 
