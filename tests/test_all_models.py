@@ -123,10 +123,13 @@ def fading(dtype=np.float32):
 
 
 def make_text_to_image():
-    """Whose encoders stop after two steps, so that three take in both kinds."""
+    """Whose encoders stop after two steps, so that three take in both kinds.
+
+    By plain descent: some of its gradients are 0 but for rounding, and Adam would make steps of those.
+    """
     sizes = {"filters": 2, "features": 4, "text_features": 3, "latents": 3, "hidden": 4}
     networks = text_to_image.conv_networks((8, 8, 1), 4, **sizes)
-    optimizers = text_to_image.Optimizers(*(optax.adam(1e-2) for _ in range(4)))
+    optimizers = text_to_image.Optimizers(*(optax.sgd(1e-2) for _ in range(4)))
     return text_to_image.text_to_image((8, 8, 1), networks, optimizers=optimizers, matching_steps=2)
 
 
@@ -354,7 +357,7 @@ def test_a_seed_among_others_equals_the_seed_alone(name):
         for one in (bare, *([with_seed_axis(axed)] if name == "nade" else [])):
             *_, (_, state, _) = iterate(model, alone, one._replace(step=jnp.zeros((), jnp.int32)), 4)
             state = seed(with_seed_axis(state), 0)
-            close = functools.partial(np.testing.assert_allclose, rtol=1e-7, atol=1e-9)  # Adam magnifies rounding
+            close = functools.partial(np.testing.assert_allclose, rtol=1e-8, atol=1e-10)
             jax.tree.map(close, (together.params, together.stats), (state.params, state.stats))
 
 
