@@ -10,6 +10,7 @@ from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
 from experiments.anchors import parzen_numbers
+from experiments.drawing import drawn
 from experiments.experiment import Figures, Measure
 from experiments.figures import beside, image_grid, scatter, test_images
 from experiments.training import make_split_values
@@ -26,9 +27,6 @@ Task = Literal["none", "semi-supervised", "clustering"]
 
 MMD_SAMPLES = 5000
 """Codes and prior samples of `code_mmd2`, at most."""
-
-CHUNK = 500
-"""Images per program call."""
 
 
 class Parts(NamedTuple):
@@ -71,15 +69,15 @@ def make_measure(parts: Parts, kernel: Kernel, parzen_samples: int) -> Measure:
         code_key, prior_key, sample_key = jax.random.split(key, 3)
         seen = parts.encode(params, stats, split, code_key)
         codes = seen["codes"][:MMD_SAMPLES]
-        drawn = prior_samples(parts.prior, len(codes), prior_key)
-        found = {"code_mmd2": unbiased_mmd2(codes, drawn, kernel).value}
+        targets = prior_samples(parts.prior, len(codes), prior_key)
+        found = {"code_mmd2": unbiased_mmd2(codes, targets, kernel).value}
         if parts.task == "clustering" and has_labels(parts.data):
             found["cluster_error_rate"] = clustering_error(
                 seen["label"], labels_of(split), class_of_cluster(parts, params, stats)
             )
         if parzen_samples:
-            samples = generated(parts, params, stats, parzen_samples, sample_key)
-            found |= parzen_numbers(parts.data, split, samples)
+            samples = drawn(parts.model, parts.data, params, stats, parzen_samples, sample_key)
+            found |= parzen_numbers(parts.data, split, samples.reshape(parzen_samples, -1))
         return found
 
     return measure
@@ -90,14 +88,6 @@ def class_of_cluster(parts: Parts, params: Params, stats: Stats) -> Int[np.ndarr
     validation = parts.data.validation
     seen = parts.encode(params, stats, validation, jax.random.key(0))
     return cluster_labels(seen["label"], labels_of(validation))
-
-
-def generated(parts: Parts, params: Params, stats: Stats, count: int, key: Key) -> Float[np.ndarray, "count D"]:
-    """The decoder's means at samples of the prior, flat."""
-    generate = jax.jit(parts.model.generate)
-    batch = {"image": jnp.zeros((CHUNK, *parts.data.image_shape))}
-    keys = [jax.random.fold_in(key, chunk) for chunk in range(-(-count // CHUNK))]
-    return np.concatenate([np.asarray(generate(params, stats, batch, key)) for key in keys])[:count].reshape(count, -1)
 
 
 ROWS = 8
@@ -111,16 +101,16 @@ def make_figures(parts: Parts) -> Figures:
         sample_key, code_key, prior_key, style_key = jax.random.split(key, 4)
         images = test_images(parts.data, 32)
         rebuilt = aae_networks.reconstruct(parts.networks, params, stats, images)
-        drawn = {
+        pictures = {
             "samples": samples_grid(parts, params, stats, sample_key),
             "reconstructions": image_grid(beside(images, rebuilt), columns=8, title="original, reconstruction"),
         }
         if parts.networks.latents == 2:
             codes = parts.encode(params, stats, parts.data.test, code_key)["codes"]
-            drawn["codes"] = codes_and_prior(parts, codes, prior_key)
+            pictures["codes"] = codes_and_prior(parts, codes, prior_key)
         if parts.networks.classes:
-            drawn["styles"] = style_grid(parts, params, style_key)
-        return drawn
+            pictures["styles"] = style_grid(parts, params, style_key)
+        return pictures
 
     return figures
 

@@ -70,32 +70,19 @@ paired_error was 0.46 on validation images and no digit agreed. An evaluation ta
 256x256 needs the memory of a GPU.
 """
 
-import functools
-from collections.abc import Mapping
 from typing import Literal
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 import optax
-from matplotlib.figure import Figure
 
-from experiments.domains import linear_decay, load_source, make_reader, rows_of_images
-from experiments.experiment import Common, Experiment, Figures, Measure, Reference, Run, Translation, check_positive
-from experiments.figures import test_batch
+from experiments.cyclegan_images import make_figures, make_measure, make_translation, metric_names
+from experiments.domains import linear_decay, load_source
+from experiments.experiment import Common, Experiment, Reference, Run, check_positive
 from experiments.runner import main
-from experiments.training import make_split_values
-from genjax.data.dataset import Split
+from genjax.data.dataset import Source
 from genjax.data.domains import Domains, class_domains, made_domains, set_domains
-from genjax.data.labels import has_labels, labels_of
 from genjax.models.adversarial import cyclegan as model_of
-from genjax.networks.named import applied
-from genjax.types import Batch, Key, Metrics, Params, Stats
 
 DomainsName = Literal["inverted", "rotated", "coloured", "classes", "sets"]
-
-COLUMNS = 12
-"""Images of a picture."""
 
 
 def cyclegan(
@@ -151,11 +138,11 @@ def cyclegan(
         learning_rate=learning_rate,
         discriminator_learning_rate=discriminator_learning_rate,
     )
-    if not (game or (cycle and cycle_weight) or identity_weight):
-        raise ValueError("--no-game and no cycle: nothing is left for the generators to descend")
     if run.binarization != "none":
         raise ValueError(f"--binarization {run.binarization}: images that are made are grey; use --binarization none")
     found = load(run, domains, other=other, classes=classes, shrink=shrink)
+    weights = model_of.Weights(float(game), cycle_weight if cycle else 0.0, identity_weight)
+    check_weights(weights, found)
     networks = model_of.conv_networks(
         *found.shapes,
         filters=filters,
@@ -174,7 +161,7 @@ def cyclegan(
                 for rate in (learning_rate, discriminator_learning_rate)
             )
         ),
-        weights=model_of.Weights(float(game), cycle_weight if cycle else 0.0, identity_weight),
+        weights=weights,
         pool_size=pool_size,
         paired=found.paired,
     )
@@ -186,8 +173,7 @@ def cyclegan(
         seeds_together=False,
         feed=found.feed,
         draws=False,
-        facts=unchanged(found),
-        measure=make_measure(networks, found) if is_read(found) else None,
+        measure=make_measure(networks, found),
         translation=make_translation(networks, found),
     )
 
@@ -199,107 +185,30 @@ def load(run: Run, name: DomainsName, *, other: str, classes: tuple[int, int], s
         raise ValueError(f"--domains {name} {needed}")
     first = load_source(run, run.dataset, shrink=shrink)
     if name == "sets":
-        return set_domains(first, load_source(run, other, shrink=shrink))
+        return set_domains(first, load_other(run, other, shrink))
     return class_domains(first, classes) if name == "classes" else made_domains(first, name)
 
 
-def is_read(found: Domains) -> bool:
-    """Whether digits are to be the same before and after, and there is something to read them by."""
-    return found.paired and has_labels(found.first)
+def load_other(run: Run, name: str, shrink: int) -> Source:
+    """The second set; errors name it as --other."""
+    try:
+        return load_source(run, name, shrink=shrink)
+    except (ValueError, OSError) as error:
+        raise type(error)(str(error).replace("dataset=", "other=")) from error
 
 
-ERRORS = ("cycle_error", "real_score", "fake_score")
-READ = ("digit_agreement", "real_digit_agreement")
-
-
-def metric_names(found: Domains) -> list[str]:
-    """What the model and `make_measure` measure."""
-    names = [*ERRORS, *(["paired_error"] if found.paired else []), *(READ if is_read(found) else [])]
-    return [f"{direction}{name}" for direction in ("", "other_") for name in names]
-
-
-def unchanged(found: Domains) -> dict[str, float]:
-    """The mean of |x - y| over the pairs of the test split: the error of a generator that changes nothing."""
-    if not found.paired:
-        return {}
-    batch = test_batch(found.both, found.both.test.size)
-    return {"unchanged_paired_error": float(jnp.abs(batch["image"] - batch["other_image"]).mean())}
-
-
-def translations(networks: model_of.Networks, params: Params, stats: Stats, batch: Batch) -> dict[str, jax.Array]:
-    """What the generators make of a batch, and of that: G(x), F(G(x)), F(y) and G(F(y))."""
-
-    def out(name: str, images: jax.Array) -> jax.Array:
-        return applied(networks, name, params, stats, images)
-
-    there, back = out("generator_y", batch["image"]), out("generator_x", batch["other_image"])
-    return {
-        "made": there,
-        "returned": out("generator_x", there),
-        "other_made": back,
-        "other_returned": out("generator_y", back),
-    }
-
-
-def make_measure(networks: model_of.Networks, found: Domains) -> Measure:
-    """How often a classifier of a domain reads in what was made of an image the image's own digit."""
-
-    def images(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
-        made = translations(networks, params, stats, batch)
-        return {name: {**batch, **made}[name] for name in ("image", "other_image", "made", "other_made")}
-
-    values = make_split_values(images, found.both.load)
-    read, read_other = make_reader(found.second), make_reader(found.first)
-
-    def measure(params: Params, stats: Stats, split: Split, key: Key) -> dict[str, float]:
-        seen, labels = values(params, stats, split, key), labels_of(split)
-        digits = {
-            "digit_agreement": read(seen["made"]),
-            "real_digit_agreement": read(seen["other_image"]),
-            "other_digit_agreement": read_other(seen["other_made"]),
-            "other_real_digit_agreement": read_other(seen["image"]),
-        }
-        return {name: float((found == labels).mean()) for name, found in digits.items()}
-
-    return measure
-
-
-def make_figures(networks: model_of.Networks, found: Domains) -> Figures:
-    """Test images of each domain, what is made of them, and what of that."""
-
-    def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
-        batch = test_batch(found.both, COLUMNS)
-        made = jax.jit(functools.partial(translations, networks))(params, stats, batch)
-        directions = {"": found.names, "other_": found.names[::-1]}
-        return {
-            f"to_{names[1]}": direction_figure(prefix, names, batch, made, paired=found.paired)
-            for prefix, names in directions.items()
-        }
-
-    return figures
-
-
-def direction_figure(
-    prefix: str, names: tuple[str, str], batch: Batch, made: Mapping[str, jax.Array], *, paired: bool
-) -> Figure:
-    """Source, translation and cycle of each image in a column, and where it is known what was to be made."""
-    source, truth = ("other_image", "image") if prefix else ("image", "other_image")
-    rows = {names[0]: batch[source], f"to {names[1]}": made[f"{prefix}made"]}
-    if paired:
-        rows["the truth"] = batch[truth]
-    rows["and back"] = made[f"{prefix}returned"]
-    arrays = {name: np.asarray(images) for name, images in rows.items()}
-    return rows_of_images(arrays, title=f"{names[0]} to {names[1]} and back")
-
-
-def make_translation(networks: model_of.Networks, found: Domains) -> Translation:
-    """Each domain of the other's images."""
-    first, second = found.names
-    generators = {second: "generator_y", first: "generator_x"}
-    reads = dict(zip(generators, found.shapes, strict=True))
-    return Translation(
-        reads, lambda params, stats, images, to: applied(networks, generators[to], params, stats, images)
-    )
+def check_weights(weights: model_of.Weights, found: Domains) -> None:
+    """Raise ValueError where a weight is below 0, all are 0, or the domains do not allow identities."""
+    for name in ("cycle", "identity"):
+        if not (weight := getattr(weights, name)) >= 0:
+            raise ValueError(f"--{name}-weight {weight} must be at least 0")
+    if not any(weights):
+        raise ValueError("--no-game and no cycle: nothing is left for the generators to descend")
+    if weights.identity and found.shapes[0] != found.shapes[1]:
+        raise ValueError(
+            f"--identity-weight {weights.identity}: the domains have images of shapes {found.shapes[0]} and "
+            f"{found.shapes[1]}, which must be one"
+        )
 
 
 LOCAL = {"blocks": 1, "halved": 0, "edge_size": 3, "discriminator_filters": 32, "cycle_weight": 1.0}

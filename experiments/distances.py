@@ -2,17 +2,16 @@
 
 from collections.abc import Sequence
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from einops import reduce
 from jaxtyping import Float
 
 from experiments.anchors import images_of
+from experiments.drawing import drawn
 from experiments.experiment import Measure
 from genjax.core import Model
 from genjax.data.dataset import Dataset, Split
-from genjax.metrics.patches import SIZE, patch_distance
+from genjax.metrics.patches import SIZE, PatchDistance, patch_distance
 from genjax.metrics.sliced_wasserstein import sliced_wasserstein
 from genjax.types import Key, Params, Stats
 
@@ -20,11 +19,8 @@ COMPARED = 2000
 """Images of a comparison, at most."""
 COMPARED_BYTES = 2**30
 
-CHUNK = 100
-"""Samples per program call."""
-
 PATCHES, DIRECTIONS = 32, 128
-"""Of `patch_distance`; the paper's 128 and 512 take sixteen times as long."""
+"""Of each image and of the sphere; the paper's 128 and 512 take sixteen times as long."""
 
 Images = Float[np.ndarray, "N H W C"]
 
@@ -47,26 +43,23 @@ def make_distances(model: Model, data: Dataset, sides: Sequence[int]) -> Measure
         real, other = (
             images_of(data, one, np.arange(count)).reshape(count, *data.image_shape) for one in (split, data.train)
         )
-        ours = distances(real, drawn_in_parts(model, data, params, stats, count, key), sides)
+        ours = distances(real, drawn(model, data, params, stats, count, key), sides)
         return {**ours, **{f"real_{name}": value for name, value in distances(real, other, sides).items()}}
 
     return measure
-
-
-def drawn_in_parts(model: Model, data: Dataset, params: Params, stats: Stats, count: int, key: Key) -> Images:
-    """Samples [count, H, W, C]."""
-    batch, generate = {"image": jnp.zeros((min(count, CHUNK), *data.image_shape))}, jax.jit(model.generate)
-    parts = [generate(params, stats, batch, jax.random.fold_in(key, n)) for n in range(-(-count // CHUNK))]
-    return np.concatenate([np.asarray(part) for part in parts])[:count]
 
 
 def distances(real: Images, fake: Images, sides: Sequence[int]) -> dict[str, float]:
     """Between two sets of as many images: sliced Wasserstein-1 distances at each side, and that of patches."""
     found = {f"swd_{side}": sliced_wasserstein(points(real, side), points(fake, side)).value for side in sides}
     if max(sides) >= SIZE:
-        drawn = {"smallest": SIZE, "patches": PATCHES, "directions": DIRECTIONS}
-        found["patch_distance"] = patch_distance(real, fake, split="test", **drawn).value
+        found["patch_distance"] = patches_apart(real, fake, split="this split").value
     return found
+
+
+def patches_apart(real: Images, fake: Images, *, split: str) -> PatchDistance:
+    """`patch_distance` down to the smallest images that have a patch, of a number of patches that a CPU bears."""
+    return patch_distance(real, fake, split=split, smallest=SIZE, patches=PATCHES, directions=DIRECTIONS)
 
 
 def points(images: Images, side: int) -> Float[np.ndarray, "N d"]:

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from typing import Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from matplotlib.figure import Figure
 
+from experiments.drawing import drawn
 from experiments.experiment import Run, option
 from experiments.figures import image_grid
 from experiments.film import film_of, film_rows, filmed
@@ -87,11 +87,6 @@ def with_extras(model: Model, batch: Mapping[str, np.ndarray | jax.Array], *, av
     """The model with an average of its generator, where `average` is not 0, and a film of what it makes of `batch`."""
     model = with_average(model, decay=average) if average else model
     return filmed(model, batch, frames=ROWS, steps=steps)
-
-
-def drawn(model: Model, data: Dataset, params: Params, stats: Stats, count: int, key: Key) -> np.ndarray:
-    """Samples [count, H, W, C] of a model."""
-    return np.asarray(jax.jit(model.generate)(params, stats, {"image": jnp.zeros((count, *data.image_shape))}, key))
 
 
 def sample_figures(model: Model, data: Dataset, params: Params, stats: Stats, key: Key) -> dict[str, Figure]:

@@ -68,6 +68,7 @@ from jax.nn.initializers import Initializer, constant
 from matplotlib.figure import Figure
 
 from experiments.anchors import NAMES, images_of, parzen_numbers
+from experiments.drawing import drawn
 from experiments.experiment import Common, Experiment, Figures, Measure, Reference, Run, check_positive
 from experiments.figures import beside, image_grid
 from experiments.games import (
@@ -76,7 +77,6 @@ from experiments.games import (
     GameName,
     adam,
     check_shares,
-    drawn,
     empty_batch,
     game_of,
     load_images,

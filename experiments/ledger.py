@@ -44,6 +44,7 @@ ANCHORS = {
         "pixel_probe_error": "pixels",
         "pca_probe_error": "principal components",
     },
+    "paired_error": {"unchanged_paired_error": "images as they were"},
     "digit_agreement": {"real_digit_agreement": "real images, the ceiling"},
     "patch_distance": {
         "real_patch_distance": "training images in place of samples",

@@ -5,14 +5,15 @@ import dataclasses
 import functools
 import importlib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
 from experiments.directory import RunError
-from experiments.experiment import Experiment, Run
+from experiments.experiment import Experiment, Run, option
 
 Presets = Mapping[str, Mapping[str, Any]]
 """Preset name -> the options in which it differs from the function's own defaults."""
@@ -68,7 +69,13 @@ def build(function: Callable[..., Experiment], config: Mapping[str, Any]) -> Exp
     try:
         return function(**config["options"])
     except (ValueError, OSError) as error:
-        raise RunError(error, exit_code=2) from error
+        raise RunError(with_options(str(error), config["options"]), exit_code=2) from error
+
+
+def with_options(message: str, own: Iterable[str]) -> str:
+    """The message with `name=value` as on the command line, `--name value`, where an option has this name."""
+    known = "|".join([*own, *(field.name for field in dataclasses.fields(Run))])
+    return re.sub(rf"(?<![-\w])({known})=", lambda found: f"{option(found[1])} ", message)
 
 
 def as_json(config: Mapping[str, Any]) -> dict[str, Any]:

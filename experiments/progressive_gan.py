@@ -68,7 +68,8 @@ import numpy as np
 import optax
 from matplotlib.figure import Figure
 
-from experiments.distances import distance_names, drawn_in_parts, make_distances
+from experiments.distances import distance_names, make_distances
+from experiments.drawing import drawn
 from experiments.experiment import Common, Experiment, Figures, Reference, Run, check_positive, option
 from experiments.figures import image_grid
 from experiments.games import KINDS, ROWS, check_shares, empty_batch, load_images, sample_figures, with_extras
@@ -214,7 +215,7 @@ def make_figures(model: Model, data: Dataset) -> Figures:
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
         if "film" in stats:
             return sample_figures(model, data, params, stats, key)
-        images = drawn_in_parts(model, data, params, stats, ROWS**2, key)
+        images = drawn(model, data, params, stats, ROWS**2, key)
         return {"samples": image_grid(images, columns=ROWS, title="samples")}
 
     return figures

@@ -26,6 +26,7 @@ from jaxtyping import Float
 
 from experiments.anchors import images_of
 from experiments.directory import RunError
+from experiments.distances import patches_apart
 from experiments.experiment import Experiment, Measure
 from experiments.extractor import Extractor, train_extractor
 from experiments.features import first
@@ -36,16 +37,12 @@ from genjax.metrics.features import FeatureSets
 from genjax.metrics.frechet import frechet_distance
 from genjax.metrics.kernel_distance import kernel_distance
 from genjax.metrics.ms_ssim import WINDOW, diversity
-from genjax.metrics.patches import SIZE, patch_distance
+from genjax.metrics.patches import SIZE
 from genjax.metrics.precision_recall import precision_recall
 from genjax.types import Batch, Key, Metrics, Params, Stats
 
 EXTRACTED = ("frechet", "kernel", "precision", "recall", "class_score")
 OTHERS = ("patch_distance", "ms_ssim")
-
-PATCHES, DIRECTIONS = 32, 128
-"""Of `patch_distance`; the paper's 128 and 512 take sixteen times as long."""
-
 
 COUNT = 5000
 """Generated images, and real ones, at most."""
@@ -74,8 +71,7 @@ def image_quality(
     frechet, kernel, manifolds = frechet_distance(sets), kernel_distance(sets), precision_recall(sets)
     score = class_score(extractor.probabilities(fake), classifier=extractor.name)
     fewer = min(len(real), len(fake))
-    drawn = {"smallest": SIZE, "patches": PATCHES, "directions": DIRECTIONS}
-    patches = patch_distance(real[:fewer], fake[:fewer], split=split, **drawn)
+    patches = patches_apart(real[:fewer], fake[:fewer], split=split)
     pairs = diversity(fake, window=largest_window(fake.shape[1:3]))
     measured = [
         (frechet.value, frechet.protocol),

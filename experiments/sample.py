@@ -15,14 +15,12 @@ import numpy as np
 import tyro
 
 from experiments.directory import RunError
+from experiments.drawing import CHUNK, drawn_of
 from experiments.experiment import Write
 from experiments.figures import image_grid, test_batch
 from experiments.restore import Restored, restore_run
 from experiments.session import configure, user_errors
 from genjax.data.captions import UNKNOWN, words
-
-CHUNK = 100
-"""Images per program call."""
 
 MOST = 100_000
 """Images of one command: more than a picture can show; or characters."""
@@ -122,9 +120,7 @@ def draw(run: Restored, seed: int, count: int, key: int, given: Mapping[str, np.
     image = jnp.zeros((size, *run.experiment.data.image_shape))
     repeated = {name: jnp.repeat(array, size, axis=0) for name, array in (given or {}).items()}
     batch = {**test_batch(run.experiment.data, size), **repeated, "image": image}
-    generate = jax.jit(run.experiment.model.generate)
-    keys = [jax.random.fold_in(jax.random.key(key), chunk) for chunk in range(-(-count // CHUNK))]
-    return np.concatenate([np.asarray(generate(params, stats, batch, key)) for key in keys])[:count]
+    return drawn_of(run.experiment.model, params, stats, batch, count, jax.random.key(key))
 
 
 def continued(run: Restored, write: Write, seed: int, count: int, key: int, prompt: str, temperature: float) -> str:

@@ -105,7 +105,7 @@ def files_of(path: Path) -> Iterator[tuple[Path, Path]]:
     try:
         yield from ((path / name, Path(name)) for name in image_names(path))
     except ValueError as error:
-        raise RunError(error, exit_code=2) from error
+        raise RunError(str(error).removeprefix("dataset="), exit_code=2) from error
 
 
 def check_images(files: Sequence[Path], shape: tuple[int, int, int], to: str) -> None:

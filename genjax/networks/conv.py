@@ -24,9 +24,9 @@ def conv_transpose(
 ) -> Float[Array, "batch height width out_channels"]:
     """`jax.lax.conv_transpose` with padding SAME: an image `stride` times as high and wide.
 
-    "matmul" is one matrix product and an overlap-add, "lax" is `jax.lax.conv_transpose`. "auto" takes the first on a CPU
-    for kernels that reach no further than two strides, whose gradient XLA computes faster so; the second elsewhere, for
-    a stride of 1, and for larger kernels, whose patches overlap more (`experiments.speed` has a step of DCGAN both ways).
+    "matmul" is one matrix product and an overlap-add, "lax" is `jax.lax.conv_transpose`. "auto" takes the first on a
+    CPU for kernels that reach no further than two strides, whose gradient XLA computes faster so; the second elsewhere,
+    for a stride of 1, and for larger kernels, whose patches overlap more (`experiments.speed` times DCGAN both ways).
     """
     near_on_cpu = stride > 1 and kernel.shape[0] <= 2 * stride and jax.default_backend() == "cpu"
     if implementation == "matmul" or (implementation == "auto" and near_on_cpu):

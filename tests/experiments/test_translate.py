@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from experiments import figures
-from experiments.cyclegan import cyclegan, is_read, load
+from experiments.cyclegan import cyclegan, load
+from experiments.cyclegan_images import is_read
 from experiments.domains import READER_STEPS, linear_decay, make_reader, rows_of_images
 from experiments.experiment import Run
 from experiments.memory import initial_memory
@@ -46,10 +47,13 @@ def test_grey_and_coloured_rows_stand_in_one_picture():
         ({"game": False, "cycle": False}, "--no-game and no cycle: nothing is left"),
         ({"game": False, "cycle_weight": 0.0}, "--no-game and no cycle: nothing is left"),
         ({"other": "mnist"}, "--domains inverted has no use for --other mnist"),
-        ({"domains": "sets", "other": "./nowhere"}, "dataset='nowhere': no such folder"),
+        ({"domains": "sets", "other": "./nowhere"}, "other='nowhere': no such folder"),
         ({"domains": "classes", "classes": (3, 12)}, "'digits' has no image of class 12"),
-        ({"domains": "coloured", "identity_weight": 5.0}, "identity=5.0 needs images of one shape"),
-        ({"cycle_weight": -1.0}, "weights: cycle=-1.0 must be at least 0"),
+        (
+            {"domains": "coloured", "identity_weight": 5.0},
+            "--identity-weight 5.0: the domains have images of shapes .8, 8, 1. and .8, 8, 3.",
+        ),
+        ({"cycle_weight": -1.0}, "--cycle-weight -1.0 must be at least 0"),
         ({"halved": 2, "shrink": 2}, "height and width must be multiples of 4, at least 8"),
     ],
 )
@@ -67,7 +71,7 @@ def experiment():
     """From grey digits to red ones, with readers who know one digit."""
     with pytest.MonkeyPatch.context() as patch:
         reader = lambda domain: lambda images: np.full(len(images), READ[domain.name])  # noqa: E731
-        patch.setattr("experiments.cyclegan.make_reader", reader)
+        patch.setattr("experiments.cyclegan_images.make_reader", reader)
         return cyclegan(RUN, domains="coloured", **TINY)
 
 
@@ -102,7 +106,7 @@ def test_it_measures_and_draws_both_directions():
         assert measured[name] == pytest.approx((test.arrays["label"] == READ[domain]).mean())
     assert set(experiment().kinds) == set(found) | set(measured)
     changed = 2 / 3 * 0.8 * test.arrays["image"].mean()  # two of three channels become a fifth
-    np.testing.assert_allclose(experiment().facts["unchanged_paired_error"], changed, rtol=1e-5)
+    np.testing.assert_allclose(measured["unchanged_paired_error"], changed, rtol=1e-5)
     drawn = experiment().figures(params, stats, jax.random.key(0))
     assert set(drawn) == {"to_coloured", "to_digits"}
     rows = ["coloured", "to digits", "the truth", "and back"]
