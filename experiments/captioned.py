@@ -54,12 +54,12 @@ def one_caption(source: Source) -> Dataset:
 
 
 def with_one_caption(load: Load) -> Load:
-    """`caption` [B, captions, T] becomes [B, T], and so does `other_caption` where there is one."""
+    """`caption` [B, captions, T] becomes [B, T], and so do `wrong_caption` and `other_caption`."""
 
     def loaded(raw: Mapping[str, Array], key: Key) -> Batch:
         image_key, caption_key = jax.random.split(key)
         batch = dict(load(raw, image_key))
-        for name in ("caption", "other_caption"):
+        for name in ("caption", "wrong_caption", "other_caption"):
             if name in batch:
                 batch[name] = chosen(batch[name], caption_key)
         return batch

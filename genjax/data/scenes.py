@@ -53,7 +53,11 @@ JITTER = 1 / 16
 
 
 class Scenes(NamedTuple):
-    """Images [N, side, side, 3], captions [N, captions, T] and objects [N, 2, 4] in three splits, and a fourth."""
+    """Images [N, side, side, 3], captions and wrong ones [N, captions, T] and objects [N, 2, 4], in four splits.
+
+    A wrong caption is one that fits another scene, alike but for one thing: a digit, a colour, a size or a place. It
+    names no pair that is held out, except in the fourth split.
+    """
 
     source: Source
     held_out: Split
@@ -90,6 +94,7 @@ def scenes(
         arrays = {
             "image": paint(split, drawn, side, generator),
             "caption": describe(drawn.objects, captions, vocabulary, generator),
+            "wrong_caption": wrong_captions(drawn.objects, captions, every if last else seen, vocabulary, generator),
             "objects": drawn.objects,
         }
         parts.append(resident(arrays))
@@ -219,6 +224,54 @@ def describe(
         words = ordered[0] if len(parts) == 1 else ordered[0] + joint + ordered[1]
         rows[scene, caption, : len(words)] = words
     return rows
+
+
+def wrong_captions(
+    objects: Int[np.ndarray, "N 2 4"],
+    captions: int,
+    allowed: Bool[np.ndarray, "digits colours"],
+    vocabulary: Vocabulary,
+    generator: np.random.Generator,
+) -> Int[np.ndarray, "N captions T"]:
+    """Random sentences about scenes that differ from each of these in one thing, each of another one."""
+    changes = (changed(objects, allowed, generator) for _ in range(captions))
+    return np.concatenate([describe(other, 1, vocabulary, generator) for other in changes], axis=1)
+
+
+def changed(
+    objects: Int[np.ndarray, "N 2 4"], allowed: Bool[np.ndarray, "digits colours"], generator: np.random.Generator
+) -> Int[np.ndarray, "N 2 4"]:
+    """The objects of scenes with one attribute of one digit changed, or where there are two with their places changed.
+
+    A new digit or colour makes a pair that `allowed` has.
+    """
+    rows, two = np.arange(len(objects)), objects[:, 1, DIGIT] != NOTHING
+    which = np.where(two, generator.integers(0, 2, len(objects)), 0)
+    digit, colour, size, place = objects[rows, which].T
+    values = np.stack(
+        [
+            another(allowed.T[colour], digit, generator),
+            another(allowed[digit], colour, generator),
+            1 - size,
+            another(np.ones((len(objects), len(PLACES)), bool), place, generator),
+        ]
+    )
+    column = generator.integers(0, len(values), len(objects))
+    swapped = two & (column >= SIZE)
+    column[swapped & (objects[:, 0, :PLACE] == objects[:, 1, :PLACE]).all(axis=1)] = COLOUR  # they would look the same
+    swapped &= column >= SIZE
+    result = objects.copy()
+    result[rows, which, column] = np.where(swapped, result[rows, which, column], values[column, rows])
+    result[swapped, :, PLACE] = objects[swapped, ::-1, PLACE]
+    return result
+
+
+def another(
+    allowed: Bool[np.ndarray, "N values"], value: Int[np.ndarray, " N"], generator: np.random.Generator
+) -> Int[np.ndarray, " N"]:
+    """For each a random value that is allowed, other than its own; there must be one."""
+    others = allowed & (np.arange(allowed.shape[1]) != value[:, None])
+    return np.where(others, generator.random(others.shape), -1).argmax(axis=1)
 
 
 SYNONYMS = (2, 3, 2)

@@ -66,6 +66,34 @@ def test_every_caption_says_what_is_there(name):
             assert read(clauses(decode(caption, drawn().vocabulary))) == there
 
 
+@pytest.mark.parametrize("name", ["train", "validation", "test", "held out"])
+def test_a_wrong_caption_is_wrong_in_one_thing_and_fits_a_scene_that_could_be(name):
+    split, things = all_splits()[name], set()
+    withheld = {tuple(pair) for pair in drawn().held_out.arrays["objects"][:, 0, :2].tolist()}
+    for objects, captions in zip(split.arrays["objects"], split.arrays["wrong_caption"], strict=True):
+        there = sorted(tuple(one) for one in objects.tolist() if one[0] != NOTHING)
+        for caption in captions:
+            told = read(clauses(decode(caption, drawn().vocabulary)))
+            assert told != there
+            assert name == "held out" or withheld.isdisjoint(one[:2] for one in told)
+            things.add(difference(told, there))
+    alone = {(1, column) for column in range(4)}
+    assert things == (alone if name == "held out" else alone | {(2, 0), (2, 1), (2, 3)})
+
+
+def difference(told, there):
+    """How many digits there are, and the one column in which they differ; places of two change together."""
+    assert len(told) == len(there)
+    by_place = [sorted(scene, key=lambda one: one[3]) for scene in (told, there)]
+    columns = {column for a, b in zip(*by_place, strict=True) for column in range(4) if a[column] != b[column]}
+    if len(told) == 2 and sorted(one[:3] for one in told) == sorted(one[:3] for one in there):
+        assert {one[3] for one in told} == {one[3] for one in there}
+        return 2, 3
+    assert len(columns) == 1
+    assert sum(a != b for a, b in zip(*by_place, strict=True)) == 1
+    return len(told), columns.pop()
+
+
 def test_captions_vary_and_use_the_whole_vocabulary():
     captions = drawn().source.train.arrays["caption"]
     used = {int(number) for number in np.unique(captions)} - {0}

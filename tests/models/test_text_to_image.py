@@ -102,6 +102,24 @@ def test_the_discriminator_descends_the_matching_aware_loss():
     np.testing.assert_allclose(phase_loss("discriminator", interpolation=0.6), expected, rtol=1e-4)
 
 
+WRONG = jnp.array([[2, 4, 0], [4, 3, 0], [3, 2, 1], [1, 1, 2]])
+
+
+def test_captions_made_wrong_take_the_place_of_others():
+    h = embedded()
+    real, mismatched, fake = says(IMAGES, h), says(IMAGES, embedded(WRONG)), says(fake_images(h), h)
+    expected = -real[0] - (mismatched[1] + fake[1]) / 2
+    np.testing.assert_allclose(phase_loss("discriminator", {**BATCH, "wrong_caption": WRONG}), expected, rtol=1e-4)
+
+
+def test_images_match_captions_made_wrong_less_than_their_own():
+    images, own, wrong = (np.asarray(x) for x in (in_training("image_encoder", IMAGES), embedded(), embedded(WRONG)))
+    hinges = np.maximum(0, 1 + (images * wrong).sum(1) - (images * own).sum(1))
+    assert 0 < np.count_nonzero(hinges) < 4
+    more = phase_loss("matching", {**BATCH, "wrong_caption": WRONG}) - phase_loss("matching")
+    np.testing.assert_allclose(more, hinges.mean(), rtol=1e-4)
+
+
 def test_the_generator_descends_the_nonsaturating_loss_of_captions_and_of_texts_between():
     h = embedded()
     expected = -says(fake_images(h), h)[0]

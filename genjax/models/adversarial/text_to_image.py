@@ -73,8 +73,8 @@ def text_to_image(
 
     In the first `matching_steps` steps the phase matching moves the encoders of text and image; after them the phases
     discriminator, generator and style move their own networks. `interpolation` weighs what the players make of images
-    whose text is the mean of two captions' (eq. 5, beta 1/2). A caption that does not belong is that of the next
-    example of the batch.
+    whose text is the mean of two captions' (eq. 5, beta 1/2). A caption that does not belong is `wrong_caption` [B, T]
+    of the batch, or where it has none that of the next example.
 
     `evaluate` gives matching_score, the product of an image's embedding with its caption's, and pair_logit, what the
     discriminator says of the two, and both of an image generated of the caption as well, as fake_matching_score and
@@ -155,7 +155,10 @@ def check_networks(networks: Networks, image_shape: tuple[int, int, int]) -> Non
 
 
 def matching_loss(networks: Networks) -> Loss:
-    """The structured joint loss of the batch's images and captions; equal captions do not compete."""
+    """The structured joint loss of the batch's images and captions; equal captions do not compete.
+
+    Where the batch has wrong captions, each image is to match its own better, by 1, than the wrong one, too.
+    """
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
         images, stats = applied_batch(networks, "image_encoder", params, stats, batch["image"])
@@ -163,7 +166,11 @@ def matching_loss(networks: Networks) -> Loss:
         scores = images @ texts.T
         same = same_captions(batch["caption"])
         right = (scores.argmax(axis=1) == jnp.arange(len(scores))).mean()
-        return structured_joint_loss(scores, same).mean(), ({"accuracy": right}, stats)
+        total = structured_joint_loss(scores, same).mean()
+        if "wrong_caption" in batch:
+            wrong, _ = applied_batch(networks, "text_encoder", params, stats, batch["wrong_caption"])
+            total += jax.nn.relu(1 + (images * (wrong - texts)).sum(axis=1)).mean()
+        return total, ({"accuracy": right}, stats)
 
     return loss
 
@@ -180,7 +187,10 @@ def discriminator_loss(networks: Networks, interpolation: float) -> Loss:
         images = batch["image"]
         h = applied(networks, "text_encoder", params, stats, batch["caption"])
         real, moved = logits_batch(networks, params, stats, images, h)
-        mismatched, _ = logits_batch(networks, params, stats, images, jnp.roll(h, 1, axis=0))
+        wrong = batch.get("wrong_caption", jnp.roll(batch["caption"], 1, axis=0))
+        mismatched, _ = logits_batch(
+            networks, params, stats, images, applied(networks, "text_encoder", params, stats, wrong)
+        )
         fake, _ = logits_batch(networks, params, stats, *fakes(networks, params, stats, h, key)[:2])
         total = matching_aware_discriminator_loss(real, mismatched, fake).mean()
         if interpolation:
