@@ -17,7 +17,8 @@ from genjax.data.feed import make_feed
 from genjax.losses.bound import elbo
 from genjax.losses.likelihood import bernoulli_log_prob
 from genjax.models.autoregressive import nade
-from genjax.models.latent.vae import bound_terms, encode, mlp_networks, vae
+from genjax.models.latent.vae import bound_terms, vae
+from genjax.models.latent.vae_networks import encode, mlp_networks
 from genjax.train import init_seeds, make_train_step, seed
 from genjax.types import Metrics
 

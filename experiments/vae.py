@@ -73,6 +73,7 @@ from genjax.data.dataset import Dataset
 from genjax.data.load import load_dataset, mean_image, require_binary
 from genjax.losses.bound import elbo, iwae_bound
 from genjax.models.latent import vae as vae_model
+from genjax.models.latent import vae_networks
 
 
 def vae(
@@ -137,16 +138,16 @@ def vae(
     mean = mean_image(data)
     units = {"tanh": jnp.tanh, "silu": jax.nn.silu}[activation]
     if network == "mlp":
-        networks = vae_model.mlp_networks(
+        networks = vae_networks.mlp_networks(
             data.image_shape, hidden=hidden, latents=latents, activation=units, mean=mean, gaussian=gaussian
         )
     else:
-        networks = vae_model.conv_networks(
+        networks = vae_networks.conv_networks(
             data.image_shape, channels=channels, latents=latents, mean=mean, gaussian=gaussian
         )
     networks = networks._replace(prior_variance=prior_variance)
     if top_latents:
-        networks = vae_model.with_top(networks, latents=top_latents, hidden=top_hidden, activation=units)
+        networks = vae_networks.with_top(networks, latents=top_latents, hidden=top_hidden, activation=units)
     decay = stages if schedule == "stages" else optax.cosine_decay_schedule
     model = vae_model.vae(
         data.image_shape,

@@ -16,11 +16,12 @@ from genjax.core import Model
 from genjax.data.dataset import Dataset, Split
 from genjax.metrics.latent import active_units
 from genjax.models.latent import vae as vae_model
+from genjax.models.latent import vae_networks
 from genjax.types import Batch, Key, Metrics, Params, Stats
 
 
 def figures(
-    model: Model, networks: vae_model.Networks, data: Dataset, params: Params, stats: Stats, key: Key
+    model: Model, networks: vae_networks.Networks, data: Dataset, params: Params, stats: Stats, key: Key
 ) -> dict[str, Figure]:
     """Samples (means of p(x|z)), reconstructions, what lies between images and along each latent, the codes' scatter.
 
@@ -28,7 +29,7 @@ def figures(
     """
     samples = model.generate(params, stats, {"image": jnp.zeros((64, *data.image_shape))}, key)
     images = test_images(data, 32)
-    reconstructions = vae_model.reconstruct(networks, params, images)
+    reconstructions = vae_networks.reconstruct(networks, params, images)
     drawn = {
         "samples": image_grid(np.asarray(samples), columns=8, title="samples: means of p(x|z)"),
         "reconstructions": image_grid(beside(images, reconstructions), columns=8, title="original, reconstruction"),
@@ -45,7 +46,7 @@ def figures(
     drawn["codes"] = code_scatter(codes[:, pair], labels, title="codes of test images", names=names)
     if networks.latents == 2 and networks.top is None:
         deviation = math.sqrt(networks.prior_variance)
-        manifold = vae_model.manifold_grid(lambda z: vae_model.decode(networks, params, deviation * z), 20)
+        manifold = vae_model.manifold_grid(lambda z: vae_networks.decode(networks, params, deviation * z), 20)
         drawn["manifold"] = image_grid(
             np.asarray(manifold), columns=20, title="decoder means at quantiles of the prior"
         )
@@ -66,17 +67,17 @@ def two_widest(codes: Float[np.ndarray, "N latents"]) -> tuple[int, int]:
 
 
 def interpolation(
-    networks: vae_model.Networks, params: Params, codes: Float[np.ndarray, "N latents"], *, rows: int = 8
+    networks: vae_networks.Networks, params: Params, codes: Float[np.ndarray, "N latents"], *, rows: int = 8
 ) -> Float[jax.Array, "images H W C"]:
     """Decoder means on the line from each code to the next, the first of the `codes` in pairs."""
     ends = np.resize(codes, (2 * rows, codes.shape[1])).reshape(rows, 2, 1, -1)
     weight = np.linspace(0, 1, BETWEEN)[:, None]
     line = (1 - weight) * ends[:, 0] + weight * ends[:, 1]
-    return vae_model.decode(networks, params, jnp.asarray(line.reshape(rows * BETWEEN, -1), jnp.float32))
+    return vae_networks.decode(networks, params, jnp.asarray(line.reshape(rows * BETWEEN, -1), jnp.float32))
 
 
 def traversal(
-    networks: vae_model.Networks, params: Params, codes: Float[np.ndarray, "N latents"], *, rows: int = 10
+    networks: vae_networks.Networks, params: Params, codes: Float[np.ndarray, "N latents"], *, rows: int = 10
 ) -> Float[jax.Array, "images H W C"]:
     """Decoder means where one latent runs over 3 deviations of the codes to either side and the others stay.
 
@@ -88,20 +89,20 @@ def traversal(
     steps = np.linspace(-3, 3, BETWEEN)
     for row, latent in zip(line, latents, strict=True):
         row[:, latent] = codes[:, latent].mean() + steps * deviations[latent]
-    return vae_model.decode(networks, params, jnp.asarray(line.reshape(-1, codes.shape[1]), jnp.float32))
+    return vae_networks.decode(networks, params, jnp.asarray(line.reshape(-1, codes.shape[1]), jnp.float32))
 
 
-def make_measure(networks: vae_model.Networks, data: Dataset) -> Measure:
+def make_measure(networks: vae_networks.Networks, data: Dataset) -> Measure:
     """The active units of each stochastic layer."""
 
     def posterior_means(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
         del stats
-        posterior = vae_model.encode(networks, params, batch["image"])
+        posterior = vae_networks.encode(networks, params, batch["image"])
         if (top := networks.top) is None:
             return {"active_units": posterior.mean}
         noise = jax.random.normal(key, (UNIT_SAMPLES, *posterior.mean.shape))
-        below = vae_model.reparameterized(posterior, noise)
-        above = jax.vmap(lambda z: vae_model.encode_top(top, params, z).mean)(below)
+        below = vae_networks.reparameterized(posterior, noise)
+        above = jax.vmap(lambda z: vae_networks.encode_top(top, params, z).mean)(below)
         return {"active_units": posterior.mean, "active_units_2": above.mean(axis=0)}
 
     split_values = make_split_values(posterior_means, data.load)

@@ -18,7 +18,7 @@ from genjax.models.adversarial.average import with_average
 from genjax.models.autoregressive import char_rnn, eonade, made, nade, pixel_rnn, rnade, tabular
 from genjax.models.autoregressive.pixel_cnn import pixel_cnn
 from genjax.models.autoregressive.pixels import bernoulli
-from genjax.models.latent import aae, aae_networks, autoencoder, priors, vae
+from genjax.models.latent import aae, aae_networks, autoencoder, priors, vae, vae_networks
 from genjax.testing import assert_resume_equals
 from genjax.train import init_seeds, iterate, make_train_step, seed, with_seed_axis
 
@@ -188,8 +188,10 @@ MODELS = {
     "pixel cnn gated": Case(functools.partial(make_pixel_cnn, gated=True), variant=True),
     "row lstm": Case(lambda: make_pixel_rnn("row")),
     "diagonal bilstm": Case(lambda: make_pixel_rnn("diagonal")),
-    "vae mlp": Case(lambda: make_vae(vae.mlp_networks(SHAPE, hidden=(6,), latents=2))),
-    "vae conv": Case(lambda: make_vae(vae.conv_networks(SHAPE, channels=(2,), features=4, latents=2)), variant=True),
+    "vae mlp": Case(lambda: make_vae(vae_networks.mlp_networks(SHAPE, hidden=(6,), latents=2))),
+    "vae conv": Case(
+        lambda: make_vae(vae_networks.conv_networks(SHAPE, channels=(2,), features=4, latents=2)), variant=True
+    ),
     "char rnn": Case(
         lambda: char_rnn.char_rnn(2, hidden=4, layers=1, dropout=0.1, length=5, optimizer=optax.adam(3e-2)),
         examples=lambda dtype=None: sequences(np.int32),
@@ -203,7 +205,9 @@ MODELS = {
     ),
     "vae two layers": Case(
         lambda: make_vae(
-            vae.with_top(vae.mlp_networks(SHAPE, hidden=(6,), latents=3), latents=2, hidden=(4,), activation=jnp.tanh)
+            vae_networks.with_top(
+                vae_networks.mlp_networks(SHAPE, hidden=(6,), latents=3), latents=2, hidden=(4,), activation=jnp.tanh
+            )
         ),
         variant=True,
     ),
@@ -220,7 +224,7 @@ MODELS = {
         make_frozen_classifier, examples=labelled, sample_shape=(), sample_range=(0, 3), draws=False
     ),
     "vae gaussian": Case(
-        lambda: make_vae(vae.mlp_networks(SHAPE, hidden=(6,), latents=2, gaussian=True)), variant=True
+        lambda: make_vae(vae_networks.mlp_networks(SHAPE, hidden=(6,), latents=2, gaussian=True)), variant=True
     ),
     "aae": Case(make_aae, examples=labelled),
     "gan": Case(make_gan, descends=False),

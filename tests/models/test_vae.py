@@ -11,20 +11,15 @@ import scipy.stats
 
 from genjax.core import init_state, make_step
 from genjax.losses.bound import elbo, iwae_bound, monte_carlo_elbo
-from genjax.models.latent.vae import (
+from genjax.models.latent.vae import bound_terms, make_evaluate, make_generate, manifold_grid, sample_noise, vae
+from genjax.models.latent.vae_networks import (
     GAUSSIAN,
-    bound_terms,
     conv_networks,
     decode,
     encode,
     init_networks,
-    make_evaluate,
-    make_generate,
-    manifold_grid,
     mlp_networks,
     reconstruct,
-    sample_noise,
-    vae,
     with_top,
 )
 

@@ -9,7 +9,7 @@ import pytest
 
 from experiments.vae_codes import BETWEEN, interpolation, make_measure, traversal, two_widest
 from genjax.data.load import load_dataset
-from genjax.models.latent.vae import decode, encode, init_networks, mlp_networks, with_top
+from genjax.models.latent.vae_networks import decode, encode, init_networks, mlp_networks, with_top
 
 SHAPE = (8, 8, 1)
 

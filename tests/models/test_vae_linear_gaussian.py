@@ -7,17 +7,8 @@ import scipy.stats
 from flax import linen as nn
 
 from genjax.losses.bound import elbo, iwae_bound, log_weights, monte_carlo_elbo
-from genjax.models.latent.vae import (
-    GAUSSIAN,
-    Gaussian,
-    Networks,
-    Top,
-    bound_terms,
-    encode,
-    make_evaluate,
-    make_generate,
-    reparameterized,
-)
+from genjax.models.latent.vae import bound_terms, make_evaluate, make_generate
+from genjax.models.latent.vae_networks import GAUSSIAN, Gaussian, Networks, Top, encode, reparameterized
 
 SHAPE = (3, 2, 1)
 KEY = jax.random.key(0)

@@ -3,13 +3,13 @@ import jax.numpy as jnp
 import optax
 import pytest
 
-from genjax.models.latent import aae, aae_networks, priors, vae
+from genjax.models.latent import aae, aae_networks, priors, vae, vae_networks
 
 SHAPE = (2, 2, 1)
 
 
 def vae_model():
-    return vae.vae(SHAPE, vae.mlp_networks(SHAPE, hidden=(3,), latents=2), optimizer=optax.sgd(0.1))
+    return vae.vae(SHAPE, vae_networks.mlp_networks(SHAPE, hidden=(3,), latents=2), optimizer=optax.sgd(0.1))
 
 
 def aae_model():
