@@ -63,6 +63,7 @@ def text_to_image(
     pairs: float = 0.25,
     matching_steps: int = 2000,
     interpolation: float = 1.0,
+    style_steps: int | None = None,
     average: float = 0.0,
     filters: int = 64,
     features: int = 1024,
@@ -83,6 +84,7 @@ def text_to_image(
         pairs: Share of the scenes with two digits.
         matching_steps: Steps in which the text encoder is trained, before the game begins.
         interpolation: Weight of texts between two captions; 0 for none (GAN-CLS).
+        style_steps: Last steps, in which the style encoder is trained; by default all of the game's.
         average: Decay of the average of the generator that images are of; 0 for none.
         filters: Maps of the discriminator's first convolution; each next one has twice as many, and the generator
             mirrors them.
@@ -109,6 +111,10 @@ def text_to_image(
         raise ValueError(f"--binarization {run.binarization}: captioned images are in colour; use --binarization none")
     if not 1 <= matching_steps < run.steps:
         raise ValueError(f"--matching-steps {matching_steps} must be from 1 to --steps {run.steps} less 1")
+    if style_steps is not None and not 0 < style_steps <= run.steps - matching_steps:
+        raise ValueError(
+            f"--style-steps {style_steps} must be from 1 to {run.steps - matching_steps}, the game's steps"
+        )
     found = load(run, side=side, captions=captions, copies=copies, pairs=pairs)
     data = found.data
     networks = model_of.conv_networks(
@@ -131,6 +137,7 @@ def text_to_image(
         ),
         matching_steps=matching_steps,
         interpolation=interpolation,
+        style_start=None if style_steps is None else run.steps - style_steps,
     )
     model = with_extras(model, test_batch(data, COLUMNS), average=average, steps=run.steps)
     return Experiment(
@@ -151,6 +158,10 @@ PRESETS = {
         "side": 16,
         "copies": 4,
         "matching_steps": 400,
+        "interpolation": 0.0,
+        "style_steps": 300,
+        "learning_rate": 5e-4,
+        "discriminator_learning_rate": 5e-4,
         "filters": 16,
         "features": 64,
         "text_features": 32,
@@ -158,7 +169,13 @@ PRESETS = {
         "hidden": 64,
     },
     "small": {
-        "run": Run(dataset="mnist", steps=12_000, batch_size=64, binarization="none", evaluate_every=2000),
+        "run": Run(dataset="mnist", steps=9000, batch_size=64, binarization="none", evaluate_every=1500),
+        "side": 24,
+        "matching_steps": 1000,
+        "interpolation": 0.0,
+        "style_steps": 1000,
+        "learning_rate": 5e-4,
+        "discriminator_learning_rate": 5e-4,
         "filters": 32,
         "features": 128,
         "text_features": 64,

@@ -98,6 +98,7 @@ def assert_texts_are_checked(experiment):
     [
         ({"average": 1.0}, "--average 1.0 must be at least 0 and below 1"),
         ({"matching_steps": 10}, "--matching-steps 10 must be from 1 to --steps 10 less 1"),
+        ({"matching_steps": 2, "style_steps": 9}, "--style-steps 9 must be from 1 to 8, the game's steps"),
         ({"filters": 0}, "--filters 0 must be above 0"),
         ({"run": Run(steps=10)}, "--binarization static: captioned images are in colour"),
     ],

@@ -92,6 +92,13 @@ def test_encoders_move_first_and_the_others_after_them():
     assert moved == [encoders, encoders, others]
 
 
+def test_the_style_encoder_may_wait():
+    late = text_to_image(SHAPE, networks(), optimizers=SGD, matching_steps=2, style_start=5)
+    assert [phase.start for phase in late.phases] == [0, 2, 2, 5]
+    with pytest.raises(ValueError, match="style_start=1 must be at least matching_steps=2"):
+        text_to_image(SHAPE, networks(), optimizers=SGD, matching_steps=2, style_start=1)
+
+
 def test_the_discriminator_descends_the_matching_aware_loss():
     h = embedded()
     real, mismatched, fake = says(IMAGES, h), says(IMAGES, h[np.array([3, 0, 1, 2])]), says(fake_images(h), h)

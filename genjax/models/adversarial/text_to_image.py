@@ -68,11 +68,13 @@ def text_to_image(
     optimizers: Optimizers,
     matching_steps: int,
     interpolation: float = 1.0,
+    style_start: int | None = None,
 ) -> Model:
     """A GAN-CLS on `image` and `caption` [B, T] of the batch, or with `interpolation` above 0 a GAN-INT-CLS.
 
     In the first `matching_steps` steps the phase matching moves the encoders of text and image; after them the phases
-    discriminator, generator and style move their own networks. `interpolation` weighs what the players make of images
+    discriminator, generator and style move their own networks, the last of them from `style_start` on, where that is
+    given: S inverts a generator that may as well be trained already. `interpolation` weighs what the players make of images
     whose text is the mean of two captions' (eq. 5, beta 1/2). A caption that does not belong is `wrong_caption` [B, T]
     of the batch, or where it has none that of the next example.
 
@@ -87,8 +89,11 @@ def text_to_image(
         raise ValueError(
             f"matching_steps={matching_steps} must be at least 1 and interpolation={interpolation} at least 0"
         )
+    if style_start is not None and style_start < matching_steps:
+        raise ValueError(f"style_start={style_start} must be at least matching_steps={matching_steps}")
     check_networks(networks, image_shape)
     later = {"start": matching_steps}
+    style = {"start": matching_steps if style_start is None else style_start}
     return Model(
         init=lambda key, batch: init_networks(networks, key, batch["image"], batch["caption"]),
         phases=(
@@ -107,7 +112,7 @@ def text_to_image(
                 **later,
             ),
             Phase("generator", generator_loss(networks, interpolation), ("generator",), optimizers.generator, **later),
-            Phase("style", style_loss(networks), ("style_encoder",), optimizers.style, **later),
+            Phase("style", style_loss(networks), ("style_encoder",), optimizers.style, **style),
         ),
         evaluate=make_evaluate(networks),
         generate=make_generate(networks),
