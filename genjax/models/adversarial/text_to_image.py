@@ -74,9 +74,9 @@ def text_to_image(
 
     In the first `matching_steps` steps the phase matching moves the encoders of text and image; after them the phases
     discriminator, generator and style move their own networks, the last of them from `style_start` on, where that is
-    given: S inverts a generator that may as well be trained already. `interpolation` weighs what the players make of images
-    whose text is the mean of two captions' (eq. 5, beta 1/2). A caption that does not belong is `wrong_caption` [B, T]
-    of the batch, or where it has none that of the next example.
+    given: S inverts a generator that may as well be trained by then. `interpolation` weighs what the players make of
+    images whose text is the mean of two captions' (eq. 5, beta 1/2). A caption that does not belong is `wrong_caption`
+    [B, T] of the batch, or where it has none that of the next example.
 
     `evaluate` gives matching_score, the product of an image's embedding with its caption's, and pair_logit, what the
     discriminator says of the two, and both of an image generated of the caption as well, as fake_matching_score and
