@@ -1,5 +1,6 @@
 """Pictures: grids of images, learning curves, receptive fields."""
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 
 import jax
@@ -24,8 +25,11 @@ LogProbs = Callable[[Float[jax.Array, "B H W C"]], Float[jax.Array, "B H W C"]]
 
 INCHES_PER_IMAGE = 0.6
 
-INCHES_PER_LETTER = 0.055
+INCHES_PER_LETTER = 0.075
 """Of a caption."""
+
+LETTERS = 40
+"""Of a line of a caption, at most."""
 
 FRAME = 0.3
 """The grey of the lines between images: neither ink nor paper."""
@@ -50,15 +54,20 @@ def image_grid(images: Float[np.ndarray, "N H W C"], *, columns: int, title: str
 
 
 def captioned_grid(images: Float[np.ndarray, "rows columns H W C"], captions: Sequence[str], *, title: str) -> Figure:
-    """A row of images beside each caption."""
+    """A row of images beside each caption, which is broken into lines where it is long."""
     rows, columns, height = images.shape[:3]
-    letters = max(len(line) for caption in captions for line in caption.splitlines())
+    lines = [[part for line in caption.splitlines() for part in textwrap.wrap(line, LETTERS)] for caption in captions]
+    letters = max(len(line) for caption in lines for line in caption)
     width = columns * INCHES_PER_IMAGE + letters * INCHES_PER_LETTER + 0.3
     figure = Figure(figsize=(width, rows * INCHES_PER_IMAGE + 0.5), layout="constrained")
     axes = figure.add_subplot()
     mosaic = tile(images.reshape(-1, *images.shape[2:]), columns)
     axes.imshow(mosaic.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-    axes.set_yticks([1 + (height + 1) * row + height / 2 for row in range(rows)], captions, fontsize=7)
+    axes.set_yticks(
+        [1 + (height + 1) * row + height / 2 for row in range(rows)],
+        ["\n".join(caption) for caption in lines],
+        fontsize=7,
+    )
     axes.set_xticks([])
     axes.tick_params(length=0)
     axes.set_frame_on(False)
