@@ -106,6 +106,8 @@ def infogan(
         discriminator_learning_rate=discriminator_learning_rate,
     )
     check_shares(average=average)
+    if categories < 2 or continuous < 0:
+        raise ValueError(f"--categories {categories} must be at least 2, and --continuous {continuous} at least 0")
     data = load_images(run)
     networks = infogan_model.conv_networks(
         data.image_shape,

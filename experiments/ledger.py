@@ -30,6 +30,8 @@ SHOWN = (
     "category_error",
     "paired_error",
     "cycle_error",
+    "matching_auroc",
+    "pair_auroc",
     "patch_distance",
 )
 """The metrics that stand in the table, and those beside which something stands; the others are in the files."""
@@ -50,9 +52,15 @@ ANCHORS = {
         "real_patch_distance": "training images in place of samples",
         "validation_patch_distance": "validation images in place of samples",
     },
-    "scene_accuracy": {
-        "real_scene_accuracy": "real scenes, the ceiling",
-        "zero_shot_scene_accuracy": "captions of pairs that were held out",
+    **{
+        f"swd_{side}": {f"real_swd_{side}": "training images in place of samples"} for side in (4, 7, 8, 14, 16, 28, 32)
+    },
+    **{
+        f"{name}_accuracy": {
+            f"real_{name}_accuracy": "real scenes, the ceiling",
+            f"zero_shot_{name}_accuracy": "captions of pairs that were held out",
+        }
+        for name in ("digit", "colour", "place", "scene")
     },
 }
 """What a run measures of other things in the protocol of one of its metrics, which then stands in the table, too."""
