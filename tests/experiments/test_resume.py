@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-STEPS = 600
+STEPS = 300
 COMMAND = [
     sys.executable,
     "-m",
