@@ -3,8 +3,9 @@
 Each comparison runs its two sides in turn, round after round, and reports the median of the rounds' ratios: a machine
 that is slow for a while slows both. Sizes are those of the papers: D = 784, H = 500, batches of 100; the samplers of
 PixelCNN (15 blocks of 32 features) and PixelRNN (2 layers of 16) draw 16 images of 28x28; DCGAN has 32 filters and
-batches of 64 grey images of 28x28. Milliseconds are shown on an accelerator only; on a shared CPU they would say
-nothing.
+batches of 64 grey images of 28x28, and so has Progressive GAN, up to that size. The other adversarial systems are as
+their quick presets have them, but for the size of the batch. Milliseconds are shown on an accelerator only; on a shared
+CPU they would say nothing.
 
 A second table has the time of a training step for images of side 16 and 28 over that for side 8: an image has 4 and
 12.25 times as many pixels, and a pass takes 1 (PixelCNN), n (Row LSTM) or 2 n - 1 (Diagonal BiLSTM) steps in sequence.
@@ -40,7 +41,7 @@ from experiments.plain_forms import (
     scanned_logits,
     training_step,
 )
-from experiments.plain_games import GAME_BATCH, branched_step, dcgan_step
+from experiments.plain_games import GAME_BATCH, branched_step, dcgan_step, level_step, system_step
 from experiments.plain_samplers import GROWING, IMAGES, SIDES, growth_step, pixel_cnn_samplers, pixel_rnn_samplers
 from experiments.report import origin_of, surroundings
 from experiments.session import CACHE_VARIABLE, configure, user_errors
@@ -145,9 +146,9 @@ COMPARISONS = (
         9,
     ),
     Comparison(
-        "DCGAN training step: transposed convolutions as matrix products",
-        "as jax.lax.conv_transpose",
-        lambda: (dcgan_step("matmul"), dcgan_step("lax")),
+        "DCGAN training step: transposed convolutions as jax.lax.conv_transpose",
+        "as matrix products",
+        lambda: (dcgan_step("lax"), dcgan_step("matmul")),
         None,
         (3, 3),
         images=GAME_BATCH,
@@ -159,6 +160,28 @@ COMPARISONS = (
         None,
         (3, 3),
         images=GAME_BATCH,
+    ),
+    *(
+        Comparison(
+            f"{name}, two training steps of its quick preset, {GAME_BATCH} images each",
+            "those of dcgan",
+            functools.partial(lambda name: (system_step(name), system_step("dcgan")), name),
+            None,
+            (3, 3),
+            images=2 * GAME_BATCH,
+        )
+        for name in ("infogan", "text_to_image", "cyclegan", "progressive_gan")
+    ),
+    *(
+        Comparison(
+            f"Progressive GAN training step at level {level}, {side}x{side}",
+            "at level 0, 7x7",
+            functools.partial(lambda level: (level_step(level), level_step(0)), level),
+            None,
+            (3, 3),
+            images=GAME_BATCH,
+        )
+        for level, side in ((0, 7), (1, 14), (2, 28))
     ),
 )
 

@@ -49,6 +49,27 @@ def test_the_ratio_is_the_other_over_ours():
     assert calls == {"ours": 7, "other": 4}
 
 
+@pytest.mark.parametrize("level", [0, 1])
+def test_a_step_of_a_level_is_on_images_of_its_size(level, monkeypatch):
+    monkeypatch.setattr(plain_games, "FILTERS", 1)
+    monkeypatch.setattr(plain_games, "GAME_BATCH", 3)
+    monkeypatch.setattr(
+        plain_games, "random_images", lambda side, draw=plain_games.random_images: asked.append(side) or draw(side)
+    )
+    asked = []
+    losses = np.array(plain_games.level_step(level, start=4, levels=1)())
+    assert asked == [4 * 2**level]
+    assert np.isfinite(losses).all()
+
+
+def test_two_steps_of_an_experiment_move_all_of_its_players(monkeypatch):
+    monkeypatch.setattr(plain_games, "GAME_BATCH", 3)
+    call = plain_games.system_step("gan")
+    losses = np.array([[call()[f"{player}/loss"] for player in ("discriminator", "generator")] for _ in range(2)])
+    assert np.isfinite(losses).all()
+    assert (losses[0] != losses[1]).all()
+
+
 def test_the_forms_of_a_step_of_dcgan_have_the_same_losses(monkeypatch):
     monkeypatch.setattr(plain_games, "FILTERS", 2)
     monkeypatch.setattr(plain_games, "GAME_BATCH", 3)
