@@ -223,10 +223,12 @@ PRESETS = {
         "discriminator_learning_rate": 1e-3,
     },
     "small": {
-        "run": Run(dataset="mnist", steps=8000, batch_size=16, binarization="none", evaluate_every=2000),
+        "run": Run(dataset="mnist", steps=1500, batch_size=16, binarization="none", evaluate_every=500),
         **LOCAL,
         "filters": 16,
         "strided": 1,
+        "learning_rate": 1e-3,
+        "discriminator_learning_rate": 1e-3,
     },
     "paper": {
         "run": Run(dataset="cifar10_jpeg", steps=800_000, batch_size=1, binarization="none", evaluate_every=20_000),
