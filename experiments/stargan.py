@@ -1,0 +1,215 @@
+"""StarGAN (Choi, Choi, Kim, Ha, Kim & Choo 2018): one generator for translation between all domains of images.
+
+The generator G reads an image x and the label c of the domain that it is to be of, the discriminator D scores patches
+and reads labels; c' is the label of x, and c, in a batch, are its own labels in another order:
+
+    game            E D(x) - E D(G(x, c)) - 10 E (|grad D| - 1)^2 between x and G(x, c)                 eq. 1 and 8
+    classification  of real images  E -log D(c' | x),  of those made  E -log D(c | G(x, c))             eq. 2 and 3
+    reconstruction  E |x - G(G(x, c), c')|                                                              eq. 4
+    D descends  - game + --classification-weight classification of real images                          eq. 5
+    G descends  game + --classification-weight classification of those made
+                + --reconstruction-weight reconstruction                                                eq. 6
+
+They are `discriminator_loss` and `generator_loss` in genjax/models/adversarial/stargan.py. A label has a bit for each
+value of an attribute, and becomes as many maps beside the image. Of attributes with several values exactly one holds,
+and -log D is that of a softmax; of one that holds or does not, of a sigmoid; attributes add up. Where images come
+from several label sets, a label says which, and only what that set knows (eq. 7). D moves in every step, G in every
+--discriminator-moves-th; the step size of both is constant for half of the steps and then falls to 0 in a straight
+line.
+
+After a convolution with reflection padding instance normalization removes a map that is the same everywhere: G would
+be blind for the label. It has zero padding, whose edges show the level of the map (without it: `--padding reflect`).
+
+    python -m experiments.stargan                                           digits in three colours, dark and light
+    python -m experiments.stargan --no-reconstruction                       without this term
+    python -m experiments.stargan --no-classification                       or this one
+    python -m experiments.stargan --attributes colour polarity size         also large and small, on 16x16
+    python -m experiments.stargan --halves                                  two label sets: colours, and the rest
+    python -m experiments.stargan --domains classes --dataset ./faces       sub-folders are domains
+    python -m experiments.stargan --preset small --data-dir DIR             MNIST, 14x14
+    python -m experiments.translate RUN ./mine --to red-light --out ./made
+
+**Data.** Of grey digits each has one colour, is dark or light, large or small (genjax/data/attribute_sets.py): in
+training there is no second view of one. In validation and test each image is translated to one of the domains other
+than its own, in turn, and how it would look there is known. With --halves the labels of one half of the training
+images say the first attribute, those of the other half the rest. With --domains classes the labels of any set, or the
+sub-folders of a folder, are the domains.
+
+**Numbers.** `domain_accuracy` is the share of translations that a classifier, trained on real images, reads as of the
+target domain, beside it in result.json `real_domain_accuracy`, that of real images as of their own, and
+`unchanged_domain_accuracy`, that of images that stay as they are; `digit_agreement` the share in which another one
+reads the digit that was there before, beside it `real_digit_agreement`. `paired_error` is the mean of |G(x, c) -
+truth| over pixels, from 0 to 1, beside it `unchanged_paired_error`, that of x itself; `cycle_error` that of |G(G(x, c),
+c') - x|, `real_score` and `fake_score` what D says of x and G(x, c).
+
+NUMBERS
+
+Where we leave the paper: a score is the mean over patches where the penalty is taken too (the authors' code has the sum
+there); the kernels that halve and double in G are 3x3 (4x4); the last layer of G has biases; no flips. Targets come
+from the image's own label set, as in the authors' code. `paper` has the paper's networks and options on the classes of
+CIFAR-10, since TFDS has no set of its domains whose images are square. Of yes-and-no features of a set
+(`feature_attributes`) there is no option yet.
+
+KNOWN
+"""
+
+from typing import Literal
+
+import optax
+
+from experiments.domains import linear_decay, load_source
+from experiments.experiment import Common, Experiment, Reference, Run, check_positive
+from experiments.runner import main
+from experiments.stargan_measures import make_figures, make_measure, make_translation, metric_names, unchanged
+from genjax.data.attribute_sets import class_attributes, made_attributes
+from genjax.data.attributes import Labelled
+from genjax.models.adversarial import stargan as model_of
+from genjax.models.adversarial.gan import Optimizers, wasserstein_penalty
+from genjax.networks.residual import Padding
+
+DomainsName = Literal["made", "classes"]
+
+
+def stargan(
+    run: Common = Run(binarization="none", batch_size=16),  # noqa: B008 (frozen)
+    *,
+    domains: DomainsName = "made",
+    attributes: tuple[str, ...] = ("colour", "polarity"),
+    halves: bool = False,
+    shrink: int = 1,
+    classification: bool = True,
+    reconstruction: bool = True,
+    classification_weight: float = 1.0,
+    reconstruction_weight: float = 10.0,
+    penalty_weight: float = 10.0,
+    discriminator_moves: int = 5,
+    filters: int = 64,
+    blocks: int | None = None,
+    halved: int | None = None,
+    edge_size: int = 7,
+    padding: Padding = "zero",
+    discriminator_filters: int = 64,
+    strided: int | None = None,
+    learning_rate: float = 1e-4,
+    discriminator_learning_rate: float = 1e-4,
+) -> Experiment:
+    """One generator between many domains.
+
+    Args:
+        run: What every experiment has; --dataset is what domains are made of, or has them as classes.
+        domains: Made of grey images, or the classes of --dataset.
+        attributes: Which are made: colour (red, green, blue), polarity (dark, light), size (large, small).
+        halves: Whether the labels of half of the training images say the first of them, the other labels the rest.
+        shrink: Side of the blocks of pixels of which one is made.
+        classification: Whether made images are to be read as of their target, and real ones as what they are.
+        reconstruction: Whether an image is to come back from its translation.
+        classification_weight: How much that counts.
+        reconstruction_weight: And this.
+        penalty_weight: Of the discriminator's gradients.
+        discriminator_moves: Of the discriminator for each of the generator.
+        filters: Maps of the generator at full size.
+        blocks: Its residual blocks; by default 9 from 256x256 on, 6 below.
+        halved: How often it halves the image; by default twice, or until a side is odd or 4 to 7.
+        edge_size: Kernel of its first and last convolution.
+        padding: Of the generator; with reflect it cannot see the label.
+        discriminator_filters: Maps of the discriminator's first layer; each next one has twice as many.
+        strided: Its layers, which halve the image; by default until a side is 2 or 3.
+        learning_rate: Adam's step size, of the generator.
+        discriminator_learning_rate: Of the discriminator.
+    """
+    check_positive(
+        shrink=shrink,
+        penalty_weight=penalty_weight,
+        discriminator_moves=discriminator_moves,
+        filters=filters,
+        discriminator_filters=discriminator_filters,
+        learning_rate=learning_rate,
+        discriminator_learning_rate=discriminator_learning_rate,
+    )
+    if run.binarization != "none":
+        raise ValueError(f"--binarization {run.binarization}: images that are made are grey; use --binarization none")
+    found = load(run, domains, attributes, halves=halves, shrink=shrink)
+    networks = model_of.conv_networks(
+        found.data.image_shape,
+        found.scheme,
+        filters=filters,
+        blocks=blocks,
+        halved=halved,
+        edge_size=edge_size,
+        padding=padding,
+        discriminator_filters=discriminator_filters,
+        strided=strided,
+    )
+    model = model_of.stargan(
+        found.data.image_shape,
+        networks,
+        found.scheme,
+        optimizers=Optimizers(
+            adam(discriminator_learning_rate, run.steps), adam(learning_rate, run.steps // discriminator_moves)
+        ),
+        weights=model_of.Weights(
+            classification_weight if classification else 0.0, reconstruction_weight if reconstruction else 0.0
+        ),
+        penalty=wasserstein_penalty(weight=penalty_weight),
+        discriminator_moves=discriminator_moves,
+        paired=found.paired,
+    )
+    return Experiment(
+        model=model,
+        data=found.data,
+        kinds=dict.fromkeys(metric_names(found), "estimate"),
+        figures=make_figures(networks, found),
+        seeds_together=False,
+        draws=False,
+        facts=unchanged(found),
+        measure=make_measure(networks, found),
+        translation=make_translation(networks, found),
+    )
+
+
+def adam(learning_rate: float, moves: int) -> optax.GradientTransformation:
+    """Adam with b1 0.5, whose step size falls to 0 in the second half of the moves."""
+    return optax.adam(linear_decay(learning_rate, moves), b1=0.5)
+
+
+def load(run: Run, name: DomainsName, attributes: tuple[str, ...], *, halves: bool, shrink: int) -> Labelled:
+    """The images with their labels. Raises ValueError where an option has no use."""
+    found = load_source(run, run.dataset, shrink=shrink)
+    if name == "classes":
+        if halves:
+            raise ValueError("--domains classes has no use for --halves: there is one attribute")
+        return class_attributes(found)
+    return made_attributes(found, attributes, halves=halves)
+
+
+SMALL = {"halved": 0, "edge_size": 3, "filters": 32, "discriminator_filters": 32}
+"""Networks for images of 8x8 and 14x14."""
+
+PRESETS = {
+    "quick": {
+        "run": Run(steps=4000, batch_size=16, binarization="none", evaluate_every=1000),
+        **SMALL,
+        "blocks": 2,
+        "discriminator_moves": 2,
+        "learning_rate": 1e-3,
+        "discriminator_learning_rate": 1e-3,
+    },
+    "small": {
+        "run": Run(dataset="mnist", steps=12_000, batch_size=16, binarization="none", evaluate_every=3000),
+        **SMALL,
+        "shrink": 2,
+        "blocks": 3,
+        "discriminator_moves": 2,
+        "learning_rate": 5e-4,
+        "discriminator_learning_rate": 5e-4,
+    },
+    "paper": {
+        "run": Run(dataset="cifar10_jpeg", steps=200_000, batch_size=16, binarization="none", evaluate_every=10_000),
+        "domains": "classes",
+    },
+}
+
+REFERENCES: tuple[Reference, ...] = ()
+
+if __name__ == "__main__":
+    main(stargan, PRESETS)
