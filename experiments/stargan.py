@@ -26,6 +26,7 @@ be blind for the label. It has zero padding, whose edges show the level of the m
     python -m experiments.stargan --attributes colour polarity size         also large and small, on 16x16
     python -m experiments.stargan --halves                                  two label sets: colours, and the rest
     python -m experiments.stargan --domains classes --dataset ./faces       sub-folders are domains
+    python -m experiments.stargan --domains features --dataset celeb_a --attributes Black_Hair Blond_Hair Male Young
     python -m experiments.stargan --preset small --data-dir DIR             MNIST, 14x14
     python -m experiments.translate RUN ./mine --to red-light --out ./made
 
@@ -33,7 +34,8 @@ be blind for the label. It has zero padding, whose edges show the level of the m
 training there is no second view of one. In validation and test each image is translated to one of the domains other
 than its own, in turn, and how it would look there is known. With --halves the labels of one half of the training
 images say the first attribute, those of the other half the rest. With --domains classes the labels of any set, or the
-sub-folders of a folder, are the domains.
+sub-folders of a folder, are the domains (named by their numbers in sorted order), with --domains features what a TFDS
+set says yes or no of; a domain then has the names of what holds.
 
 **Numbers.** `domain_accuracy` is the share of translations that a classifier, trained on real images, reads as of the
 target domain, beside it in result.json `real_domain_accuracy`, that of real images as of their own, and
@@ -47,34 +49,40 @@ NUMBERS
 Where we leave the paper: a score is the mean over patches where the penalty is taken too (the authors' code has the sum
 there); the kernels that halve and double in G are 3x3 (4x4); the last layer of G has biases; no flips. Targets come
 from the image's own label set, as in the authors' code. `paper` has the paper's networks and options on the classes of
-CIFAR-10, since TFDS has no set of its domains whose images are square. Of yes-and-no features of a set
-(`feature_attributes`) there is no option yet.
+CIFAR-10; the features of celeb_a need a set whose images are prepared smaller, or the memory of a GPU.
 
 KNOWN
 """
 
+import functools
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import optax
 
 from experiments.domains import linear_decay, load_source
-from experiments.experiment import Common, Experiment, Reference, Run, check_positive
+from experiments.experiment import Common, Experiment, Reference, Run, check_positive, option
 from experiments.runner import main
 from experiments.stargan_measures import make_figures, make_measure, make_translation, metric_names, unchanged
-from genjax.data.attribute_sets import class_attributes, made_attributes
+from genjax.data.attribute_sets import MADE, class_attributes, feature_attributes, made_attributes
 from genjax.data.attributes import Labelled
+from genjax.data.dataset import shrunk
+from genjax.data.tfds import tfds_images
 from genjax.models.adversarial import stargan as model_of
 from genjax.models.adversarial.gan import Optimizers, wasserstein_penalty
 from genjax.networks.residual import Padding
 
-DomainsName = Literal["made", "classes"]
+DomainsName = Literal["made", "classes", "features"]
+
+DEFAULTS = {"made": ("colour", "polarity")}
+"""Attributes where none are named."""
 
 
 def stargan(
     run: Common = Run(binarization="none", batch_size=16),  # noqa: B008 (frozen)
     *,
     domains: DomainsName = "made",
-    attributes: tuple[str, ...] = ("colour", "polarity"),
+    attributes: tuple[str, ...] = (),
     halves: bool = False,
     shrink: int = 1,
     classification: bool = True,
@@ -97,8 +105,9 @@ def stargan(
 
     Args:
         run: What every experiment has; --dataset is what domains are made of, or has them as classes.
-        domains: Made of grey images, or the classes of --dataset.
-        attributes: Which are made: colour (red, green, blue), polarity (dark, light), size (large, small).
+        domains: Made of grey images, the classes of --dataset, or what its features of yes and no say (TFDS sets).
+        attributes: Which are made: colour (red, green, blue), polarity (dark, light), size (large, small); colour and
+            polarity where none are given. Or the features, by their names.
         halves: Whether the labels of half of the training images say the first of them, the other labels the rest.
         shrink: Side of the blocks of pixels of which one is made.
         classification: Whether made images are to be read as of their target, and real ones as what they are.
@@ -126,20 +135,11 @@ def stargan(
         learning_rate=learning_rate,
         discriminator_learning_rate=discriminator_learning_rate,
     )
-    if run.binarization != "none":
-        raise ValueError(f"--binarization {run.binarization}: images that are made are grey; use --binarization none")
-    found = load(run, domains, attributes, halves=halves, shrink=shrink)
-    networks = model_of.conv_networks(
-        found.data.image_shape,
-        found.scheme,
-        filters=filters,
-        blocks=blocks,
-        halved=halved,
-        edge_size=edge_size,
-        padding=padding,
-        discriminator_filters=discriminator_filters,
-        strided=strided,
-    )
+    check_game(run, discriminator_moves, classification_weight, reconstruction_weight)
+    found = load(run, domains, attributes or DEFAULTS.get(domains, ()), halves=halves, shrink=shrink)
+    sizes = {"blocks": blocks, "halved": halved, "edge_size": edge_size, "strided": strided}
+    widths = {"filters": filters, "discriminator_filters": discriminator_filters}
+    networks = networks_for(found, sizes, functools.partial(model_of.conv_networks, padding=padding, **widths))
     model = model_of.stargan(
         found.data.image_shape,
         networks,
@@ -172,14 +172,56 @@ def adam(learning_rate: float, moves: int) -> optax.GradientTransformation:
     return optax.adam(linear_decay(learning_rate, moves), b1=0.5)
 
 
+def check_game(run: Run, discriminator_moves: int, *weights: float) -> None:
+    """Raise ValueError where the options do not go together."""
+    if run.binarization != "none":
+        raise ValueError(f"--binarization {run.binarization}: images that are made are grey; use --binarization none")
+    if run.steps < discriminator_moves:
+        raise ValueError(
+            f"--steps {run.steps}: the generator first moves after --discriminator-moves {discriminator_moves}"
+        )
+    if not min(weights) >= 0:
+        raise ValueError(
+            "--classification-weight {} and --reconstruction-weight {} must be at least 0".format(*weights)
+        )
+
+
 def load(run: Run, name: DomainsName, attributes: tuple[str, ...], *, halves: bool, shrink: int) -> Labelled:
-    """The images with their labels. Raises ValueError where an option has no use."""
-    found = load_source(run, run.dataset, shrink=shrink)
-    if name == "classes":
-        if halves:
-            raise ValueError("--domains classes has no use for --halves: there is one attribute")
-        return class_attributes(found)
-    return made_attributes(found, attributes, halves=halves)
+    """The images with their labels. Raises ValueError where an option has no use, or does not suit the data."""
+    check_use(name, attributes, halves=halves)
+    try:
+        if name == "features":
+            return feature_attributes(
+                shrunk(tfds_images(run.dataset, run.data_dir, flags=attributes), shrink), attributes
+            )
+        found = load_source(run, run.dataset, shrink=shrink)
+        return class_attributes(found) if name == "classes" else made_attributes(found, attributes, halves=halves)
+    except ValueError as error:
+        raise ValueError(f"--domains {name} of --dataset {run.dataset}: {error}") from error
+
+
+def check_use(name: DomainsName, attributes: tuple[str, ...], *, halves: bool) -> None:
+    """Raise ValueError where the options that say which domains there are do not go together."""
+    words = " ".join([option("attributes"), *attributes])
+    if name == "classes" and attributes:
+        raise ValueError(f"--domains classes has no use for {words}: the class is the attribute")
+    if name == "made" and set(attributes) - set(MADE):
+        raise ValueError(f"{words}: must be of {', '.join(MADE)}")
+    if name != "classes" and (not attributes or len(set(attributes)) < len(attributes)):
+        raise ValueError(f"--domains {name}: {words} must be one or more, each once")
+    if halves and (name != "made" or len(attributes) < 2):
+        raise ValueError(f"--halves: needs --domains made and two or more --attributes, got {name} and {words}")
+
+
+def networks_for(
+    found: Labelled, sizes: Mapping[str, int | None], conv_networks: Callable[..., model_of.Networks]
+) -> model_of.Networks:
+    """Networks of these sizes; ValueError with the options where they do not suit the images."""
+    try:
+        return conv_networks(found.data.image_shape, found.scheme, **sizes)
+    except ValueError as error:
+        given = " ".join(f"{option(name)} {size}" for name, size in sizes.items() if size is not None)
+        raise ValueError(f"{given}: images of {found.data.name!r}: {error}") from error
 
 
 SMALL = {"halved": 0, "edge_size": 3, "filters": 32, "discriminator_filters": 32}

@@ -13,7 +13,7 @@ from genjax.data.attributes import Attribute, Images, Labelled, Said, Scheme, Va
 from genjax.data.binarize import white_value
 from genjax.data.dataset import Source, Split
 from genjax.data.domains import RED
-from genjax.data.labels import labels_of
+from genjax.data.labels import CHUNK, labels_of
 from genjax.data.shuffle import permutation
 
 COLOURS = {"red": RED, "green": (0.2, 1.0, 0.2), "blue": (0.2, 0.2, 1.0)}
@@ -89,6 +89,8 @@ def class_attributes(source: Source) -> Labelled:
     Raises ValueError where it has no labels, a class has fewer than two training images, or there is but one.
     """
     classes = np.unique(labels_of(source.train))
+    if len(classes) < 2:
+        raise ValueError(f"data {source.name!r}: class {classes[0]} is the only one, domains must be two or more")
 
     def said(split: Split) -> Said:
         labels = labels_of(split)
@@ -107,7 +109,8 @@ def feature_attributes(source: Source, names: Sequence[str]) -> Labelled:
     """
 
     def said(split: Split) -> Said:
-        return in_one_set(np.stack([labels_of(split, name) for name in names], axis=1))
+        parts = (split.read(np.arange(i, min(i + CHUNK, split.size))) for i in range(0, split.size, CHUNK))
+        return in_one_set(np.concatenate([np.stack([part[name] for name in names], axis=1) for part in parts]))
 
     scheme = Scheme(tuple(Attribute(name, (name,)) for name in names), ((True,) * len(names),))
     return labelled(source, "-".join([source.name, *names]), scheme, said)
