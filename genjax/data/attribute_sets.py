@@ -19,8 +19,14 @@ from genjax.data.shuffle import permutation
 COLOURS = {"red": RED, "green": (0.2, 1.0, 0.2), "blue": (0.2, 0.2, 1.0)}
 """What becomes of white."""
 
-MADE = {"colour": tuple(COLOURS), "polarity": ("dark", "light"), "size": ("large", "small")}
-"""What `painted` knows: the colour of what is bright, whether that is the digit or the ground, the digit's size."""
+MADE = {
+    "colour": tuple(COLOURS),
+    "ground": ("black", "grey"),
+    "polarity": ("dark", "light"),
+    "size": ("large", "small"),
+}
+"""What `painted` knows: the colour of what is bright; whether black becomes grey, half as bright as white; whether the
+ground is dark or the digit; the digit's size."""
 
 
 def painted(images: Images, values: Values, names: Sequence[str], white: int) -> Num[np.ndarray, "N height width D"]:
@@ -31,13 +37,20 @@ def painted(images: Images, values: Values, names: Sequence[str], white: int) ->
     given = {name: values[:, place, None, None, None] for place, name in enumerate(names)}
     if "size" in given:
         images = np.where(given["size"] == 0, images.repeat(2, axis=1).repeat(2, axis=2), framed(images))
+    if "ground" in given:
+        lifted = white - (white - images) / 2
+        images = np.where(given["ground"] == 0, images, rounded(lifted, images.dtype))
     if "polarity" in given:
         images = np.where(given["polarity"] == 0, images, white - images).astype(images.dtype)
     if "colour" in given:
         palette = np.array(list(COLOURS.values()), np.float32)
-        colours = images * palette[given["colour"][:, 0, 0, 0]][:, None, None]
-        images = (colours.round() if images.dtype == np.uint8 else colours).astype(images.dtype)
+        images = rounded(images * palette[given["colour"][:, 0, 0, 0]][:, None, None], images.dtype)
     return images
+
+
+def rounded(images: Images, dtype: np.dtype) -> Images:
+    """Of the stored type; bytes are rounded."""
+    return (images.round() if dtype == np.uint8 else images).astype(dtype)
 
 
 def framed(images: Images) -> Num[np.ndarray, "N height width C"]:

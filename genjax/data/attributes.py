@@ -1,7 +1,6 @@
 """Images with labels that say their domains: attributes, and which of them a label set knows.
 
-A training image has the domain that it has. In validation and test each image has a target beside it: the domains other
-than its own, in turn.
+Each image has the domain that it has, and beside it a target for evaluations: the domains other than its own, in turn.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -71,8 +70,8 @@ class Labelled(NamedTuple):
 
     data: Dataset
     """Beside `image`: `attributes` [B, bits], `label_set` [B] and, of all attributes together, the number `domain` [B];
-    in validation and test the same of the target, `target`, `target_set` and `target_domain`, and `truth`, what the
-    image is to become, where it is made. Where a target's label set does not know an attribute, it is as it was."""
+    the same of the target, `target`, `target_set` and `target_domain`; and `truth`, what the image is to become, where
+    it is made. An attribute that the target's label set does not know is as it was."""
     scheme: Scheme
     domains: tuple[Domain, ...]
     """Of all label sets."""
@@ -112,22 +111,19 @@ def labelled(
     every = np.unique(train.values, axis=0)
 
     def change(split: Split) -> Split:
-        training = split is source.train
-        own = train if training else said(split)
+        own = train if split is source.train else said(split)
+        targets = targets_of(scheme, domains, own)
         arrays = {**label_arrays(scheme, own), "domain": rows_in(every, own.values)}
-        targets = None if training else targets_of(scheme, domains, own)
-        if targets is not None:
-            named = {"attributes": "target", "label_set": "target_set"}
-            arrays |= {named[key]: array for key, array in label_arrays(scheme, targets).items()}
-            arrays["target_domain"] = rows_in(every, targets.values)
+        named = {"attributes": "target", "label_set": "target_set"}
+        arrays |= {named[key]: array for key, array in label_arrays(scheme, targets).items()}
+        arrays["target_domain"] = rows_in(every, targets.values)
 
         def read(indices: np.ndarray) -> Examples:
-            examples = split.read(indices)
-            images = {"image": examples["image"]}
-            if paint is not None:
-                images = {"image": paint(examples["image"], own.values[indices])}
-                images |= {} if targets is None else {"truth": paint(examples["image"], targets.values[indices])}
-            return {**examples, **images, **{key: array[indices] for key, array in arrays.items()}}
+            examples = {**split.read(indices), **{key: array[indices] for key, array in arrays.items()}}
+            if paint is None:
+                return examples
+            seen = {"image": own, "truth": targets}
+            return {**examples, **{key: paint(examples["image"], one.values[indices]) for key, one in seen.items()}}
 
         lazy = Split(split.size, read, None)
         return lazy if split.arrays is None else in_memory(lazy)
@@ -186,8 +182,8 @@ def targets_of(scheme: Scheme, domains: Sequence[Domain], said: Said) -> Said:
 
 def rows_in(table: Int[np.ndarray, "K columns"], rows: Int[np.ndarray, "N columns"]) -> Int[np.ndarray, " N"]:
     """Where each row stands in the table, -1 where it does not."""
-    equal = (rows[:, None] == table).all(axis=2)
-    return np.where(equal.any(axis=1), equal.argmax(axis=1), -1).astype(np.int32)
+    places = {tuple(row): place for place, row in enumerate(table.tolist())}
+    return np.array([places.get(tuple(row), -1) for row in rows.tolist()], np.int32)
 
 
 def with_truth(data: Dataset) -> Dataset:

@@ -30,11 +30,8 @@ READ = {"domain": 2, "label": 3}
         ({"filters": 0}, "--filters 0 must be above 0"),
         ({"run": Run()}, "--binarization static: .* use --binarization none"),
         ({"run": Run(binarization="none", steps=4)}, "--steps 4: .* after --discriminator-moves 5"),
-        (
-            {"reconstruction_weight": -1.0},
-            "--classification-weight 1.0 and --reconstruction-weight -1.0 must be at least",
-        ),
-        ({"attributes": ("colour", "shape")}, "--attributes colour shape: must be of colour, polarity, size"),
+        ({"reconstruction_weight": -1.0}, "--reconstruction-weight -1.0 must be at least 0 and finite"),
+        ({"attributes": ("colour", "shape")}, "--attributes colour shape: must be of colour, ground, polarity, size"),
         ({"attributes": ("size", "size")}, "--domains made: --attributes size size must be one or more, each once"),
         ({"domains": "features"}, "--domains features: --attributes must be one or more"),
         (
@@ -44,7 +41,7 @@ READ = {"domain": 2, "label": 3}
         ({"domains": "classes", "halves": True}, "--halves: needs --domains made"),
         ({"domains": "classes", "attributes": ("size",)}, "--domains classes has no use for --attributes size"),
         ({"halved": 2, "shrink": 2}, "--blocks 0 --halved 2 .*multiples of 4, at least 8"),
-        ({"strided": 4}, "--strided 4: images of 'digits-colour-polarity': .*cannot be halved so often"),
+        ({"strided": 4}, "--strided 4: images of 'digits-colour-ground': .*cannot be halved so often"),
         ({"run": Run("./nowhere", binarization="none")}, "dataset='nowhere': no such folder"),
     ],
 )
@@ -128,7 +125,7 @@ def test_it_measures_domains_and_digits_and_draws_all_domains():
     np.testing.assert_allclose(experiment().facts["unchanged_paired_error"], error, rtol=1e-5)
     drawn = experiment().figures(params, stats, jax.random.key(0))
     columns = [label.get_text() for label in drawn["domains"].axes[0].get_xticklabels()]
-    assert columns == ["image", "red", "green", "blue", "dark", "light"]
+    assert columns == ["image", "red", "green", "blue", "black", "grey"]
     rows = [label.get_text() for label in drawn["round_trips"].axes[0].get_yticklabels()]
     assert rows == ["image", "translation", "the truth", "and back"]
 
@@ -143,7 +140,7 @@ def test_a_reader_of_domains_has_them_as_labels():
 def test_images_are_translated_as_the_model_does_it(tmp_path):
     file = save(tmp_path / "a.png")
     generate = jax.jit(experiment().model.generate)
-    for name, bits, label_set in (("green", [0, 1, 0, 0, 0], 0), ("light", [0, 0, 0, 0, 1], 1)):
+    for name, bits, label_set in (("green", [0, 1, 0, 0, 0], 0), ("grey", [0, 0, 0, 0, 1], 1)):
         translate(Path("run"), (file,), to=name, out=tmp_path / name)
         images = np.asarray(Image.open(file))[None] / np.float32(255)
         batch = {"image": images, "target": np.array([bits]), "target_set": np.array([label_set])}
@@ -155,4 +152,4 @@ def test_an_unknown_domain_is_told_with_the_known_ones(tmp_path, capsys):
     with pytest.raises(SystemExit) as exit_, user_errors():
         translate(Path("run"), (save(tmp_path / "a.png"),), to="mauve", out=tmp_path / "out")
     assert exit_.value.code == 2
-    assert "--to mauve: no domain of this run; it has red, green, blue, dark, light" in capsys.readouterr().err
+    assert "--to mauve: no domain of this run; it has red, green, blue, black, grey" in capsys.readouterr().err

@@ -140,6 +140,12 @@ def test_the_generator_descends_the_game_the_target_and_the_way_back():
     assert gradients["generator"]["params"]["b"] != 0
 
 
+def test_an_image_that_is_to_stay_as_it_is_may_count():
+    value, metrics, _ = loss_of(1, Weights(0.0, 0.0, 7.0))
+    np.testing.assert_allclose(metrics["identity"], 2 * np.abs(made(BITS) - X).mean(), rtol=1e-5)
+    np.testing.assert_allclose(value, metrics["game"] + 7 * metrics["identity"], rtol=1e-5)
+
+
 @pytest.mark.parametrize(("weights", "left"), [(Weights(0.0, 0.0), 1), (Weights(0.0, 10.0), 2), (Weights(), 3)])
 def test_terms_of_weight_0_are_told_and_not_descended(weights, left):
     value, metrics, _ = loss_of(1, weights)

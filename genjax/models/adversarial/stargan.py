@@ -46,6 +46,8 @@ class Weights(NamedTuple):
 
     classification: float = 1.0
     reconstruction: float = 10.0
+    identity: float = 0.0
+    """Of |G(x, c') - x| under the image's own label c', which the paper does not have."""
 
 
 WEIGHTS = Weights()
@@ -195,7 +197,8 @@ def discriminator_loss(networks: Networks, scheme: Scheme, weights: Weights, pen
 def generator_loss(networks: Networks, scheme: Scheme, weights: Weights) -> Loss:
     """The game, the classification of what is made and the reconstruction of the image from that (eq. 6).
 
-    The reconstruction is mean over pixels that count from -1 to 1.
+    Where it has a weight, also what becomes of an image that is to stay as it is. Both are means over pixels that count
+    from -1 to 1.
     """
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
@@ -209,8 +212,10 @@ def generator_loss(networks: Networks, scheme: Scheme, weights: Weights) -> Loss
             "classification": classification_loss(scheme, logits, target, sets),
             "reconstruction": distance(returned, x),
         }
-        total = terms["game"] + weights.classification * terms["classification"]
-        return total + weights.reconstruction * terms["reconstruction"], (terms, stats)
+        if weights.identity:
+            terms["identity"] = distance(applied(networks, "generator", params, stats, x, own_label(scheme, batch)), x)
+        weighted = (getattr(weights, name) * term for name, term in terms.items() if name != "game")
+        return sum(weighted, start=terms["game"]), (terms, stats)
 
     return loss
 
