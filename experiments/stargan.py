@@ -35,7 +35,7 @@ one and some the other, as between dark and light digits, these networks learn t
     python -m experiments.stargan --halves                                  two label sets: colours, and the rest
     python -m experiments.stargan --domains classes --dataset ./faces       sub-folders are domains
     python -m experiments.stargan --domains features --dataset celeb_a --attributes Black_Hair Blond_Hair Male Young
-    python -m experiments.stargan --preset small --data-dir DIR             MNIST, 14x14: colour and polarity
+    python -m experiments.stargan --preset small --data-dir DIR             MNIST, 14x14
     python -m experiments.translate RUN ./mine --to red-grey --out ./made
 
 **Data.** Grey digits get a colour, a ground, a polarity, a size (genjax/data/attribute_sets.py), each one of each, and
@@ -52,11 +52,23 @@ reads the digit that was there before, beside it `real_digit_agreement`, that of
 is the mean of |G(x, c) - truth| over pixels, from 0 to 1, beside it `unchanged_paired_error`, that of x; `cycle_error`
 that of |G(G(x, c), c') - x|; `real_score` and `fake_score` are what D says of x and G(x, c).
 
-NUMBERS
+On the embedded digits, one seed, test split (300 images, each translated to one of the five other domains;
+unchanged_domain_accuracy 0, real_domain_accuracy 1.000; the last two rows have a real_digit_agreement of 0.960 and an
+unchanged_paired_error of 0.339, the others of 0.970 and 0.255):
 
-    --preset small                         not measured yet
-    --preset paper                         not measured yet
-    --attributes with size, --halves       not measured yet
+                                            domain_accuracy    digit_agreement    paired_error    cycle_error
+    quick                                   1.000              0.957              0.019           0.020
+    quick --identity-weight 0               1.000              0.003              0.131           0.031
+    quick --no-reconstruction               1.000              0.920              0.038           0.043
+    quick --attributes colour polarity      1.000              0.387              0.113           0.031
+    with --identity-weight 0 --steps 4000   1.000              0.563              0.084           0.031
+
+    --preset small                          not measured yet
+    --preset paper                          not measured yet
+    --no-classification                     not measured yet
+    --attributes with size, --halves        not measured yet
+
+Domains are always those asked for; on colours and grounds the identity term decides whether the digit stays.
 
 Where we leave the paper: a score is the mean over patches where the penalty is taken, too (the authors' code has the
 sum there); the kernels that halve and double in G are 3x3 (4x4); the last layer of G has biases; no flips; `quick` and
@@ -260,7 +272,6 @@ PRESETS = {
     "small": {
         "run": Run(dataset="mnist", steps=12_000, batch_size=16, binarization="none", evaluate_every=3000),
         **NETWORKS,
-        "attributes": ("colour", "polarity"),
         "shrink": 2,
         "blocks": 3,
         "discriminator_moves": 2,
