@@ -1,9 +1,9 @@
 """Make images into images of another domain: python -m experiments.translate RUN IMAGES... --to NAME --out DIR.
 
-For runs of experiments on translation, such as cyclegan. IMAGES are PNG and JPEG files, and folders of them with their
-sub-folders; all must have the height, width and channels of the images that the run was trained on, after its --shrink
-where it had one. What is made of
-each lies in DIR under the file's own name, as .png; of folders their sub-folders are kept.
+For runs of experiments on translation, such as cyclegan and stargan. IMAGES are PNG and JPEG files, and folders of them
+with their sub-folders; all must have the height, width and channels of the images that the run was trained on, after
+its --shrink where it had one. What is made of each lies in DIR under the file's own name, as .png; of folders their
+sub-folders are kept.
 
     python -m experiments.translate RUN ./photos --to paintings --out ./made
     python -m experiments.translate RUN a.png b.png --to paintings --out ./made
@@ -54,7 +54,9 @@ def translate(
     run = restore_run(directory, data_dir=data_dir)
     translation = run.experiment.translation
     if translation is None:
-        raise RunError(f"{run.config['experiment']} does not translate images; runs of cyclegan do", exit_code=2)
+        raise RunError(
+            f"{run.config['experiment']} does not translate images; runs of cyclegan and stargan do", exit_code=2
+        )
     seed = run.seeds[0] if seed is None else seed
     if seed not in run.seeds:
         raise RunError(f"--seed {seed} must be one of the run's seeds: {list(run.seeds)}", exit_code=2)

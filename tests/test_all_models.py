@@ -11,9 +11,10 @@ import optax
 import pytest
 
 from genjax.core import Model, TrainState, due_phases, init_state, make_step, select
+from genjax.data.attributes import Attribute, Scheme
 from genjax.data.dataset import Split
 from genjax.data.feed import make_feed
-from genjax.models.adversarial import cyclegan, dcgan, gan, infogan, progressive_gan, text_to_image
+from genjax.models.adversarial import cyclegan, dcgan, gan, infogan, progressive_gan, stargan, text_to_image
 from genjax.models.adversarial.average import with_average
 from genjax.models.autoregressive import char_rnn, eonade, made, nade, pixel_rnn, rnade, tabular
 from genjax.models.autoregressive.pixel_cnn import pixel_cnn
@@ -140,6 +141,16 @@ def make_cyclegan():
     return cyclegan.cyclegan(SHAPE, SHAPE, networks, optimizers=optimizers, pool_size=BATCH // 2, paired=True)
 
 
+def make_stargan():
+    """With two label sets; by plain descent, since some of its gradients are 0 but for rounding."""
+    scheme = Scheme(
+        (Attribute("half", ("left", "right")), Attribute("bold", ("bold",))), ((True, False), (False, True))
+    )
+    networks = stargan.conv_networks(SHAPE, scheme, filters=2, blocks=0, halved=0, edge_size=3, discriminator_filters=2)
+    optimizers = gan.Optimizers(optax.sgd(1e-2), optax.sgd(1e-2))
+    return stargan.stargan(SHAPE, networks, scheme, optimizers=optimizers, discriminator_moves=2)
+
+
 def make_infogan():
     networks = infogan.conv_networks(
         (8, 8, 1), sizes=infogan.Sizes(3, 2, 1), channels=(2, 2), hidden=4, recognition_hidden=3
@@ -152,6 +163,15 @@ def two_domains(dtype=np.float32):
     """Images, and others turned by a quarter."""
     image = images(dtype)
     return {"image": image, "other_image": np.rot90(image, axes=(1, 2))[::-1].copy()}
+
+
+def attributed(dtype=np.float32):
+    """Which half is on and whether it is bold, of each image one of these, and targets."""
+    examples = labelled(dtype)
+    bits = np.stack([1 - examples["label"], examples["label"], np.arange(EXAMPLES) // 2 % 2], axis=1)
+    sets = (np.arange(EXAMPLES) % 2).astype(np.int32)
+    target = {"target": bits[::-1].copy(), "target_set": sets[::-1].copy()}
+    return {"image": examples["image"], "attributes": bits, "label_set": sets, **target}
 
 
 def with_larger_kernels(model):
@@ -234,6 +254,7 @@ MODELS = {
         make_progressive_gan, examples=fading, sample_shape=(8, 8, 1), descends=False, variant=True
     ),
     "cyclegan": Case(make_cyclegan, examples=two_domains, draws=False, descends=False),
+    "stargan": Case(make_stargan, examples=attributed, draws=False, descends=False),
     "text to image": Case(make_text_to_image, examples=captioned, sample_shape=(8, 8, 1), descends=False),
 }
 every_model = pytest.mark.parametrize("name", MODELS)
@@ -261,7 +282,7 @@ def moves_of(name):
     """Of each phase: its loss, the gradients, and the state after its move alone."""
     state, moves = state_of(name), []
     for phase in model_of(name).phases:
-        phase = phase._replace(start=0, stop=None, optimizer=RECORDER)
+        phase = phase._replace(every=1, start=0, stop=None, optimizer=RECORDER)
         before = state._replace(opt={phase.name: RECORDER.init(select(state.params, phase.wrt))})
         after, metrics = jax.jit(make_step([phase]))(before, batch(name))
         moves.append((metrics[f"{phase.name}/loss"], after.opt[phase.name], after))

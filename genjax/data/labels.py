@@ -16,14 +16,14 @@ CHUNK = 1000
 """Examples read at a time."""
 
 
-def labels_of(split: Split) -> Int[np.ndarray, " N"]:
-    """The labels of all examples. Raises ValueError where there are none."""
-    if "label" not in split.read(np.zeros(1, np.int64)):
-        raise ValueError("label: the data have no labels")
+def labels_of(split: Split, name: str = "label") -> Int[np.ndarray, " N"]:
+    """The labels of all examples, or what else they have by this name. Raises ValueError where there are none."""
+    if name not in split.read(np.zeros(1, np.int64)):
+        raise ValueError(f"{name}: the data have no {name if name != 'label' else 'labels'}")
     if split.arrays is not None:
-        return split.arrays["label"]
+        return split.arrays[name]
     starts = range(0, split.size, CHUNK)
-    return np.concatenate([split.read(np.arange(i, min(i + CHUNK, split.size)))["label"] for i in starts])
+    return np.concatenate([split.read(np.arange(i, min(i + CHUNK, split.size)))[name] for i in starts])
 
 
 def has_labels(data: Dataset) -> bool:

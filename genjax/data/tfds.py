@@ -11,16 +11,18 @@ import numpy as np
 from genjax.data.dataset import DataError, Examples, Source, Split, make_source, part
 
 
-def tfds_images(name: str, data_dir: Path | None) -> Source:
+def tfds_images(name: str, data_dir: Path | None, *, flags: Sequence[str] = ()) -> Source:
     """The TFDS set `name` (as TFDS writes it: mnist, mnist:3.0.1, set/config), with labels where it has a class label.
 
-    Without a test split the last sixth of the training split is held out for it; then likewise for validation.
+    Examples have its features of yes and no that are called `flags` by the same names, as 1 or 0. Without a test split
+    the last sixth of the training split is held out for it; then likewise for validation.
     """
     builder = prepared_builder(name, data_dir)
     check_images(name, builder.info.features)
     check_records(name, builder)
+    paths = flag_paths(name, builder.info.features, flags)
     train, validation, test = three_splits(
-        name, {split: read_split(name, builder, split) for split in builder.info.splits}
+        name, {split: read_split(name, builder, split, paths) for split in builder.info.splits}
     )
     files = {path.name: Path(path) for split in builder.info.splits.values() for path in split.filepaths}
     return make_source(name, train, validation, test, files=files)
@@ -88,6 +90,22 @@ def check_images(name: str, features: Any) -> None:
         raise ValueError(f"dataset={name!r}: images must be uint8 and all of one shape, they are {one_line(image)}")
 
 
+def flag_paths(name: str, features: Any, flags: Sequence[str]) -> dict[str, str]:
+    """Where in a record each of the features of yes and no stands: at the top, or in a group such as `attributes`.
+
+    Raises ValueError with those that there are where one is not there.
+    """
+    known: dict[str, str] = {}
+    for group, feature in features.items():
+        inner = feature.items() if hasattr(feature, "items") else [("", feature)]
+        own = {f"{group}/{leaf}" if leaf else group: one for leaf, one in inner}
+        known |= {path.rpartition("/")[2]: path for path, one in own.items() if one.np_dtype == np.bool_}
+    if missing := [flag for flag in flags if flag not in known]:
+        there = f"it has {', '.join(known)}" if known else "it has none"
+        raise ValueError(f"dataset={name!r}: no feature of yes and no is called {', '.join(missing)}; {there}")
+    return {flag: known[flag] for flag in flags}
+
+
 def check_records(name: str, builder: Any) -> None:
     """Raise ValueError where the records allow no random access or one of their files is missing."""
     file_format = builder.info.file_format.value
@@ -101,8 +119,8 @@ def check_records(name: str, builder: Any) -> None:
             raise FileNotFoundError(f"dataset={name!r}: {', '.join(missing)} is missing; prepare the set anew")
 
 
-def read_split(name: str, builder: Any, split: str) -> Split:
-    """One split, read and decoded by index."""
+def read_split(name: str, builder: Any, split: str, flags: Mapping[str, str]) -> Split:
+    """One split, read and decoded by index, with features of yes and no by the paths at which they stand."""
     import tensorflow_datasets as tfds
     from tensorflow_datasets.proto import tf_example_pb2
 
@@ -119,13 +137,19 @@ def read_split(name: str, builder: Any, split: str) -> Split:
             rows = [parse(record).features.feature for record in records.__getitems__(indices.tolist())]
             examples = {"image": decode_images([row["image"].bytes_list.value[0] for row in rows], image)}
             if has_label:
-                examples["label"] = np.array([row["label"].int64_list.value[0] for row in rows], np.int32)
+                examples["label"] = whole_numbers(rows, "label")
+            examples |= {flag: whole_numbers(rows, path) for flag, path in flags.items()}
         except Exception as error:  # each layer has its own: records, protocol buffers, zlib, PIL
             where = f"dataset={name!r}: split {split} in {builder.data_path}"
             raise DataError(f"{where} is damaged ({first_line(error)}); prepare it anew") from error
         return examples
 
     return Split(builder.info.splits[split].num_examples, read, None)
+
+
+def whole_numbers(rows: Sequence[Any], path: str) -> np.ndarray:
+    """What the records have at a path, [N]."""
+    return np.array([row[path].int64_list.value[0] for row in rows], np.int32)
 
 
 def decode_images(encoded: Sequence[bytes], feature: Any) -> np.ndarray:

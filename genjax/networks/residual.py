@@ -1,16 +1,17 @@
 """Residual generators from images to images (Johnson, Alahi & Fei-Fei 2016; Zhu et al. 2017, app. 7.2).
 
 In the papers' notation, at 256x256: c7s1-64, d128, d256, nine times R256, u128, u64, c7s1-3. Instance normalization
-without gain and bias and ReLU after all but the last, no biases before it. Images lie in [0, 1] outside, and in [-1, 1]
-inside.
+(without gain and bias, but in StarGAN) and ReLU after all but the last, no biases before it. Images lie in [0, 1]
+outside, and in [-1, 1] inside.
 """
 
+import functools
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jax.nn.initializers import normal
+from jax.nn.initializers import normal, ones, zeros
 from jaxtyping import Array, Float
 
 from genjax.networks.conv import ConvTranspose
@@ -57,6 +58,21 @@ def padded(x: Images, width: int, padding: Padding) -> Float[Array, "batch heigh
     return jnp.pad(x, widths, mode="reflect") if padding == "reflect" else jnp.pad(x, widths)
 
 
+class InstanceNorm(nn.Module):
+    """`instance_norm`, by the image's own statistics in training as otherwise."""
+
+    affine: bool = False
+    """Whether each map has a gain and a bias after it."""
+
+    @nn.compact
+    def __call__(self, x: Images) -> Images:
+        """Maps of the same shape."""
+        x = instance_norm(x)
+        if not self.affine:
+            return x
+        return x * self.param("gain", ones, x.shape[-1:]) + self.param("bias", zeros, x.shape[-1:])
+
+
 class NormalizedConv(nn.Module):
     """Padding, a convolution without bias and instance normalization."""
 
@@ -64,6 +80,7 @@ class NormalizedConv(nn.Module):
     size: int = SIZE
     stride: int = 1
     padding: Padding = "reflect"
+    affine: bool = False
 
     @nn.compact
     def __call__(self, x: Images) -> Float[Array, "batch height width features"]:
@@ -77,18 +94,22 @@ class NormalizedConv(nn.Module):
             kernel_init=KERNEL_INIT,
             name="conv",
         )
-        return instance_norm(conv(padded(x, self.size // 2, self.padding)))
+        return InstanceNorm(self.affine, name="norm")(conv(padded(x, self.size // 2, self.padding)))
 
 
 class ResidualBlock(nn.Module):
     """X + f(x), f of two convolutions with ReLU between them."""
 
     padding: Padding = "reflect"
+    affine: bool = False
 
     @nn.compact
     def __call__(self, x: Images) -> Images:
         """Maps of the same shape."""
-        first, second = (NormalizedConv(x.shape[-1], padding=self.padding, name=f"conv_{index}") for index in range(2))
+        first, second = (
+            NormalizedConv(x.shape[-1], padding=self.padding, affine=self.affine, name=f"conv_{index}")
+            for index in range(2)
+        )
         return x + second(jax.nn.relu(first(x)))
 
 
@@ -106,19 +127,22 @@ class ResidualGenerator(nn.Module):
     """Of all but the transposed convolutions."""
     edge_size: int = EDGE_SIZE
     """Kernel of the first and the last convolution, odd; height and width must be above half of it."""
+    affine: bool = False
+    """Whether normalized maps have a gain and a bias."""
 
     @nn.compact
     def __call__(self, images: Images) -> Float[Array, "batch H W channels"]:
         """Images (tanh + 1) / 2."""
         widths = [self.filters * 2**level for level in range(self.halvings + 1)]
-        x = NormalizedConv(widths[0], self.edge_size, padding=self.padding, name="first")(2 * images - 1)
+        conv = functools.partial(NormalizedConv, padding=self.padding, affine=self.affine)
+        x = conv(widths[0], self.edge_size, name="first")(2 * images - 1)
         for level, width in enumerate(widths[1:]):
-            x = NormalizedConv(width, stride=2, padding=self.padding, name=f"down_{level}")(jax.nn.relu(x))
+            x = conv(width, stride=2, name=f"down_{level}")(jax.nn.relu(x))
         x = jax.nn.relu(x)
         for index in range(self.blocks):
-            x = ResidualBlock(self.padding, name=f"block_{index}")(x)
+            x = ResidualBlock(self.padding, self.affine, name=f"block_{index}")(x)
         for level, width in enumerate(widths[-2::-1]):
             up = ConvTranspose(width, SIZE, 2, kernel_init=KERNEL_INIT, use_bias=False, name=f"up_{level}")
-            x = jax.nn.relu(instance_norm(up(x)))
+            x = jax.nn.relu(InstanceNorm(self.affine, name=f"up_norm_{level}")(up(x)))
         last = nn.Conv(self.channels, (self.edge_size,) * 2, padding="VALID", kernel_init=KERNEL_INIT, name="last")
         return (jnp.tanh(last(padded(x, self.edge_size // 2, self.padding))) + 1) / 2

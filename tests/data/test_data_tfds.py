@@ -1,14 +1,17 @@
+import io
 import logging
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import genjax.data.dataset
 from genjax.data.dataset import Split, resident
 from genjax.data.load import load_dataset
-from genjax.data.tfds import tfds_images, three_splits
+from genjax.data.tfds import flag_paths, read_split, tfds_images, three_splits
 
 SHARD = "binarized_mnist-{}.array_record-00000-of-00001"
 
@@ -189,3 +192,44 @@ def test_a_download_that_fails_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     with pytest.raises(FileNotFoundError, match=r"dataset='mnist'.*could not download.*no network.*data_dir"):
         load_dataset("mnist")
+
+
+class Records:
+    """A builder of one split with features of yes and no, in the form of celeb_a's."""
+
+    def __init__(self, rows):
+        import tensorflow_datasets as tfds
+
+        image = tfds.features.Image(shape=(1, 1, 1), encoding_format="png")
+        group = tfds.features.FeaturesDict({"Male": np.bool_, "Young": np.bool_})
+        features = tfds.features.FeaturesDict({"image": image, "attributes": group, "seen": np.bool_})
+        self.info = SimpleNamespace(features=features, splits={"train": SimpleNamespace(num_examples=len(rows))})
+        self.data_path, self.rows = "nowhere", rows
+
+    def as_data_source(self, **_):
+        """The records."""
+        from tensorflow_datasets.proto import tf_example_pb2
+
+        png = io.BytesIO()
+        Image.fromarray(np.zeros((1, 1), np.uint8)).save(png, "PNG")
+
+        def record(row):
+            example = tf_example_pb2.Example()
+            example.features.feature["image"].bytes_list.value.append(png.getvalue())
+            for path, value in row.items():
+                example.features.feature[path].int64_list.value.append(value)
+            return example.SerializeToString()
+
+        return SimpleNamespace(__getitems__=lambda indices: [record(self.rows[index]) for index in indices])
+
+
+def test_features_of_yes_and_no_are_read_by_their_names():
+    rows = [{"attributes/Male": n % 2, "attributes/Young": n // 2 % 2, "seen": n // 4} for n in range(6)]
+    builder = Records(rows)
+    paths = flag_paths("faces", builder.info.features, ("Young", "seen"))
+    assert paths == {"Young": "attributes/Young", "seen": "seen"}
+    examples = read_split("faces", builder, "train", paths).read(np.array([5, 2, 3]))
+    assert set(examples) == {"image", "Young", "seen"}
+    assert (examples["Young"].tolist(), examples["seen"].tolist()) == ([0, 1, 1], [1, 0, 0])
+    with pytest.raises(ValueError, match="'faces': no feature of yes and no is called Bald; it has Male, Young, seen"):
+        flag_paths("faces", builder.info.features, ("Male", "Bald"))

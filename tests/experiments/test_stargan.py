@@ -1,0 +1,155 @@
+"""StarGAN's experiment: what it measures, draws and translates, and what it says of bad options."""
+
+import functools
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments import figures
+from experiments.experiment import Run
+from experiments.memory import initial_memory
+from experiments.restore import Restored
+from experiments.session import user_errors
+from experiments.stargan import stargan
+from experiments.stargan_measures import called_label
+from experiments.translate import translate
+from genjax.data.files import read_image
+
+RUN = Run(binarization="none", steps=10, batch_size=4)
+TINY = {"filters": 1, "blocks": 0, "halved": 0, "edge_size": 3, "discriminator_filters": 1, "strided": 1}
+READ = {"domain": 2, "label": 3}
+"""What the readers find in every image."""
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"filters": 0}, "--filters 0 must be above 0"),
+        ({"run": Run()}, "--binarization static: .* use --binarization none"),
+        ({"run": Run(binarization="none", steps=4)}, "--steps 4: .* after --discriminator-moves 5"),
+        ({"reconstruction_weight": -1.0}, "--reconstruction-weight -1.0 must be at least 0 and finite"),
+        ({"attributes": ("colour", "shape")}, "--attributes colour shape: must be of colour, ground, polarity, size"),
+        ({"attributes": ("size", "size")}, "--domains made: --attributes size size must be one or more, each once"),
+        ({"domains": "features"}, "--domains features: --attributes must be one or more"),
+        (
+            {"attributes": ("size",), "halves": True},
+            "--halves: needs .* two or more .*, got made and --attributes size",
+        ),
+        ({"domains": "classes", "halves": True}, "--halves: needs --domains made"),
+        ({"domains": "classes", "attributes": ("size",)}, "--domains classes has no use for --attributes size"),
+        ({"halved": 2, "shrink": 2}, "--blocks 0 --halved 2 .*multiples of 4, at least 8"),
+        ({"strided": 4}, "--strided 4: images of 'digits-colour-ground': .*cannot be halved so often"),
+        ({"run": Run("./nowhere", binarization="none")}, "dataset='nowhere': no such folder"),
+    ],
+)
+def test_bad_options_are_named(options, message):
+    with pytest.raises((ValueError, OSError), match=message):
+        stargan(**{"run": RUN, **TINY, **options})
+
+
+def folder_of(path, counts):
+    """Sub-folders with so many images each, in train, validation and test."""
+    for part in ("train", "validation", "test"):
+        for name, count in counts.items():
+            for index in range(count):
+                save(path / part / name / f"{index}.png", value=index)
+    return str(path)
+
+
+def save(path, value=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = np.random.default_rng(0).integers(0, 256, (8, 8, 3)) if value is None else np.full((8, 8, 3), value)
+    Image.fromarray(values.astype(np.uint8)).save(path)
+    return path
+
+
+def test_sub_folders_are_domains_and_one_with_one_image_is_named(tmp_path):
+    run = Run(folder_of(tmp_path / "faces", {"calm": 2, "glad": 3}), binarization="none", steps=10)
+    found = stargan(run, domains="classes", **TINY)
+    assert list(found.translation.reads.items()) == [("0", (8, 8, 3)), ("1", (8, 8, 3))]
+    assert not {"paired_error", "digit_agreement"} & set(found.kinds)
+    assert found.facts == {}
+    run = Run(folder_of(tmp_path / "few", {"calm": 1, "glad": 3}), binarization="none", steps=10)
+    with pytest.raises(ValueError, match=r"--domains classes of --dataset .*domain '0': 1 training images"):
+        stargan(run, domains="classes", **TINY)
+    with pytest.raises(ValueError, match=r"--domains made of --dataset .*: made of grey images only"):
+        stargan(run, **TINY)
+
+
+@functools.cache
+def experiment():
+    """Two label sets, with readers who know one domain and one digit."""
+    with pytest.MonkeyPatch.context() as patch:
+
+        def reader(data):
+            kind = "domain" if data.train.arrays["label"].max() == 5 else "label"
+            return lambda images: np.full(len(images), READ[kind])
+
+        patch.setattr("experiments.stargan_measures.make_reader", reader)
+        return stargan(RUN, halves=True, **TINY)
+
+
+@functools.cache
+def restored(directory=Path("run"), *, data_dir=None):
+    """A run of it that is about to begin."""
+    del directory, data_dir
+    memory = initial_memory(experiment(), experiment().training_feed((0,), 4), (0,))
+    return Restored({"experiment": "stargan"}, experiment(), ((0,),), (memory,))
+
+
+@pytest.fixture(autouse=True)
+def at_hand(monkeypatch):
+    monkeypatch.setattr("experiments.translate.restore_run", restored)
+
+
+def test_it_measures_domains_and_digits_and_draws_all_domains():
+    params, stats = restored().chosen(0)
+    test = experiment().data.test
+    found = jax.jit(experiment().model.evaluate)(
+        params, stats, figures.test_batch(experiment().data, 2), jax.random.key(0)
+    )
+    measured = experiment().measure(params, stats, test, jax.random.key(1))
+    expected = {
+        "domain_accuracy": test.arrays["target_domain"] == READ["domain"],
+        "real_domain_accuracy": test.arrays["domain"] == READ["domain"],
+        "unchanged_domain_accuracy": test.arrays["target_domain"] == READ["domain"],
+        "digit_agreement": test.arrays["label"] == READ["label"],
+        "real_digit_agreement": test.arrays["label"] == READ["label"],
+    }
+    assert measured == {name: pytest.approx(agreement.mean()) for name, agreement in expected.items()}
+    assert set(experiment().kinds) == set(found) | set(measured)
+    error = np.abs(test.arrays["image"] - test.arrays["truth"]).mean()
+    np.testing.assert_allclose(experiment().facts["unchanged_paired_error"], error, rtol=1e-5)
+    drawn = experiment().figures(params, stats, jax.random.key(0))
+    columns = [label.get_text() for label in drawn["domains"].axes[0].get_xticklabels()]
+    assert columns == ["image", "red", "green", "blue", "black", "grey"]
+    rows = [label.get_text() for label in drawn["round_trips"].axes[0].get_yticklabels()]
+    assert rows == ["image", "translation", "the truth", "and back"]
+
+
+def test_a_reader_of_domains_has_them_as_labels():
+    data = called_label(experiment().data, "domain")
+    whole = experiment().data.test.arrays
+    np.testing.assert_array_equal(data.test.read(np.arange(3))["label"], whole["domain"][:3])
+    np.testing.assert_array_equal(data.test.arrays["label"], whole["domain"])
+
+
+def test_images_are_translated_as_the_model_does_it(tmp_path):
+    file = save(tmp_path / "a.png")
+    generate = jax.jit(experiment().model.generate)
+    for name, bits, label_set in (("green", [0, 1, 0, 0, 0], 0), ("grey", [0, 0, 0, 0, 1], 1)):
+        translate(Path("run"), (file,), to=name, out=tmp_path / name)
+        images = np.asarray(Image.open(file))[None] / np.float32(255)
+        batch = {"image": images, "target": np.array([bits]), "target_set": np.array([label_set])}
+        expected = generate(*restored().chosen(0), batch, jax.random.key(0))
+        np.testing.assert_allclose(read_image(tmp_path / name / "a.png", (8, 8, 3)) / 255, expected[0], atol=0.51 / 255)
+
+
+def test_an_unknown_domain_is_told_with_the_known_ones(tmp_path, capsys):
+    with pytest.raises(SystemExit) as exit_, user_errors():
+        translate(Path("run"), (save(tmp_path / "a.png"),), to="mauve", out=tmp_path / "out")
+    assert exit_.value.code == 2
+    assert "--to mauve: no domain of this run; it has red, green, blue, black, grey" in capsys.readouterr().err

@@ -1,0 +1,256 @@
+"""What the phases of StarGAN descend and whom they move, whose labels are targets, and what a label set hides."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import linen as nn
+from scipy.special import log_softmax
+
+from genjax.core import init_state, make_step
+from genjax.data.attributes import Attribute, Scheme
+from genjax.models.adversarial.gan import Optimizers
+from genjax.models.adversarial.stargan import (
+    Networks,
+    Weights,
+    classification_loss,
+    conv_networks,
+    label,
+    permuted,
+    stargan,
+)
+
+SHAPE = (4, 4, 1)
+KEY = jax.random.key(0)
+RNG = np.random.default_rng(0)
+X = RNG.integers(1, 256, (4, *SHAPE)) / 256
+COLOURS = Attribute("colour", ("red", "green", "blue"))
+SCHEME = Scheme((COLOURS, Attribute("bold", ("bold",))), ((True, True),))
+HALVES = SCHEME._replace(known=((True, False), (False, True)))
+BITS = np.array([[1, 0, 0, 1], [0, 1, 0, 0], [0, 0, 1, 1], [1, 0, 0, 0]], np.uint8)
+SETS = np.array([0, 1, 0, 1], np.int32)
+BATCH = {
+    "image": jnp.asarray(X, jnp.float32),
+    "attributes": jnp.asarray(BITS),
+    "label_set": jnp.zeros(4, jnp.int32),
+    "target": jnp.asarray(BITS[::-1]),
+    "target_set": jnp.zeros(4, jnp.int32),
+    "truth": jnp.asarray(1 - X, jnp.float32),
+}
+SGD = Optimizers(optax.sgd(0.1), optax.sgd(0.1))
+WEIGHT = RNG.normal(size=SHAPE).astype(np.float32)
+"""Of the linear critic."""
+ROWS = RNG.normal(size=(4, 4)).astype(np.float32)
+"""Of its logits."""
+
+
+class Shade(nn.Module):
+    """A x, and b times the first number of the label."""
+
+    @nn.compact
+    def __call__(self, x, label):
+        a, b = (self.param(name, nn.initializers.constant(start), ()) for name, start in (("a", 0.5), ("b", 0.1)))
+        return a * x + b * label[:, 0, None, None, None]
+
+
+class Linear(nn.Module):
+    """The score c (WEIGHT . images from -1 to 1), twice; the logits c (ROWS . mean), which tell the bits apart."""
+
+    @nn.compact
+    def __call__(self, x):
+        c = self.param("c", nn.initializers.ones, ())
+        score = c * ((2 * x - 1) * WEIGHT).sum(axis=(1, 2, 3), keepdims=True)
+        return jnp.concatenate([score, score], axis=1), c * x.mean(axis=(1, 2)) @ ROWS[:1]
+
+
+LINEAR = Networks(Shade(), Linear())
+
+
+@functools.cache
+def model(weights=Weights(), scheme=SCHEME):  # noqa: B008
+    return stargan(SHAPE, LINEAR, scheme, optimizers=SGD, weights=weights, discriminator_moves=2, paired=True)
+
+
+@functools.cache
+def state():
+    return jax.jit(lambda: init_state(model(), KEY, BATCH))()
+
+
+@functools.cache
+def loss_of(phase, weights=Weights(), scheme=SCHEME):  # noqa: B008
+    """Its value, metrics, and the gradient with respect to every network."""
+    loss = model(weights, scheme).phases[phase].loss
+    batch = {**BATCH, "label_set": jnp.asarray(SETS)} if scheme is HALVES else BATCH
+    run = jax.jit(jax.value_and_grad(lambda params: loss(params, state().stats, batch, KEY), has_aux=True))
+    (value, (metrics, _)), gradients = run(state().params)
+    return float(value), metrics, gradients
+
+
+def made(target, x=X):
+    """What `Shade` makes."""
+    return 0.5 * x + 0.1 * target[:, 0, None, None, None]
+
+
+def score(x):
+    return ((2 * x - 1) * WEIGHT).sum(axis=(1, 2, 3))
+
+
+def cross_entropy(x, bits):
+    """Of the linear logits: of the three colours, and of the single bit."""
+    logits = x.mean(axis=(1, 2)) @ ROWS[:1]
+    single = np.logaddexp(0, -np.where(bits[:, 3] == 1, logits[:, 3], -logits[:, 3]))
+    return (-(bits[:, :3] * log_softmax(logits[:, :3], axis=1)).sum(axis=1) + single).mean()
+
+
+def drawn_target(key):
+    return np.asarray(permuted(key, jnp.asarray(BITS), jnp.zeros(4, jnp.int32)))
+
+
+def test_the_penalty_of_a_linear_critic_is_that_of_its_weight_wherever_it_is_taken():
+    _, metrics, _ = loss_of(0)
+    np.testing.assert_allclose(metrics["penalty"], 10 * (np.linalg.norm(WEIGHT) - 1) ** 2, rtol=1e-5)
+
+
+def test_the_discriminator_descends_the_game_the_penalty_and_the_labels_of_real_images():
+    value, metrics, gradients = loss_of(0, Weights(classification=3.0))
+    target = drawn_target(jax.random.split(KEY)[0])
+    np.testing.assert_allclose(metrics["game"], (score(made(target)) - score(X)).mean(), rtol=1e-5)
+    np.testing.assert_allclose(metrics["classification"], cross_entropy(X, BITS), rtol=1e-5)
+    parts = (float(metrics[name]) for name in ("game", "penalty", "classification"))
+    np.testing.assert_allclose(value, np.dot([1, 1, 3], list(parts)), rtol=1e-5)
+    assert gradients["discriminator"]["params"]["c"] != 0
+
+
+def test_the_generator_descends_the_game_the_target_and_the_way_back():
+    value, metrics, gradients = loss_of(1)
+    target = drawn_target(KEY)
+    there = made(target)
+    back = made(BITS, there)
+    expected = {
+        "game": -score(there).mean(),
+        "classification": cross_entropy(there, target),
+        "reconstruction": 2 * np.abs(back - X).mean(),
+    }
+    for name, term in expected.items():
+        np.testing.assert_allclose(metrics[name], term, rtol=1e-5)
+    np.testing.assert_allclose(value, np.dot([1, 1, 10], list(expected.values())), rtol=1e-5)
+    assert gradients["generator"]["params"]["b"] != 0
+
+
+def test_an_image_that_is_to_stay_as_it_is_may_count():
+    value, metrics, _ = loss_of(1, Weights(0.0, 0.0, 7.0))
+    np.testing.assert_allclose(metrics["identity"], 2 * np.abs(made(BITS) - X).mean(), rtol=1e-5)
+    np.testing.assert_allclose(value, metrics["game"] + 7 * metrics["identity"], rtol=1e-5)
+
+
+@pytest.mark.parametrize(("weights", "left"), [(Weights(0.0, 0.0), 1), (Weights(0.0, 10.0), 2), (Weights(), 3)])
+def test_terms_of_weight_0_are_told_and_not_descended(weights, left):
+    value, metrics, _ = loss_of(1, weights)
+    terms = [float(metrics[name]) for name in ("game", "reconstruction", "classification")][:left]
+    np.testing.assert_allclose(value, np.dot([1, 10, 1][:left], terms), rtol=1e-5)
+
+
+def test_each_phase_moves_its_own_network_and_the_generator_every_second_step():
+    one, run = state(), jax.jit(make_step(model().phases))
+    for step, expected in enumerate([{"discriminator"}, {"discriminator", "generator"}, {"discriminator"}]):
+        before, (one, metrics) = one, run(one, BATCH)
+        pairs = {name: map(jax.tree.leaves, (one.params[name], before.params[name])) for name in one.params}
+        changed = {name for name, pair in pairs.items() if any((a != b).any() for a, b in zip(*pair, strict=True))}
+        assert changed == expected, step
+        assert np.isnan(metrics["generator/loss"]) == ("generator" not in expected)
+
+
+def test_targets_are_the_batchs_labels_in_another_order_within_each_label_set():
+    bits = jnp.asarray(np.arange(12)[:, None])
+    sets = jnp.asarray(np.tile([0, 1, 1], 4))
+    orders = np.stack([jax.jit(permuted)(jax.random.key(seed), bits, sets)[:, 0] for seed in range(20)])
+    np.testing.assert_array_equal(np.sort(orders, axis=1), np.tile(np.arange(12), (20, 1)))
+    np.testing.assert_array_equal(np.asarray(sets)[orders], np.tile(sets, (20, 1)))
+    assert len({tuple(order) for order in orders}) == 20
+    assert (orders[:, np.asarray(sets) == 0] != [0, 3, 6, 9]).any(axis=0).all()
+
+
+def test_a_label_says_the_known_bits_and_of_several_label_sets_which():
+    images = jnp.zeros((4, *SHAPE))
+    np.testing.assert_array_equal(label(SCHEME, jnp.asarray(BITS), jnp.zeros(4, jnp.int32), images), BITS)
+    expected = [[1, 0, 0, 0, 1, 0], [0, 0, 0, 0, 0, 1], [0, 0, 1, 0, 1, 0], [0, 0, 0, 0, 0, 1]]
+    np.testing.assert_array_equal(label(HALVES, jnp.asarray(BITS), jnp.asarray(SETS), images), expected)
+    assert (SCHEME.numbers, HALVES.numbers) == (4, 6)
+
+
+def test_the_loss_of_what_a_label_set_does_not_know_is_0_and_so_is_its_gradient():
+    logits = jnp.asarray(RNG.normal(size=(4, 4)), jnp.float32)
+
+    def loss(logits, bits):
+        return classification_loss(HALVES, logits, bits, jnp.asarray(SETS))
+
+    gradient = np.asarray(jax.jit(jax.grad(loss))(logits, jnp.asarray(BITS)))
+    np.testing.assert_array_equal(gradient != 0, HALVES.known_bits[SETS])
+    hidden = jnp.asarray(np.where(HALVES.known_bits[SETS], BITS, 1 - BITS))
+    assert loss(logits, hidden) == loss(logits, jnp.asarray(BITS))
+    alone = [-log_softmax(logits[i, :3])[BITS[i, :3].argmax()] for i in (0, 2)]
+    alone += [np.logaddexp(0, logits[i, 3] * (1 - 2 * int(BITS[i, 3]))) for i in (1, 3)]
+    np.testing.assert_allclose(loss(logits, jnp.asarray(BITS)), np.sum(alone) / 4, rtol=1e-5)
+
+
+def test_evaluation_is_of_the_target_and_its_way_back():
+    found = jax.jit(model().evaluate)(state().params, state().stats, BATCH, KEY)
+    there = made(BITS[::-1])
+    expected = {
+        "cycle_error": np.abs(made(BITS, there) - X).mean(axis=(1, 2, 3)),
+        "paired_error": np.abs(there - (1 - X)).mean(axis=(1, 2, 3)),
+        "real_score": score(X),
+        "fake_score": score(there),
+    }
+    assert set(found) == set(expected)
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-5)
+    drawn = jax.jit(model().generate)(state().params, state().stats, BATCH, KEY)
+    np.testing.assert_allclose(drawn, there, rtol=1e-6)
+
+
+class Flat(nn.Module):
+    """One score for an image, and as many logits as there are."""
+
+    bits: int
+
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(1)(x.reshape(len(x), -1)), nn.Dense(self.bits)(x.reshape(len(x), -1))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"weights": Weights(classification=-1.0)}, "weights: classification=-1.0 must be at least 0"),
+        ({"discriminator_moves": 0}, "discriminator_moves=0 must be at least 1"),
+        ({"image_shape": (4, 4, 3), "networks": conv_networks((4, 4, 1), SCHEME)}, r"\(4, 4, 1\), must be \(4, 4, 3\)"),
+        (
+            {"networks": LINEAR._replace(discriminator=Flat(4))},
+            r"returns \(1,\) and \(4,\), must be \(rows, columns, 1\)",
+        ),
+        ({"scheme": SCHEME._replace(attributes=(COLOURS,))}, r"and \(4,\), must be \(rows, columns, 1\) and \(3,\)"),
+    ],
+)
+def test_what_does_not_fit_is_named(change, message):
+    arguments = {"image_shape": SHAPE, "networks": LINEAR, "scheme": SCHEME, "optimizers": SGD, **change}
+    with pytest.raises(ValueError, match=message):
+        stargan(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"filters": 0}, "filters=0 must be at least 1"),
+        ({"strided": 0}, "strided=0 must be at least 1"),
+        ({"strided": 4}, r"strided=4: images \(8, 8, 1\) cannot be halved so often"),
+        ({"blocks": -1}, "blocks=-1 must be at least 0"),
+        ({"halved": 3}, "multiples of 8, at least 16"),
+    ],
+)
+def test_networks_out_of_range_are_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        conv_networks((8, 8, 1), SCHEME, **change)
