@@ -55,8 +55,9 @@ Known failures: FAILURES
 """
 
 from experiments.experiment import Common, Experiment, Reference, Run, check_positive
+from experiments.figures import test_batch
 from experiments.games import adam, check_shares, with_extras
-from experiments.puzzles import Puzzles, column, facts, load, make_figures, make_measure, measured
+from experiments.puzzles import COLUMNS, Puzzles, facts, load, make_figures, make_measure, measured
 from experiments.runner import main
 from genjax.models.adversarial import puzzle_gan as model_of
 from genjax.models.adversarial.gan import Optimizers
@@ -131,7 +132,7 @@ def puzzle_gan(
         composites=composites and not jigsaw,
         discriminator_moves=discriminator_moves,
     )
-    model = with_extras(model, column(found.data), average=average, steps=run.steps)
+    model = with_extras(model, test_batch(found.data, COLUMNS), average=average, steps=run.steps)
     return Experiment(
         model=model,
         data=found.data,

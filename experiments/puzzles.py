@@ -4,17 +4,16 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from experiments.domains import load_source, make_reader, rows_of_images
 from experiments.experiment import Figures, Measure, Run
-from experiments.features import PROBED, first, make_probe
+from experiments.features import PROBED, first, make_features, make_probe
 from experiments.figures import test_batch
 from experiments.film import film_of, film_rows
-from experiments.training import SplitValues, evaluation_key, make_split_values
+from experiments.training import make_split_values
 from genjax.core import Model
 from genjax.data.binarize import present
 from genjax.data.dataset import Dataset, Source, Split
@@ -122,10 +121,10 @@ def mask_baselines(found: Puzzles) -> Callable[[Masks], dict[str, float]]:
 
     The mean is cut at the threshold that is best on training images.
     """
-    values: SplitValues = make_split_values(lambda params, stats, batch, key: {"mask": batch["mask"]}, found.data.load)
+    masks_of = make_features(lambda params, stats, batch: flat_pixels(batch["mask"]), found.data.load)
 
     def baselines(masks: Masks) -> dict[str, float]:
-        training = values({}, {}, first(found.data.train, PROBED), evaluation_key())["mask"]
+        training = masks_of({}, {}, first(found.data.train, PROBED)).features.reshape(-1, *masks.shape[1:])
         cuts = [(training.mean(axis=0) > threshold).astype(np.float32) for threshold in THRESHOLDS]
         best = max(cuts, key=lambda one: overlap(one[None], training))
         return {"mean_mask_iou": overlap(best[None], masks), "random_mask_iou": overlap(np.roll(masks, 1, 0), masks)}
@@ -197,8 +196,3 @@ def put_together(
 def film(stats: Stats) -> dict[str, Figure]:
     """How images of the same patches came to be over training."""
     return {"training": film_rows(film_of(stats))} if "film" in stats else {}
-
-
-def column(data: Dataset) -> dict[str, jax.Array]:
-    """What the film is of: puzzles of test images."""
-    return {name: jnp.asarray(array) for name, array in test_batch(data, COLUMNS).items()}

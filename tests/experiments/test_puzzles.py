@@ -6,28 +6,33 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from experiments.experiment import Run
 from experiments.figures import test_batch as batch_of
 from experiments.puzzle_gan import EVALUATED, puzzle_gan
 from experiments.puzzles import (
     BASELINES,
+    COLUMNS,
     DIGITS,
     SOLVED,
     Puzzles,
     enlarged,
     facts,
+    make_figures,
     make_measure,
     mask_baselines,
     measured,
     put_together,
 )
-from genjax.core import Model, init_state
+from genjax.core import Model
 from genjax.data.binarize import present
 from genjax.data.dataset import Source, resident
 from genjax.data.digits import digits
 from genjax.data.patches import with_jigsaw, with_key_patches
 from genjax.metrics.puzzle import ceiling, cells
+from genjax.models.adversarial.puzzle_gan import Networks
+from genjax.models.latent.priors import uniform
 
 RUN = Run(binarization="none", steps=10, batch_size=4)
 TINY = {"filters": 1, "features": 2, "latents": 2}
@@ -89,7 +94,7 @@ def random_images():
 
 def measure_of(found, generate, read, monkeypatch):
     monkeypatch.setattr("experiments.puzzles.make_reader", lambda domain: read)
-    return make_measure(restorer(generate), found)({}, {}, found.data.test, jax.random.key(0))
+    return make_measure(restorer(generate), found)({"none": jnp.zeros(1)}, {}, found.data.test, jax.random.key(0))
 
 
 def test_a_jigsaw_is_solved_by_its_image_and_left_to_chance_by_a_black_one(monkeypatch):
@@ -141,16 +146,41 @@ def test_pieces_that_are_put_together_are_the_image():
     np.testing.assert_array_equal(put_together(shuffled, places, 3), images)
 
 
+class Echo(nn.Module):
+    """The mean of the patches and the noise everywhere, and a full mask."""
+
+    @nn.compact
+    def __call__(self, patches, z, train=False):
+        grey = jax.nn.sigmoid(patches.mean(axis=(1, 2, 3, 4)) + z[:, 0])
+        return jnp.broadcast_to(grey.reshape(-1, 1, 1, 1), (len(z), 4, 4, 1)), jnp.ones((len(z), 4, 4, 1))
+
+
 @pytest.mark.parametrize("jigsaw", [0, 2])
 def test_it_draws_what_goes_in_and_what_comes_out(jigsaw):
-    experiment = puzzle_gan(RUN, **TINY, patches=1, jigsaw=jigsaw)
-    batch = {name: jnp.asarray(array) for name, array in batch_of(experiment.data, 4).items()}
-    state = jax.jit(lambda key: init_state(experiment.model, key, batch))(jax.random.key(0))
-    drawn = experiment.figures(state.params, state.stats, jax.random.key(1))
-    assert set(drawn) == {"restored", "training"}
-    rows = [label.get_text() for label in drawn["restored"].axes[0].get_yticklabels()]
+    whole = made(random_images())
+    puzzle = with_jigsaw(whole, jigsaw) if jigsaw else with_key_patches(whole, side=2, count=1)
+    nothing = {"generator": {}}
+    draw = make_figures(Networks(Echo(), Echo(), uniform(2)), Puzzles(whole, puzzle, jigsaw))
+    axes = draw(nothing, nothing, jax.random.key(1))["restored"].axes[0]
     noises = [f"restored, noise {n}" for n in (1, 2, 3)]
     answers = ["put together"] if jigsaw else ["true mask", "predicted mask"]
+    rows = [label.get_text() for label in axes.get_yticklabels()]
     assert rows == [*(f"patch {n + 1}" for n in range(jigsaw**2 or 1)), *answers, *noises, "the real image"]
-    found = jax.eval_shape(experiment.model.evaluate, state.params, state.stats, batch, jax.random.key(0))
-    assert set(found) == set(EVALUATED) < set(experiment.kinds)
+    pixels = np.asarray(axes.get_images()[0].get_array())[1:, 1:].reshape(len(rows), 5, COLUMNS, 5)[:, :4, :, :4]
+    np.testing.assert_allclose(pixels[-1].swapaxes(0, 1), random_images()[:COLUMNS, :, :, 0], rtol=1e-6)
+    restored = pixels[-4:-1].mean(axis=(1, 3))
+    assert len(np.unique(restored.round(5))) == restored.size  # each image by its own noise
+    if not jigsaw:
+        assert [pixels[1].mean(), pixels[2].mean()] == [0.25, 1]
+
+
+def test_every_number_has_its_kind():
+    experiment = puzzle_gan(RUN, **TINY, patches=1)
+    batch = {name: jnp.asarray(array) for name, array in batch_of(experiment.data, 4).items()}
+
+    def evaluated(key):
+        params, stats = experiment.model.init(key, batch)
+        return experiment.model.evaluate(params, stats, batch, key)
+
+    found = jax.eval_shape(evaluated, jax.random.key(0))
+    assert {*found, *BASELINES, *DIGITS} == {*EVALUATED, *BASELINES, *DIGITS} == set(experiment.kinds)
