@@ -43,7 +43,26 @@ restored images in which a classifier, trained on real ones, reads the digit of 
 that of logistic regression on the pixels of the patches (those of a jigsaw in any order), and `real_digit_accuracy`,
 the classifier's on the images themselves, the ceiling.
 
-NUMBERS
+On the embedded digits, each pixel as 2x2, one seed, test split (300 images):
+
+                                           mask_iou    restored_digit_accuracy    part_error
+    quick (800 steps)                      0.892       0.747                      0.130
+    mean mask, another image's mask        0.513, 0.404
+    logistic regression on the patches                 0.653
+    the images themselves                              0.987
+    quick --no-mask                        not measured yet
+    quick --no-game                        not measured yet
+
+    --preset small                         not measured yet
+    --preset paper                         not measured yet; no number of the paper is at hand
+
+                                           piece_accuracy    jigsaw_accuracy    restored_digit_accuracy
+    quick --jigsaw 2 --steps 500           0.977             0.957              0.967
+    chance                                 0.250             0.042
+    logistic regression on the pieces                                           0.793
+    quick --jigsaw 3 --enlarge 3           not measured yet
+
+No two of these pieces are equal: the ceiling is 1.
 
 Where we leave the paper: the patches (above), all of one size, so that none is enlarged more than another; sums of the
 losses are over pixels, means over the batch; w falls at each move of the generator, not at each epoch; the other image
@@ -51,7 +70,13 @@ s is the next one of the batch; images are not mirrored; D is trained on logits 
 authors' code; no biases before batch normalization; running statistics draw. Sums over pixels weigh more in larger
 images: in small ones --first-weight and --last-weight are larger here.
 
-Known failures: FAILURES
+`paper` has the paper's networks and options on CIFAR-10, since TFDS has none of its sets of faces and cars at a size
+that the networks have.
+
+Known failures: noises change little in an image that the patches say much of. As w falls the game takes over: in
+`quick` mask_error on validation images rose from 0.071 after 400 steps to 0.091 after 800, and some restored digits get
+worse. A patch of a straight stroke fits in many places, and its mask is spread over them. Squares on the grid never
+reach the last rows and columns where their side does not divide the image's.
 """
 
 from experiments.experiment import Common, Experiment, Reference, Run, check_positive
@@ -164,15 +189,16 @@ def networks_of(run: Run, found: Puzzles, *, filters: int, features: int, latent
 
 PRESETS = {
     "quick": {
-        "run": Run(steps=1000, batch_size=32, binarization="none", evaluate_every=250),
+        "run": Run(steps=800, batch_size=32, binarization="none", evaluate_every=200),
         "enlarge": 2,
         "first_weight": 0.1,
         "last_weight": 0.01,
-        "average": 0.99,
+        "discriminator_moves": 1,
+        "average": 0.95,
         "filters": 16,
         "features": 64,
         "latents": 16,
-        "learning_rate": 1e-3,
+        "learning_rate": 2e-3,
         "discriminator_learning_rate": 5e-4,
     },
     "small": {

@@ -18,7 +18,7 @@ from genjax.core import Model
 from genjax.data.binarize import present
 from genjax.data.dataset import Dataset, Source, Split
 from genjax.data.domains import transformed
-from genjax.data.labels import has_labels, labels_of
+from genjax.data.labels import class_count, labels_of
 from genjax.data.patches import room, with_jigsaw, with_key_patches
 from genjax.losses.likelihood import flat_pixels
 from genjax.metrics.puzzle import ceiling, chance, mask_iou, placements, solved
@@ -84,9 +84,14 @@ BASELINES = ("mean_mask_iou", "random_mask_iou")
 SOLVED = ("piece_accuracy", "jigsaw_accuracy")
 
 
+def is_read(found: Puzzles) -> bool:
+    """Whether there are digits, or other classes, to be told apart."""
+    return class_count(found.whole) > 1
+
+
 def measured(found: Puzzles) -> list[str]:
     """The names of what `make_measure` measures."""
-    return [*(SOLVED if found.cut else BASELINES), *(DIGITS if has_labels(found.whole) else [])]
+    return [*(SOLVED if found.cut else BASELINES), *(DIGITS if is_read(found) else [])]
 
 
 def make_measure(model: Model, found: Puzzles) -> Measure:
@@ -97,7 +102,7 @@ def make_measure(model: Model, found: Puzzles) -> Measure:
 
     values = make_split_values(shown, found.data.load)
     masks = mask_baselines(found)
-    read = make_reader(found.whole) if has_labels(found.whole) else None
+    read = make_reader(found.whole) if is_read(found) else None
     probe = make_probe(lambda params, stats, batch: flat_pixels(batch["patches"]), found.data, name="error")
 
     def measure(params: Params, stats: Stats, split: Split, key: Key) -> dict[str, float]:
@@ -158,9 +163,12 @@ def make_figures(networks: model_of.Networks, found: Puzzles) -> Figures:
         outputs = [made(params, stats, batch, one) for one in jax.random.split(key, NOISES)]
         images = [np.asarray(image) for image, _ in outputs]
         rows = {**patch_rows(batch), **answer_rows(found, batch, images[0], np.asarray(outputs[0][1]))}
-        rows |= {f"restored, noise {index + 1}": image for index, image in enumerate(images)}
-        rows["the real image"] = np.asarray(batch["image"])
-        return {"restored": rows_of_images(rows, title="patches, and what is made of them"), **film(stats)}
+        rows |= {f"restored {index + 1}": image for index, image in enumerate(images)}
+        rows["real image"] = np.asarray(batch["image"])
+        return {
+            "restored": rows_of_images(rows, title="patches, and what is made of them with several noises"),
+            **film(stats),
+        }
 
     return figures
 

@@ -6,13 +6,13 @@ grid, those with the largest variance, no two of which overlap. Where variances 
 by row.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from einops import reduce
 from jaxtyping import Array, Bool, Float, Int
 
 from genjax.data.dataset import Dataset
@@ -24,12 +24,14 @@ Chosen = Int[Array, "batch parts"]
 
 
 class Windows(NamedTuple):
-    """Rectangles of one size in an image."""
+    """Rectangles of one size on a grid, row by row."""
 
     corners: Int[np.ndarray, "windows 2"]
     """First row and first column of each."""
     size: tuple[int, int]
     """Height and width."""
+    step: tuple[int, int]
+    """Rows and columns from one to the next."""
 
     @property
     def overlaps(self) -> Bool[np.ndarray, "windows windows"]:
@@ -46,7 +48,7 @@ def squares(image_shape: tuple[int, int, int], side: int) -> Windows:
     height, width, _ = image_shape
     if not 2 <= side <= min(height, width):
         raise ValueError(f"side={side} must be from 2 to {min(height, width)}, of images of {height}x{width}")
-    return Windows(grid(height - side + 1, width - side + 1, step=(side // 2, side // 2)), (side, side))
+    return grid(height, width, size=(side, side), step=(side // 2, side // 2))
 
 
 def pieces(image_shape: tuple[int, int, int], cut: int) -> Windows:
@@ -55,13 +57,16 @@ def pieces(image_shape: tuple[int, int, int], cut: int) -> Windows:
     if cut < 2 or height % cut or width % cut:
         raise ValueError(f"cut={cut} must be at least 2 and divide the sides of images of {height}x{width}")
     size = height // cut, width // cut
-    return Windows(grid(height, width, step=size), size)
+    return grid(height, width, size=size, step=size)
 
 
-def grid(height: int, width: int, *, step: tuple[int, int]) -> Int[np.ndarray, "points 2"]:
-    """Rows and columns below height and width, so many apart, row by row."""
-    rows, columns = np.meshgrid(np.arange(0, height, step[0]), np.arange(0, width, step[1]), indexing="ij")
-    return np.stack([rows.ravel(), columns.ravel()], axis=1)
+def grid(height: int, width: int, *, size: tuple[int, int], step: tuple[int, int]) -> Windows:
+    """All windows that lie in an image whole."""
+    first, last = (
+        np.arange(0, length - own + 1, far) for length, own, far in zip((height, width), size, step, strict=True)
+    )
+    rows, columns = np.meshgrid(first, last, indexing="ij")
+    return Windows(np.stack([rows.ravel(), columns.ravel()], axis=1), size, step)
 
 
 def room(image_shape: tuple[int, int, int], side: int) -> int:
@@ -75,18 +80,16 @@ def room(image_shape: tuple[int, int, int], side: int) -> int:
     return -(-rows // blocked) * -(-columns // blocked)
 
 
-def contents(images: Images, windows: Windows) -> Float[Array, "batch windows h w C"]:
-    """What every window shows."""
-    height, width = windows.size
-    shown = [images[:, row : row + height, column : column + width] for row, column in windows.corners.tolist()]
-    return jnp.stack(shown, axis=1)
+def window_sums(values: Float[Array, "batch H W"], windows: Windows) -> Float[Array, "batch windows"]:
+    """The sum over each window."""
+    sums = jax.lax.reduce_window(values, 0.0, jax.lax.add, (1, *windows.size), (1, *windows.step), "VALID")
+    return sums.reshape(len(values), -1)
 
 
 def key_windows(images: Images, windows: Windows, count: int) -> Chosen:
     """The `count` windows with the largest variance, one after another, none of which overlaps with one before it."""
-    shown = contents(images, windows)
-    total, squared = (reduce(values, "b n h w c -> b n", "sum") for values in (shown, shown**2))
-    size = np.prod(shown.shape[2:])
+    total, squared = (window_sums(values.sum(axis=-1), windows) for values in (images, images**2))
+    size = math.prod(windows.size) * images.shape[-1]
     variance = size * squared - total**2  # times size^2: without rounding where pixels are multiples of a power of 2
     overlaps, free = jnp.asarray(windows.overlaps), jnp.ones(variance.shape, bool)
     chosen = []
@@ -108,17 +111,31 @@ def cut_out(images: Images, windows: Windows, chosen: Chosen) -> Batch:
 
     `place` [B, parts] has the number of each patch's window: the model does not see it.
     """
-    patches = jnp.take_along_axis(contents(images, windows), chosen[..., None, None, None], axis=1)
-    covered = jnp.asarray(coverage(windows, (images.shape[1], images.shape[2])))
-    mask = covered[chosen].any(axis=1)[..., None].astype(images.dtype)
-    return {"patches": patches, "mask": mask, "place": chosen}
+    corners = jnp.asarray(windows.corners)[chosen]
+    return {
+        "patches": cut_patches(images, corners, windows.size),
+        "mask": union(images, corners, windows.size),
+        "place": chosen,
+    }
 
 
-def coverage(windows: Windows, size: tuple[int, int]) -> Bool[np.ndarray, "windows H W"]:
-    """Which pixels of an image of this size lie in each window."""
-    pixels = np.moveaxis(np.indices(size), 0, -1)
-    from_corner = pixels - windows.corners[:, None, None]
-    return np.asarray(((from_corner >= 0) & (from_corner < windows.size)).all(axis=-1))
+def cut_patches(
+    images: Images, corners: Int[Array, "batch parts 2"], size: tuple[int, int]
+) -> Float[Array, "batch parts h w C"]:
+    """What lies in the rectangles of one size with these corners."""
+
+    def patch(image: Array, corner: Array) -> Array:
+        return jax.lax.dynamic_slice(image, (corner[0], corner[1], 0), (*size, image.shape[-1]))
+
+    return jax.vmap(jax.vmap(patch, (None, 0)))(images, corners)
+
+
+def union(images: Images, corners: Int[Array, "batch parts 2"], size: tuple[int, int]) -> Float[Array, "batch H W 1"]:
+    """1 where an image has a pixel in one of the rectangles, else 0."""
+    pixels = jnp.moveaxis(jnp.indices(images.shape[1:3]), 0, -1)
+    from_corner = pixels - corners[:, :, None, None]
+    inside = ((from_corner >= 0) & (from_corner < jnp.asarray(size))).all(axis=-1)
+    return inside.any(axis=1)[..., None].astype(images.dtype)
 
 
 def with_key_patches(data: Dataset, *, side: int, count: int) -> Dataset:

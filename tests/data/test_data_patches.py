@@ -89,7 +89,7 @@ def test_an_image_has_room_for_as_many_patches_as_the_worst_order_leaves(shape, 
 
 
 def test_overlapping_windows_have_a_pixel_in_common():
-    windows = Windows(np.array([[0, 0], [0, 2], [2, 0], [2, 3], [1, 1]]), (2, 3))
+    windows = Windows(np.array([[0, 0], [0, 2], [2, 0], [2, 3], [1, 1]]), (2, 3), (1, 1))
     pixels = [{(r + i, c + j) for i, j in np.ndindex(2, 3)} for r, c in windows.corners.tolist()]
     for i, j in itertools.product(range(5), repeat=2):
         assert windows.overlaps[i, j] == bool(pixels[i] & pixels[j])
