@@ -2,17 +2,18 @@
 
 The paper is "Unsupervised holistic image generation from key local patches"; Puzzle-GAN is the lectures' name for it. A
 generator reads patches of an image x and noise z, and returns an image G and a mask M^. The mask is to be M, the union
-of the boxes that the patches were cut from, which nobody tells it:
+of the boxes that the patches were cut from, which it is not given:
 
     mask             w sum |M^ - M|                             over pixels
     appearance       w sum |G M^ - x M|                         images from -1 to 1
     game             -log D(G)
-    generator        descends their sum, in every second step; w falls from --first-weight to --last-weight
+    generator        descends their sum; w falls from --first-weight to --last-weight in equal factors
     discriminator    descends -log D(x) - log(1 - D(G)) - log(1 - D(s M + x (1 - M))) - log(1 - D(x M + s (1 - M)))
 
 with s another real image: a part of the one in the other is no real image either, so that D has to look at how parts
 and the rest fit. They are `generator_phase_loss` and `discriminator_phase_loss` in
-genjax/models/adversarial/puzzle_gan.py; all are means over the batch.
+genjax/models/adversarial/puzzle_gan.py; all are means over the batch. The generator moves in every second step; in
+`quick` and `small` in every one.
 
 Each patch is resized to the size of the image and read by one encoder; its maps are summed over the patches at every
 size, so that neither image nor mask can depend on their order. A decoder makes the mask of the sums, a second one the
@@ -21,9 +22,10 @@ Layers are DCGAN's, for the same sizes of images.
 
     python -m experiments.puzzle_gan                                          digits, 16x16
     python -m experiments.puzzle_gan --no-mask                                or --no-game, --no-composites
-    python -m experiments.puzzle_gan --jigsaw 2                               all pieces of 2x2, shuffled; or 3
+    python -m experiments.puzzle_gan --jigsaw 2                               all pieces of 2x2, shuffled
+    python -m experiments.puzzle_gan --jigsaw 3 --enlarge 3                   of 3x3, of digits of 24x24
     python -m experiments.puzzle_gan --preset small --data-dir DIR            MNIST, 28x28
-    python -m experiments.puzzle_gan --dataset ./photos --patches 4 --patch-side 16
+    python -m experiments.puzzle_gan --dataset ./photos --enlarge 1 --patches 4 --patch-side 16
 
 **Patches.** The paper takes the three boxes that EdgeBox finds most likely to hold an object. Here they are squares of
 one size with the largest variance of pixels that do not overlap, from a grid of half their side
@@ -62,7 +64,7 @@ On the embedded digits, each pixel as 2x2, one seed, test split (300 images):
     logistic regression on the pieces                                           0.793
     quick --jigsaw 3 --enlarge 3           not measured yet
 
-No two of these pieces are equal: the ceiling is 1.
+No two pieces of one of these images are equal: the ceiling is 1.
 
 Where we leave the paper: the patches (above), all of one size, so that none is enlarged more than another; sums of the
 losses are over pixels, means over the batch; w falls at each move of the generator, not at each epoch; the other image
@@ -202,14 +204,16 @@ PRESETS = {
         "discriminator_learning_rate": 5e-4,
     },
     "small": {
-        "run": Run(dataset="mnist", steps=6000, batch_size=64, binarization="none", evaluate_every=1000),
+        "run": Run(dataset="mnist", steps=3000, batch_size=32, binarization="none", evaluate_every=500),
         "first_weight": 0.05,
         "last_weight": 0.005,
-        "average": 0.995,
+        "discriminator_moves": 1,
+        "average": 0.99,
         "filters": 16,
         "features": 64,
         "latents": 32,
-        "learning_rate": 5e-4,
+        "learning_rate": 1e-3,
+        "discriminator_learning_rate": 5e-4,
     },
     "paper": {
         "run": Run(dataset="cifar10_jpeg", steps=79_000, batch_size=64, binarization="none", evaluate_every=3000),
