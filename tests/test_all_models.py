@@ -14,7 +14,16 @@ from genjax.core import Model, TrainState, due_phases, init_state, make_step, se
 from genjax.data.attributes import Attribute, Scheme
 from genjax.data.dataset import Split
 from genjax.data.feed import make_feed
-from genjax.models.adversarial import cyclegan, dcgan, gan, infogan, progressive_gan, stargan, text_to_image
+from genjax.models.adversarial import (
+    cyclegan,
+    dcgan,
+    gan,
+    infogan,
+    progressive_gan,
+    puzzle_gan,
+    stargan,
+    text_to_image,
+)
 from genjax.models.adversarial.average import with_average
 from genjax.models.autoregressive import char_rnn, eonade, made, nade, pixel_rnn, rnade, tabular
 from genjax.models.autoregressive.pixel_cnn import pixel_cnn
@@ -151,6 +160,22 @@ def make_stargan():
     return stargan.stargan(SHAPE, networks, scheme, optimizers=optimizers, discriminator_moves=2)
 
 
+def make_puzzle_gan():
+    """By plain descent, as text to image."""
+    networks = puzzle_gan.conv_networks((8, 8, 1), filters=2, features=3, latents=3)
+    optimizers = gan.Optimizers(optax.sgd(1e-2), optax.sgd(1e-2))
+    schedule = puzzle_gan.weight_schedule(1e-2, 1e-3, 3)
+    return puzzle_gan.puzzle_gan((8, 8, 1), networks, optimizers=optimizers, schedule=schedule, discriminator_moves=1)
+
+
+def with_patches(dtype=np.float32):
+    """Two squares of each, from the same places."""
+    image = enlarged(dtype)["image"]
+    mask = np.zeros_like(image)
+    mask[:, :2, :2] = mask[:, 3:5, 4:6] = 1
+    return {"image": image, "patches": np.stack([image[:, :2, :2], image[:, 3:5, 4:6]], axis=1), "mask": mask}
+
+
 def make_infogan():
     networks = infogan.conv_networks(
         (8, 8, 1), sizes=infogan.Sizes(3, 2, 1), channels=(2, 2), hidden=4, recognition_hidden=3
@@ -255,6 +280,7 @@ MODELS = {
     ),
     "cyclegan": Case(make_cyclegan, examples=two_domains, draws=False, descends=False),
     "stargan": Case(make_stargan, examples=attributed, draws=False, descends=False),
+    "puzzle gan": Case(make_puzzle_gan, examples=with_patches, sample_shape=(8, 8, 1), descends=False),
     "text to image": Case(make_text_to_image, examples=captioned, sample_shape=(8, 8, 1), descends=False),
 }
 every_model = pytest.mark.parametrize("name", MODELS)

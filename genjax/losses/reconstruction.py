@@ -25,3 +25,8 @@ def mean_absolute_error(reconstruction: Array, x: Array) -> Array:
     The L1 norm of Zhu et al. (2017, eq. 2) divided by the number of elements, as their code has it.
     """
     return jnp.abs(flat_pixels(x) - flat_pixels(reconstruction)).mean(axis=1)
+
+
+def absolute_error(reconstruction: Array, x: Array) -> Array:
+    """The sum of |x - reconstruction| over all axes but the first: two arrays [batch, ...] to [batch]."""
+    return jnp.abs(flat_pixels(x) - flat_pixels(reconstruction)).sum(axis=1)

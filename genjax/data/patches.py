@@ -1,0 +1,174 @@
+"""Images as puzzles: a few key patches of each, or all pieces of it, without their positions.
+
+Lee et al. (2018) take as key patches the three boxes that EdgeBox finds most likely to hold an object. Here they are
+squares of one size, and in place of EdgeBox stands the variance of their pixels: of the squares that half-overlap on a
+grid, those with the largest variance, no two of which overlap. Where variances are equal the first square counts, row
+by row.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from genjax.data.dataset import Dataset
+from genjax.types import Batch, Key
+
+Images = Float[Array, "batch H W C"]
+Chosen = Int[Array, "batch parts"]
+"""The numbers of windows."""
+
+
+class Windows(NamedTuple):
+    """Rectangles of one size on a grid, row by row."""
+
+    corners: Int[np.ndarray, "windows 2"]
+    """First row and first column of each."""
+    size: tuple[int, int]
+    """Height and width."""
+    step: tuple[int, int]
+    """Rows and columns from one to the next."""
+
+    @property
+    def overlaps(self) -> Bool[np.ndarray, "windows windows"]:
+        """Which have a pixel in common, each with itself."""
+        near = np.abs(self.corners[:, None] - self.corners) < self.size
+        return np.asarray(near.all(axis=-1))
+
+
+def squares(image_shape: tuple[int, int, int], side: int) -> Windows:
+    """The squares of this side whose corners lie on a grid of half of it, rounded down.
+
+    Raises ValueError where the side is below 2 or above the image's.
+    """
+    height, width, _ = image_shape
+    if not 2 <= side <= min(height, width):
+        raise ValueError(f"side={side} must be from 2 to {min(height, width)}, of images of {height}x{width}")
+    return grid(height, width, size=(side, side), step=(side // 2, side // 2))
+
+
+def pieces(image_shape: tuple[int, int, int], cut: int) -> Windows:
+    """The cut x cut pieces of an image. Raises ValueError where the cut is below 2 or does not divide its sides."""
+    height, width, _ = image_shape
+    if cut < 2 or height % cut or width % cut:
+        raise ValueError(f"cut={cut} must be at least 2 and divide the sides of images of {height}x{width}")
+    size = height // cut, width // cut
+    return grid(height, width, size=size, step=size)
+
+
+def grid(height: int, width: int, *, size: tuple[int, int], step: tuple[int, int]) -> Windows:
+    """All windows that lie in an image whole."""
+    first, last = (
+        np.arange(0, length - own + 1, far) for length, own, far in zip((height, width), size, step, strict=True)
+    )
+    rows, columns = np.meshgrid(first, last, indexing="ij")
+    return Windows(np.stack([rows.ravel(), columns.ravel()], axis=1), size, step)
+
+
+def room(image_shape: tuple[int, int, int], side: int) -> int:
+    """How many key patches an image has, whichever are taken first.
+
+    A square has no room for others that are less than a side away: on the grid, a block of so many rows and columns.
+    """
+    step = side // 2
+    blocked = 2 * (-(-side // step) - 1) + 1
+    rows, columns = ((length - side) // step + 1 for length in image_shape[:2])
+    return -(-rows // blocked) * -(-columns // blocked)
+
+
+def window_sums(values: Float[Array, "batch H W"], windows: Windows) -> Float[Array, "batch windows"]:
+    """The sum over each window."""
+    sums = jax.lax.reduce_window(values, 0.0, jax.lax.add, (1, *windows.size), (1, *windows.step), "VALID")
+    return sums.reshape(len(values), -1)
+
+
+def key_windows(images: Images, windows: Windows, count: int) -> Chosen:
+    """The `count` windows with the largest variance, one after another, none of which overlaps with one before it."""
+    total, squared = (window_sums(values.sum(axis=-1), windows) for values in (images, images**2))
+    size = math.prod(windows.size) * images.shape[-1]
+    variance = size * squared - total**2  # times size^2: without rounding where pixels are multiples of a power of 2
+    overlaps, free = jnp.asarray(windows.overlaps), jnp.ones(variance.shape, bool)
+    chosen = []
+    for _ in range(count):
+        best = jnp.where(free, variance, -jnp.inf).argmax(axis=1)
+        chosen.append(best)
+        free &= ~overlaps[best]
+    return jnp.stack(chosen, axis=1)
+
+
+def shuffled_windows(key: Key, images: Images, windows: Windows) -> Chosen:
+    """All windows, in an order of its own for each image."""
+    keys = jax.random.split(key, len(images))
+    return jax.vmap(lambda one: jax.random.permutation(one, len(windows.corners)))(keys)
+
+
+def cut_out(images: Images, windows: Windows, chosen: Chosen) -> Batch:
+    """`patches` [B, parts, h, w, C], `mask` [B, H, W, 1], which is 1 where a patch lies and else 0, and `place`.
+
+    `place` [B, parts] has the number of each patch's window: the model does not see it.
+    """
+    corners = jnp.asarray(windows.corners)[chosen]
+    return {
+        "patches": cut_patches(images, corners, windows.size),
+        "mask": union(images, corners, windows.size),
+        "place": chosen,
+    }
+
+
+def cut_patches(
+    images: Images, corners: Int[Array, "batch parts 2"], size: tuple[int, int]
+) -> Float[Array, "batch parts h w C"]:
+    """What lies in the rectangles of one size with these corners."""
+
+    def patch(image: Array, corner: Array) -> Array:
+        return jax.lax.dynamic_slice(image, (corner[0], corner[1], 0), (*size, image.shape[-1]))
+
+    return jax.vmap(jax.vmap(patch, (None, 0)))(images, corners)
+
+
+def union(images: Images, corners: Int[Array, "batch parts 2"], size: tuple[int, int]) -> Float[Array, "batch H W 1"]:
+    """1 where an image has a pixel in one of the rectangles, else 0."""
+    pixels = jnp.moveaxis(jnp.indices(images.shape[1:3]), 0, -1)
+    from_corner = pixels - corners[:, :, None, None]
+    inside = ((from_corner >= 0) & (from_corner < jnp.asarray(size))).all(axis=-1)
+    return inside.any(axis=1)[..., None].astype(images.dtype)
+
+
+def with_key_patches(data: Dataset, *, side: int, count: int) -> Dataset:
+    """The data whose batches have `count` key patches of each image, in the order of their variance (`cut_out`).
+
+    Raises ValueError where the side is out of range, or an image has not so many.
+    """
+    windows = squares(data.image_shape, side)
+    most = room(data.image_shape, side)
+    if not 1 <= count <= most:
+        height, width, _ = data.image_shape
+        raise ValueError(
+            f"count={count} must be from 1 to {most}: so many patches of {side}x{side} that do not overlap has each "
+            f"image of {height}x{width}"
+        )
+    return with_puzzle(data, windows, lambda key, images: key_windows(images, windows, count))
+
+
+def with_jigsaw(data: Dataset, cut: int) -> Dataset:
+    """The data whose batches have all pieces of a cut x cut puzzle of each image, shuffled; the mask is 1 everywhere.
+
+    Raises ValueError where the cut is below 2 or does not divide height and width.
+    """
+    windows = pieces(data.image_shape, cut)
+    return with_puzzle(data, windows, lambda key, images: shuffled_windows(key, images, windows))
+
+
+def with_puzzle(data: Dataset, windows: Windows, choose: Callable[[Key, Images], Chosen]) -> Dataset:
+    """The data whose batches have the windows that `choose` gives for a key and images."""
+
+    def load(raw: Mapping[str, Array], key: Key) -> Batch:
+        image_key, puzzle_key = jax.random.split(key)
+        batch = data.load(raw, image_key)
+        return {**batch, **cut_out(batch["image"], windows, choose(puzzle_key, batch["image"]))}
+
+    return data._replace(load=load)
