@@ -32,6 +32,8 @@ SHOWN = (
     "cycle_error",
     "matching_auroc",
     "pair_auroc",
+    "piece_accuracy",
+    "jigsaw_accuracy",
     "patch_distance",
 )
 """The metrics that stand in the table, and those beside which something stands; the others are in the files."""
@@ -47,6 +49,15 @@ ANCHORS = {
         "pca_probe_error": "principal components",
     },
     "paired_error": {"unchanged_paired_error": "images as they were"},
+    "mask_iou": {"mean_mask_iou": "the mean training mask", "random_mask_iou": "another image's mask"},
+    "restored_digit_accuracy": {
+        "real_digit_accuracy": "real images, the ceiling",
+        "patch_digit_accuracy": "logistic regression on the patches' pixels",
+    },
+    "domain_accuracy": {
+        "real_domain_accuracy": "real images, the ceiling",
+        "unchanged_domain_accuracy": "images as they were",
+    },
     "digit_agreement": {"real_digit_agreement": "real images, the ceiling"},
     "patch_distance": {
         "real_patch_distance": "training images in place of samples",

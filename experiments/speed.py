@@ -170,7 +170,7 @@ COMPARISONS = (
             (3, 3),
             images=2 * GAME_BATCH,
         )
-        for name in ("infogan", "text_to_image", "cyclegan", "progressive_gan")
+        for name in ("infogan", "text_to_image", "puzzle_gan", "cyclegan", "stargan", "progressive_gan")
     ),
     *(
         Comparison(
