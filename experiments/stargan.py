@@ -91,7 +91,7 @@ import optax
 from experiments.domains import linear_decay, load_source
 from experiments.experiment import Common, Experiment, Reference, Run, check_positive, option
 from experiments.runner import main
-from experiments.stargan_measures import make_figures, make_measure, make_translation, metric_names, unchanged
+from experiments.stargan_measures import make_figures, make_measure, make_translation, metric_names
 from genjax.data.attribute_sets import MADE, class_attributes, feature_attributes, made_attributes
 from genjax.data.attributes import Labelled
 from genjax.data.dataset import shrunk
@@ -194,7 +194,6 @@ def stargan(
         figures=make_figures(networks, found),
         seeds_together=False,
         draws=False,
-        facts=unchanged(found),
         measure=make_measure(networks, found),
         translation=make_translation(networks, found),
     )

@@ -24,6 +24,7 @@ MOST_DOMAINS = 16
 """Columns of the picture of all domains."""
 
 READ = ("domain_accuracy", "real_domain_accuracy", "unchanged_domain_accuracy")
+UNCHANGED = "unchanged_paired_error"
 DIGITS = ("digit_agreement", "real_digit_agreement")
 
 
@@ -35,23 +36,20 @@ def keeps_class(found: Labelled) -> bool:
 def metric_names(found: Labelled) -> list[str]:
     """What the model and `make_measure` measure."""
     names = ["cycle_error", "real_score", "fake_score", *READ]
-    return [*names, *(["paired_error"] if found.paired else []), *(DIGITS if keeps_class(found) else [])]
-
-
-def unchanged(found: Labelled) -> dict[str, float]:
-    """The mean of |x - truth| over the test split: the error of a generator that changes nothing."""
-    if not found.paired:
-        return {}
-    batch = test_batch(found.data, found.data.test.size)
-    return {"unchanged_paired_error": float(jnp.abs(batch["image"] - batch["truth"]).mean())}
+    pairs = ["paired_error", UNCHANGED] if found.paired else []
+    return [*names, *pairs, *(DIGITS if keeps_class(found) else [])]
 
 
 def make_measure(networks: model_of.Networks, found: Labelled) -> Measure:
-    """How often classifiers read in a translation its target, and the digit of the image it was made of."""
+    """How often classifiers read in a translation its target, and the digit of the image it was made of.
+
+    And with pairs, the error of a generator that changes nothing.
+    """
 
     def images(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
-        label = model_of.target_label(found.scheme, batch)
-        return {"image": batch["image"], "made": applied(networks, "generator", params, stats, batch["image"], label)}
+        label, image = model_of.target_label(found.scheme, batch), batch["image"]
+        seen = {"image": image, "made": applied(networks, "generator", params, stats, image, label)}
+        return {**seen, UNCHANGED: abs(image - batch["truth"]).mean(axis=(1, 2, 3))} if found.paired else seen
 
     values = make_split_values(images, found.data.load)
     domain_of, digit_of = make_reader(called_label(found.data, "domain")), make_reader(found.data)
@@ -68,7 +66,8 @@ def make_measure(networks: model_of.Networks, found: Labelled) -> Measure:
             agreements |= {
                 name: digit_of(seen[of]) == label for name, of in zip(DIGITS, ("made", "image"), strict=True)
             }
-        return {name: float(agreement.mean()) for name, agreement in agreements.items()}
+        agreements |= {UNCHANGED: seen[UNCHANGED]} if found.paired else {}
+        return {name: float(np.mean(values)) for name, values in agreements.items()}
 
     return measure
 
