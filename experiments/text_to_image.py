@@ -30,16 +30,30 @@ them together. `real_...` is the same for real scenes, its ceiling, `zero_shot_.
 and `chance_...` in result.json what unrelated captions agree on. `matching_auroc` and `pair_auroc` say how well
 f(x).f(t) and the discriminator's logit tell an image's caption from another's.
 
-    --preset quick    digit_accuracy 0.05, colour 0.41, size 0.51, place 0.49 (one seed, three minutes on two cores)
-    --preset small    not measured yet
-    --preset paper    not measured yet; the paper's own images are photographs of birds and flowers
+One seed, test split; chance is what unrelated captions agree on:
+
+                        digit    colour    size     place    scene     matching_auroc    pair_auroc
+    --preset quick      0.078    0.518     0.656    0.602    0.039
+      held-out pairs    0.076    0.578     0.692    0.547    0.033
+      real scenes       0.780    0.993     0.993    0.994    0.772
+      chance            0.088    0.117     0.304    0.152    0.002
+    --preset small      0.106    0.906     0.924    0.966    0.101     0.917             0.947
+      held-out pairs    0.060    0.976     0.959    0.975    0.060
+      real scenes       0.849    0.999     0.999    1.000    0.849
+    --preset paper      not measured yet; the paper's own images are photographs of birds and flowers
+
+`small` is 9000 steps on scenes of MNIST, 24x24, in 38 minutes on one core beside other work; `quick` two minutes on two.
 
 Where we leave the paper: the text encoder reads words with a GRU where the paper's reads characters with convolutions,
-and is trained in the run; the caption that does not belong is that of the next image in the batch; batch normalization
-of real, wrong and generated pairs is apart, and samples are drawn by running statistics.
+and is trained in the run. The caption that does not belong is that of a scene that differs in one thing
+(`wrong_captions` in genjax/data/scenes.py), where the paper's is of another class of birds: beside the caption of any
+other scene colours and places tell nearly all, and nothing makes anyone look at digits. In a folder of one's own it is
+that of the next image. `quick` and `small` have no texts between two (GAN-CLS), and train the style encoder at the end
+alone. Batch normalization of real, wrong and generated pairs is apart, and samples are drawn by running statistics.
 
-Known failures: after the 1100 steps of the game in `quick` colours and places begin to follow the caption, digits do
-not yet.
+Known failures: digits are digits in `small`, but not those of the caption. Its two encoders do not know them either:
+of two captions that differ in the digit alone the image matches its own in 0.51 of the pairs, in 0.93 where they differ
+in the colour; the digit has 3 % of the variance of f(t), the place 44 %. Images of one caption are nearly all the same.
 """
 
 import optax
