@@ -42,7 +42,7 @@ One seed, test split; chance is what unrelated captions agree on:
       real scenes       0.849    0.999     0.999    1.000    0.849
     --preset paper      not measured yet; the paper's own images are photographs of birds and flowers
 
-`small` is 9000 steps on scenes of MNIST, 24x24, in 38 minutes on one core beside other work; `quick` two minutes on two.
+`small` is 9000 steps on scenes of MNIST, 24x24, in 38 minutes on one core beside other work.
 
 Where we leave the paper: the text encoder reads words with a GRU where the paper's reads characters with convolutions,
 and is trained in the run. The caption that does not belong is that of a scene that differs in one thing
