@@ -72,7 +72,7 @@ def build(function: Callable[..., Experiment], config: Mapping[str, Any]) -> Exp
         raise RunError(with_options(str(error), config["options"]), exit_code=2) from error
 
 
-def with_options(message: str, own: Iterable[str]) -> str:
+def with_options(message: str, own: Iterable[str] = ()) -> str:
     """The message with `name=value` as on the command line, `--name value`, where an option has this name."""
     known = "|".join([*own, *(field.name for field in dataclasses.fields(Run))])
     return re.sub(rf"(?<![-\w])({known})=", lambda found: f"{option(found[1])} ", message)

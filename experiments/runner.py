@@ -16,7 +16,7 @@ from rich.console import Console
 from experiments.directory import CONFIG, RESULT, RunError, check_config, curves, read_json, write_json
 from experiments.experiment import Experiment, Movie, Picture, Run
 from experiments.figures import learning_curves
-from experiments.options import Presets, as_json, build, parse
+from experiments.options import Presets, as_json, build, parse, with_options
 from experiments.quality import with_quality
 from experiments.report import origin_of, result_of, result_table
 from experiments.session import configure, user_errors
@@ -94,7 +94,7 @@ def check_batch_size(experiment: Experiment, run: Run) -> None:
         try:
             experiment.feed(run.seeds, run.batch_size)
         except ValueError as error:
-            raise RunError(error, exit_code=2) from error
+            raise RunError(with_options(str(error)), exit_code=2) from error
         return
     size = experiment.data.train.size
     if run.batch_size > size:
