@@ -25,7 +25,7 @@ LogProbs = Callable[[Float[jax.Array, "B H W C"]], Float[jax.Array, "B H W C"]]
 
 INCHES_PER_IMAGE = 0.6
 
-INCHES_PER_LETTER = 0.075
+INCHES_PER_LETTER = 0.085
 """Of a caption."""
 
 LETTERS = 40
