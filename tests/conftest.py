@@ -37,12 +37,3 @@ def tfds_dir() -> Path:
     if not path.is_dir():
         pytest.skip(f"no TFDS directory at {path}: set GENJAX_TEST_DATA to one")
     return path
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give each file to one worker, so that what its tests share is compiled once; the table of all models by rows."""
-    for item in items:
-        group = item.nodeid.partition("::")[0]
-        if group.endswith("test_all_models.py"):
-            group += str(getattr(item, "callspec").params["name"])  # noqa: B009 (pytest.Item does not declare it)
-        item.add_marker(pytest.mark.xdist_group(group))
