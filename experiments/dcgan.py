@@ -33,7 +33,7 @@ and losses are those of experiments.gan. Pictures: samples, the same noise over 
 
 `small` is of one seed, in 24 minutes on one core beside other work; of 10 000 test images, the deviation of such an
 error is 0.0015. The third row is CIFAR-10, `--preset paper --filters 32 --batch-size 64 --steps 2500`, one seed: three
-epochs in an hour on one core beside other work, and an eighth of the features; its deviation is 0.005.
+epochs in an hour on one core beside other work, and an eighth of the paper's features; its deviation is 0.005.
 
 Where we leave the paper: features are learnt on the data that are probed, by logistic regression on 10 000 of them in
 place of an L2-SVM on all; running statistics; no L2 penalty; batch normalization adds 1e-5 to the variance, where the

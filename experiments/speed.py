@@ -175,13 +175,13 @@ COMPARISONS = (
     *(
         Comparison(
             f"Progressive GAN training step at level {level}, {side}x{side}",
-            "at level 0, 7x7",
-            functools.partial(lambda level: (level_step(level), level_step(0)), level),
+            f"at level {other}",
+            functools.partial(lambda level, other: (level_step(level), level_step(other)), level, other),
             None,
             (3, 3),
             images=GAME_BATCH,
         )
-        for level, side in ((0, 7), (1, 14), (2, 28))
+        for level, side, other in ((0, 7, 1), (1, 14, 2), (2, 28, 0))
     ),
 )
 

@@ -125,14 +125,7 @@ def text_to_image(
         discriminator_learning_rate=discriminator_learning_rate,
     )
     check_shares(average=average)
-    if run.binarization != "none":
-        raise ValueError(f"--binarization {run.binarization}: captioned images are in colour; use --binarization none")
-    if not 1 <= matching_steps < run.steps:
-        raise ValueError(f"--matching-steps {matching_steps} must be from 1 to --steps {run.steps} less 1")
-    if style_steps is not None and not 0 < style_steps <= run.steps - matching_steps:
-        raise ValueError(
-            f"--style-steps {style_steps} must be from 1 to {run.steps - matching_steps}, the game's steps"
-        )
+    check_run(run, matching_steps, style_steps)
     found = load(run, side=side, captions=captions, copies=copies, pairs=pairs)
     data = found.data
     networks = model_of.conv_networks(
@@ -168,6 +161,18 @@ def text_to_image(
         measure=make_measure(model, networks, found),
         caption=lambda text: encode([text], found.vocabulary)[0],
     )
+
+
+def check_run(run: Run, matching_steps: int, style_steps: int | None) -> None:
+    """Raise ValueError where images would be binary, or a phase has no steps."""
+    if run.binarization != "none":
+        raise ValueError(f"--binarization {run.binarization}: captioned images are in colour; use --binarization none")
+    if not 1 <= matching_steps < run.steps:
+        raise ValueError(f"--matching-steps {matching_steps} must be from 1 to --steps {run.steps} less 1")
+    if style_steps is not None and not 0 < style_steps <= run.steps - matching_steps:
+        raise ValueError(
+            f"--style-steps {style_steps} must be from 1 to {run.steps - matching_steps}, the game's steps"
+        )
 
 
 PRESETS = {

@@ -165,7 +165,7 @@ def make_puzzle_gan():
     networks = puzzle_gan.conv_networks((8, 8, 1), filters=2, features=3, latents=3)
     optimizers = gan.Optimizers(optax.sgd(1e-2), optax.sgd(1e-2))
     schedule = puzzle_gan.weight_schedule(1e-2, 1e-3, 3)
-    return puzzle_gan.puzzle_gan((8, 8, 1), networks, optimizers=optimizers, schedule=schedule, discriminator_moves=1)
+    return puzzle_gan.puzzle_gan((8, 8, 1), networks, optimizers=optimizers, schedule=schedule)
 
 
 def with_patches(dtype=np.float32):

@@ -76,21 +76,24 @@ class Generator(nn.Module):
         linear = nn.Dense(height * width * self.channels[0], use_bias=False, kernel_init=KERNEL_INIT, name="linear")
         x = jax.nn.relu(norm(train, "norm")(linear(z))).reshape(-1, height, width, self.channels[0])
         for index, channels in enumerate(self.channels[1:]):
-            x = jax.nn.relu(norm(train, f"norm_{index}")(self.transpose(channels, index)(x)))
-        x = self.transpose(self.image_shape[-1], len(self.channels) - 1)(x)
+            x = jax.nn.relu(norm(train, f"norm_{index}")(transpose(channels, index, self.implementation)(x)))
+        x = transpose(self.image_shape[-1], len(self.channels) - 1, self.implementation)(x)
         return (jnp.tanh(x) + 1) / 2
 
-    def transpose(self, channels: int, index: int) -> ConvTranspose:
-        """The transposed convolution number `index`."""
-        return ConvTranspose(
-            channels,
-            KERNEL_SIZE,
-            STRIDE,
-            kernel_init=KERNEL_INIT,
-            use_bias=False,
-            implementation=self.implementation,
-            name=f"transpose_{index}",
-        )
+
+def transpose(
+    channels: int, index: int, implementation: Implementation = "auto", *, use_bias: bool = False
+) -> ConvTranspose:
+    """The transposed convolution number `index` of a generator: to maps twice as high and wide."""
+    return ConvTranspose(
+        channels,
+        KERNEL_SIZE,
+        STRIDE,
+        kernel_init=KERNEL_INIT,
+        use_bias=use_bias,
+        implementation=implementation,
+        name=f"transpose_{index}",
+    )
 
 
 class StridedConvs(nn.Module):

@@ -13,8 +13,7 @@ from einops import rearrange, reduce
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from genjax.networks.conv import ConvTranspose, Implementation
-from genjax.networks.dcgan import KERNEL_INIT, KERNEL_SIZE, SLOPE, STRIDE, StridedConvs, halvings, norm
+from genjax.networks.dcgan import KERNEL_INIT, SLOPE, StridedConvs, halvings, norm, transpose
 
 Patches = Float[Array, "batch parts h w C"]
 Maps = Float[Array, "batch _ _ _"]
@@ -63,7 +62,6 @@ class SkipDecoder(nn.Module):
     channels: Sequence[int]
     """Of the maps that stand beside a skip connection, the smallest first."""
     outputs: int
-    implementation: Implementation = "auto"
 
     @nn.compact
     def __call__(
@@ -75,21 +73,9 @@ class SkipDecoder(nn.Module):
         x = jax.nn.relu(norm(train, "norm")(linear(vector))).reshape(-1, height, width, self.channels[0])
         joined = [jnp.concatenate([x, skips[0]], axis=-1)]
         for index, (channels, skip) in enumerate(zip(self.channels[1:], skips[1:], strict=True)):
-            x = jax.nn.relu(norm(train, f"norm_{index}")(self.transpose(channels, index)(joined[-1])))
+            x = jax.nn.relu(norm(train, f"norm_{index}")(transpose(channels, index)(joined[-1])))
             joined.append(jnp.concatenate([x, skip], axis=-1))
-        return self.transpose(self.outputs, len(self.channels) - 1)(joined[-1]), tuple(joined)
-
-    def transpose(self, channels: int, index: int) -> ConvTranspose:
-        """The transposed convolution number `index`; the last one has a bias, the others batch normalization."""
-        return ConvTranspose(
-            channels,
-            KERNEL_SIZE,
-            STRIDE,
-            kernel_init=KERNEL_INIT,
-            use_bias=index == len(self.channels) - 1,
-            implementation=self.implementation,
-            name=f"transpose_{index}",
-        )
+        return transpose(self.outputs, len(self.channels) - 1, use_bias=True)(joined[-1]), tuple(joined)
 
 
 class Generator(nn.Module):

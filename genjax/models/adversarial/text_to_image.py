@@ -192,10 +192,10 @@ def discriminator_loss(networks: Networks, interpolation: float) -> Loss:
         images = batch["image"]
         h = applied(networks, "text_encoder", params, stats, batch["caption"])
         real, moved = logits_batch(networks, params, stats, images, h)
-        wrong = batch.get("wrong_caption", jnp.roll(batch["caption"], 1, axis=0))
-        mismatched, _ = logits_batch(
-            networks, params, stats, images, applied(networks, "text_encoder", params, stats, wrong)
-        )
+        wrong = jnp.roll(h, 1, axis=0)
+        if "wrong_caption" in batch:
+            wrong = applied(networks, "text_encoder", params, stats, batch["wrong_caption"])
+        mismatched, _ = logits_batch(networks, params, stats, images, wrong)
         fake, _ = logits_batch(networks, params, stats, *fakes(networks, params, stats, h, key)[:2])
         total = matching_aware_discriminator_loss(real, mismatched, fake).mean()
         if interpolation:
