@@ -80,6 +80,7 @@ def text_to_image(
     copies: int = 1,
     pairs: float = 0.25,
     matching_steps: int = 2000,
+    matching_weight: float = 0.0,
     interpolation: float = 1.0,
     style_steps: int | None = None,
     average: float = 0.0,
@@ -101,6 +102,7 @@ def text_to_image(
         copies: Scenes for each digit of the data set.
         pairs: Share of the scenes with two digits.
         matching_steps: Steps in which the text encoder is trained, before the game begins.
+        matching_weight: Of the matching loss of the generator's images, which it descends beside the game's.
         interpolation: Weight of texts between two captions; 0 for none (GAN-CLS).
         style_steps: Last steps, in which the style encoder is trained; by default all of the game's.
         average: Decay of the average of the generator that images are of; 0 for none.
@@ -147,6 +149,7 @@ def text_to_image(
             style=adam(learning_rate),
         ),
         matching_steps=matching_steps,
+        matching_weight=matching_weight,
         interpolation=interpolation,
         style_start=None if style_steps is None else run.steps - style_steps,
     )

@@ -1,6 +1,7 @@
 """What each phase of text to image descends, and when it moves."""
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -39,8 +40,8 @@ def networks():
 
 
 @functools.cache
-def model(interpolation=0.0):
-    return text_to_image(SHAPE, networks(), optimizers=SGD, matching_steps=2, interpolation=interpolation)
+def model(**weights):
+    return text_to_image(SHAPE, networks(), optimizers=SGD, matching_steps=2, **{"interpolation": 0.0, **weights})
 
 
 @functools.cache
@@ -53,8 +54,8 @@ def state():
     return start._replace(params=tree.unflatten(random))
 
 
-def phase_loss(name, batch=BATCH, interpolation=0.0):
-    phase = next(phase for phase in model(interpolation).phases if phase.name == name)
+def phase_loss(name, batch=BATCH, **weights):
+    phase = next(phase for phase in model(**weights).phases if phase.name == name)
     return jax.jit(phase.loss)(state().params, state().stats, batch, KEY)[0]
 
 
@@ -136,6 +137,23 @@ def test_the_generator_descends_the_nonsaturating_loss_of_captions_and_of_texts_
     np.testing.assert_allclose(phase_loss("generator", interpolation=0.6), expected, rtol=1e-4)
 
 
+def test_the_generator_may_descend_the_matching_loss_of_its_own_images():
+    h = embedded()
+    by_running_statistics = applied(networks(), "image_encoder", state().params, state().stats, fake_images(h))
+    images, own, wrong = (np.asarray(x, np.float64) for x in (by_running_statistics, h, h[::-1]))
+    scores, total = images @ own.T, 0.0
+    for n, m in itertools.permutations(range(4), 2):
+        total += max(0, 1 + scores[n, m] - scores[n, n]) + max(0, 1 + scores[m, n] - scores[n, n])
+    hinges = np.maximum(0, 1 + (images * wrong).sum(1) - (images * own).sum(1))
+    assert total > 0
+    assert 0 < np.count_nonzero(hinges) < 4
+    more = phase_loss("generator", matching_weight=0.7) - phase_loss("generator")
+    np.testing.assert_allclose(more, 0.7 * total / 16, rtol=1e-4)
+    batch = {**BATCH, "wrong_caption": CAPTIONS[::-1]}
+    more = phase_loss("generator", batch, matching_weight=0.7) - phase_loss("generator", batch)
+    np.testing.assert_allclose(more, 0.7 * (total / 16 + hinges.mean()), rtol=1e-4)
+
+
 def test_between_a_text_and_itself_is_that_text():
     h = jnp.tile(embedded()[:1], (3, 1))
     np.testing.assert_allclose(halfway(h), h, rtol=1e-6)
@@ -197,6 +215,7 @@ class Flat(nn.Module):
         ({"image_shape": (16, 16, 1)}, "networks: generator returns"),
         ({"matching_steps": 0}, "matching_steps=0 must be at least 1"),
         ({"interpolation": -1.0}, "interpolation=-1.0 at least 0"),
+        ({"matching_weight": -1.0}, "matching_weight=-1.0"),
     ],
 )
 def test_what_does_not_fit_is_named(change, message):

@@ -67,6 +67,7 @@ def text_to_image(
     *,
     optimizers: Optimizers,
     matching_steps: int,
+    matching_weight: float = 0.0,
     interpolation: float = 1.0,
     style_start: int | None = None,
 ) -> Model:
@@ -75,8 +76,10 @@ def text_to_image(
     In the first `matching_steps` steps the phase matching moves the encoders of text and image; after them the phases
     discriminator, generator and style move their own networks, the last of them from `style_start` on, where that is
     given: S inverts a generator that may as well be trained by then. `interpolation` weighs what the players make of
-    images whose text is the mean of two captions' (eq. 5, beta 1/2). A caption that does not belong is `wrong_caption`
-    [B, T] of the batch, or where it has none that of the next example.
+    images whose text is the mean of two captions' (eq. 5, beta 1/2). With `matching_weight` above 0 the generator
+    descends with this weight the loss of the phase matching as well, of its own images: they are to match their
+    captions better than others (as in Xu et al. 2018, AttnGAN, eq. 4, with the loss above). A caption that does not
+    belong is `wrong_caption` [B, T] of the batch, or where it has none that of the next example.
 
     `evaluate` gives matching_score, the product of an image's embedding with its caption's, and pair_logit, what the
     discriminator says of the two, and both of an image generated of the caption as well, as fake_matching_score and
@@ -85,9 +88,10 @@ def text_to_image(
 
     Raises ValueError where the networks do not fit `image_shape` or each other, or a number is out of range.
     """
-    if matching_steps < 1 or not interpolation >= 0:
+    if matching_steps < 1 or not interpolation >= 0 or not matching_weight >= 0:
         raise ValueError(
-            f"matching_steps={matching_steps} must be at least 1 and interpolation={interpolation} at least 0"
+            f"matching_steps={matching_steps} must be at least 1, matching_weight={matching_weight} and "
+            f"interpolation={interpolation} at least 0"
         )
     if style_start is not None and style_start < matching_steps:
         raise ValueError(f"style_start={style_start} must be at least matching_steps={matching_steps}")
@@ -111,7 +115,13 @@ def text_to_image(
                 optimizers.discriminator,
                 **later,
             ),
-            Phase("generator", generator_loss(networks, interpolation), ("generator",), optimizers.generator, **later),
+            Phase(
+                "generator",
+                generator_loss(networks, interpolation, matching_weight),
+                ("generator",),
+                optimizers.generator,
+                **later,
+            ),
             Phase("style", style_loss(networks), ("style_encoder",), optimizers.style, **style),
         ),
         evaluate=make_evaluate(networks),
@@ -160,24 +170,27 @@ def check_networks(networks: Networks, image_shape: tuple[int, int, int]) -> Non
 
 
 def matching_loss(networks: Networks) -> Loss:
-    """The structured joint loss of the batch's images and captions; equal captions do not compete.
-
-    Where the batch has wrong captions, each image is to match its own better, by 1, than the wrong one, too.
-    """
+    """The mean `mismatch` of the batch's images and captions."""
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
         images, stats = applied_batch(networks, "image_encoder", params, stats, batch["image"])
         texts, stats = applied_batch(networks, "text_encoder", params, stats, batch["caption"])
-        scores = images @ texts.T
-        same = same_captions(batch["caption"])
-        right = (scores.argmax(axis=1) == jnp.arange(len(scores))).mean()
-        total = structured_joint_loss(scores, same).mean()
+        wrong = None
         if "wrong_caption" in batch:
             wrong, _ = applied_batch(networks, "text_encoder", params, stats, batch["wrong_caption"])
-            total += jax.nn.relu(1 + (images * (wrong - texts)).sum(axis=1)).mean()
-        return total, ({"accuracy": right}, stats)
+        right = ((images @ texts.T).argmax(axis=1) == jnp.arange(len(images))).mean()
+        return mismatch(images, texts, wrong, batch["caption"]).mean(), ({"accuracy": right}, stats)
 
     return loss
+
+
+def mismatch(images: Embedded, texts: Embedded, wrong: Embedded | None, captions: Captions) -> Float[Array, " batch"]:
+    """The structured joint loss of embedded images and their `captions`; equal ones do not compete.
+
+    With embedded wrong captions each image is to match its own better, by 1, than the wrong one, too.
+    """
+    loss = structured_joint_loss(images @ texts.T, same_captions(captions))
+    return loss if wrong is None else loss + jax.nn.relu(1 + (images * (wrong - texts)).sum(axis=1))
 
 
 def same_captions(captions: Captions) -> Bool[Array, "batch batch"]:
@@ -192,10 +205,10 @@ def discriminator_loss(networks: Networks, interpolation: float) -> Loss:
         images = batch["image"]
         h = applied(networks, "text_encoder", params, stats, batch["caption"])
         real, moved = logits_batch(networks, params, stats, images, h)
-        wrong = jnp.roll(h, 1, axis=0)
-        if "wrong_caption" in batch:
-            wrong = applied(networks, "text_encoder", params, stats, batch["wrong_caption"])
-        mismatched, _ = logits_batch(networks, params, stats, images, wrong)
+        wrong = wrong_texts(networks, params, stats, batch)
+        mismatched, _ = logits_batch(
+            networks, params, stats, images, jnp.roll(h, 1, axis=0) if wrong is None else wrong
+        )
         fake, _ = logits_batch(networks, params, stats, *fakes(networks, params, stats, h, key)[:2])
         total = matching_aware_discriminator_loss(real, mismatched, fake).mean()
         if interpolation:
@@ -209,8 +222,15 @@ def discriminator_loss(networks: Networks, interpolation: float) -> Loss:
     return loss
 
 
-def generator_loss(networks: Networks, interpolation: float) -> Loss:
-    """The non-saturating loss of images of captions, and of texts between two (eq. 5)."""
+def wrong_texts(networks: Networks, params: Params, stats: Stats, batch: Batch) -> Embedded | None:
+    """The embedded wrong captions, where the batch has some."""
+    return (
+        applied(networks, "text_encoder", params, stats, batch["wrong_caption"]) if "wrong_caption" in batch else None
+    )
+
+
+def generator_loss(networks: Networks, interpolation: float, matching_weight: float) -> Loss:
+    """The non-saturating loss of images of captions, and of texts between two (eq. 5), and how ill the images match."""
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
         h = applied(networks, "text_encoder", params, stats, batch["caption"])
@@ -220,6 +240,10 @@ def generator_loss(networks: Networks, interpolation: float) -> Loss:
             between = fakes(networks, params, stats, halfway(h), jax.random.fold_in(key, 1))[:2]
             logits, _ = logits_batch(networks, params, stats, *between)
             total += interpolation * nonsaturating_generator_loss(logits).mean()
+        if matching_weight:
+            seen = applied(networks, "image_encoder", params, stats, images)
+            wrong = wrong_texts(networks, params, stats, batch)
+            total += matching_weight * mismatch(seen, h, wrong, batch["caption"]).mean()
         return total, ({}, moved)
 
     return loss
