@@ -46,12 +46,13 @@ def branched_step(side: int = 28) -> Call:
     return game_step(model._replace(phases=phases), side, None)
 
 
-def level_step(level: int, *, start: int = 7, levels: int = 2) -> Call:
+def level_step(level: int, *, side: int = 28) -> Call:
     """A step of Progressive GAN, with the networks of its `small`, on images of a level that is all there."""
+    preset = importlib.import_module("experiments.progressive_gan").PRESETS["small"]
+    sizes = Sizes(*(preset[name] for name in ("start", "latents", "maps", "maps_times_side")))
     optimizers = Optimizers(*(optax.adam(1e-3, b1=0.0, b2=0.99) for _ in range(2)))
-    side, sizes = start * 2**levels, Sizes(start, 64, FILTERS * 2, FILTERS * 2 * start)
     model = progressive_gan((side, side, 1), optimizers=optimizers, sizes=sizes)
-    images = random_images(start * 2**level)
+    images = random_images(sizes.start * 2**level)
     return batch_step(model, {"image": images, "depth": jnp.full(GAME_BATCH, level, jnp.float32)}, (True, True))
 
 

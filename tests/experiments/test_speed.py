@@ -51,14 +51,13 @@ def test_the_ratio_is_the_other_over_ours():
 
 @pytest.mark.parametrize("level", [0, 1])
 def test_a_step_of_a_level_is_on_images_of_its_size(level, monkeypatch):
-    monkeypatch.setattr(plain_games, "FILTERS", 1)
     monkeypatch.setattr(plain_games, "GAME_BATCH", 3)
     monkeypatch.setattr(
         plain_games, "random_images", lambda side, draw=plain_games.random_images: asked.append(side) or draw(side)
     )
     asked = []
-    losses = np.array(plain_games.level_step(level, start=4, levels=1)())
-    assert asked == [4 * 2**level]
+    losses = np.array(plain_games.level_step(level, side=14)())
+    assert asked == [7 * 2**level]
     assert np.isfinite(losses).all()
 
 
