@@ -35,7 +35,7 @@ one and some the other, as between dark and light digits, these networks learn t
     python -m experiments.stargan --halves                                  two label sets: colours, and the rest
     python -m experiments.stargan --domains classes --dataset ./faces       sub-folders are domains
     python -m experiments.stargan --domains features --dataset celeb_a --attributes Black_Hair Blond_Hair Male Young
-    python -m experiments.stargan --preset small --data-dir DIR             MNIST, 14x14
+    python -m experiments.stargan --preset small --data-dir DIR             MNIST, 28x28
     python -m experiments.translate RUN ./mine --to red-grey --out ./made
 
 **Data.** Grey digits get a colour, a ground, a polarity, a size (genjax/data/attribute_sets.py), each one of each, and
@@ -255,13 +255,13 @@ def networks_for(
         raise ValueError(f"{given}: images of {found.data.name!r}: {error}") from error
 
 
-NETWORKS = {"halved": 0, "edge_size": 3, "filters": 32, "discriminator_filters": 32}
-"""For images of 8x8 and 14x14."""
-
 PRESETS = {
     "quick": {
         "run": Run(steps=2000, batch_size=16, binarization="none", evaluate_every=500),
-        **NETWORKS,
+        "halved": 0,
+        "edge_size": 3,
+        "filters": 32,
+        "discriminator_filters": 32,
         "blocks": 2,
         "discriminator_moves": 2,
         "identity_weight": 10.0,
@@ -269,9 +269,11 @@ PRESETS = {
         "discriminator_learning_rate": 1e-3,
     },
     "small": {
-        "run": Run(dataset="mnist", steps=12_000, batch_size=16, binarization="none", evaluate_every=3000),
-        **NETWORKS,
-        "shrink": 2,
+        "run": Run(dataset="mnist", steps=6000, batch_size=16, binarization="none", evaluate_every=1500),
+        "halved": 1,
+        "edge_size": 3,
+        "filters": 16,
+        "discriminator_filters": 16,
         "blocks": 3,
         "discriminator_moves": 2,
         "identity_weight": 10.0,
