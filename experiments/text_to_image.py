@@ -112,7 +112,7 @@ def text_to_image(
         text_features: Dimensions to which each player projects it.
         latents: Dimensions of the noise.
         hidden: Units of the GRU.
-        matching_learning_rate: Adam's step size, of the encoders.
+        matching_learning_rate: Adam's step size, of the encoders; it falls to 0 as a cosine does.
         learning_rate: Of the generator and of the style encoder.
         discriminator_learning_rate: Of the discriminator.
     """
@@ -143,7 +143,7 @@ def text_to_image(
         data.image_shape,
         networks,
         optimizers=model_of.Optimizers(
-            matching=optax.adam(matching_learning_rate),
+            matching=optax.adam(optax.cosine_decay_schedule(matching_learning_rate, matching_steps)),
             discriminator=adam(discriminator_learning_rate),
             generator=adam(learning_rate),
             style=adam(learning_rate),

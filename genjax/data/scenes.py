@@ -45,6 +45,8 @@ TEMPLATES = (
 
 DIGIT, COLOUR, SIZE, PLACE = range(4)
 """Columns of `objects`."""
+CHANGED = (1 / 2, 1 / 6, 1 / 6, 1 / 6)
+"""How often each of these is what a wrong caption has wrong."""
 NOTHING = -1
 """What stands there in all four columns where a scene has one digit."""
 
@@ -55,8 +57,8 @@ JITTER = 1 / 16
 class Scenes(NamedTuple):
     """Images [N, side, side, 3], captions and wrong ones [N, captions, T] and objects [N, 2, 4], in four splits.
 
-    A wrong caption is one that fits another scene, alike but for one thing: a digit, a colour, a size or a place. It
-    names no pair that is held out, except in the fourth split.
+    A wrong caption is one that fits another scene, alike but for one thing: in half of them a digit, which takes
+    longest to learn, else a colour, a size or a place. It names no pair that is held out, except in the fourth split.
     """
 
     source: Source
@@ -256,7 +258,7 @@ def changed(
             another(np.ones((len(objects), len(PLACES)), bool), place, generator),
         ]
     )
-    column = generator.integers(0, len(values), len(objects))
+    column = generator.choice(len(values), len(objects), p=CHANGED)
     swapped = two & (column >= SIZE)
     column[swapped & (objects[:, 0, :PLACE] == objects[:, 1, :PLACE]).all(axis=1)] = COLOUR  # they would look the same
     swapped &= column >= SIZE

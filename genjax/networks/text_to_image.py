@@ -57,13 +57,17 @@ class Discriminator(nn.Module):
 
 
 class ConvFeatures(nn.Module):
-    """DCGAN's convolutions and a linear layer."""
+    """DCGAN's convolutions and a linear layer, or two with rectified units between them."""
 
     channels: Sequence[int]
     features: int
+    hidden: int = 0
+    """Units between; none where it is 0."""
 
     @nn.compact
     def __call__(self, images: Images, train: bool = False) -> Embedded:
         """[batch, features]."""
-        maps = dcgan.StridedConvs(self.channels, name="convs")(images, train)[-1]
-        return nn.Dense(self.features, name="features")(maps.reshape(len(images), -1))
+        x = dcgan.StridedConvs(self.channels, name="convs")(images, train)[-1].reshape(len(images), -1)
+        if self.hidden:
+            x = jax.nn.relu(nn.Dense(self.hidden, name="hidden")(x))
+        return nn.Dense(self.features, name="features")(x)
