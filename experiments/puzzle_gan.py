@@ -55,8 +55,20 @@ On the embedded digits, each pixel as 2x2, one seed, test split (300 images):
     quick --no-mask                        not measured yet
     quick --no-game                        not measured yet
 
-    --preset small                         not measured yet
+On MNIST, 28x28, 3000 steps, test split (10 000 images), `small` with three seeds, else one:
+
+                                           mask_iou         restored_digit_accuracy    part_error
+    small                                  0.914 +- 0.003   0.688 +- 0.015             0.171 +- 0.003
+    small --no-game                        0.928            0.311                      0.102
+    small --no-mask                        0.000            0.057                      0.332
+    mean mask, another image's mask        0.597, 0.509
+    logistic regression on the patches                      0.552
+    the images themselves                                   0.964
+
     --preset paper                         not measured yet; no number of the paper is at hand
+
+What lies outside the patches is the game's: without it the patches are nearer to the image's, and all round them is
+noise. Without the loss of the mask nothing has to be where it was: the mask is empty, and with it the appearance.
 
                                            piece_accuracy    jigsaw_accuracy    restored_digit_accuracy
     quick --jigsaw 2 --steps 500           0.977             0.957              0.967
