@@ -35,6 +35,7 @@ def load(run: Run, *, side: int, captions: int, copies: int, pairs: float) -> Ca
     path = Path(run.dataset).expanduser()
     if path.suffix != ".npz" and (path.is_absolute() or run.dataset.startswith(".")):
         found = captioned_folder(path)
+        check_differ(run.dataset, found.source)
         return Captioned(one_caption(found.source), found.vocabulary, None, None)
     digits = source(run.dataset, run.data_dir)
     make = functools.partial(scenes, digits, side=side, copies=copies, pairs=pairs)
@@ -45,6 +46,15 @@ def load(run: Run, *, side: int, captions: int, copies: int, pairs: float) -> Ca
         drawn.held_out,
         lambda: one_caption(make(captions=1, hold_out=False).source),
     )
+
+
+def check_differ(dataset: str, found: Source) -> None:
+    """Raise ValueError where all images that are measured have the same captions, so that none are another's."""
+    for name, split in (("validation", found.validation), ("test", found.test)):
+        if not with_other_captions(split)[1].any():
+            raise ValueError(
+                f"--dataset {dataset}: {name} has {split.size} images whose captions are the same; needs two"
+            )
 
 
 def one_caption(source: Source) -> Dataset:

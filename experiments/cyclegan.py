@@ -86,6 +86,7 @@ import optax
 from experiments.cyclegan_images import make_figures, make_measure, make_translation, metric_names
 from experiments.domains import linear_decay, load_source
 from experiments.experiment import Common, Experiment, Reference, Run, check_positive
+from experiments.games import check_finite
 from experiments.runner import main
 from genjax.data.dataset import Source
 from genjax.data.domains import Domains, class_domains, made_domains, set_domains
@@ -208,9 +209,7 @@ def load_other(run: Run, name: str, shrink: int) -> Source:
 
 def check_weights(weights: model_of.Weights, found: Domains) -> None:
     """Raise ValueError where a weight is below 0, all are 0, or the domains do not allow identities."""
-    for name in ("cycle", "identity"):
-        if not (weight := getattr(weights, name)) >= 0:
-            raise ValueError(f"--{name}-weight {weight} must be at least 0")
+    check_finite(cycle_weight=weights.cycle, identity_weight=weights.identity)
     if not any(weights):
         raise ValueError("--no-game and no cycle: nothing is left for the generators to descend")
     if weights.identity and found.shapes[0] != found.shapes[1]:

@@ -1,6 +1,7 @@
 """What the experiments on adversarial games share: the games, and samples of images with a film of some."""
 
 import functools
+import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -66,6 +67,13 @@ def check_shares(**options: float) -> None:
     for name, value in options.items():
         if not 0 <= value < 1:
             raise ValueError(f"{option(name)} {value} must be at least 0 and below 1")
+
+
+def check_finite(**options: float) -> None:
+    """Raise ValueError where an option is not a finite number from 0 on."""
+    for name, value in options.items():
+        if not 0 <= value < math.inf:
+            raise ValueError(f"{option(name)} {value} must be at least 0 and finite")
 
 
 def load_images(run: Run) -> Dataset:

@@ -72,7 +72,16 @@ from experiments.distances import distance_names, make_distances
 from experiments.drawing import drawn
 from experiments.experiment import Common, Experiment, Figures, Reference, Run, check_positive, option
 from experiments.figures import image_grid
-from experiments.games import KINDS, ROWS, check_shares, empty_batch, load_images, sample_figures, with_extras
+from experiments.games import (
+    KINDS,
+    ROWS,
+    check_finite,
+    check_shares,
+    empty_batch,
+    load_images,
+    sample_figures,
+    with_extras,
+)
 from experiments.runner import main
 from genjax.core import Model
 from genjax.data.dataset import Dataset
@@ -141,8 +150,11 @@ def progressive_gan(
         learning_rate=learning_rate,
     )
     check_shares(average=average)
-    if group < 0 or drift < 0:
-        raise ValueError(f"--group {group} and --drift {drift} must be at least 0")
+    check_finite(group=group, drift=drift)
+    if run.steps < discriminator_moves:
+        raise ValueError(
+            f"--steps {run.steps}: the generator moves once in --discriminator-moves {discriminator_moves}"
+        )
     data = load_images(run)
     levels = levels_of(data, start)
     sizes = checked_batch_sizes(level_batch_sizes or (run.batch_size,) * (levels + 1), levels, group)

@@ -107,7 +107,7 @@ EVALUATED = ("mask_iou", "mask_error", "part_error", "real_logit", "fake_logit")
 def puzzle_gan(
     run: Common = Run(binarization="none", batch_size=64),  # noqa: B008 (frozen)
     *,
-    patches: int = 3,
+    patches: int | None = None,
     patch_side: int | None = None,
     jigsaw: int = 0,
     enlarge: int = 1,
@@ -128,7 +128,7 @@ def puzzle_gan(
 
     Args:
         run: What every experiment has.
-        patches: Of each image, where there is no jigsaw.
+        patches: Of each image, where there is no jigsaw; by default 3.
         patch_side: Of a patch, in pixels; by default 3/8 of the image's.
         jigsaw: All n x n pieces of the image in place of key patches; 0 for none.
         enlarge: Side of the block of pixels that each pixel of the data becomes.
@@ -147,7 +147,7 @@ def puzzle_gan(
         discriminator_learning_rate: Of the discriminator.
     """
     check_positive(
-        patches=patches,
+        patches=1 if patches is None else patches,
         enlarge=enlarge,
         first_weight=first_weight,
         last_weight=last_weight,

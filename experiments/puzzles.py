@@ -32,6 +32,9 @@ COLUMNS = 12
 NOISES = 3
 """Images of the same patches in a picture."""
 
+PATCHES = 3
+"""Of an image, where the command does not say."""
+
 SHARE = 3 / 8
 """The side of a patch, as a share of the image's shorter one, where the command does not say."""
 
@@ -51,7 +54,7 @@ class Puzzles(NamedTuple):
     """Of a jigsaw; 0 where there are key patches."""
 
 
-def load(run: Run, *, enlarge: int, patches: int, patch_side: int | None, jigsaw: int) -> Puzzles:
+def load(run: Run, *, enlarge: int, patches: int | None, patch_side: int | None, jigsaw: int) -> Puzzles:
     """The puzzles of --dataset. Raises ValueError where the images cannot be cut like this."""
     whole = present(enlarged(load_source(run, run.dataset), enlarge), "none")
     height, width, _ = whole.image_shape
@@ -59,15 +62,19 @@ def load(run: Run, *, enlarge: int, patches: int, patch_side: int | None, jigsaw
     if jigsaw:
         if jigsaw < 2 or height % jigsaw or width % jigsaw:
             raise ValueError(f"--jigsaw {jigsaw} must be at least 2 and divide the sides of {size}")
+        if patches is not None or patch_side is not None:
+            raise ValueError(f"--jigsaw {jigsaw}: all pieces go in; it has no use for --patches and --patch-side")
         return Puzzles(whole, with_jigsaw(whole, jigsaw), jigsaw)
-    least = min(height, width)
+    least, count = min(height, width), PATCHES if patches is None else patches
     side = max(2, round(SHARE * least)) if patch_side is None else patch_side
     if not 2 <= side <= least:
         raise ValueError(f"--patch-side {side} must be from 2 to {least}: {size}")
-    if patches > (most := room(whole.image_shape, side)):
+    if count > (most := room(whole.image_shape, side)):
         have = f"{size} have {most} of {side}x{side} that do not overlap, in the worst case"
-        raise ValueError(f"--patches {patches}: {have}; take fewer, or a smaller --patch-side")
-    return Puzzles(whole, with_key_patches(whole, side=side, count=patches), 0)
+        raise ValueError(f"--patches {count}: {have}; take fewer, or a smaller --patch-side")
+    if count * side**2 == height * width:
+        raise ValueError(f"--patch-side {side}: {count} of them are the whole of {size}, and leave nothing to restore")
+    return Puzzles(whole, with_key_patches(whole, side=side, count=count), 0)
 
 
 def enlarged(source: Source, factor: int) -> Source:

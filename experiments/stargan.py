@@ -82,7 +82,6 @@ images at once, which for its 218x178 pixels needs the memory of a GPU.
 """
 
 import functools
-import math
 from collections.abc import Callable, Mapping
 from typing import Literal
 
@@ -90,6 +89,7 @@ import optax
 
 from experiments.domains import linear_decay, load_source
 from experiments.experiment import Common, Experiment, Reference, Run, check_positive, option
+from experiments.games import check_finite
 from experiments.runner import main
 from experiments.stargan_measures import make_figures, make_measure, make_translation, metric_names
 from genjax.data.attribute_sets import MADE, class_attributes, feature_attributes, made_attributes
@@ -212,9 +212,7 @@ def check_game(run: Run, discriminator_moves: int, weights: Mapping[str, float])
         raise ValueError(
             f"--steps {run.steps}: the generator first moves after --discriminator-moves {discriminator_moves}"
         )
-    for name, weight in weights.items():
-        if not 0 <= weight < math.inf:
-            raise ValueError(f"{option(f'{name}_weight')} {weight} must be at least 0 and finite")
+    check_finite(**{f"{name}_weight": weight for name, weight in weights.items()})
 
 
 def load(run: Run, name: DomainsName, attributes: tuple[str, ...], *, halves: bool, shrink: int) -> Labelled:

@@ -12,7 +12,7 @@ from experiments.figures import INCHES_PER_IMAGE, test_batch, tile
 from experiments.training import make_split_values
 from genjax.data.attributes import Domain, Labelled, Said, label_arrays
 from genjax.data.dataset import Dataset, Split
-from genjax.data.labels import has_labels, labels_of
+from genjax.data.labels import class_count, labels_of
 from genjax.models.adversarial import stargan as model_of
 from genjax.networks.named import applied
 from genjax.types import Batch, Key, Metrics, Params, Stats
@@ -30,7 +30,7 @@ DIGITS = ("digit_agreement", "real_digit_agreement")
 
 def keeps_class(found: Labelled) -> bool:
     """Whether what the data call the label is to be the same after as before, and is no domain."""
-    return found.paired and has_labels(found.data)
+    return found.paired and class_count(found.data) > 1
 
 
 def metric_names(found: Labelled) -> list[str]:

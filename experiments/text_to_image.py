@@ -7,6 +7,7 @@ image and an embedded caption h = f(t):
     matching         (1/B) sum_m max(0, 1 + f(x_n).f(t_m) - f(x_n).f(t_n)), and with images and captions changed about
     discriminator    -log D(x, h) - (log(1 - D(x, h')) + log(1 - D(G(z, h), h))) / 2,   h' of another caption
     generator        -log D(G(z, h), h) - log D(G(z, h''), h''),   h'' halfway between two captions (GAN-INT, eq. 5)
+                     + --matching-weight times the matching loss of its images and their captions
     style            |z - S(G(z, h))|^2 (eq. 6)
 
 The losses are `structured_joint_loss` in genjax/losses/matching.py and `matching_aware_discriminator_loss` in
@@ -47,6 +48,11 @@ One seed, test split; chance is what unrelated captions agree on:
 `small` is 7000 steps of the game on scenes of MNIST, 24x24, in 27 minutes on one core beside other work. The last row
 has its encoders trained for 1000 steps in place of 5000 (--steps 9000 --matching-steps 1000).
 
+**What makes digits follow.** The discriminator tells a caption that is wrong in the digit alone hardly better than by
+chance, so its game does not say which digit to draw. The encoders do, if they are trained long enough; in `quick` and
+`small` the generator therefore descends their matching loss as well, of its own images (as Xu et al. 2018, AttnGAN,
+have the generator descend the loss of their encoders; --matching-weight 0 for the paper's losses).
+
 Where we leave the paper: the text encoder reads words with a GRU where the paper's reads characters with convolutions,
 and is trained in the run. The caption that does not belong is that of a scene that differs in one thing
 (`wrong_captions` in genjax/data/scenes.py), where the paper's is of another class of birds: beside the caption of any
@@ -62,10 +68,10 @@ the colour it does in 0.89. Images of one caption are nearly all the same.
 
 import optax
 
-from experiments.captioned import load
+from experiments.captioned import Captioned, load
 from experiments.experiment import Common, Experiment, Run, check_positive
 from experiments.figures import test_batch
-from experiments.games import adam, check_shares, with_extras
+from experiments.games import adam, check_finite, check_shares, with_extras
 from experiments.runner import main
 from experiments.text_to_image_scenes import COLUMNS, chances, make_figures, make_measure, metric_names
 from genjax.data.captions import encode
@@ -97,7 +103,7 @@ def text_to_image(
 
     Args:
         run: What every experiment has; --dataset is a set of labelled digits, or a folder of captioned images.
-        side: Of a scene of digits, in pixels.
+        side: Of a scene of digits, in pixels; of no use for a folder, as the next three.
         captions: Sentences for each scene.
         copies: Scenes for each digit of the data set.
         pairs: Share of the scenes with two digits.
@@ -127,18 +133,12 @@ def text_to_image(
         discriminator_learning_rate=discriminator_learning_rate,
     )
     check_shares(average=average)
+    check_finite(matching_weight=matching_weight, interpolation=interpolation)
     check_run(run, matching_steps, style_steps)
     found = load(run, side=side, captions=captions, copies=copies, pairs=pairs)
     data = found.data
-    networks = model_of.conv_networks(
-        data.image_shape,
-        found.vocabulary.size,
-        filters=filters,
-        features=features,
-        text_features=text_features,
-        latents=latents,
-        hidden=hidden,
-    )
+    sizes = {"filters": filters, "features": features, "text_features": text_features, "latents": latents}
+    networks = networks_of(run, found, side, hidden=hidden, **sizes)
     model = model_of.text_to_image(
         data.image_shape,
         networks,
@@ -170,12 +170,23 @@ def check_run(run: Run, matching_steps: int, style_steps: int | None) -> None:
     """Raise ValueError where images would be binary, or a phase has no steps."""
     if run.binarization != "none":
         raise ValueError(f"--binarization {run.binarization}: captioned images are in colour; use --binarization none")
+    if run.batch_size < 2:
+        raise ValueError(f"--batch-size {run.batch_size}: captions are compared with those of other images; take more")
     if not 1 <= matching_steps < run.steps:
         raise ValueError(f"--matching-steps {matching_steps} must be from 1 to --steps {run.steps} less 1")
     if style_steps is not None and not 0 < style_steps <= run.steps - matching_steps:
         raise ValueError(
             f"--style-steps {style_steps} must be from 1 to {run.steps - matching_steps}, the game's steps"
         )
+
+
+def networks_of(run: Run, found: Captioned, side: int, **sizes: int) -> model_of.Networks:
+    """The networks for these images; ValueError where the architecture cannot reach their size."""
+    try:
+        return model_of.conv_networks(found.data.image_shape, found.vocabulary.size, **sizes)
+    except ValueError as error:
+        given = f"--side {side}" if found.held_out is not None else f"--dataset {run.dataset}"
+        raise ValueError(f"{given}: {error}") from error
 
 
 PRESETS = {

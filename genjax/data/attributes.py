@@ -171,11 +171,16 @@ def domain_name(scheme: Scheme, label_set: int, values: Sequence[int]) -> str:
 
 
 def targets_of(scheme: Scheme, domains: Sequence[Domain], said: Said) -> Said:
-    """For each image a domain, those other than its own in turn; what the domain does not say stays as it is."""
+    """For each image a domain that it is not of, in turn; what the domain does not say stays as it is."""
     known, index = np.array(scheme.known), np.arange(len(said.sets))
     table = np.array([(domain.label_set, *domain.values) for domain in domains])
     own = rows_in(table, np.concatenate([said.sets[:, None], said.values * known[said.sets]], axis=1))
-    chosen = table[(own + 1 + index % (len(domains) - 1)) % len(domains)]
+    differs = [(known[label_set] & (said.values != values)).any(axis=1) for _, label_set, values in domains]
+    turns = (own[:, None] + 1 + np.arange(len(domains))) % len(domains)  # the domains, from the one after its own on
+    allowed = np.take_along_axis(np.stack(differs, axis=1), turns, axis=1)
+    wanted = index % allowed.sum(axis=1)
+    turn = (allowed & (allowed.cumsum(axis=1) == wanted[:, None] + 1)).argmax(axis=1)
+    chosen = table[turns[index, turn]]
     sets, values = chosen[:, 0].astype(np.int32), chosen[:, 1:]
     return Said(np.where(known[sets], values, said.values), sets)
 

@@ -15,6 +15,8 @@ SIZE = 4
 """Of a kernel."""
 SLOPE = 0.2
 """Of the leaky ReLU below 0."""
+LEAST_SCORED = 3
+"""Side of the smallest maps of which the two layers of stride 1 make a score."""
 WIDEST = 8
 """No layer has more maps than this many times the first."""
 

@@ -117,6 +117,8 @@ def test_halves_know_the_first_attribute_or_the_others_and_keep_what_they_do_not
     hidden = ~np.array(found.scheme.known)[arrays["target_set"]]
     np.testing.assert_array_equal(after[hidden], before[hidden])
     assert (after != before).any(axis=0).all()
+    assert (after != before).any(axis=1).all()  # what is asked for is not so already
+    assert (arrays["image"] != arrays["truth"]).any(axis=(1, 2, 3)).all()
 
 
 def test_classes_and_features_are_domains():

@@ -31,6 +31,7 @@ from genjax.data.dataset import Source, resident
 from genjax.data.digits import digits
 from genjax.data.patches import with_jigsaw, with_key_patches
 from genjax.metrics.puzzle import ceiling, cells
+from genjax.models.adversarial import puzzle_gan as model_of
 from genjax.models.adversarial.puzzle_gan import Networks
 from genjax.models.latent.priors import uniform
 
@@ -54,6 +55,9 @@ RNG = np.random.default_rng(0)
         ({"patch_side": 1}, "--patch-side 1 must be from 2 to 8"),
         ({"jigsaw": 3}, "--jigsaw 3 must be at least 2 and divide the sides of images of 8x8"),
         ({"jigsaw": 1}, "--jigsaw 1 must be at least 2"),
+        ({"jigsaw": 2}, "--jigsaw 2: all pieces go in; it has no use for --patches and --patch-side"),
+        ({"jigsaw": 2, "patches": None, "patch_side": 4}, "--jigsaw 2: all pieces go in"),
+        ({"patch_side": 8}, "--patch-side 8: 1 of them are the whole of images of 8x8"),
         ({"run": Run(dataset="odd", binarization="none")}, "--dataset odd: image_shape=.* height and width must be 4"),
     ],
 )
@@ -63,6 +67,14 @@ def test_bad_options_are_named(options, message, monkeypatch):
     monkeypatch.setattr("experiments.puzzles.load_source", load)
     with pytest.raises(ValueError, match=message):
         puzzle_gan(**{"run": RUN, **TINY, "patches": 1, **options})
+
+
+def test_the_weight_falls_over_the_generators_moves(monkeypatch):
+    asked = []
+    make = model_of.weight_schedule
+    monkeypatch.setattr(model_of, "weight_schedule", lambda *arguments: asked.append(arguments) or make(*arguments))
+    puzzle_gan(RUN, **TINY, first_weight=0.5, last_weight=0.1, discriminator_moves=2)
+    assert asked == [(0.5, 0.1, 5)]
 
 
 def test_enlarged_images_have_each_pixel_as_a_block():

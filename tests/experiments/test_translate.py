@@ -1,11 +1,13 @@
 """CycleGAN's experiment, and the command that translates a user's own images."""
 
 import functools
+import math
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -53,7 +55,8 @@ def test_grey_and_coloured_rows_stand_in_one_picture():
             {"domains": "coloured", "identity_weight": 5.0},
             "--identity-weight 5.0: the domains have images of shapes .8, 8, 1. and .8, 8, 3.",
         ),
-        ({"cycle_weight": -1.0}, "--cycle-weight -1.0 must be at least 0"),
+        ({"cycle_weight": -1.0}, "--cycle-weight -1.0 must be at least 0 and finite"),
+        ({"cycle_weight": math.inf}, "--cycle-weight inf must be at least 0 and finite"),
         ({"halved": 2, "shrink": 2}, "height and width must be multiples of 4, at least 8"),
     ],
 )
@@ -62,15 +65,16 @@ def test_bad_options_are_named(options, message):
         cyclegan(**{"run": RUN, **TINY, **options})
 
 
-READ = {"digits": 3, "coloured": 5}
-"""What the readers of the two domains find in every image."""
+def read_as(name, images):
+    """What the reader of a domain finds: a digit that follows the brightness, in each domain another."""
+    return (np.floor(1000 * images.mean(axis=(1, 2, 3))).astype(int) + {"digits": 3, "coloured": 5}[name]) % 10
 
 
 @functools.cache
 def experiment():
     """From grey digits to red ones, with readers who know one digit."""
     with pytest.MonkeyPatch.context() as patch:
-        reader = lambda domain: lambda images: np.full(len(images), READ[domain.name])  # noqa: E731
+        reader = lambda domain: functools.partial(read_as, domain.name)  # noqa: E731
         patch.setattr("experiments.cyclegan_images.make_reader", reader)
         return cyclegan(RUN, domains="coloured", **TINY)
 
@@ -102,8 +106,17 @@ def test_it_measures_and_draws_both_directions():
         params, stats, figures.test_batch(experiment().data, 2), jax.random.key(0)
     )
     measured = experiment().measure(params, stats, test, jax.random.key(1))
-    for name, domain in (("digit_agreement", "coloured"), ("other_digit_agreement", "digits")):
-        assert measured[name] == pytest.approx((test.arrays["label"] == READ[domain]).mean())
+    batch = experiment().data.load(jax.tree.map(jnp.asarray, dict(test.arrays)), jax.random.key(0))
+    made = {
+        "coloured": jax.jit(experiment().model.generate)(params, stats, batch, jax.random.key(0)),
+        "digits": experiment().translation.translate(params, stats, batch["other_image"], "digits"),
+    }
+    real = {"coloured": batch["other_image"], "digits": batch["image"]}
+    for other, domain in (("", "coloured"), ("other_", "digits")):
+        for kind, images in (("", made), ("real_", real)):
+            right = (read_as(domain, np.asarray(images[domain])) == test.arrays["label"]).mean()
+            assert 0 < right < 1
+            assert measured[f"{other}{kind}digit_agreement"] == pytest.approx(right, abs=0.01)  # of rounding
     assert set(experiment().kinds) == set(found) | set(measured)
     changed = 2 / 3 * 0.8 * test.arrays["image"].mean()  # two of three channels become a fifth
     np.testing.assert_allclose(measured["unchanged_paired_error"], changed, rtol=1e-5)

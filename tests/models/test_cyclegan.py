@@ -210,6 +210,7 @@ def test_networks_follow_from_the_size_and_may_have_other_channels():
         ({"edge_size": 4}, "edge_size=4 must be odd and above 0"),
         ({"discriminator_filters": 0}, "discriminator_filters=0 must be at least 1"),
         ({"blocks": -1}, "blocks=-1 must be at least 0"),
+        ({"strided": 2}, r"strided=2: image_shape=\(8, 8, 1\) halved so often must leave 3 pixels a side"),
     ],
 )
 def test_networks_out_of_range_are_named(change, message):

@@ -146,6 +146,26 @@ def test_a_loss_sees_networks_and_real_images_of_the_batchs_level_and_depth():
     np.testing.assert_allclose(metrics["seen"], 0.75 * coarse + 0.25 * signed, rtol=1e-4, atol=1e-6)
 
 
+def of_a_constant(params, output):
+    """The parameters of networks of which the discriminator says `output` of everything."""
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    last = zeros["discriminator"]["params"]["output"]
+    last["bias"] = jnp.full_like(last["bias"], output)
+    return zeros
+
+
+def test_the_critic_of_a_constant_pays_for_its_gradient_of_0_and_for_its_drift():
+    """By default 10 (0 - 1)^2 + 0.001 output^2; what it says of real and generated images is the same."""
+    model = make()
+    batch = {"image": jnp.full((4, *SHAPE), 0.3), "depth": jnp.ones(4)}
+    params, stats = random_start(KEY, batch)
+    loss, _ = jax.jit(model.phases[0].loss)(of_a_constant(params, 3.0), stats, batch, KEY)
+    np.testing.assert_allclose(loss, 10 + 0.001 * 9, rtol=1e-6)
+    found = jax.jit(model.evaluate)(of_a_constant(params, 3.0), stats, batch, KEY)
+    for name, value in {"real_logit": 3, "fake_logit": 3, "discriminator_loss": 0.009, "generator_loss": -3}.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-4)
+
+
 def test_what_is_drawn_has_the_depth_of_the_last_step():
     model, (state, _) = model_and_feed()[0], history()[1][-1]
     generate = jax.jit(model.generate)

@@ -1,5 +1,8 @@
 """The experiment on progressive growing: what it says of bad options, its schedule, and what it measures."""
 
+import math
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -23,7 +26,9 @@ SMALL = {"latents": 2, "maps": 2, "maps_times_side": 8, "fade_images": 300, "sta
         ({"level_batch_sizes": (4,)}, r"--level-batch-sizes \(4,\): must be at least 2, one for each level"),
         ({"group": 4}, r"--group 4 must divide the batch sizes \(10, 10\) that are larger"),
         ({"gamma": 0.0}, "--gamma 0.0 must be above 0"),
-        ({"drift": -1.0}, "--group 0 and --drift -1.0 must be at least 0"),
+        ({"drift": -1.0}, "--drift -1.0 must be at least 0 and finite"),
+        ({"drift": math.inf}, "--drift inf must be at least 0 and finite"),
+        ({"discriminator_moves": 101}, "--steps 100: the generator moves once in --discriminator-moves 101"),
         ({"average": 1.0}, "--average 1.0 must be at least 0 and below 1"),
         ({"fade_images": 900}, "--steps 100: the last level is all there after 111; take fewer --fade-images and"),
     ],
@@ -55,6 +60,33 @@ def test_distances_are_measured_at_each_side_of_the_growth():
     shifted = distances(test, test + 1, [4, 8])  # by the mean of |sum of a random unit vector|, that of a normal number
     np.testing.assert_allclose([shifted["swd_4"], shifted["swd_8"]], np.sqrt(2 / np.pi), rtol=0.1)
     assert {*shifted, *(f"real_{name}" for name in shifted)} < set(experiment.kinds)
+
+
+def test_samples_are_compared_with_test_images(monkeypatch):
+    """Where samples are the test images all distances are 0."""
+    experiment = progressive_gan(RUN, **SMALL)
+    test = experiment.data.test.read(np.arange(experiment.data.test.size))["image"]
+    drawn = lambda model, data, params, stats, count, key: np.asarray(test[:count], np.float32)  # noqa: E731
+    monkeypatch.setattr("experiments.distances.drawn", drawn)
+    found = experiment.measure({}, {}, experiment.data.test, jax.random.key(0))
+    assert {name: found[name] for name in ("swd_4", "swd_8", "patch_distance")} == {
+        "swd_4": 0,
+        "swd_8": 0,
+        "patch_distance": 0,
+    }
+    assert min(found[f"real_{name}"] for name in ("swd_4", "swd_8", "patch_distance")) > 0
+
+
+def test_drift_and_penalty_reach_the_critic():
+    """Of a critic that says 3 of everything: penalty (0 - gamma)^2 / gamma^2 + drift 3^2."""
+    experiment = progressive_gan(RUN, **SMALL, gamma=2.0, drift=0.5, penalty_weight=7.0)
+    batch = {"image": jnp.zeros((4, 8, 8, 1)), "depth": jnp.ones(4)}
+    params, stats = jax.eval_shape(experiment.model.init, jax.random.key(0), batch)
+    zeros = lambda tree: jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), tree)  # noqa: E731
+    params, stats = zeros(params), zeros(stats)
+    params["discriminator"]["params"]["output"]["bias"] += 3
+    loss, _ = jax.jit(experiment.model.phases[0].loss)(params, stats, batch, jax.random.key(0))
+    np.testing.assert_allclose(loss, 7 + 0.5 * 9, rtol=1e-6)
 
 
 def test_the_penalty_is_divided_by_gamma_squared():

@@ -18,7 +18,7 @@ from genjax.losses.adversarial import least_squares_discriminator_loss, least_sq
 from genjax.losses.reconstruction import mean_absolute_error
 from genjax.models.adversarial.pool import Pool, empty_pool, query
 from genjax.networks.named import applied, split_variables
-from genjax.networks.patch import PatchDiscriminator, strided_layers
+from genjax.networks.patch import LEAST_SCORED, PatchDiscriminator, strided_layers
 from genjax.networks.residual import EDGE_SIZE, ResidualGenerator, halvings, residual_blocks
 from genjax.types import Batch, Evaluate, Key, Loss, Metrics, Params, Scalar, Stats
 
@@ -275,6 +275,10 @@ def conv_networks(
         if count < least:
             raise ValueError(f"{name}={count} must be at least {least}")
     check_sides(image_shape, halved, edge_size)
+    if min(image_shape[:2]) // 2**strided < LEAST_SCORED:
+        raise ValueError(
+            f"strided={strided}: image_shape={image_shape} halved so often must leave {LEAST_SCORED} pixels a side"
+        )
     generator_y, generator_x = (
         ResidualGenerator(shape[-1], filters, blocks, halved, edge_size=edge_size)
         for shape in (other_shape, image_shape)
