@@ -76,6 +76,7 @@ from experiments.runner import main
 from experiments.text_to_image_scenes import COLUMNS, chances, make_figures, make_measure, metric_names
 from genjax.data.captions import encode
 from genjax.models.adversarial import text_to_image as model_of
+from genjax.models.adversarial.text_to_image_networks import Networks, conv_networks
 
 
 def text_to_image(
@@ -180,10 +181,10 @@ def check_run(run: Run, matching_steps: int, style_steps: int | None) -> None:
         )
 
 
-def networks_of(run: Run, found: Captioned, side: int, **sizes: int) -> model_of.Networks:
+def networks_of(run: Run, found: Captioned, side: int, **sizes: int) -> Networks:
     """The networks for these images; ValueError where the architecture cannot reach their size."""
     try:
-        return model_of.conv_networks(found.data.image_shape, found.vocabulary.size, **sizes)
+        return conv_networks(found.data.image_shape, found.vocabulary.size, **sizes)
     except ValueError as error:
         given = f"--side {side}" if found.held_out is not None else f"--dataset {run.dataset}"
         raise ValueError(f"{given}: {error}") from error

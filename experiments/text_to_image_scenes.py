@@ -23,6 +23,7 @@ from genjax.metrics.detection import auroc
 from genjax.metrics.scenes import ATTRIBUTES, agreement
 from genjax.models.adversarial import text_to_image as model_of
 from genjax.models.adversarial.average import averaged
+from genjax.models.adversarial.text_to_image_networks import Networks
 from genjax.models.scene_reader import scene_reader
 from genjax.networks.named import applied
 from genjax.types import Batch, Key, Metrics, Params, Stats
@@ -48,7 +49,7 @@ def chances(found: Captioned) -> dict[str, float]:
     return {f"chance_{name}_accuracy": float(agreed[name].mean()) for name in ACCURACIES}
 
 
-def make_measure(model: Model, networks: model_of.Networks, found: Captioned) -> Measure:
+def make_measure(model: Model, networks: Networks, found: Captioned) -> Measure:
     """The areas under the curves of matching, and what the reader finds in generated and in real scenes."""
 
     def scores(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
@@ -128,7 +129,7 @@ ROWS, COLUMNS = 8, 8
 """Of a picture."""
 
 
-def make_figures(model: Model, networks: model_of.Networks, found: Captioned) -> Figures:
+def make_figures(model: Model, networks: Networks, found: Captioned) -> Figures:
     """Images of captions that were seen and held out, of texts between two, and of styles of real images."""
 
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
@@ -157,9 +158,7 @@ def caption_figure(
     return captioned_grid(images, texts(batch["caption"], found), title=f"{what}: a real image, generated ones")
 
 
-def interpolation_figure(
-    networks: model_of.Networks, found: Captioned, params: Params, stats: Stats, key: Key
-) -> Figure:
+def interpolation_figure(networks: Networks, found: Captioned, params: Params, stats: Stats, key: Key) -> Figure:
     """In each row one noise and texts on the line from one caption to another."""
     captions = test_batch(found.data, 2 * ROWS)["caption"]
     h = applied(networks, "text_encoder", params, stats, captions).reshape(2, ROWS, 1, -1)
@@ -172,7 +171,7 @@ def interpolation_figure(
     return captioned_grid(images.reshape(ROWS, COLUMNS, *images.shape[1:]), rows, title="from one caption to another")
 
 
-def style_figure(networks: model_of.Networks, found: Captioned, params: Params, stats: Stats) -> Figure:
+def style_figure(networks: Networks, found: Captioned, params: Params, stats: Stats) -> Figure:
     """In each row one caption and the styles of the real images in the first row."""
     batch = test_batch(found.data, COLUMNS + ROWS - 1)
     real, captions = batch["image"][:COLUMNS], batch["caption"][COLUMNS:]

@@ -23,6 +23,7 @@ from genjax.models.adversarial import (
     puzzle_gan,
     stargan,
     text_to_image,
+    text_to_image_networks,
 )
 from genjax.models.adversarial.average import with_average
 from genjax.models.autoregressive import char_rnn, eonade, made, nade, pixel_rnn, rnade, tabular
@@ -138,7 +139,7 @@ def make_text_to_image():
     By plain descent: some of its gradients are 0 but for rounding, and Adam would make steps of those.
     """
     sizes = {"filters": 2, "features": 4, "text_features": 3, "latents": 3, "hidden": 4}
-    networks = text_to_image.conv_networks((8, 8, 1), 4, **sizes)
+    networks = text_to_image_networks.conv_networks((8, 8, 1), 4, **sizes)
     optimizers = text_to_image.Optimizers(*(optax.sgd(1e-2) for _ in range(4)))
     return text_to_image.text_to_image((8, 8, 1), networks, optimizers=optimizers, matching_steps=2)
 

@@ -14,12 +14,12 @@ from scipy.special import log_expit
 from genjax.core import init_state, make_step
 from genjax.models.adversarial.text_to_image import (
     Optimizers,
-    conv_networks,
     halfway,
     pair_metrics,
     same_captions,
     text_to_image,
 )
+from genjax.models.adversarial.text_to_image_networks import conv_networks
 from genjax.models.latent.priors import Prior, gaussian_mixture
 from genjax.networks.named import applied, applied_batch
 
