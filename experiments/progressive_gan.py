@@ -55,7 +55,7 @@ On MNIST, 7 -> 14 -> 28, the first row with three seeds, else one:
                                        images     swd_7             swd_14            swd_28            patch_distance
     --preset small                     240 000    0.012 +- 0.002    0.015 +- 0.002    0.018 +- 0.002    0.020 +- 0.001
     small --no-growth                  240 000    0.010             0.014             0.015             0.019
-    small --no-growth --steps 3900     124 800    EQUAL
+    small --no-growth --steps 3900     124 800    0.013             0.015             0.017             0.023
     as many training images                       0.009             0.011             0.012             0.015
 
     --preset paper                  not measured yet; the paper's 8.80 is of another score and needs weights of its own
