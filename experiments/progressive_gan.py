@@ -60,17 +60,18 @@ On MNIST, 7 -> 14 -> 28, the first row with three seeds, else one:
 
     --preset paper                  not measured yet; the paper's 8.80 is of another score and needs weights of its own
 
-The second row is at equal images, the third about at equal seconds: a step at 28x28 took as long as 3.6 steps at 14x14
-and 21 at 7x7, on a core by itself, so that the 7500 steps of `small` are 3900 of the full size.
+The second row is at equal images, the third at about equal seconds: a step at 28x28 takes as long as 3.2 steps at 14x14
+and 23 at 7x7 (`experiments.speed`), so that the 7500 steps of `small` are about 4000 of the full size.
 
 Where we leave the paper: D's minibatch deviation is a running mean where images are judged one by one. Optimizers begin
 anew at each new level; in the authors' code at the end of each fade as well. Images are not mirrored. Deviations are
 over the whole batch, as in the paper; --group is that of the authors' later code.
 
-Known failures: KNOWN The penalty takes the gradient
-of the sum of D's outputs, as the authors' code does, and by the deviation an example's gradient is that of the others
-too. Nothing says which step of the game is the best. An evaluation takes 500 images of the full size at once, which for
-large ones needs the memory of a GPU.
+Known failures: growing pays little at these sizes. At equal images the same networks at the full size from the start
+come nearer to the test images, on the digits as near as training images do; at equal seconds they come as near in swd,
+and growing is ahead in patch_distance alone. The penalty takes the gradient of the sum of D's outputs, as the authors'
+code does, and by the deviation an example's gradient is that of the others too. Nothing says which step of the game is
+the best. An evaluation takes 500 images of the full size at once, which for large ones needs the memory of a GPU.
 """
 
 import numpy as np
