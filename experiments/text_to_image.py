@@ -52,7 +52,8 @@ One seed, test split; chance is what unrelated captions agree on:
 paper's losses, 7000 steps and smaller networks digits followed in 0.17 of the scenes. The encoders learn digits, last
 of all, if they are trained long enough; in `quick` and `small` the generator therefore descends their matching loss as
 well, of its own images (as Xu et al. 2018, AttnGAN, have the generator descend the loss of their encoders;
---matching-weight 0 for the paper's losses). In `quick` the encoders are trained for too few steps to know a digit.
+--matching-weight 0 for the paper's losses). In `quick`, with a twelfth of the steps of matching,
+digits are at chance.
 
 Where we leave the paper: the text encoder reads words with a GRU where the paper's reads characters with convolutions,
 and is trained in the run. The caption that does not belong is that of a scene that differs in one thing

@@ -143,6 +143,8 @@ def test_it_measures_domains_and_digits_and_draws_all_domains():
     }
     assert len({values.mean() for values in expected.values()}) == len(expected)
     assert measured == {name: pytest.approx(values.mean(), abs=0.004) for name, values in expected.items()}  # rounding
+    of_truth = expected["unchanged_paired_error"].mean()
+    assert measured["unchanged_paired_error"] == pytest.approx(of_truth, rel=1e-5)
     assert set(experiment().kinds) == set(found) | set(measured)
     drawn = experiment().figures(params, stats, jax.random.key(0))
     columns = [label.get_text() for label in drawn["domains"].axes[0].get_xticklabels()]
