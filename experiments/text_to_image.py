@@ -62,9 +62,10 @@ other scene colours and places tell nearly all, and nothing makes anyone look at
 that of the next image. `quick` and `small` have no texts between two (GAN-CLS), and train the style encoder at the end
 alone. Batch normalization of real, wrong and generated pairs is apart, and samples are drawn by running statistics.
 
-Known failures: of two digits in a scene often neither can be read, and their colours run into each other (a scene of
-the held-out pairs has one digit, and colours and places follow more often there). Around the digits are specks of
-colour. Images of one caption are nearly all the same: the noise has no part in what the encoders ask for.
+Known failures: of two digits in a scene often neither can be read, their colours run into each other, and attributes of
+the one go to the other (a scene of the held-out pairs has one digit, and colours and places follow more often there).
+Around the digits are specks of colour. Images of one caption are nearly all the same: the noise has no part in what the
+encoders ask for, and so the picture of styles shows no style that would go from one image to another.
 """
 
 import optax
