@@ -3,18 +3,6 @@
 import ast
 from pathlib import Path
 
-COMMANDS = {
-    "sample": "sample RUN --count 64",
-    "evaluate": "evaluate RUN",
-    "detect": "detect RUN",
-    "embed": "embed RUN --out features.npz",
-    "translate": "translate RUN IMAGES --to NAME --out DIR",
-    "transfer": "transfer RUN",
-    "speed": "speed",
-    "ledger": "ledger add RUN",
-}
-"""Commands that are no experiments, with their usage."""
-
 
 def first_line(name: str) -> str:
     """The first line of a file's docstring, read without importing it."""
@@ -36,13 +24,12 @@ def experiment_names() -> list[str]:
 
 
 def main() -> None:
-    """Print one line per experiment, then one per other command."""
+    """Print one line per experiment, and where the other commands are."""
     print("Experiments: python -m experiments.NAME [--preset quick|small|paper] [--help]")
     for name in experiment_names():
         print(f"  {name:<11} {first_line(name)}")
-    print("Other commands: python -m experiments.COMMAND [--help]")
-    for name, usage in COMMANDS.items():
-        print(f"  {usage:<28} {first_line(name)}")
+    print("Commands on a trained run: python -m genjax")
+    print("Results and benchmark: python -m experiments.ledger, python -m experiments.speed")
 
 
 if __name__ == "__main__":

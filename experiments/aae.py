@@ -8,7 +8,7 @@ q(z) = E_x q(z|x), from samples of a prior p(z), and the encoder learns to decei
     regularization    encoder             -log D(z)
 
 They are `reconstruction_loss`, `game_loss` and `regularization_loss` in genjax/models/latent/aae.py; the losses of the
-game are in genjax/losses/adversarial.py, the priors in genjax/models/latent/priors.py. A prior needs no density, only a
+game are in genjax/losses/adversarial.py, the priors in genjax/models/priors.py. A prior needs no density, only a
 sampler: with the library any function (key, count, labels) -> samples will do.
 
     python -m experiments.aae                                                   digits, ten Gaussians, labels
@@ -80,19 +80,19 @@ import numpy as np
 import optax
 from jaxtyping import Int
 
-from experiments.aae_codes import MMD_SAMPLES, Parts, Task, make_encode, make_figures, make_measure, prior_samples
-from experiments.anchors import NAMES
-from experiments.experiment import Common, Experiment, Reference, Run, check_positive
-from experiments.runner import main
+from experiments.parts.aae_codes import MMD_SAMPLES, Parts, Task, make_encode, make_figures, make_measure, prior_samples
 from genjax.data.dataset import Dataset
 from genjax.data.feed import Feed, make_feed
 from genjax.data.labels import choose_labelled, class_count, has_labels, labels_of, mark_labelled, with_labelled_batches
 from genjax.data.load import load_dataset
+from genjax.measures.baselines import NAMES
 from genjax.metrics.mmd import rbf_at_median
+from genjax.models import priors
 from genjax.models.latent import aae as aae_model
-from genjax.models.latent import priors
 from genjax.models.latent.aae_networks import mlp_networks
-from genjax.models.latent.priors import Prior
+from genjax.models.priors import Prior
+from genjax.runs.experiment import Common, Experiment, Reference, Run, check_positive
+from genjax.runs.runner import main
 
 PriorName = Literal["gaussian", "uniform", "mixture", "swiss-roll"]
 

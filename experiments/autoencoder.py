@@ -22,8 +22,8 @@ leaves, the sum of the trailing eigenvalues of the covariance, and the columns o
     python -m experiments.autoencoder --hidden                                     a linear one: PCA
     python -m experiments.autoencoder --preset small --data-dir DIR                grey MNIST, three seeds
     python -m experiments.autoencoder --dataset ./photos --network conv            images of your own
-    python -m experiments.transfer RUN                                             a classifier on the encoder
-    python -m experiments.embed RUN --out features.npz                             the codes, for use elsewhere
+    python -m genjax transfer RUN                                             a classifier on the encoder
+    python -m genjax embed RUN --out features.npz                             the codes, for use elsewhere
 
 Test split, mean ± s.d. over seeds. Targets: an mse below PCA's, which only a bad optimum or overfitting can miss, and a
 probe_error below PCA's, which nothing promises:
@@ -44,7 +44,7 @@ long as the image stays at least 4 pixels wide (28x28: strides 2, 2, 1, 1), and 
 The encoder sees images less their mean, and the decoder starts from it. The parameters with the best validation mse are
 kept.
 
-Known failures: nothing makes the codes follow a distribution, so there is none to draw from, and `experiments.sample`
+Known failures: nothing makes the codes follow a distribution, so there is none to draw from, and `genjax.commands.sample`
 refuses: between codes of images the decoder gives mixtures of them. Squared error prefers a blurred image to a sharp
 one that is slightly off. A reconstruction under --loss gaussian may leave [0, 1]; pictures show it clipped.
 """
@@ -59,8 +59,11 @@ import optax
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
-from experiments.experiment import Common, Experiment, Measure, Reference, Run, Select, check_positive
-from experiments.features import (
+from genjax.core import Model
+from genjax.data.dataset import Dataset, Split
+from genjax.data.load import load_dataset, mean_image
+from genjax.evaluation import Measure
+from genjax.measures.features import (
     features_function,
     first,
     fit_pca,
@@ -70,12 +73,10 @@ from experiments.features import (
     principal_images,
     principal_mse,
 )
-from experiments.figures import code_scatter, image_grid, test_batch
-from experiments.runner import main
-from genjax.core import Model
-from genjax.data.dataset import Dataset, Split
-from genjax.data.load import load_dataset, mean_image
 from genjax.models.latent import autoencoder as autoencoder_model
+from genjax.pictures.figures import code_scatter, image_grid, test_batch
+from genjax.runs.experiment import Common, Experiment, Reference, Run, Select, check_positive
+from genjax.runs.runner import main
 from genjax.types import Key, Params, Stats
 
 SCATTERED = 2000

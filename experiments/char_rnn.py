@@ -12,7 +12,7 @@ along in the training state, and gradients stop where a step begins.
     python -m experiments.char_rnn                                            scikit-learn's descriptions, embedded
     python -m experiments.char_rnn --preset small --data-dir DIR              tiny_shakespeare
     python -m experiments.char_rnn --text my.txt                              a text of one's own, in UTF-8
-    python -m experiments.sample RUN --prompt "ROMEO:" --temperature 0.8      what a run writes
+    python -m genjax sample RUN --prompt "ROMEO:" --temperature 0.8      what a run writes
 
 Numbers are nats and bits per character of held-out text: the mean over all its characters, each given at least the 250
 before it (those of the first 750: all before). A text without splits of its own is cut into its first 90, next 5 and
@@ -41,20 +41,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.experiment import (
-    Common,
-    Experiment,
-    Precision,
-    Reference,
-    Run,
-    Select,
-    check_positive,
-    compute_dtype,
-)
-from experiments.runner import main
 from genjax.data.stream import stream_dataset, stream_feed
 from genjax.data.text import decode, encode, load_text
 from genjax.models.autoregressive import char_rnn as char_rnn_model
+from genjax.runs.experiment import Common, Experiment, Precision, Reference, Run, Select, check_positive, compute_dtype
+from genjax.runs.runner import main
 from genjax.types import Key, Params, Stats
 
 WRITTEN = 1000

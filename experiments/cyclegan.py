@@ -12,7 +12,7 @@ They are `generators_loss` and `discriminators_loss` in genjax/models/adversaria
 just made or, half of the time, one of the last 50 or so that it made before (genjax/models/adversarial/pool.py). Images
 count from -1 to 1, norms are means over pixels. Generators have reflection padding and instance normalization, 9
 residual blocks from 256x256 on and 6 below (genjax/networks/residual.py); a discriminator has a score for each patch of
-70x70 pixels at 256x256, and in smaller images for patches that are smaller by as much (genjax/networks/patch.py). Adam
+70x70 pixels at 256x256, and in smaller images for patches that are smaller by as much (genjax/models/adversarial/cyclegan_networks.py). Adam
 has b1 0.5, its step size is constant for half of the steps and then falls to 0 in a straight line.
 
 **What the losses do not say.** With G any map of X onto Y that keeps probabilities and F its inverse, the cycle is 0
@@ -28,7 +28,7 @@ weight 1.
     python -m experiments.cyclegan --domains classes --classes 3 8          two classes of --dataset
     python -m experiments.cyclegan --domains sets --dataset ./photos --other ./paintings
     python -m experiments.cyclegan --preset small --data-dir DIR            MNIST, 28x28
-    python -m experiments.translate RUN ./photos --to inverted --out ./made
+    python -m genjax translate RUN ./photos --to inverted --out ./made
 
 **Data.** Where one domain is made of the other (inverted, rotated, coloured) the truth is known. The first half of the
 training images is the one domain, the second half, made over, the other, so that in training there is no pair; in
@@ -83,14 +83,14 @@ from typing import Literal
 
 import optax
 
-from experiments.cyclegan_images import make_figures, make_measure, make_translation, metric_names
-from experiments.domains import linear_decay, load_source
-from experiments.experiment import Common, Experiment, Reference, Run, check_positive
-from experiments.games import check_finite
-from experiments.runner import main
+from experiments.parts.cyclegan_images import make_figures, make_measure, make_translation, metric_names
+from experiments.parts.domains import linear_decay, load_source
+from experiments.parts.games import check_finite
 from genjax.data.dataset import Source
 from genjax.data.domains import Domains, class_domains, made_domains, set_domains
 from genjax.models.adversarial import cyclegan as model_of
+from genjax.runs.experiment import Common, Experiment, Reference, Run, check_positive
+from genjax.runs.runner import main
 
 DomainsName = Literal["inverted", "rotated", "coloured", "classes", "sets"]
 

@@ -8,7 +8,7 @@ The game of experiments.gan between convolutional networks, whose architecture f
 
 n is how often the side is halved until it is 4 to 7 (4, 5, 6 or 7 times a power of 2 are the sizes there are): at 64x64
 n = 4 and the base 4, the paper's 1024, 512, 256 and 128 maps with --filters 128; at 28x28 n = 2 and the base 7. They
-are in genjax/networks/dcgan.py, the model in genjax/models/adversarial/dcgan.py, the phases in
+are in genjax/models/adversarial/dcgan_networks.py, the model in genjax/models/adversarial/dcgan.py, the phases in
 genjax/models/adversarial/gan.py. Weights start at N(0, 0.02^2), there are no biases, Adam has b1 0.5. In training the
 discriminator normalizes real and fake images apart.
 
@@ -48,10 +48,7 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.experiment import Common, Experiment, Figures, Measure, Reference, Run, check_positive
-from experiments.features import features_function, make_probe, pixels
-from experiments.figures import image_grid
-from experiments.games import (
+from experiments.parts.games import (
     KINDS,
     ROWS,
     GameName,
@@ -63,14 +60,18 @@ from experiments.games import (
     sample_figures,
     with_extras,
 )
-from experiments.runner import main
 from genjax.core import Model
 from genjax.data.dataset import Dataset, Split
+from genjax.evaluation import Measure
+from genjax.measures.features import features_function, make_probe, pixels
 from genjax.models.adversarial import gan as gan_model
 from genjax.models.adversarial.average import averaged
 from genjax.models.adversarial.dcgan import dcgan as dcgan_model
 from genjax.models.adversarial.dcgan import dcgan_networks
 from genjax.networks.named import applied
+from genjax.pictures.figures import Figures, image_grid
+from genjax.runs.experiment import Common, Experiment, Reference, Run, check_positive
+from genjax.runs.runner import main
 from genjax.types import Key, Params, Stats
 
 BETWEEN = 10

@@ -42,13 +42,13 @@ import optax
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from experiments.experiment import Common, Experiment, Figures, Reference, Run, Select, check_positive
-from experiments.figures import completion_grid, image_grid, test_images
-from experiments.runner import main
 from genjax.core import Model
 from genjax.data.dataset import Dataset
 from genjax.data.load import load_dataset, mean_image, require_binary
 from genjax.models.autoregressive import eonade as eonade_model
+from genjax.pictures.figures import Figures, completion_grid, image_grid, test_images
+from genjax.runs.experiment import Common, Experiment, Reference, Run, Select, check_positive
+from genjax.runs.runner import main
 from genjax.types import Key, Params, Stats
 
 

@@ -67,11 +67,7 @@ import optax
 from jax.nn.initializers import Initializer, constant
 from matplotlib.figure import Figure
 
-from experiments.anchors import NAMES, images_of, parzen_numbers
-from experiments.drawing import drawn
-from experiments.experiment import Common, Experiment, Figures, Measure, Reference, Run, check_positive
-from experiments.figures import beside, image_grid
-from experiments.games import (
+from experiments.parts.games import (
     KINDS,
     ROWS,
     GameName,
@@ -83,15 +79,20 @@ from experiments.games import (
     sample_figures,
     with_extras,
 )
-from experiments.points import point_experiment
-from experiments.runner import main
+from experiments.parts.points import point_experiment
 from genjax.core import Model
 from genjax.data.dataset import Dataset, Split
 from genjax.data.load import mean_image
 from genjax.data.points import MIXTURES, Mixture, mixture_dataset
+from genjax.evaluation import Measure
+from genjax.measures.baselines import NAMES, images_of, parzen_numbers
 from genjax.metrics.mmd import squared_distances
 from genjax.models.adversarial import gan as gan_model
-from genjax.models.latent.priors import uniform
+from genjax.models.priors import uniform
+from genjax.pictures.drawing import drawn
+from genjax.pictures.figures import Figures, beside, image_grid
+from genjax.runs.experiment import Common, Experiment, Reference, Run, check_positive
+from genjax.runs.runner import main
 from genjax.types import Key, Params, Stats
 
 PenaltyName = Literal["none", "gradient", "r1"]

@@ -7,7 +7,7 @@ a second head Q(c|x) that reads them off generated images:
     discriminator, recognition    -log D(x) - log(1 - D(G(z, c))) - lambda L_I
     generator                     -log D(G(z, c)) - lambda L_I
 
-They are in genjax/models/adversarial/infogan.py, the networks in genjax/networks/infogan.py. Q of the category is a
+They are in genjax/models/adversarial/infogan.py, the networks in genjax/models/adversarial/infogan_networks.py. Q of the category is a
 softmax, Q of a number a normal distribution, whose prior is uniform on [-1, 1].
 
     python -m experiments.infogan                                                digits
@@ -48,17 +48,18 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.experiment import Common, Experiment, Figures, Measure, Reference, Run, check_positive
-from experiments.features import PROBED, features_function, make_features
-from experiments.figures import image_grid
-from experiments.games import adam, check_shares, empty_batch, load_images, sample_figures, with_extras
-from experiments.runner import main
+from experiments.parts.games import adam, check_shares, empty_batch, load_images, sample_figures, with_extras
 from genjax.core import Model
 from genjax.data.dataset import Dataset, Split, part
 from genjax.data.labels import has_labels
+from genjax.evaluation import Measure
+from genjax.measures.features import PROBED, features_function, make_features
 from genjax.metrics.clustering import clustering_error, matched_labels
 from genjax.models.adversarial import infogan as infogan_model
 from genjax.models.adversarial.average import averaged
+from genjax.pictures.figures import Figures, image_grid
+from genjax.runs.experiment import Common, Experiment, Reference, Run, check_positive
+from genjax.runs.runner import main
 from genjax.types import Key, Params, Stats
 
 ROWS, COLUMNS = 8, 10

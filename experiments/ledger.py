@@ -10,11 +10,11 @@ from typing import Annotated, Any
 
 import tyro
 
-from experiments.directory import RESULT, RunError, flat, read_json, write_json
-from experiments.experiment import Reference
-from experiments.options import as_json, experiment_function, parse
-from experiments.report import mean_and_deviation
-from experiments.session import user_errors
+from genjax.runs.directory import RESULT, RunError, read_json, write_json
+from genjax.runs.experiment import Reference
+from genjax.runs.options import as_json, parse
+from genjax.runs.report import mean_and_deviation
+from genjax.runs.session import user_errors
 
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parents[1] / "README.md"
@@ -139,7 +139,7 @@ def options_of(result: Mapping[str, Any]) -> dict[str, Any]:
     """All options of a result's command."""
     name = result["experiment"]
     module = importlib.import_module(f"experiments.{name}")
-    return flat(as_json(parse(experiment_function(name), module.PRESETS, shlex.split(result["command"])[3:])))
+    return as_json(parse(getattr(module, name), module.PRESETS, shlex.split(result["command"])[3:]))["options"]
 
 
 def speed_table(speed: Mapping[str, Any]) -> str:
@@ -202,7 +202,7 @@ def add(runs: Annotated[tuple[Path, ...], tyro.conf.Positional]) -> None:
     """Put finished runs into the ledger and write the README's tables.
 
     Args:
-        runs: Run directories, or speed tables that `experiments.speed` saved.
+        runs: Run directories, or speed tables that `experiments.speed.benchmark` saved.
     """
     if not runs:
         raise RunError("ledger add: give one or more run directories", exit_code=2)

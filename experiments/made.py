@@ -38,14 +38,14 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.experiment import Common, Experiment, Figures, Reference, Run, Select, check_positive
-from experiments.figures import image_grid, samples_and_completions
-from experiments.runner import main
 from genjax.core import Model
 from genjax.data.dataset import Dataset
 from genjax.data.load import load_dataset, mean_image, require_binary
-from genjax.data.shuffle import permutation
 from genjax.models.autoregressive import made as made_model
+from genjax.pictures.figures import Figures, image_grid, samples_and_completions
+from genjax.runs.experiment import Common, Experiment, Reference, Run, Select, check_positive
+from genjax.runs.runner import main
+from genjax.shuffle import permutation
 from genjax.types import Key, Params, Stats
 
 

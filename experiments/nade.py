@@ -22,76 +22,78 @@ Known failures: it overfits: `paper` ends with a training NLL near 82 and 88.46 
 A completion knows a prefix of the ordering only.
 """
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import optax
 
-from experiments.experiment import Common, Experiment, Reference, Run, Select, check_positive
-from experiments.figures import samples_and_completions
-from experiments.runner import main
-from genjax.data.load import load_dataset, mean_image, require_binary
-from genjax.data.shuffle import permutation
+from genjax.data.load import mean_image, require_binary
 from genjax.models.autoregressive import nade as nade_model
+from genjax.pictures.figures import samples_and_completions
+from genjax.runs.experiment import Experiment, Reference, Select
+from genjax.runs.options import Data, Run, check_positive
+from genjax.runs.runner import main
+from genjax.shuffle import permutation
 
 
-def nade(
-    run: Common = Run(),  # noqa: B008 (frozen)
-    *,
-    hidden: int = 500,
-    tied: bool = False,
-    ordering: Literal["raster", "random"] = "raster",
-    learning_rate: float = 1e-3,
-    final_learning_rate: float = 1e-4,
-) -> Experiment:
-    """NADE with one hidden layer.
+@dataclass(frozen=True)
+class Options:
+    """NADE with one hidden layer."""
 
-    Args:
-        run: Data, seeds and steps.
-        hidden: Hidden units H.
-        tied: Share the weights into and out of the hidden units, V = W.
-        ordering: Order in which the pixels are generated: row by row, or one fixed random permutation.
-        learning_rate: Adam's step size at the start.
-        final_learning_rate: Adam's step size at the end of its cosine decay.
-    """
-    check_positive(learning_rate=learning_rate, final_learning_rate=final_learning_rate)
-    data = load_dataset(run.dataset, data_dir=run.data_dir, binarization=run.binarization)
+    data: Data = Data()
+    run: Run = Run()
+    hidden: int = 500
+    """Hidden units H."""
+    tied: bool = False
+    """Share the weights into and out of the hidden units, V = W."""
+    ordering: Literal["raster", "random"] = "raster"
+    """Order in which the pixels are generated: row by row, or one fixed random permutation."""
+    learning_rate: float = 1e-3
+    """Adam's step size at the start."""
+    final_learning_rate: float = 1e-4
+    """Adam's step size at the end of its cosine decay."""
+
+
+PRESETS = {
+    "quick": Options(
+        Data(binarization="threshold"), Run(steps=2000, evaluate_every=250), hidden=100, learning_rate=3e-3
+    ),
+    "small": Options(
+        Data(dataset="binarized_mnist"),
+        Run(seeds=(0, 1, 2), steps=5000, evaluate_every=500),
+        hidden=200,
+        learning_rate=2e-3,
+    ),
+    "paper": Options(Data(dataset="binarized_mnist"), Run(steps=25_000, evaluate_every=500)),
+}
+
+
+def nade(options: Options) -> Experiment:
+    """NADE on binary images."""
+    rates = {"learning_rate": options.learning_rate, "final_learning_rate": options.final_learning_rate}
+    check_positive(**rates)
+    data = options.data.load()
     require_binary(data)
     pixels = int(np.prod(data.image_shape))
-    order = np.arange(pixels) if ordering == "raster" else permutation(pixels)
+    order = np.arange(pixels) if options.ordering == "raster" else permutation(pixels)
+    decay = options.final_learning_rate / options.learning_rate
     model = nade_model.nade(
         data.image_shape,
-        hidden=hidden,
-        tied=tied,
+        hidden=options.hidden,
+        tied=options.tied,
         ordering=order.tolist(),
         mean=mean_image(data),
-        optimizer=optax.adam(
-            optax.cosine_decay_schedule(learning_rate, run.steps, final_learning_rate / learning_rate)
-        ),
+        optimizer=optax.adam(optax.cosine_decay_schedule(options.learning_rate, options.run.steps, decay)),
     )
     return Experiment(
         model=model,
         data=data,
-        kinds={"nll_nats": "exact", "bits_per_dim": "exact"},
         figures=samples_and_completions(model, data, order),
         select=Select("nll_nats", "min"),
         seeds_together=False,
     )
 
-
-PRESETS = {
-    "quick": {
-        "run": Run(steps=2000, binarization="threshold", evaluate_every=250),
-        "hidden": 100,
-        "learning_rate": 3e-3,
-    },
-    "small": {
-        "run": Run(dataset="binarized_mnist", seeds=(0, 1, 2), steps=5000, evaluate_every=500),
-        "hidden": 200,
-        "learning_rate": 2e-3,
-    },
-    "paper": {"run": Run(dataset="binarized_mnist", steps=25_000, evaluate_every=500)},
-}
 
 REFERENCES = (
     Reference(

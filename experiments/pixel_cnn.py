@@ -51,19 +51,6 @@ from einops import reduce, repeat
 from jaxtyping import Array, Float
 from matplotlib.figure import Figure
 
-from experiments.experiment import (
-    Common,
-    Experiment,
-    Figures,
-    Precision,
-    Reference,
-    Run,
-    Select,
-    check_positive,
-    compute_dtype,
-)
-from experiments.figures import completion_grid, image_grid, receptive_field, seen_by_the_centre, test_batch
-from experiments.runner import main
 from experiments.tabular import COLOUR
 from genjax.core import Model
 from genjax.data.dataset import Dataset
@@ -73,6 +60,16 @@ from genjax.data.load import load_dataset, mean_image
 from genjax.models.autoregressive import pixel_cnn as pixel_cnn_model
 from genjax.models.autoregressive.pixel_cnn import Given, Networks
 from genjax.models.autoregressive.pixels import Output, bernoulli, categorical, logistic_mixture
+from genjax.pictures.figures import (
+    Figures,
+    completion_grid,
+    image_grid,
+    receptive_field,
+    seen_by_the_centre,
+    test_batch,
+)
+from genjax.runs.experiment import Common, Experiment, Precision, Reference, Run, Select, check_positive, compute_dtype
+from genjax.runs.runner import main
 from genjax.types import Batch, Key, Params, Stats
 
 Task = Literal["none", "labels", "colorize", "super-resolution"]

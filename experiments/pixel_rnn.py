@@ -49,24 +49,14 @@ from typing import Literal
 import numpy as np
 import optax
 
-from experiments.experiment import (
-    Common,
-    Experiment,
-    Picture,
-    Precision,
-    Reference,
-    Run,
-    Select,
-    check_positive,
-    compute_dtype,
-)
-from experiments.figures import receptive_field, samples_and_completions, seen_by_the_centre, test_images
-from experiments.runner import main
 from experiments.tabular import COLOUR
 from genjax.data.levels import with_levels
 from genjax.data.load import load_dataset, mean_image
 from genjax.models.autoregressive import pixel_rnn as pixel_rnn_model
 from genjax.models.autoregressive.pixels import bernoulli, categorical
+from genjax.pictures.figures import Picture, receptive_field, samples_and_completions, seen_by_the_centre, test_images
+from genjax.runs.experiment import Common, Experiment, Precision, Reference, Run, Select, check_positive, compute_dtype
+from genjax.runs.runner import main
 from genjax.types import Key, Params, Stats
 
 

@@ -19,7 +19,7 @@ penalty and a drift (app. A.1), x' between real and generated images, all in [-1
     pixel norm                 a / sqrt(mean over channels of a^2 + 1e-8), on the noise and after each convolution of G
     minibatch deviation        of each feature over the batch, mean of all, as one more map of D's last block (sec. 3)
 
-The schedule and the batches are in genjax/data/growth.py, the networks in genjax/networks/progressive.py, the model and
+The schedule and the batches are in genjax/data/growth.py, the networks in genjax/models/adversarial/progressive_gan_networks.py, the model and
 the restarts of the optimizers at each level in genjax/models/adversarial/progressive_gan.py, the losses and the phases
 in genjax/losses/adversarial.py and genjax/models/adversarial/gan.py. Samples are of an exponential moving average of G.
 
@@ -61,7 +61,7 @@ On MNIST, 7 -> 14 -> 28, the first row with three seeds, else one:
     --preset paper                  not measured yet; the paper's 8.80 is of another score and needs weights of its own
 
 The second row is at equal images, the third at about equal seconds: a step at 28x28 takes as long as 3.2 steps at 14x14
-and 23 at 7x7 (`experiments.speed`), so that the 7500 steps of `small` are about 4000 of the full size.
+and 23 at 7x7 (`experiments.speed.benchmark`), so that the 7500 steps of `small` are about 4000 of the full size.
 
 Where we leave the paper: D's minibatch deviation is a running mean where images are judged one by one. Optimizers begin
 anew at each new level; in the authors' code at the end of each fade as well. Images are not mirrored. Deviations are
@@ -78,11 +78,7 @@ import numpy as np
 import optax
 from matplotlib.figure import Figure
 
-from experiments.distances import distance_names, make_distances
-from experiments.drawing import drawn
-from experiments.experiment import Common, Experiment, Figures, Reference, Run, check_positive, option
-from experiments.figures import image_grid
-from experiments.games import (
+from experiments.parts.games import (
     KINDS,
     ROWS,
     check_finite,
@@ -92,14 +88,18 @@ from experiments.games import (
     sample_figures,
     with_extras,
 )
-from experiments.runner import main
 from genjax.core import Model
 from genjax.data.dataset import Dataset
 from genjax.data.growth import Stage, doublings, growing, growing_feed, moment, starts, steps_until_grown
 from genjax.losses.adversarial import wasserstein_with_drift
+from genjax.measures.distances import distance_names, make_distances
 from genjax.models.adversarial import progressive_gan as model_of
 from genjax.models.adversarial.average import with_average
 from genjax.models.adversarial.gan import Optimizers, Penalty, wasserstein_penalty
+from genjax.pictures.drawing import drawn
+from genjax.pictures.figures import Figures, image_grid
+from genjax.runs.experiment import Common, Experiment, Reference, Run, check_positive, option
+from genjax.runs.runner import main
 from genjax.types import Key, Params, Stats
 
 FILMED = 128 * 128 * 3

@@ -17,7 +17,7 @@ genjax/models/adversarial/puzzle_gan.py; all are means over the batch. The gener
 
 Each patch is resized to the size of the image and read by one encoder; its maps are summed over the patches at every
 size, so that neither image nor mask can depend on their order. A decoder makes the mask of the sums, a second one the
-image of its maps, of the encoding and of z, which therefore never reaches the mask (genjax/networks/puzzle_gan.py).
+image of its maps, of the encoding and of z, which therefore never reaches the mask (genjax/models/adversarial/puzzle_gan_networks.py).
 Layers are DCGAN's, for the same sizes of images.
 
     python -m experiments.puzzle_gan                                          digits, 16x16
@@ -93,13 +93,13 @@ worse. A patch of a straight stroke fits in many places, and its mask is spread 
 reach the last rows and columns where their side does not divide the image's.
 """
 
-from experiments.experiment import Common, Experiment, Reference, Run, check_positive
-from experiments.figures import test_batch
-from experiments.games import adam, check_shares, with_extras
-from experiments.puzzles import COLUMNS, Puzzles, facts, load, make_figures, make_measure, measured
-from experiments.runner import main
+from experiments.parts.games import adam, check_shares, with_extras
+from experiments.parts.puzzles import COLUMNS, Puzzles, facts, load, make_figures, make_measure, measured
 from genjax.models.adversarial import puzzle_gan as model_of
 from genjax.models.adversarial.gan import Optimizers
+from genjax.pictures.figures import test_batch
+from genjax.runs.experiment import Common, Experiment, Reference, Run, check_positive
+from genjax.runs.runner import main
 
 EVALUATED = ("mask_iou", "mask_error", "part_error", "real_logit", "fake_logit")
 

@@ -50,17 +50,16 @@ import optax
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
-from experiments.experiment import Common, Experiment, Figures, Picture, Reference, Run, Select, check_positive
-from experiments.figures import samples_and_completions, test_images
-from experiments.runner import main
-from experiments.training import EVALUATION_BATCH, evaluation_key
 from genjax.core import Model
 from genjax.data.dataset import Dataset, Split
 from genjax.data.levels import dequantized
 from genjax.data.load import load_dataset
-from genjax.data.shuffle import permutation
-from genjax.evaluate import padded_batches
+from genjax.evaluation import EVALUATION_BATCH, evaluation_key, padded_batches
 from genjax.models.autoregressive import rnade as rnade_model
+from genjax.pictures.figures import Figures, Picture, samples_and_completions, test_images
+from genjax.runs.experiment import Common, Experiment, Reference, Run, Select, check_positive
+from genjax.runs.runner import main
+from genjax.shuffle import permutation
 from genjax.types import Key, Params, Stats
 
 COMPONENTS = (7, 10, 14)

@@ -37,7 +37,7 @@ only (below).
     python -m experiments.stargan --domains classes --dataset ./faces       sub-folders are domains
     python -m experiments.stargan --domains features --dataset celeb_a --attributes Black_Hair Blond_Hair Male Young
     python -m experiments.stargan --preset small --data-dir DIR             MNIST, 28x28
-    python -m experiments.translate RUN ./mine --to red-grey --out ./made
+    python -m genjax translate RUN ./mine --to red-grey --out ./made
 
 **Data.** Grey digits get a colour, a ground, a polarity, a size (genjax/data/attribute_sets.py), each one of each, and
 no loss of training sees another view. What is measured are translations of each image to one of the domains other
@@ -96,11 +96,9 @@ from typing import Literal
 
 import optax
 
-from experiments.domains import linear_decay, load_source
-from experiments.experiment import Common, Experiment, Reference, Run, check_positive, option
-from experiments.games import check_finite
-from experiments.runner import main
-from experiments.stargan_measures import make_figures, make_measure, make_translation, metric_names
+from experiments.parts.domains import linear_decay, load_source
+from experiments.parts.games import check_finite
+from experiments.parts.stargan_measures import make_figures, make_measure, make_translation, metric_names
 from genjax.data.attribute_sets import MADE, class_attributes, feature_attributes, made_attributes
 from genjax.data.attributes import Labelled
 from genjax.data.dataset import shrunk
@@ -108,6 +106,8 @@ from genjax.data.tfds import tfds_images
 from genjax.models.adversarial import stargan as model_of
 from genjax.models.adversarial.gan import Optimizers, wasserstein_penalty
 from genjax.networks.residual import Padding
+from genjax.runs.experiment import Common, Experiment, Reference, Run, check_positive, option
+from genjax.runs.runner import main
 
 DomainsName = Literal["made", "classes", "features"]
 

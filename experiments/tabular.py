@@ -37,18 +37,18 @@ from typing import Literal
 
 import jax
 
-from experiments.experiment import Common, Experiment, Reference, Run
-from experiments.figures import samples_and_completions
-from experiments.runner import main
 from genjax.data.dataset import Dataset
 from genjax.data.feed import make_feed
 from genjax.data.levels import with_levels
 from genjax.data.load import load_dataset
-from genjax.data.shuffle import permutation
-from genjax.evaluate import evaluate_split, make_evaluate_seeds, means
+from genjax.evaluation import evaluate_split, make_evaluate_seeds, means
 from genjax.models.autoregressive.tabular import OFFSETS, Contexts, ar_contexts, free_parameters, offset_contexts
 from genjax.models.autoregressive.tabular import tabular as tabular_model
-from genjax.train import init_seeds, iterate
+from genjax.pictures.figures import samples_and_completions
+from genjax.runs.experiment import Common, Experiment, Reference, Run
+from genjax.runs.runner import main
+from genjax.shuffle import permutation
+from genjax.training import init_seeds, iterate
 from genjax.types import Batch, Key, Metrics, Params, Stats
 
 ContextKind = Literal["independent", "markov", "ar", "full", "2d", "2d-tied"]

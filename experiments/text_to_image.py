@@ -22,11 +22,11 @@ own with captions beside them (a.png and a.txt, a line each).
 
     python -m experiments.text_to_image                                              scenes of the embedded digits
     python -m experiments.text_to_image --preset small --data-dir DIR                scenes of MNIST, 24x24
-    python -m experiments.sample RUN --text "a small red seven on the left"
+    python -m genjax sample RUN --text "a small red seven on the left"
 
 `sample` names words of the text that no caption has, and draws all the same, as long as it knows one.
 
-**Numbers.** A network that has seen all pairs of digits and colours (`scene_reader` in genjax/models/scene_reader.py)
+**Numbers.** A network that has seen all pairs of digits and colours (`scene_reader` in genjax/measures/scene_classifier.py)
 is trained on real scenes and then reads generated ones: `digit_accuracy`, `colour_accuracy`, `size_accuracy` and
 `place_accuracy` are the shares of scenes in which it finds the values that the caption names, `scene_accuracy` all of
 them together. `real_...` is the same for real scenes, its ceiling, `zero_shot_...` for captions of the held-out pairs,
@@ -70,15 +70,15 @@ encoders ask for, and so the picture of styles shows no style that would go from
 
 import optax
 
-from experiments.captioned import Captioned, load
-from experiments.experiment import Common, Experiment, Run, check_positive
-from experiments.figures import test_batch
-from experiments.games import adam, check_finite, check_shares, with_extras
-from experiments.runner import main
-from experiments.text_to_image_scenes import COLUMNS, chances, make_figures, make_measure, metric_names
+from experiments.parts.captioned import Captioned, load
+from experiments.parts.games import adam, check_finite, check_shares, with_extras
+from experiments.parts.text_to_image_scenes import COLUMNS, chances, make_figures, make_measure, metric_names
 from genjax.data.captions import encode
 from genjax.models.adversarial import text_to_image as model_of
 from genjax.models.adversarial.text_to_image_networks import Networks, conv_networks
+from genjax.pictures.figures import test_batch
+from genjax.runs.experiment import Common, Experiment, Run, check_positive
+from genjax.runs.runner import main
 
 
 def text_to_image(

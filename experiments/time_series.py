@@ -32,20 +32,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.char_rnn import adam
-from experiments.experiment import (
-    Common,
-    Experiment,
-    Precision,
-    Reference,
-    Run,
-    Select,
-    check_positive,
-    compute_dtype,
-)
-from experiments.runner import main
 from genjax.data.series import load_series, oscillation, oscillation_log_prob
 from genjax.data.stream import stream_dataset, stream_feed
 from genjax.models.autoregressive import char_rnn as char_rnn_model
+from genjax.runs.experiment import Common, Experiment, Precision, Reference, Run, Select, check_positive, compute_dtype
+from genjax.runs.runner import main
 from genjax.types import Key, Params, Stats
 
 PREFIX, CONTINUATION, DRAWN = 60, 60, 5

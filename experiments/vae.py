@@ -18,7 +18,7 @@ varies over the images by more than 0.01 (Burda et al. 2016, section 5.2).
     python -m experiments.vae --preset small --data-dir DIR                        static MNIST, three seeds
     python -m experiments.vae --preset paper --bound iwae --samples 50             the networks and stages of the paper
     python -m experiments.vae --preset paper --latents 100 --top-latents 50        its two stochastic layers
-    python -m experiments.detect RUN                                               what does not belong, by the bound
+    python -m genjax detect RUN                                               what does not belong, by the bound
 
 Where we leave the papers: 50 000 training images where Burda et al. have 60 000 (ours keep a validation set);
 the encoder sees images less their mean, which does not change what it can express but trains faster. `small`
@@ -66,14 +66,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from experiments.experiment import Common, Experiment, Reference, Run, Select, check_positive
-from experiments.runner import main
-from experiments.vae_codes import figures, make_measure
+from experiments.parts.vae_codes import figures, make_measure
 from genjax.data.dataset import Dataset
 from genjax.data.load import load_dataset, mean_image, require_binary
 from genjax.losses.bound import elbo, iwae_bound
 from genjax.models.latent import vae as vae_model
 from genjax.models.latent import vae_networks
+from genjax.runs.experiment import Common, Experiment, Reference, Run, Select, check_positive
+from genjax.runs.runner import main
 
 
 def vae(

@@ -34,6 +34,20 @@ class Phase(NamedTuple):
         return (self.every, self.start, self.stop) == (1, 0, None)
 
 
+class Input(NamedTuple):
+    """One array of a batch, as a model needs it."""
+
+    shape: tuple[int, ...]
+    """Of one example, without the batch axis."""
+    values: str = "unit"
+    """Range of its elements: "unit" for reals in [0, 1], "binary" for 0 and 1, "levels-K" for k / (K - 1),
+    "classes-K" for integers 0, ..., K - 1, "real" for any finite number."""
+
+
+Kind = str
+"""How a reported number relates to the truth: exact, elbo, iwae-K (lower bounds of log p), or estimate."""
+
+
 class Model(NamedTuple):
     """A generative model: pure functions of `(params, stats, batch, key)`."""
 
@@ -43,6 +57,46 @@ class Model(NamedTuple):
     evaluate: Evaluate
     generate: Generate
     embed: Embed | None = None
+    kinds: Mapping[str, Kind] = {}
+    """Kind of each metric of `evaluate`; those that are not named are estimates."""
+    inputs: Mapping[str, Input] = {}
+    """Arrays of a batch whose shape and range are fixed, by name."""
+
+
+def with_inputs(model: Model, **inputs: Input) -> Model:
+    """The model with these `inputs`; its functions raise ValueError where an array of a batch has another shape.
+
+    Shapes are checked while a program is traced, so the check costs nothing in a step. Arrays that a batch does not
+    have are not missed.
+    """
+
+    def checked(batch: Batch) -> Batch:
+        for name, expected in inputs.items():
+            if name in batch and batch[name].shape[1:] != expected.shape:
+                raise ValueError(f"batch[{name!r}]: shape {batch[name].shape[1:]}, the model is for {expected.shape}")
+        return batch
+
+    def init(key: Key, batch: Batch) -> tuple[Params, Stats]:
+        return model.init(key, checked(batch))
+
+    def phase(one: Phase) -> Phase:
+        return one._replace(loss=lambda params, stats, batch, key: one.loss(params, stats, checked(batch), key))
+
+    def evaluate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
+        return model.evaluate(params, stats, checked(batch), key)
+
+    def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Array:
+        return model.generate(params, stats, checked(batch), key)
+
+    embed = model.embed
+    return model._replace(
+        init=init,
+        phases=tuple(map(phase, model.phases)),
+        evaluate=evaluate,
+        generate=generate,
+        embed=embed and (lambda params, stats, batch: embed(params, stats, checked(batch))),
+        inputs={**model.inputs, **inputs},
+    )
 
 
 class TrainState(NamedTuple):

@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Num
 
 from genjax.core import Model
 from genjax.data.feed import Feed
-from genjax.train import init_seeds, iterate
+from genjax.training import init_seeds, iterate
 from genjax.types import Key, PyTree
 
 LogProb = Callable[[Array], Array]

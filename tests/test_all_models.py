@@ -14,6 +14,7 @@ from genjax.core import Model, TrainState, due_phases, init_state, make_step, se
 from genjax.data.attributes import Attribute, Scheme
 from genjax.data.dataset import Split
 from genjax.data.feed import make_feed
+from genjax.models import priors
 from genjax.models.adversarial import (
     cyclegan,
     dcgan,
@@ -29,9 +30,9 @@ from genjax.models.adversarial.average import with_average
 from genjax.models.autoregressive import char_rnn, eonade, made, nade, pixel_rnn, rnade, tabular
 from genjax.models.autoregressive.pixel_cnn import pixel_cnn
 from genjax.models.autoregressive.pixels import bernoulli
-from genjax.models.latent import aae, aae_networks, autoencoder, priors, vae, vae_networks
+from genjax.models.latent import aae, aae_networks, autoencoder, vae, vae_networks
 from genjax.testing import assert_resume_equals
-from genjax.train import init_seeds, iterate, make_train_step, seed, with_seed_axis
+from genjax.training import init_seeds, iterate, make_train_step, seed, with_seed_axis
 
 SHAPE = (4, 4, 1)
 EXAMPLES = 24

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from genjax.checkpoint import Checkpoints
-from genjax.train import init_seeds
+from genjax.training import init_seeds
 from tests.toys import grey_feed, two_players
 
 # A read that fails leaves callbacks of Orbax's behind for an event loop that is closed by then.

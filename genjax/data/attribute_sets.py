@@ -14,7 +14,7 @@ from genjax.data.binarize import white_value
 from genjax.data.dataset import Source, Split
 from genjax.data.domains import RED
 from genjax.data.labels import CHUNK, labels_of
-from genjax.data.shuffle import permutation
+from genjax.shuffle import permutation
 
 COLOURS = {"red": RED, "green": (0.2, 1.0, 0.2), "blue": (0.2, 0.2, 1.0)}
 """What becomes of white."""

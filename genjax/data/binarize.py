@@ -9,7 +9,7 @@ import numpy as np
 from jax import Array
 
 from genjax.data.dataset import Dataset, Examples, Source, Split, in_memory
-from genjax.data.shuffle import uniform
+from genjax.shuffle import uniform
 from genjax.types import Batch, Key
 
 Binarization = Literal["static", "dynamic", "threshold", "none"]

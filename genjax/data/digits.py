@@ -3,7 +3,7 @@
 import numpy as np
 
 from genjax.data.dataset import Source, make_source, part, resident
-from genjax.data.shuffle import permutation
+from genjax.shuffle import permutation
 
 TRAIN, VALIDATION = 1297, 200
 GREATEST = 16

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int
 
 from genjax.data.dataset import Examples, Load, Split
-from genjax.data.shuffle import epoch_permutation
+from genjax.shuffle import epoch_permutation
 from genjax.types import Batch, Key, PyTree
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from genjax.data.dataset import Examples, Source, Split, make_source, part, resident
-from genjax.data.shuffle import permutation
+from genjax.shuffle import permutation
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 FORMATS = ("PNG", "JPEG")

@@ -9,7 +9,7 @@ from jaxtyping import Array, Int
 
 from genjax.data.dataset import Dataset, Split, resident
 from genjax.data.feed import Feed
-from genjax.data.shuffle import permutation
+from genjax.shuffle import permutation
 from genjax.types import Batch, Key, PyTree
 
 CHUNK = 1000

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from scipy.special import ndtri
 
 from genjax.data.dataset import Dataset, Split, arrays_sha256
-from genjax.data.shuffle import uniform
+from genjax.shuffle import uniform
 
 SIZES = (50_000, 5_000, 5_000)
 """Points for training, validation and test."""

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtri
 
-from genjax.data.shuffle import uniform
+from genjax.shuffle import uniform
 
 PERIOD = 20.0
 """Steps in which the oscillation goes round."""

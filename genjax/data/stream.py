@@ -8,7 +8,7 @@ from jaxtyping import Shaped
 
 from genjax.data.dataset import Dataset, Examples, Split
 from genjax.data.feed import Feed
-from genjax.data.shuffle import uniform
+from genjax.shuffle import uniform
 from genjax.types import Batch, Key, PyTree
 
 CONTEXT, WINDOW = 250, 500

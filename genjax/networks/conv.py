@@ -26,7 +26,7 @@ def conv_transpose(
 
     "matmul" is one matrix product and an overlap-add, "lax" is `jax.lax.conv_transpose`. "auto" takes the first on a
     CPU for kernels that reach no further than two strides, whose gradient XLA computes faster so; the second elsewhere,
-    for a stride of 1, and for larger kernels, whose patches overlap more (`experiments.speed` times DCGAN both ways).
+    for a stride of 1, and for larger kernels, whose patches overlap more (`experiments.speed.benchmark` times DCGAN both ways).
     """
     near_on_cpu = stride > 1 and kernel.shape[0] <= 2 * stride and jax.default_backend() == "cpu"
     if implementation == "matmul" or (implementation == "auto" and near_on_cpu):

@@ -14,7 +14,7 @@ from flax import linen as nn
 from jax.nn.initializers import Initializer, glorot_uniform, zeros
 from jaxtyping import Array, Bool, Float, Int
 
-from genjax.data.shuffle import uniform
+from genjax.shuffle import uniform
 
 Activation = Callable[[Array], Array]
 

@@ -9,7 +9,7 @@ import pytest
 import genjax.data.dataset
 from genjax.data.files import common_shape
 from genjax.data.load import load_dataset
-from genjax.data.shuffle import permutation
+from genjax.shuffle import permutation
 
 
 def save(path, array, **options) -> None:

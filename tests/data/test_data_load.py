@@ -11,7 +11,7 @@ import genjax.data.dataset
 from genjax.data.binarize import check_binarization, present
 from genjax.data.dataset import Dataset, Split, arrays_sha256, make_source, resident
 from genjax.data.load import load_dataset, mean_image, require_binary
-from genjax.data.shuffle import permutation, uniform
+from genjax.shuffle import permutation, uniform
 
 KEY = jax.random.key(0)
 

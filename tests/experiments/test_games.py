@@ -12,16 +12,16 @@ import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from experiments import text_to_image_scenes
-from experiments.directory import RunError
-from experiments.experiment import Run
 from experiments.infogan import infogan
-from experiments.restore import Restored
-from experiments.sample import captioned
+from experiments.parts import text_to_image_scenes
 from experiments.text_to_image import text_to_image
+from genjax.commands.sample import captioned
 from genjax.core import init_state
 from genjax.metrics.scenes import ATTRIBUTES
 from genjax.models.adversarial import text_to_image as model_of
+from genjax.runs.directory import RunError
+from genjax.runs.experiment import Run
+from genjax.runs.restore import Restored
 
 READ = np.array([[3, 1, 0, 2], [-1] * 4])
 """Digit, colour, size and place, and nothing beside it."""

@@ -8,10 +8,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from experiments.experiment import Run
-from experiments.figures import test_batch as batch_of
-from experiments.puzzle_gan import EVALUATED, puzzle_gan
-from experiments.puzzles import (
+from experiments.parts.puzzles import (
     BASELINES,
     COLUMNS,
     DIGITS,
@@ -25,6 +22,7 @@ from experiments.puzzles import (
     measured,
     put_together,
 )
+from experiments.puzzle_gan import EVALUATED, puzzle_gan
 from genjax.core import Model
 from genjax.data.binarize import present
 from genjax.data.dataset import Source, resident
@@ -33,7 +31,9 @@ from genjax.data.patches import with_jigsaw, with_key_patches
 from genjax.metrics.puzzle import ceiling, cells
 from genjax.models.adversarial import puzzle_gan as model_of
 from genjax.models.adversarial.puzzle_gan import Networks
-from genjax.models.latent.priors import uniform
+from genjax.models.priors import uniform
+from genjax.pictures.figures import test_batch as batch_of
+from genjax.runs.experiment import Run
 
 RUN = Run(binarization="none", steps=10, batch_size=4)
 TINY = {"filters": 1, "features": 2, "latents": 2}
@@ -64,7 +64,7 @@ RNG = np.random.default_rng(0)
 def test_bad_options_are_named(options, message, monkeypatch):
     odd = resident({"image": np.zeros((2, 9, 9, 1), np.uint8), "label": np.zeros(2, np.int32)})
     load = lambda run, name: Source(name, odd, odd, odd, "") if name == "odd" else digits()  # noqa: E731
-    monkeypatch.setattr("experiments.puzzles.load_source", load)
+    monkeypatch.setattr("experiments.parts.puzzles.load_source", load)
     with pytest.raises(ValueError, match=message):
         puzzle_gan(**{"run": RUN, **TINY, "patches": 1, **options})
 
@@ -101,7 +101,7 @@ def random_images():
 
 
 def measure_of(found, generate, read, monkeypatch):
-    monkeypatch.setattr("experiments.puzzles.make_reader", lambda domain: read)
+    monkeypatch.setattr("experiments.parts.puzzles.make_reader", lambda domain: read)
     return make_measure(restorer(generate), found)({"none": jnp.zeros(1)}, {}, found.data.test, jax.random.key(0))
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from experiments import char_rnn, time_series
-from experiments.runner import main
-from experiments.sample import sample
-from experiments.session import user_errors
+from genjax.commands.sample import sample
+from genjax.runs.runner import main
+from genjax.runs.session import user_errors
 
 TEXT = "Of all that is said, little is heard.\n" * 60
 TINY = ["--hidden", "4", "--layers", "1", "--sequence-length", "6", "--batch-size", "5", "--steps", "6"]

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from experiments.detect import detect
-from experiments.directory import RunError
-from experiments.options import experiment_function
-from experiments.runner import main
+from genjax.commands.detect import detect
+from genjax.runs.directory import RunError
+from genjax.runs.options import experiment_function
+from genjax.runs.runner import main
 
 OPTIONS = {
     "eonade": ["--hidden", "3", "--orderings", "2"],

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import plain_forms, plain_games, plain_samplers, speed
+from experiments.speed.benchmark import benchmark as speed
+from experiments.speed.benchmark import plain_forms, plain_games, plain_samplers
 from genjax.models.autoregressive import nade
 
 

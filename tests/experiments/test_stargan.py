@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import figures
-from experiments.experiment import Run
-from experiments.memory import initial_memory
-from experiments.restore import Restored
-from experiments.session import user_errors
+from experiments.parts.stargan_measures import called_label
 from experiments.stargan import stargan
-from experiments.stargan_measures import called_label
-from experiments.translate import translate
+from genjax.commands.translate import translate
 from genjax.data.files import read_image
+from genjax.pictures import figures
+from genjax.runs.checkpoint_state import initial_checkpoint_state
+from genjax.runs.experiment import Run
+from genjax.runs.restore import Restored
+from genjax.runs.session import user_errors
 
 RUN = Run(binarization="none", steps=10, batch_size=4)
 TINY = {"filters": 1, "blocks": 0, "halved": 0, "edge_size": 3, "discriminator_filters": 1, "strided": 1}
@@ -106,7 +106,7 @@ def experiment():
             kind = "domain" if data.train.arrays["label"].max() == 5 else "label"
             return functools.partial(read_as, kind)
 
-        patch.setattr("experiments.stargan_measures.make_reader", reader)
+        patch.setattr("experiments.parts.stargan_measures.make_reader", reader)
         return stargan(RUN, halves=True, **TINY)
 
 
@@ -114,13 +114,13 @@ def experiment():
 def restored(directory=Path("run"), *, data_dir=None):
     """A run of it that is about to begin."""
     del directory, data_dir
-    memory = initial_memory(experiment(), experiment().training_feed((0,), 4), (0,))
+    memory = initial_checkpoint_state(experiment(), experiment().training_feed((0,), 4), (0,))
     return Restored({"experiment": "stargan"}, experiment(), ((0,),), (memory,))
 
 
 @pytest.fixture(autouse=True)
 def at_hand(monkeypatch):
-    monkeypatch.setattr("experiments.translate.restore_run", restored)
+    monkeypatch.setattr("genjax.commands.translate.restore_run", restored)
 
 
 def test_it_measures_domains_and_digits_and_draws_all_domains():

@@ -1,30 +1,47 @@
 """An experiment that trains in a second: python -m tests.experiments.toy."""
 
+from dataclasses import dataclass
+
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.experiment import Common, Experiment, Run, Select
-from experiments.figures import image_grid
-from experiments.runner import main
-from genjax.data.load import load_dataset, require_binary
+from genjax.data.load import require_binary
 from genjax.models.autoregressive.nade import nade
+from genjax.pictures.figures import image_grid
+from genjax.runs.experiment import Experiment, Select
+from genjax.runs.options import Data, Run
+from genjax.runs.runner import main
 
 
-def toy(run: Common = Run(), *, hidden: int = 4, explode_at: int = 0) -> Experiment:  # noqa: B008
-    """A tiny NADE.
+@dataclass(frozen=True)
+class Options:
+    """A tiny NADE."""
 
-    Args:
-        hidden: Hidden units.
-        explode_at: Step from which on the learning rate is infinite; 0 for never.
-    """
-    data = load_dataset(run.dataset, data_dir=run.data_dir, binarization=run.binarization)
+    data: Data = Data()
+    run: Run = Run()
+    hidden: int = 4
+    """Hidden units."""
+    explode_at: int = 0
+    """Step from which on the learning rate is infinite; 0 for never."""
+
+
+PRESETS = {
+    "quick": Options(Data(binarization="threshold"), Run(steps=100, evaluate_every=50)),
+    "wide": Options(hidden=8),
+}
+
+
+def toy(options: Options) -> Experiment:
+    """A tiny NADE."""
+    data = options.data.load()
     require_binary(data)
 
     def rate(count):
-        return jnp.where((explode_at > 0) & (count == explode_at - 1), jnp.inf, 1e-2)
+        exploded = (options.explode_at > 0) & (count == options.explode_at - 1)
+        return jnp.where(exploded, jnp.inf, 1e-2)
 
-    model = nade(data.image_shape, hidden=hidden, optimizer=optax.adam(rate))
+    model = nade(data.image_shape, hidden=options.hidden, optimizer=optax.adam(rate))
 
     def figures(params, stats, key):
         images = model.generate(params, stats, {"image": jnp.zeros((4, *data.image_shape))}, key)
@@ -36,14 +53,12 @@ def toy(run: Common = Run(), *, hidden: int = 4, explode_at: int = 0) -> Experim
     return Experiment(
         model=model,
         data=data,
-        kinds={"nll_nats": "exact", "bits_per_dim": "exact", "bias_times_examples": "exact"},
         figures=figures,
-        select=Select("nll_nats", "min"),
         measure=measure,
+        kinds={"bias_times_examples": "exact"},
+        select=Select("nll_nats", "min"),
     )
 
-
-PRESETS = {"quick": {"run": Run(steps=100, evaluate_every=50, binarization="threshold")}, "wide": {"hidden": 8}}
 
 if __name__ == "__main__":
     main(toy, PRESETS)

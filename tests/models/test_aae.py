@@ -22,7 +22,7 @@ from genjax.models.latent.aae import (
     with_dropout,
 )
 from genjax.models.latent.aae_networks import Encoding, decode, encode, mlp_networks, reconstruct, with_slot
-from genjax.models.latent.priors import Prior, gaussian, gaussian_mixture
+from genjax.models.priors import Prior, gaussian, gaussian_mixture
 
 SHAPE = (3, 2, 1)
 KEY = jax.random.key(0)

@@ -23,7 +23,7 @@ from genjax.testing import (
     flip_pattern,
     jacobian_pattern,
 )
-from genjax.train import init_seeds, iterate, seed
+from genjax.training import init_seeds, iterate, seed
 
 V = 3
 read = jax.jit(char_rnn.read, static_argnums=0)

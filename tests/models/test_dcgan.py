@@ -10,8 +10,8 @@ import pytest
 
 from genjax.core import init_state, make_step
 from genjax.models.adversarial.dcgan import dcgan, dcgan_networks
+from genjax.models.adversarial.dcgan_networks import MOMENTUM
 from genjax.models.adversarial.gan import Optimizers
-from genjax.networks.dcgan import MOMENTUM
 
 SHAPE = (16, 16, 1)
 KEY = jax.random.key(0)

@@ -22,7 +22,7 @@ from genjax.models.adversarial.gan import (
     r1,
     wasserstein_penalty,
 )
-from genjax.models.latent.priors import Prior, gaussian, gaussian_mixture
+from genjax.models.priors import Prior, gaussian, gaussian_mixture
 
 KEY = jax.random.key(0)
 SGD = Optimizers(optax.sgd(0.1), optax.sgd(0.1))

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
-from genjax.data.shuffle import permutation
 from genjax.losses.likelihood import bernoulli_log_prob
 from genjax.models.autoregressive import made
 from genjax.models.autoregressive.made import draw_masks, fill, mask_of, stacked_degrees
 from genjax.models.autoregressive.pixels import bernoulli, fill_by_passes
 from genjax.networks.masked import MaskedMLP, layer_masks
+from genjax.shuffle import permutation
 from genjax.testing import (
     all_inputs,
     assert_autoregressive,

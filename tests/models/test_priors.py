@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from genjax.models.latent.priors import Prior, check_prior, gaussian, gaussian_mixture, swiss_roll, uniform
+from genjax.models.priors import Prior, check_prior, gaussian, gaussian_mixture, swiss_roll, uniform
 
 KEY = jax.random.key(0)
 COUNT = 20_000

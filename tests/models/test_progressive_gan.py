@@ -14,9 +14,9 @@ from genjax.losses.adversarial import WASSERSTEIN
 from genjax.models.adversarial.average import with_average
 from genjax.models.adversarial.gan import Optimizers
 from genjax.models.adversarial.progressive_gan import Sizes, all_channels, grown, progressive_gan, told, with_restarts
-from genjax.networks.progressive import doubled, halved
+from genjax.models.adversarial.progressive_gan_networks import doubled, halved
 from genjax.testing import through_host, to_host
-from genjax.train import init_seeds, iterate, seed
+from genjax.training import init_seeds, iterate, seed
 
 SHAPE = (8, 8, 1)
 SIZES = Sizes(latents=3, maps=3, maps_times_side=16)

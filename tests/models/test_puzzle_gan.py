@@ -12,6 +12,7 @@ from scipy.special import expit
 
 from genjax.core import init_state, make_step
 from genjax.losses.reconstruction import absolute_error
+from genjax.models.adversarial.dcgan_networks import Discriminator
 from genjax.models.adversarial.gan import Optimizers
 from genjax.models.adversarial.puzzle_gan import (
     Networks,
@@ -21,8 +22,7 @@ from genjax.models.adversarial.puzzle_gan import (
     puzzle_gan,
     weight_schedule,
 )
-from genjax.models.latent.priors import gaussian, gaussian_mixture
-from genjax.networks.dcgan import Discriminator
+from genjax.models.priors import gaussian, gaussian_mixture
 
 SHAPE = (4, 4, 1)
 KEY = jax.random.key(0)

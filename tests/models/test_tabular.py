@@ -30,7 +30,7 @@ from genjax.testing import (
     assert_sampler_matches,
     flip_pattern,
 )
-from genjax.train import init_seeds, iterate, seed
+from genjax.training import init_seeds, iterate, seed
 from tests.models.tabular_cases import (
     CASES,
     HEIGHT,

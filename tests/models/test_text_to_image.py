@@ -20,7 +20,7 @@ from genjax.models.adversarial.text_to_image import (
     text_to_image,
 )
 from genjax.models.adversarial.text_to_image_networks import conv_networks
-from genjax.models.latent.priors import Prior, gaussian_mixture
+from genjax.models.priors import Prior, gaussian_mixture
 from genjax.networks.named import applied, applied_batch
 
 SHAPE = (8, 8, 1)

@@ -16,9 +16,9 @@ from jaxtyping import Array, Float
 from genjax.core import Model, Phase
 from genjax.losses.adversarial import least_squares_discriminator_loss, least_squares_generator_loss
 from genjax.losses.reconstruction import mean_absolute_error
+from genjax.models.adversarial.cyclegan_networks import LEAST_SCORED, PatchDiscriminator, strided_layers
 from genjax.models.adversarial.pool import Pool, empty_pool, query
 from genjax.networks.named import applied, split_variables
-from genjax.networks.patch import LEAST_SCORED, PatchDiscriminator, strided_layers
 from genjax.networks.residual import EDGE_SIZE, ResidualGenerator, halvings, residual_blocks
 from genjax.types import Batch, Evaluate, Key, Loss, Metrics, Params, Scalar, Stats
 

@@ -7,10 +7,10 @@ from jaxtyping import Array, Float
 
 from genjax.core import Model
 from genjax.losses.adversarial import NONSATURATING, Game
+from genjax.models.adversarial.dcgan_networks import Discriminator, Generator, StridedConvs, halvings, pooled_features
 from genjax.models.adversarial.gan import Networks, Optimizers, gan
-from genjax.models.latent.priors import uniform
+from genjax.models.priors import uniform
 from genjax.networks.conv import Implementation
-from genjax.networks.dcgan import Discriminator, Generator, StridedConvs, halvings, pooled_features
 from genjax.types import Batch, Embed, Params, Stats
 
 

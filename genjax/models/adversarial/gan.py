@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 
 from genjax.core import Model, Phase
 from genjax.losses.adversarial import NONSATURATING, Game, gradient_penalty, interpolates, r1_penalty
-from genjax.models.latent.priors import Prior, uniform
+from genjax.models.priors import Prior, uniform
 from genjax.networks.maxout import MaxoutNetwork, symmetric_uniform
 from genjax.networks.mlp import MLP, ImageMLP
 from genjax.networks.named import applied, applied_batch, split_variables

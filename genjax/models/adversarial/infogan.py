@@ -19,8 +19,8 @@ from jaxtyping import Array, Float, Int
 from genjax.core import Model, Phase
 from genjax.losses.adversarial import NONSATURATING, Game, mutual_information_bound
 from genjax.losses.likelihood import gaussian_log_prob
-from genjax.models.whole import refuse_known
-from genjax.networks import infogan as networks_of
+from genjax.models.adversarial import infogan_networks as networks_of
+from genjax.models.completion import refuse_known
 from genjax.networks.named import applied, applied_batch, split_variables
 from genjax.types import Batch, Evaluate, Generate, Key, Loss, Metrics, Params, Scalar, Stats
 

@@ -29,8 +29,8 @@ from genjax.models.adversarial.gan import (
     make_generate,
     wasserstein_penalty,
 )
-from genjax.models.latent.priors import gaussian
-from genjax.networks.progressive import Depth, Discriminator, Generator, alpha, faded, pyramid
+from genjax.models.adversarial.progressive_gan_networks import Depth, Discriminator, Generator, alpha, faded, pyramid
+from genjax.models.priors import gaussian
 from genjax.types import Batch, Key, Loss, Metrics, Params, PyTree, Scalar, Stats
 
 Images = Float[Array, "batch H W C"]

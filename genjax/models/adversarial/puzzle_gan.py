@@ -17,12 +17,12 @@ from genjax.core import Model, Phase
 from genjax.losses.adversarial import discriminator_loss, nonsaturating_generator_loss
 from genjax.losses.reconstruction import absolute_error, mean_absolute_error
 from genjax.metrics.puzzle import mask_iou
+from genjax.models.adversarial.dcgan_networks import Discriminator
 from genjax.models.adversarial.gan import Optimizers, drawn_noise
-from genjax.models.latent.priors import Prior, uniform
-from genjax.models.whole import refuse_known
-from genjax.networks.dcgan import Discriminator
+from genjax.models.adversarial.puzzle_gan_networks import Generator, capped_channels
+from genjax.models.completion import refuse_known
+from genjax.models.priors import Prior, uniform
 from genjax.networks.named import applied, applied_batch, split_variables
-from genjax.networks.puzzle_gan import Generator, capped_channels
 from genjax.types import Batch, Evaluate, Key, Loss, Metrics, Params, Scalar, Stats
 
 Images = Float[Array, "batch H W C"]

@@ -20,9 +20,9 @@ from genjax.losses.attributes import attribute_losses
 from genjax.losses.reconstruction import mean_absolute_error
 from genjax.models.adversarial.cyclegan import SPAN, check_sides, distance
 from genjax.models.adversarial.gan import Optimizers, Penalty, wasserstein_penalty
+from genjax.models.adversarial.stargan_networks import LabelledGenerator, TwoHeads, strided_layers
 from genjax.networks.named import applied, split_variables
 from genjax.networks.residual import EDGE_SIZE, Padding, ResidualGenerator, halvings, residual_blocks
-from genjax.networks.stargan import LabelledGenerator, TwoHeads, strided_layers
 from genjax.types import Batch, Evaluate, Key, Loss, Metrics, Params, Scalar, Stats
 
 Images = Float[Array, "batch H W C"]

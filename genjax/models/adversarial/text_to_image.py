@@ -18,7 +18,7 @@ from genjax.losses.adversarial import matching_aware_discriminator_loss, nonsatu
 from genjax.losses.matching import structured_joint_loss
 from genjax.models.adversarial.gan import drawn_noise
 from genjax.models.adversarial.text_to_image_networks import Networks, check_networks, init_networks
-from genjax.models.whole import refuse_known
+from genjax.models.completion import refuse_known
 from genjax.networks.named import applied, applied_batch
 from genjax.types import Batch, Evaluate, Generate, Key, Loss, Metrics, Params, Scalar, Stats
 

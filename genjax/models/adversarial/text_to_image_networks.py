@@ -7,12 +7,12 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
+from genjax.models.adversarial import dcgan_networks as dcgan
+from genjax.models.adversarial.caption_networks import ConvFeatures, Discriminator, Generator
 from genjax.models.adversarial.dcgan import all_channels
-from genjax.models.latent.priors import Prior, gaussian
-from genjax.networks import dcgan
+from genjax.models.priors import Prior, gaussian
 from genjax.networks.named import applied, split_variables
 from genjax.networks.text import TextEncoder
-from genjax.networks.text_to_image import ConvFeatures, Discriminator, Generator
 from genjax.types import Key, Params, Stats
 
 Images = Float[Array, "batch H W C"]

@@ -22,11 +22,11 @@ from jax.nn.initializers import he_normal
 from jaxtyping import Float, Int
 
 from genjax.core import Model, Phase
-from genjax.data.shuffle import permutation
 from genjax.losses.likelihood import bernoulli_log_prob, bits_per_dim, flat_pixels, log_mean_exp
 from genjax.models.autoregressive.nade import CHUNK, masked, pad_rows
 from genjax.models.autoregressive.pixels import bernoulli, element_uniforms, given_pixels
 from genjax.networks.start import frequency_logits
+from genjax.shuffle import permutation
 from genjax.types import Batch, Evaluate, Key, Metrics, Params, PyTree, Scalar, Stats
 
 

@@ -18,12 +18,12 @@ from jax.nn.initializers import constant, zeros
 from jaxtyping import Float, Int
 
 from genjax.core import Model, Phase
-from genjax.data.shuffle import permutation
 from genjax.losses.likelihood import bernoulli_log_prob, bits_per_dim, flat_pixels, log_mean_exp
 from genjax.models.autoregressive.nade import checked_ordering
 from genjax.models.autoregressive.pixels import bernoulli, element_uniforms, given_pixels, prefix_or_nan
 from genjax.networks.masked import Activation, Degrees, MaskedMLP, spread_degrees
 from genjax.networks.start import frequency_logits
+from genjax.shuffle import permutation
 from genjax.types import Batch, Key, Metrics, Params, PyTree, Scalar, Stats
 
 

@@ -19,7 +19,7 @@ from einops import rearrange
 from jax import Array
 from jaxtyping import Float, Int
 
-from genjax.core import Model, Phase
+from genjax.core import Input, Model, Phase, with_inputs
 from genjax.losses.likelihood import bernoulli_log_prob, bits_per_dim
 from genjax.models.autoregressive.pixels import given_pixels, prefix_or_nan
 from genjax.networks.start import frequency_logits
@@ -83,7 +83,8 @@ def nade(
         return x[:, np.argsort(order)].reshape(image.shape)
 
     phase = Phase("likelihood", loss, ("nade",), optimizer or optax.adam(1e-3))
-    return Model(init, (phase,), evaluate, generate)
+    model = Model(init, (phase,), evaluate, generate, kinds={"nll_nats": "exact", "bits_per_dim": "exact"})
+    return with_inputs(model, image=Input(image_shape, "binary"))
 
 
 def checked_ordering(ordering: Sequence[int] | None, dimensions: int) -> Int[np.ndarray, " D"]:

@@ -16,6 +16,7 @@ from jaxtyping import Array, Bool, Float, Int
 from genjax.core import Model, Phase
 from genjax.losses.adversarial import discriminator_loss, nonsaturating_generator_loss
 from genjax.losses.reconstruction import squared_error
+from genjax.models.completion import refuse_known
 from genjax.models.latent.aae_networks import (
     Classes,
     Images,
@@ -29,8 +30,7 @@ from genjax.models.latent.aae_networks import (
     joined,
     with_slot,
 )
-from genjax.models.latent.priors import Prior, check_prior
-from genjax.models.whole import refuse_known
+from genjax.models.priors import Prior, check_prior
 from genjax.types import Batch, Evaluate, Generate, Key, Loss, Metrics, Params, Scalar, Stats
 
 

@@ -9,7 +9,7 @@ from flax import linen as nn
 from jax.nn.initializers import he_normal
 from jaxtyping import Array, Float, Int
 
-from genjax.models.latent.priors import Prior
+from genjax.models.priors import Prior
 from genjax.networks.heads import Heads
 from genjax.networks.mlp import MLP, ImageMLP
 from genjax.networks.named import applied, applied_batch

@@ -21,6 +21,7 @@ from genjax.core import Model, Phase
 from genjax.losses.bound import Bound, Terms, elbo, streamed_means, tempered
 from genjax.losses.divergence import gaussian_kl_between
 from genjax.losses.likelihood import gaussian_log_prob
+from genjax.models.completion import refuse_known
 from genjax.models.latent.vae_networks import (
     Gaussian,
     Images,
@@ -35,7 +36,6 @@ from genjax.models.latent.vae_networks import (
     network_names,
     reparameterized,
 )
-from genjax.models.whole import refuse_known
 from genjax.types import Batch, Evaluate, Generate, Key, Loss, Metrics, Params, Scalar, Stats
 
 

@@ -1,0 +1,155 @@
+"""What an adversarial autoencoder is measured by and drawn as: codes beside the prior, clusters, samples, styles."""
+
+from collections.abc import Callable, Mapping
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.figure import Figure
+
+from genjax.core import Model
+from genjax.data.dataset import Dataset, Split
+from genjax.data.labels import has_labels, labels_of
+from genjax.evaluation import Measure, make_split_values
+from genjax.measures.baselines import parzen_numbers
+from genjax.metrics.clustering import cluster_labels, clustering_error
+from genjax.metrics.mmd import Kernel, unbiased_mmd2
+from genjax.models.latent import aae_networks
+from genjax.models.priors import Prior
+from genjax.pictures.drawing import drawn
+from genjax.pictures.figures import Figures, beside, image_grid, scatter, test_images
+from genjax.types import Batch, Key, Metrics, Params, Stats
+
+Task = Literal["none", "semi-supervised", "clustering"]
+
+MMD_SAMPLES = 5000
+"""Codes and prior samples of `code_mmd2`, at most."""
+
+
+class Parts(NamedTuple):
+    """What pictures and measurements are made of."""
+
+    model: Model
+    networks: aae_networks.Networks
+    prior: Prior
+    data: Dataset
+    task: Task
+    labels: int
+    encode: "Encode"
+
+
+def prior_samples(prior: Prior, count: int, key: Key) -> Float[np.ndarray, "count latents"]:
+    """Samples of the whole prior."""
+    return np.asarray(prior.sample(key, count, None))
+
+
+Encode = Callable[[Params, Stats, Split, Key], Mapping[str, np.ndarray]]
+"""(params, stats, split, key) -> `codes` [N, latents], samples of q(z|x), and `label` [N, classes], q(y|x), of all
+examples in order; no label where there is no y."""
+
+
+def make_encode(networks: aae_networks.Networks, data: Dataset) -> Encode:
+    """One program for all seeds and splits."""
+
+    def encode(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
+        encoding = aae_networks.encode(networks, params, stats, batch["image"])
+        label = {} if encoding.label is None else {"label": encoding.label}
+        return {"codes": encoding.sample(key), **label}
+
+    return make_split_values(encode, data.load)
+
+
+def make_measure(parts: Parts, kernel: Kernel, parzen_samples: int) -> Measure:
+    """code_mmd2, cluster_error_rate where there are clusters and classes, Parzen where there are samples for it."""
+
+    def measure(params: Params, stats: Stats, split: Split, key: Key) -> dict[str, float]:
+        code_key, prior_key, sample_key = jax.random.split(key, 3)
+        seen = parts.encode(params, stats, split, code_key)
+        codes = seen["codes"][:MMD_SAMPLES]
+        targets = prior_samples(parts.prior, len(codes), prior_key)
+        found = {"code_mmd2": unbiased_mmd2(codes, targets, kernel).value}
+        if parts.task == "clustering" and has_labels(parts.data):
+            found["cluster_error_rate"] = clustering_error(
+                seen["label"], labels_of(split), class_of_cluster(parts, params, stats)
+            )
+        if parzen_samples:
+            samples = drawn(parts.model, parts.data, params, stats, parzen_samples, sample_key)
+            found |= parzen_numbers(parts.data, split, samples.reshape(parzen_samples, -1))
+        return found
+
+    return measure
+
+
+def class_of_cluster(parts: Parts, params: Params, stats: Stats) -> Int[np.ndarray, " clusters"]:
+    """What the validation images say each cluster is."""
+    validation = parts.data.validation
+    seen = parts.encode(params, stats, validation, jax.random.key(0))
+    return cluster_labels(seen["label"], labels_of(validation))
+
+
+ROWS = 8
+"""Of a grid of samples."""
+
+
+def make_figures(parts: Parts) -> Figures:
+    """Samples, reconstructions beside their originals, the codes beside the prior, and styles where there is y."""
+
+    def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
+        sample_key, code_key, prior_key, style_key = jax.random.split(key, 4)
+        images = test_images(parts.data, 32)
+        rebuilt = aae_networks.reconstruct(parts.networks, params, stats, images)
+        pictures = {
+            "samples": samples_grid(parts, params, stats, sample_key),
+            "reconstructions": image_grid(beside(images, rebuilt), columns=8, title="original, reconstruction"),
+        }
+        if parts.networks.latents == 2:
+            codes = parts.encode(params, stats, parts.data.test, code_key)["codes"]
+            pictures["codes"] = codes_and_prior(parts, codes, prior_key)
+        if parts.networks.classes:
+            pictures["styles"] = style_grid(parts, params, style_key)
+        return pictures
+
+    return figures
+
+
+def samples_grid(parts: Parts, params: Params, stats: Stats, key: Key) -> Figure:
+    """Decoder means at samples of the prior; one column per class where labels have shaped it."""
+    shaped = parts.prior.classes > 0 and parts.labels > 0 and parts.task == "none"
+    columns = parts.prior.classes if shaped else ROWS
+    batch = {"image": jnp.zeros((ROWS * columns, *parts.data.image_shape))}
+    if shaped:
+        batch["label"] = jnp.tile(jnp.arange(columns), ROWS)
+    samples = jax.jit(parts.model.generate)(params, stats, batch, key)
+    title = "decoder means at prior samples" + (", a column per class" if shaped else "")
+    return image_grid(np.asarray(samples), columns=columns, title=title)
+
+
+def style_grid(parts: Parts, params: Params, key: Key) -> Figure:
+    """Each row has one z of the prior, each column one value of y."""
+    columns = parts.networks.classes
+    z = jnp.repeat(parts.prior.sample(key, ROWS, None), columns, axis=0)
+    y = jnp.tile(jnp.eye(columns), (ROWS, 1))
+    images = aae_networks.decode(parts.networks, params, z, y)
+    what = "class" if parts.task == "semi-supervised" else "cluster"
+    return image_grid(np.asarray(images), columns=columns, title=f"a row per style z, a column per {what} y")
+
+
+def codes_and_prior(parts: Parts, codes: Float[np.ndarray, "N 2"], key: Key) -> Figure:
+    """The codes of test images in the colours of their classes, and beside them as many samples of the prior."""
+    labels = labels_of(parts.data.test) if has_labels(parts.data) else None
+    classes = parts.prior.classes
+    slots = jnp.arange(len(codes)) % classes if classes and parts.labels else None
+    samples = np.asarray(parts.prior.sample(key, len(codes), slots))
+    figure = Figure(figsize=(9, 4.5), layout="constrained")
+    left, right = figure.subplots(1, 2, sharex=True, sharey=True)
+    scatter(left, codes, labels)
+    scatter(right, samples, None if slots is None else np.asarray(slots))
+    for axes, title in ((left, "codes of test images"), (right, "samples of the prior")):
+        axes.set_aspect("equal")
+        axes.set_title(title, fontsize=9)
+    if labels is not None and len(np.unique(labels)) <= 20:
+        handles = left.get_legend_handles_labels()
+        figure.legend(*handles, loc="outside right center", fontsize=7, markerscale=2, title="class", title_fontsize=7)
+    return figure

@@ -1,0 +1,6 @@
+"""The benchmark: python -m experiments.speed."""
+
+from experiments.speed.benchmark import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,289 @@
+"""Speed, as ratios measured side by side in one run: python -m experiments.speed.
+
+Each comparison runs its two sides in turn, round after round, and reports the median of the rounds' ratios: a machine
+that is slow for a while slows both. Sizes are those of the papers: D = 784, H = 500, batches of 100; the samplers of
+PixelCNN (15 blocks of 32 features) and PixelRNN (2 layers of 16) draw 16 images of 28x28; DCGAN has 32 filters and
+batches of 64 grey images of 28x28, and so has Progressive GAN, up to that size. The other adversarial systems are as
+their quick presets have them, but for the size of the batch. Milliseconds are shown on an accelerator only; on a shared
+CPU they would say nothing.
+
+A second table has the time of a training step for images of side 16 and 28 over that for side 8: an image has 4 and
+12.25 times as many pixels, and a pass takes 1 (PixelCNN), n (Row LSTM) or 2 n - 1 (Diagonal BiLSTM) steps in sequence.
+"""
+
+import functools
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from experiments.speed.plain_forms import (
+    SEEDS,
+    Call,
+    checkpointed_logits,
+    cumulative_logits,
+    framework_step,
+    handwritten_step,
+    make_step_alone,
+    one_after_another,
+    samplers,
+    scanned_logits,
+    training_step,
+)
+from experiments.speed.plain_games import GAME_BATCH, branched_step, dcgan_step, level_step, system_step
+from experiments.speed.plain_samplers import GROWING, IMAGES, SIDES, growth_step, pixel_cnn_samplers, pixel_rnn_samplers
+from genjax.models.autoregressive import nade
+from genjax.runs.directory import write_json
+from genjax.runs.report import origin_of, surroundings
+from genjax.runs.session import CACHE_VARIABLE, configure, user_errors
+
+
+class Comparison(NamedTuple):
+    """Two ways to do the same thing."""
+
+    ours: str
+    other: str
+    make: Callable[[], tuple[Call, Call]]
+    target: float | None
+    """The least ratio we promise."""
+    calls: tuple[int, int] = (6, 2)
+    """Per round: of ours, of the other."""
+    rounds: int = 5
+    images: int = 0
+    """Drawn or learnt from by one call of ours, where the table says how many in a second."""
+
+
+class Timing(NamedTuple):
+    """Seconds per call of ours and of the other, and their ratio other / ours: medians over rounds."""
+
+    ours: float
+    other: float
+    ratio: float
+
+
+def measure(comparison: Comparison) -> Timing:
+    """Time both sides in turn, after one call of each that compiles."""
+    ours, other = comparison.make()
+    jax.block_until_ready((ours(), other()))
+    rounds = []
+    for _ in range(comparison.rounds):
+        seconds = [seconds_per_call(call, count) for call, count in zip((ours, other), comparison.calls, strict=True)]
+        rounds.append((*seconds, seconds[1] / seconds[0]))
+    return Timing(*np.median(rounds, axis=0).tolist())
+
+
+def seconds_per_call(call: Call, count: int) -> float:
+    """The mean of `count` calls."""
+    start = time.perf_counter()
+    jax.block_until_ready([call() for _ in range(count)][-1])  # what earlier calls gave may be donated by now
+    return (time.perf_counter() - start) / count
+
+
+ANEW = "all conditionals anew at each pixel"
+ROW_LSTM = "Row LSTM sampler: one state per pixel and layer"
+DIAGONAL = "Diagonal BiLSTM sampler: one state per pixel and layer"
+
+COMPARISONS = (
+    Comparison(
+        "NADE training step: scan over chunks, derivative by hand",
+        "cumulative sum over all pixels",
+        lambda: (training_step(nade.logits), training_step(cumulative_logits)),
+        8,
+        (6, 1),
+    ),
+    Comparison(
+        "NADE training step: scan over chunks, derivative by hand",
+        "scan over single pixels",
+        lambda: (training_step(nade.logits), training_step(scanned_logits)),
+        1.5,
+        (6, 3),
+        9,
+    ),
+    Comparison(
+        "NADE training step: scan over chunks, derivative by hand",
+        "the same scan, automatic derivative (jax.checkpoint)",
+        lambda: (training_step(nade.logits), training_step(checkpointed_logits)),
+        None,
+        (6, 6),
+        9,
+    ),
+    Comparison("NADE sampler: one row added per pixel", ANEW, samplers, 50, (3, 1), 1, 100),
+    Comparison("PixelCNN sampler: each value of each layer once", ANEW, pixel_cnn_samplers, 20, (3, 1), 1, IMAGES),
+    Comparison(ROW_LSTM, ANEW, functools.partial(pixel_rnn_samplers, "row"), 20, (3, 1), 1, IMAGES),
+    Comparison(DIAGONAL, ANEW, functools.partial(pixel_rnn_samplers, "diagonal"), 20, (3, 1), 1, IMAGES),
+    Comparison(
+        "VAE training step through make_step",
+        "the same step written by hand",
+        lambda: (make_step_alone(), handwritten_step()),
+        1 / 1.05,
+        (40, 40),
+        15,
+    ),
+    Comparison(
+        "VAE training step as experiments run it, feed included",
+        "the same step written by hand",
+        lambda: (framework_step((0,)), handwritten_step()),
+        1 / 1.05,
+        (40, 40),
+        15,
+    ),
+    Comparison(
+        "VAE training step of three seeds in one program",
+        "the three seeds one after another",
+        lambda: (framework_step(SEEDS), one_after_another()),
+        None,
+        (20, 20),
+        9,
+    ),
+    Comparison(
+        "DCGAN training step: transposed convolutions as jax.lax.conv_transpose",
+        "as matrix products",
+        lambda: (dcgan_step("lax"), dcgan_step("matmul")),
+        None,
+        (3, 3),
+        images=GAME_BATCH,
+    ),
+    Comparison(
+        "DCGAN training step: a program for the phases that move",
+        "the phases as branches of one program",
+        lambda: (dcgan_step(), branched_step()),
+        None,
+        (3, 3),
+        images=GAME_BATCH,
+    ),
+    *(
+        Comparison(
+            f"{name}, two training steps of its quick preset, {GAME_BATCH} images each",
+            "those of dcgan",
+            functools.partial(lambda name: (system_step(name), system_step("dcgan")), name),
+            None,
+            (3, 3),
+            images=2 * GAME_BATCH,
+        )
+        for name in ("infogan", "text_to_image", "puzzle_gan", "cyclegan", "stargan", "progressive_gan")
+    ),
+    *(
+        Comparison(
+            f"Progressive GAN training step at level {level}, {side}x{side}",
+            f"at level {other}",
+            functools.partial(lambda level, other: (level_step(level), level_step(other)), level, other),
+            None,
+            (3, 3),
+            images=GAME_BATCH,
+        )
+        for level, side, other in ((0, 7, 1), (1, 14, 2), (2, 28, 0))
+    ),
+)
+
+FIRST_STEP = "from experiments.speed.benchmark import first_step; first_step()"
+
+
+def first_step() -> None:
+    """What `time_to_first_step` runs in a process of its own."""
+    configure()
+    jax.block_until_ready(framework_step((0,))())
+    print("done", flush=True)
+
+
+def time_to_first_step(cache: Path) -> float:
+    """Seconds from the start of a process to the end of its first training step."""
+    start = time.perf_counter()
+    environment = {**os.environ, CACHE_VARIABLE: str(cache)}
+    subprocess.run([sys.executable, "-c", FIRST_STEP], env=environment, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def start_up(rounds: int = 3) -> Timing:
+    """Process start to first step with the compilation cache filled, and with an empty one."""
+    timings = []
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as cache:
+            cold, warm = (time_to_first_step(Path(cache)) for _ in range(2))
+        timings.append((warm, cold, cold / warm))
+    return Timing(*np.median(timings, axis=0).tolist())
+
+
+def rows(only: str) -> Iterator[dict[str, Any]]:
+    """Every comparison whose name holds `only`, as it is done, as a row of the table."""
+    for comparison in COMPARISONS:
+        if only in comparison.ours:
+            timing = measure(comparison)
+            drawn = {"images_per_second": comparison.images / timing.ours} if comparison.images else {}
+            yield {**row(comparison.ours, comparison.other, timing, comparison.target), **drawn}
+    if only not in START_UP:
+        return
+    timing = start_up()
+    ours = f"{START_UP} ({timing.ours:.1f} s)"
+    yield row(ours, f"with an empty cache ({timing.other:.1f} s)", timing, None)
+
+
+START_UP = "process start to first step, compilation cache filled"
+
+
+def growth(rounds: int = 5) -> Iterator[dict[str, Any]]:
+    """Per model the time of a training step at each side over that at the first, medians of rounds in turn."""
+    for name, make in GROWING.items():
+        calls = [growth_step(make(side), side) for side in SIDES]
+        jax.block_until_ready([call() for call in calls])
+        seconds = np.array([[seconds_per_call(call, 3) for call in calls] for _ in range(rounds)])
+        yield {"model": name, "sides": list(SIDES), "ratios": np.median(seconds / seconds[:, :1], axis=0).tolist()}
+
+
+def row(ours: str, other: str, timing: Timing, target: float | None) -> dict[str, Any]:
+    """One row: the ratio, and on an accelerator the times it is made of."""
+    times = {} if jax.default_backend() == "cpu" else {"ours_ms": 1e3 * timing.ours, "other_ms": 1e3 * timing.other}
+    return {"ours": ours, "other": other, "ratio": timing.ratio, "target": target, **times}
+
+
+def numbers(one: dict[str, Any]) -> tuple[str, str, str]:
+    """The ratio, the promise and the images per second of a row, as they are shown."""
+    promised = "" if one["target"] is None else f"≥ {one['target']:.2f}"
+    drawn = f"{one['images_per_second']:.1f}" if "images_per_second" in one else ""
+    return f"{one['ratio']:.2f}", promised, drawn
+
+
+def speed(*, out: Path = Path("runs/speed.json"), only: str = "") -> None:
+    """Measure, print and save the tables.
+
+    Args:
+        out: JSON file to write.
+        only: Measure the rows that have these words, such as PixelCNN; all by default. The ledger takes whole tables.
+    """
+    table = Table(title=f"speed on {surroundings()['device']}: other / ours", caption="medians, measured side by side")
+    for column in ("ours", "other", "ratio", "promised", "images/s"):
+        table.add_column(column)
+    measured = []
+    for one in rows(only):
+        measured.append(one)
+        table.add_row(one["ours"], one["other"], *numbers(one))
+    Console().print(table)
+    grown = [] if only else list(growth())
+    for one in grown:
+        print(f"training step of {one['model']} at sides {one['sides']}:", *(f"{ratio:.2f}" for ratio in one["ratios"]))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    saved = {
+        "rows": measured,
+        "growth": grown,
+        "only": only,
+        **surroundings(),
+        **origin_of("python -m experiments.speed", []),
+    }
+    write_json(out, saved)
+    print(f"saved: {out}")
+
+
+def main() -> None:
+    """Measure what the command line asks for."""
+    configure()
+    with user_errors():
+        tyro.cli(speed, prog="python -m experiments.speed", description=__doc__)

@@ -1,0 +1,115 @@
+"""Save features of images, for use elsewhere: python -m genjax embed RUN --out features.npz.
+
+An autoencoder's features are its codes; those of a model with a distribution over codes are the means of q(z|x), those
+of a DCGAN the maps of its discriminator, of an InfoGAN what Q reads, of text to image the image encoder's.
+
+    python -m genjax embed RUN --out features.npz                             of the run's own test images
+    python -m genjax embed RUN --out features.npz --split train
+    python -m genjax embed RUN --out mine.npz --images ./photos more.npz      of your own images
+
+Your own images come as for --dataset: a folder of PNG and JPEG images, or an .npz file with `image`; of either that is
+divided into train, validation and test, --split says which part. They must have the height, width and channels of the
+run's images, and become binary as those did. In Python:
+
+    file = np.load("features.npz")
+    file["features"]        [N, F] float32, one row per image
+    file["label"]           [N], where all images have one: those of the .npz file, or numbers of the sub-folders
+    file["name"]            [N], of your own images: the path of each, or file.npz[row]
+
+Rows are in the order of the split, of the sorted paths of a folder and of the rows of an .npz file.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import tyro
+
+from genjax.data.binarize import present
+from genjax.data.dataset import Dataset, Source, in_memory
+from genjax.data.files import Named, all_images
+from genjax.measures.features import Features, FeaturesOf, features_function, make_features
+from genjax.runs.directory import RunError
+from genjax.runs.restore import Restored, restore_run
+
+Part = Literal["train", "validation", "test"]
+
+
+def embed(
+    directory: Annotated[Path, tyro.conf.Positional],
+    *,
+    out: Path,
+    images: tuple[Path, ...] = (),
+    split: Part = "test",
+    seed: int | None = None,
+    data_dir: Path | None = None,
+) -> None:
+    """Save the features of images under a trained model.
+
+    Args:
+        directory: Run directory of a model that has features.
+        out: The .npz file to write.
+        images: Folders and .npz files of images; those of the run's own data by default.
+        split: Which part of the data, or of images that are divided like them.
+        seed: Training seed whose parameters are used; the run's first where none is given.
+        data_dir: TFDS directory, where it is another one than that of the training.
+    """
+    if out.suffix != ".npz":
+        raise RunError(f"--out {out} must end in .npz", exit_code=2)
+    run = restore_run(directory, data_dir=data_dir)
+    check_features(run)
+    seed = run.seeds[0] if seed is None else seed
+    if seed not in run.seeds:
+        raise RunError(f"--seed {seed} must be one of the run's seeds: {list(run.seeds)}", exit_code=2)
+    arrays = own_features(run, seed, split) if not images else features_of_files(run, seed, images, split)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    np.savez(out, **arrays)  # pyright: ignore[reportArgumentType] (no array is called allow_pickle)
+    kinds = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+    print(f"features of {run.config.name} after {run.done} steps: {kinds} in {out}")
+
+
+def check_features(run: Restored) -> None:
+    """Raise RunError where the run's model has no features."""
+    if run.experiment.model.embed is None:
+        raise RunError(f"{run.config.name} has no features: its model has no `embed`")
+
+
+def own_features(run: Restored, seed: int, split: Part) -> dict[str, np.ndarray]:
+    """Features of a part of the run's own data."""
+    data = run.experiment.data
+    return as_arrays(features_with(run, data)(*run.chosen(seed), getattr(data, split)))
+
+
+def features_with(run: Restored, data: Dataset) -> FeaturesOf:
+    """The run's features of images that become a batch as those of `data` do."""
+    return make_features(features_function(run.experiment.model), data.load)
+
+
+def as_arrays(found: Features) -> dict[str, np.ndarray]:
+    """What is saved of features."""
+    return {"features": found.features} | ({} if found.label is None else {"label": found.label})
+
+
+def features_of_files(run: Restored, seed: int, paths: Sequence[Path], split: Part) -> dict[str, np.ndarray]:
+    """Features of a user's own images, one path after another; labels only where all have some."""
+    parts: list[dict[str, np.ndarray]] = []
+    for path in paths:
+        try:
+            named = all_images(path.expanduser(), split)
+            data = presented(run, path, named)
+        except (ValueError, OSError) as error:
+            raise RunError(f"--images {path}: {error}", exit_code=2) from error
+        arrays = as_arrays(features_with(run, data)(*run.chosen(seed), data.test))
+        parts.append({**arrays, "name": np.array(named.names)})
+    common = [name for name in parts[0] if all(name in part for part in parts)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in common}
+
+
+def presented(run: Restored, path: Path, named: Named) -> Dataset:
+    """The images as the run saw its own: with its way of making pixels binary. ValueError where they cannot be."""
+    shape, expected = named.split.read(np.zeros(1, np.int64))["image"].shape[1:], run.experiment.data.image_shape
+    if shape != expected:
+        raise ValueError(f"images of shape {shape}, must be {expected} as those of the run")
+    split = in_memory(named.split)
+    return present(Source(path.name, split, split, split, ""), run.config.options.data.binarization)

@@ -1,0 +1,134 @@
+"""Make images into images of another domain: python -m genjax translate RUN IMAGES... --to NAME --out DIR.
+
+For runs of experiments on translation, such as cyclegan and stargan. IMAGES are PNG and JPEG files, and folders of them
+with their sub-folders; all must have the height, width and channels of the images that the run was trained on, after
+its --shrink where it had one. What is made of each lies in DIR under the file's own name, as .png; of folders their
+sub-folders are kept.
+
+    python -m genjax translate RUN ./photos --to paintings --out ./made
+    python -m genjax translate RUN a.png b.png --to paintings --out ./made
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import jax
+import numpy as np
+import tyro
+from jaxtyping import Float
+
+from genjax.capabilities import Translator
+from genjax.data.files import header_shape, image_names, read_image
+from genjax.evaluation import padded_batches
+from genjax.runs.directory import RunError
+from genjax.runs.restore import restore_run
+
+WHITE = 255
+
+CHUNK = 16
+"""Images per program call."""
+
+
+def translate(
+    directory: Annotated[Path, tyro.conf.Positional],
+    images: Annotated[tuple[Path, ...], tyro.conf.Positional],
+    *,
+    to: str,
+    out: Path,
+    seed: int | None = None,
+    data_dir: Path | None = None,
+) -> None:
+    """Translate images with a trained model.
+
+    Args:
+        directory: Run directory.
+        images: PNG and JPEG files, and folders of them.
+        to: The domain that they are to be of, by its name in the run.
+        out: Folder of the images that are made.
+        seed: Training seed whose parameters are used; the run's first where none is given.
+        data_dir: TFDS directory, where it is another one than that of the training.
+    """
+    run = restore_run(directory, data_dir=data_dir)
+    translator = run.experiment.capability(Translator)
+    if translator is None:
+        raise RunError(f"{run.config.name} does not translate images; runs of cyclegan and stargan do", exit_code=2)
+    seed = run.seeds[0] if seed is None else seed
+    if seed not in run.seeds:
+        raise RunError(f"--seed {seed} must be one of the run's seeds: {list(run.seeds)}", exit_code=2)
+    shape = shape_to_read(translator, to)
+    pairs = targets(images, out.expanduser())
+    check_images([source for source, _ in pairs], shape, to)
+    params, stats = run.chosen(seed)
+    made = jax.jit(lambda images: translator.translate(params, stats, images, to))
+    for rows in padded_batches(len(pairs), min(CHUNK, len(pairs))):
+        made_images = np.asarray(made(read_images([pairs[row][0] for row in rows], shape)))
+        for row, image in dict(
+            zip(rows.tolist(), made_images, strict=True)
+        ).items():  # the last batch repeats the first
+            save_image(pairs[row][1], image)
+    print(f"{len(pairs)} images to {to} by {run.config.name} after {run.done} steps: {out}")
+
+
+def shape_to_read(translator: Translator, to: str) -> tuple[int, int, int]:
+    """The shape of images that can be translated to a domain; RunError with the known ones where there is no such."""
+    if to not in translator.shapes:
+        raise RunError(f"--to {to}: no domain of this run; it has {', '.join(translator.shapes)}", exit_code=2)
+    return translator.shapes[to]
+
+
+def targets(paths: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
+    """Each image file, and where to save what is made of it; RunError where this is not there, or not its own."""
+    pairs = [(file, out / name.with_suffix(".png")) for path in paths for file, name in files_of(path.expanduser())]
+    if not pairs:
+        raise RunError("give one or more images, or folders of images", exit_code=2)
+    taken: dict[Path, Path] = {}
+    for source, target in pairs:
+        if target in taken:
+            raise RunError(f"{taken[target]} and {source} would both become {target}", exit_code=2)
+        taken[target] = source
+    sources = {source.resolve() for source, _ in pairs}
+    if over := [target for target in taken if target.resolve() in sources]:
+        raise RunError(f"--out {out}: {over[0]} is one of the images; give another folder", exit_code=2)
+    return pairs
+
+
+def files_of(path: Path) -> Iterator[tuple[Path, Path]]:
+    """The image files of a folder, or the file itself, each with the name by which it is known."""
+    if path.is_file():
+        yield path, Path(path.name)
+        return
+    if not path.is_dir():
+        raise RunError(f"{path}: no such file or folder", exit_code=2)
+    try:
+        yield from ((path / name, Path(name)) for name in image_names(path))
+    except ValueError as error:
+        raise RunError(str(error).removeprefix("dataset="), exit_code=2) from error
+
+
+def check_images(files: Sequence[Path], shape: tuple[int, int, int], to: str) -> None:
+    """Raise RunError with the path of an image that cannot be read, or is of another shape."""
+    for file in files:
+        try:
+            found = header_shape(file)
+        except ValueError as error:
+            raise RunError(error, exit_code=2) from error
+        if found != shape:
+            raise RunError(f"{file}: image of shape {found}, must be {shape} to be translated to {to}", exit_code=2)
+
+
+def read_images(files: Sequence[Path], shape: tuple[int, int, int]) -> Float[np.ndarray, "N H W C"]:
+    """The images of these files in [0, 1]; RunError with the path of one that is damaged."""
+    try:
+        return np.stack([read_image(file, shape) for file in files]).astype(np.float32) / WHITE
+    except ValueError as error:
+        raise RunError(error, exit_code=2) from error
+
+
+def save_image(path: Path, image: Float[np.ndarray, "H W C"]) -> None:
+    """Save an image in [0, 1] as PNG."""
+    import PIL.Image
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = (WHITE * image).round().astype(np.uint8)
+    PIL.Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(path)

@@ -1,0 +1,117 @@
+"""Held-out quantities of a split, and the parameters that did best on one."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Shaped
+
+from genjax.core import TrainState
+from genjax.data.dataset import Load, Split
+from genjax.types import Evaluate, Key, Metrics, Params, PyTree, Stats
+
+EVALUATION = 2**32 - 1
+"""Folded into the key of evaluations; what training folds in is smaller."""
+
+EVALUATION_BATCH = 500
+"""Examples per program call of an evaluation."""
+
+Measure = Callable[[Params, Stats, Split, Key], Mapping[str, float]]
+"""(params, stats, split, key) -> quantities of one trained seed on a split as a whole that are no mean over examples."""
+
+SplitValues = Callable[[Params, Stats, Split, Key], Mapping[str, np.ndarray]]
+"""(params, stats, split, key) -> arrays [N, ...] of one seed over all examples of the split, in order."""
+
+EvaluateSeeds = Callable[[Params, Stats, PyTree, Key], Metrics]
+"""`(params, stats, raw examples, key)` with a leading seed axis on the first two -> metrics [seeds, batch]."""
+
+
+def make_evaluate_seeds(evaluate: Evaluate, load: Load) -> EvaluateSeeds:
+    """`evaluate` for all seeds as one jitted program; all see the same batch under the same key."""
+
+    @jax.jit
+    def evaluate_seeds(params: Params, stats: Stats, raw: PyTree, key: Key) -> Metrics:
+        load_key, evaluate_key = jax.random.split(key)
+        batch = load(raw, load_key)
+        return jax.vmap(lambda params, stats: evaluate(params, stats, batch, evaluate_key))(params, stats)
+
+    return evaluate_seeds
+
+
+def evaluate_split(
+    evaluate_seeds: EvaluateSeeds, params: Params, stats: Stats, split: Split, *, key: Key, batch_size: int
+) -> dict[str, Shaped[np.ndarray, "seeds examples *features"]]:
+    """Each quantity for every seed and example of the split.
+
+    `params` and `stats` have a leading seed axis. The last batch is filled up with copies of the first example, and
+    what they give is thrown away.
+    """
+    batches = []
+    for index, indices in enumerate(padded_batches(split.size, batch_size)):
+        raw = {name: jnp.asarray(array) for name, array in split.read(indices).items()}
+        batches.append(jax.device_get(evaluate_seeds(params, stats, raw, jax.random.fold_in(key, index))))
+    return {name: np.concatenate([batch[name] for batch in batches], axis=1)[:, : split.size] for name in batches[0]}
+
+
+def padded_batches(size: int, batch_size: int) -> Iterator[Int[np.ndarray, " batch"]]:
+    """Indices of all `size` examples in order, every batch full: the last one is filled up with zeros."""
+    for start in range(0, size, batch_size):
+        indices = np.arange(start, start + batch_size)
+        yield np.where(indices < size, indices, 0)
+
+
+def means(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The mean over examples, in float64: [seeds] each."""
+    return {name: array.mean(axis=1, dtype=np.float64) for name, array in values.items()}
+
+
+def evaluation_key() -> Key:
+    """The key under which every evaluation draws, so that what differs between two of them is the model."""
+    return jax.random.fold_in(jax.random.key(0), EVALUATION)
+
+
+def make_split_values(evaluate: Evaluate, load: Load) -> SplitValues:
+    """What `evaluate` gives of all examples of a split for one seed; compiled once for all seeds and splits."""
+    evaluate_seeds = make_evaluate_seeds(evaluate, load)
+
+    def values(params: Params, stats: Stats, split: Split, key: Key) -> Mapping[str, np.ndarray]:
+        seed_axis = jax.tree.map(lambda leaf: leaf[None], (params, stats))
+        size = min(EVALUATION_BATCH, split.size)
+        found = evaluate_split(evaluate_seeds, seed_axis[0], seed_axis[1], split, key=key, batch_size=size)
+        return {name: array[0] for name, array in found.items()}
+
+    return values
+
+
+class Selected(NamedTuple):
+    """The parameters with the best validation score so far; every leaf has a leading seed axis."""
+
+    params: Params
+    stats: Stats
+    score: Float[Array, " seeds"]
+    step: Int[Array, " seeds"]
+
+
+def select_none(state: TrainState) -> Selected:
+    """Before the first evaluation: a score of NaN, which every other one beats."""
+    score = jnp.full(state.key.shape, jnp.nan, jnp.float32)
+    # Copies, since the state's own buffers are given up to the next step.
+    params, stats = jax.tree.map(jnp.copy, (state.params, state.stats))
+    return Selected(params, stats, score, jnp.zeros(state.key.shape, jnp.int32))
+
+
+def select_better(
+    selected: Selected, state: TrainState, score: Float[Array, " seeds"], *, larger_is_better: bool
+) -> Selected:
+    """For each seed the state's parameters where their score is better than the best so far."""
+    better = (score > selected.score) if larger_is_better else (score < selected.score)
+    better |= jnp.isnan(selected.score)
+    now = Selected(state.params, state.stats, score, jnp.broadcast_to(state.step, better.shape))
+    return jax.tree.map(lambda new, old: jnp.where(along(better, new), new, old), now, selected)
+
+
+def along(mask: Bool[Array, " seeds"], leaf: Array) -> Bool[Array, "seeds ..."]:
+    """The mask with axes of length one after its first, as many as the leaf has."""
+    return mask.reshape(mask.shape + (1,) * (leaf.ndim - 1))

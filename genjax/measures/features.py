@@ -1,0 +1,112 @@
+"""Features of whole splits, and what a linear probe makes of them: the same protocol for every model that has some."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float, Int
+
+from genjax.core import Model
+from genjax.data.dataset import Dataset, Load, Split, part
+from genjax.data.labels import has_labels
+from genjax.evaluation import EVALUATION_BATCH, Measure, evaluation_key, padded_batches
+from genjax.losses.likelihood import flat_pixels
+from genjax.losses.reconstruction import mean_squared_error
+from genjax.metrics.probe import Labelled, linear_probe
+from genjax.types import Batch, Embed, Key, Params, Stats
+
+PCA_IMAGES = 50_000
+"""Training images that PCA is fitted to, at most: the first ones."""
+
+PROBED = 10_000
+"""Training examples that a probe is fitted to, at most: the first ones."""
+
+
+class Features(NamedTuple):
+    """Features of the examples of a split, in its order, and their labels where they have some."""
+
+    features: Float[np.ndarray, "N F"]
+    label: Int[np.ndarray, " N"] | None
+
+
+FeaturesOf = Callable[[Params, Stats, Split], Features]
+
+
+def make_features(embed: Embed, load: Load) -> FeaturesOf:
+    """`embed` of a whole split; what `load` draws, it draws as every evaluation does."""
+
+    @jax.jit
+    def embed_raw(params: Params, stats: Stats, raw: Mapping[str, jax.Array], key: Key) -> jax.Array:
+        return embed(params, stats, load(raw, jax.random.split(key)[0]))
+
+    def features_of(params: Params, stats: Stats, split: Split) -> Features:
+        features, labels = [], []
+        for index, indices in enumerate(padded_batches(split.size, min(EVALUATION_BATCH, split.size))):
+            raw = {name: jnp.asarray(array) for name, array in split.read(indices).items()}
+            features.append(np.asarray(embed_raw(params, stats, raw, jax.random.fold_in(evaluation_key(), index))))
+            labels.append(np.asarray(raw["label"]) if "label" in raw else None)
+        label = None if labels[0] is None else np.concatenate(labels)[: split.size]
+        return Features(np.concatenate(features)[: split.size], label)
+
+    return features_of
+
+
+def features_function(model: Model) -> Embed:
+    """`model.embed`; ValueError where the model has no features."""
+    if model.embed is None:
+        raise ValueError("model: it has no features (`embed` is None)")
+    return model.embed
+
+
+def pixels(params: Params, stats: Stats, batch: Batch) -> jax.Array:
+    """The pixels of an image as its features."""
+    return flat_pixels(batch["image"])
+
+
+def fit_pca(data: Dataset, components: int) -> Params:
+    """The mean and the leading principal components of the training images, or fewer where there are not so many."""
+    from sklearn.decomposition import PCA  # slow to import
+
+    images = make_features(pixels, data.load)({}, {}, first(data.train, PCA_IMAGES)).features
+    pca = PCA(min(components, *images.shape), random_state=0).fit(images)
+    return {"mean": jnp.asarray(pca.mean_), "components": jnp.asarray(pca.components_)}
+
+
+def principal(params: Params, stats: Stats, batch: Batch) -> jax.Array:
+    """An image's coordinates along the components of `fit_pca`."""
+    return (flat_pixels(batch["image"]) - params["mean"]) @ params["components"].T
+
+
+def principal_images(params: Params, stats: Stats, batch: Batch) -> jax.Array:
+    """What these coordinates leave of an image; pixels may leave [0, 1]."""
+    flat = principal(params, stats, batch) @ params["components"] + params["mean"]
+    return flat.reshape(batch["image"].shape)
+
+
+def principal_mse(params: Params, stats: Stats, batch: Batch) -> jax.Array:
+    """The mean squared error per pixel of `principal_images`, [batch, 1]."""
+    return mean_squared_error(principal_images(params, stats, batch), batch["image"])[:, None]
+
+
+def first(split: Split, count: int) -> Split:
+    """The first `count` examples of a split, or all where it has fewer."""
+    return part(split, 0, min(count, split.size))
+
+
+def make_probe(embed: Embed, data: Dataset, *, name: str = "probe_error") -> Measure:
+    """Measures the error of a linear probe (genjax/metrics/probe.py) on a split; nothing where there are no labels.
+
+    It is fitted to the first 10 000 training examples; validation examples pick its penalty.
+    """
+    features_of = make_features(embed, data.load)
+
+    def measure(params: Params, stats: Stats, split: Split, key: Key) -> dict[str, float]:
+        if not has_labels(data):
+            return {}
+        parts = [features_of(params, stats, one) for one in (first(data.train, PROBED), data.validation, split)]
+        train, validation, test = (Labelled(one.features, np.asarray(one.label)) for one in parts)
+        return {name: linear_probe(train, validation, test)}
+
+    return measure

@@ -1,0 +1,128 @@
+"""Bound networks: a network with its variables is a function, and a loss reads like the paper's equation.
+
+A model keeps its networks in a NamedTuple of Linen modules (and of whatever else belongs to them, such as a prior).
+`init_networks` makes their variables, `bind` puts modules and variables together, and `updated` gives back the running
+statistics after a batch:
+
+    G, D = (bound := bind(networks, params, stats)).generator, bound.discriminator
+    fake, G = G.train(z)
+    logits, D = D.train(fake)
+    return loss, (metrics, updated(stats, generator=G, discriminator=D))
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+from flax import linen as nn
+from jaxtyping import Array
+
+from genjax.types import Key, Params, PyTree, Stats
+
+N = TypeVar("N", bound=tuple)
+
+Inputs = Mapping[str, tuple[Array, ...]]
+"""Network name -> examples of its inputs."""
+
+Shape = tuple[int | None, ...]
+"""Of an output; None where any length will do."""
+
+
+class Bound(NamedTuple):
+    """A network with its variables: call it."""
+
+    module: nn.Module
+    params: PyTree
+    stats: PyTree
+    """Running statistics; empty where the network keeps none."""
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Apply the network by its running statistics and without dropout."""
+        return self.module.apply({**self.params, **self.stats}, *inputs)
+
+    def train(self, *inputs: Any, key: Key | None = None) -> tuple[Any, "Bound"]:
+        """Apply the network by the statistics of this batch, with dropout under `key` where it is given.
+
+        Returns the outputs, and the network with its running statistics after this batch.
+        """
+        rngs = None if key is None else {"dropout": key}
+        outputs, stats = self.module.apply(
+            {**self.params, **self.stats}, *inputs, train=True, mutable=list(self.stats), rngs=rngs
+        )
+        return outputs, self._replace(stats=stats)
+
+
+def bind(networks: N, params: Params, stats: Stats) -> N:
+    """The same NamedTuple with a `Bound` in place of every module that has parameters; other fields stay as they are."""
+    fields = networks._asdict()  # pyright: ignore[reportAttributeAccessIssue]
+    bound = {name: Bound(fields[name], params[name], stats.get(name, {})) for name in fields if name in params}
+    return networks._replace(**bound)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def updated(stats: Stats, **networks: Bound) -> Stats:
+    """`stats` with the running statistics of these networks in place of the earlier ones."""
+    return {**stats, **{name: network.stats for name, network in networks.items()}}
+
+
+def init_networks(networks: tuple[Any, ...], key: Key, **inputs: tuple[Any, ...]) -> tuple[Params, Stats]:
+    """Fresh variables of the named networks, each initialized under a key of its own and on its own inputs.
+
+    Returns the parameters of each network, and its running statistics, an empty dict where it keeps none. `key` is
+    split in the order of the arguments; a single network takes it as it is.
+    """
+    modules = networks._asdict()  # pyright: ignore[reportAttributeAccessIssue]
+    keys = [key] if len(inputs) == 1 else jax.random.split(key, len(inputs))
+    variables = {
+        name: modules[name].init(network_key, *own)
+        for (name, own), network_key in zip(inputs.items(), keys, strict=True)
+    }
+    return split_variables(variables)
+
+
+def split_variables(variables: Mapping[str, Mapping[str, Any]]) -> tuple[Params, Stats]:
+    """The parameters of each network, and its running statistics, an empty dict where it keeps none."""
+    params = {name: {"params": own["params"]} for name, own in variables.items()}
+    stats = {name: {part: tree for part, tree in own.items() if part != "params"} for name, own in variables.items()}
+    return params, stats
+
+
+def check_outputs(networks: tuple[Any, ...], inputs: Mapping[str, tuple[Any, ...]], outputs: Mapping[str, Any]) -> None:
+    """Raise ValueError where a network's output does not have the shape that a model needs.
+
+    Args:
+        networks: NamedTuple of modules.
+        inputs: Examples of the inputs of each network, arrays or `jax.ShapeDtypeStruct`s.
+        outputs: Shape of what each named network returns on its example inputs, `None` for a length that is free; a
+            tuple or dict of shapes where it returns several arrays.
+    """
+
+    def apply(key: Key, inputs: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
+        params, stats = init_networks(networks, key, **inputs)
+        bound = bind(networks, params, stats)._asdict()  # pyright: ignore[reportAttributeAccessIssue]
+        return {name: bound[name](*inputs[name]) for name in outputs}
+
+    found = jax.eval_shape(apply, jax.random.key(0), inputs)
+    for name, expected in outputs.items():
+        shapes = jax.tree.map(lambda leaf: leaf.shape, found[name])
+        if not matches(shapes, expected):
+            raise ValueError(f"networks: the {name} returns arrays of shape {shapes}, must be {shown(expected)}")
+
+
+def matches(found: Any, expected: Any) -> bool:
+    """Whether shapes are as expected, leaf by leaf."""
+    if is_shape(expected):
+        same_rank = is_shape(found) and len(found) == len(expected)
+        return same_rank and all(want is None or have == want for have, want in zip(found, expected, strict=True))
+    if isinstance(expected, Mapping):
+        return isinstance(found, Mapping) and all(matches(found[name], expected[name]) for name in expected)
+    return len(found) == len(expected) and all(map(matches, found, expected))
+
+
+def is_shape(tree: Any) -> bool:
+    """Whether this is the shape of one array, and no tree of several."""
+    return isinstance(tree, tuple) and all(length is None or isinstance(length, int) for length in tree)
+
+
+def shown(expected: Any) -> str:
+    """Shapes as they stand in an error, "any" for a length that is free."""
+    return str(expected).replace("None", "any")

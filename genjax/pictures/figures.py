@@ -1,0 +1,234 @@
+"""Pictures: grids of images, learning curves, receptive fields."""
+
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from einops import rearrange
+from jaxtyping import Float, Int
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from genjax.core import Model
+from genjax.data.dataset import Dataset
+from genjax.types import Key, Params, Stats
+
+
+class Movie(NamedTuple):
+    """A picture that moves."""
+
+    figure: Figure
+    draw: Callable[[int], None]
+    """Puts the frame of this number on the figure."""
+    frames: int
+
+
+Picture = Figure | Movie | str
+
+Figures = Callable[[Params, Stats, Key], Mapping[str, Picture]]
+"""Pictures of one trained seed, by file name: samples, completions, reconstructions, ...; a text is one too."""
+
+
+Images = Float[np.ndarray | jax.Array, "N H W C"]
+
+LogProbs = Callable[[Float[jax.Array, "B H W C"]], Float[jax.Array, "B H W C"]]
+
+INCHES_PER_IMAGE = 0.6
+
+INCHES_PER_LETTER = 0.085
+"""Of a caption."""
+
+LETTERS = 40
+"""Of a line of a caption, at most."""
+
+FRAME = 0.3
+"""The grey of the lines between images: neither ink nor paper."""
+
+HIDDEN = 0.6
+"""The grey of a pixel that is not shown."""
+
+
+def image_grid(images: Float[np.ndarray, "N H W C"], *, columns: int, title: str = "") -> Figure:
+    """Images in [0, 1], row by row."""
+    mosaic = tile(images, columns)
+    rows = -(-len(images) // columns)
+    figure = Figure(
+        figsize=(columns * INCHES_PER_IMAGE + 0.2, rows * INCHES_PER_IMAGE + (0.5 if title else 0.2)),
+        layout="constrained",
+    )
+    axes = figure.add_subplot()
+    axes.imshow(mosaic.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_axis_off()
+    axes.set_title(title, fontsize=8)
+    return figure
+
+
+def captioned_grid(images: Float[np.ndarray, "rows columns H W C"], captions: Sequence[str], *, title: str) -> Figure:
+    """A row of images beside each caption, which is broken into lines where it is long."""
+    rows, columns, height = images.shape[:3]
+    lines = [[part for line in caption.splitlines() for part in textwrap.wrap(line, LETTERS)] for caption in captions]
+    letters = max(len(line) for caption in lines for line in caption)
+    width = columns * INCHES_PER_IMAGE + letters * INCHES_PER_LETTER + 0.3
+    figure = Figure(figsize=(width, rows * INCHES_PER_IMAGE + 0.5), layout="constrained")
+    axes = figure.add_subplot()
+    mosaic = tile(images.reshape(-1, *images.shape[2:]), columns)
+    axes.imshow(mosaic.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_yticks(
+        [1 + (height + 1) * row + height / 2 for row in range(rows)],
+        ["\n".join(caption) for caption in lines],
+        fontsize=7,
+    )
+    axes.set_xticks([])
+    axes.tick_params(length=0)
+    axes.set_frame_on(False)
+    axes.set_title(title, fontsize=8)
+    return figure
+
+
+def tile(images: Float[np.ndarray, "N H W C"], columns: int) -> Float[np.ndarray, "height width C"]:
+    """One image made of all `images`, a line of one pixel around each; a last row that is not full is filled up."""
+    framed = np.pad(images, ((0, -len(images) % columns), (0, 0), (0, 0), (0, 0)), constant_values=FRAME)
+    framed = np.pad(framed, ((0, 0), (0, 1), (0, 1), (0, 0)), constant_values=FRAME)
+    mosaic = rearrange(framed, "(rows columns) h w c -> (rows h) (columns w) c", columns=columns)
+    return np.pad(mosaic, ((1, 0), (1, 0), (0, 0)), constant_values=FRAME)
+
+
+Curve = Sequence[tuple[int, float]]
+"""(step, value) pairs."""
+
+
+def learning_curves(curves: Mapping[str, Mapping[int, Curve]]) -> Figure:
+    """One panel per metric, three in a row, one line per seed."""
+    columns = min(3, len(curves))
+    rows = -(-len(curves) // columns)
+    figure = Figure(figsize=(4 * columns, 3 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).flat
+    for (metric, seeds), axes in zip(curves.items(), panels, strict=False):
+        for seed, curve in seeds.items():
+            marker = "." if len(curve) < 20 else None
+            axes.plot(*zip(*curve, strict=True), linewidth=1, marker=marker, label=f"seed {seed}")
+        axes.set_title(metric, fontsize=9)
+        axes.set_xlabel("step")
+        if len(seeds) > 1:
+            axes.legend(fontsize=7)
+    for axes in list(panels):
+        axes.set_axis_off()
+    return figure
+
+
+def code_scatter(
+    codes: Float[np.ndarray, "N 2"], label: Int[np.ndarray, " N"] | None, *, title: str, names: tuple[str, str]
+) -> Figure:
+    """One dot per code, coloured by its label where there are labels; `names` are those of the two axes."""
+    figure = Figure(figsize=(5.5, 5), layout="constrained")
+    axes = figure.add_subplot()
+    scatter(axes, codes, label)
+    if label is not None and len(np.unique(label)) <= 20:
+        axes.legend(fontsize=7, markerscale=2.5, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    axes.set_xlabel(names[0], fontsize=8)
+    axes.set_ylabel(names[1], fontsize=8)
+    axes.set_title(title, fontsize=9)
+    return figure
+
+
+def scatter(axes: Axes, points: Float[np.ndarray, "N 2"], label: Int[np.ndarray, " N"] | None) -> None:
+    """One dot per point, coloured by its label where there are labels."""
+    for number, one in enumerate([None] if label is None else np.unique(label)):
+        rows = slice(None) if one is None else label == one
+        colour = "0.4" if one is None else colormaps["tab10" if number < 10 else "tab20"](number % 20)
+        axes.scatter(*points[rows].T, s=6, linewidths=0, color=colour, label=None if one is None else str(one))
+
+
+def completion_grid(
+    images: Float[np.ndarray, "N H W C"], known: Float[np.ndarray, "H W C"], completions: Float[np.ndarray, "M H W C"]
+) -> Figure:
+    """One row per image: the image, what of it is known, and its M / N completions."""
+    each = len(completions) // len(images)
+    rows = completions.reshape(len(images), each, *images.shape[1:])
+    shown = np.where(known > 0, images, HIDDEN)
+    grid = np.concatenate([images[:, None], shown[:, None], rows], axis=1).reshape(-1, *images.shape[1:])
+    return image_grid(grid, columns=each + 2, title="image, what is known, completions")
+
+
+def samples_and_completions(model: Model, data: Dataset, order: Int[np.ndarray, " D"]) -> Figures:
+    """Samples, and completions of test images of which the first half of the ordering is known."""
+    known = np.isin(np.arange(len(order)), order[: len(order) // 2]).astype(np.float32).reshape(data.image_shape)
+
+    def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
+        generate = jax.jit(model.generate)
+        samples_key, completions_key = jax.random.split(key)
+        samples = generate(params, stats, {"image": jnp.zeros((64, *data.image_shape))}, samples_key)
+        images = test_images(data, 8)
+        batch = {
+            "image": jnp.repeat(images, 6, axis=0),
+            "known": jnp.broadcast_to(known, (6 * len(images), *known.shape)),
+        }
+        completions = generate(params, stats, batch, completions_key)
+        return {
+            "samples": image_grid(np.asarray(samples), columns=8, title="samples"),
+            "completions": completion_grid(np.asarray(images), known, np.asarray(completions)),
+        }
+
+    return figures
+
+
+def beside(images: Images, reconstructions: Images) -> Float[np.ndarray, "M H W C"]:
+    """Each image with its reconstruction to the right."""
+    return np.stack([images, reconstructions], axis=1).reshape(-1, *images.shape[1:])
+
+
+def seen_by_the_centre(log_probs: LogProbs, images: Float[jax.Array, "B H W C"]) -> Float[np.ndarray, "H W"]:
+    """The mean of |d log p(central pixel | earlier ones) / d pixel| over the images, summed over channels.
+
+    `log_probs` gives the log-probability of each element of `images` where the network sees its argument.
+    """
+    row, column = images.shape[1] // 2, images.shape[2] // 2
+    derivative = jax.jit(jax.grad(lambda seen: log_probs(seen)[:, row, column].sum()))(images)
+    return np.asarray(jnp.abs(derivative).mean(axis=0).sum(axis=-1))
+
+
+DECADES = 4
+"""Of the receptive field's scale."""
+
+
+def receptive_field(strength: Float[np.ndarray, "H W"]) -> Figure:
+    """How strongly the conditional of the central pixel depends on each pixel, and the earlier ones it never sees."""
+    height, width = strength.shape
+    centre = (height // 2) * width + width // 2
+    earlier = (np.arange(strength.size) < centre).reshape(strength.shape)
+    seen = strength > 0
+    scaled = np.log10(np.where(seen, strength, 1) / (strength.max() or 1))  # 0 where no unit is alive
+    scale = Normalize(-DECADES, 0)
+    picture = colormaps["Blues"](scale(scaled))[..., :3]
+    picture[~seen] = 0.85
+    picture[earlier & ~seen] = (0.9, 0.45, 0.35)
+    picture[height // 2, width // 2] = 0
+    figure = Figure(figsize=(4.5, 4), layout="constrained")
+    axes = figure.add_subplot()
+    axes.imshow(picture, interpolation="nearest")
+    axes.set_axis_off()
+    axes.set_title(
+        f"the black pixel sees {int((earlier & seen).sum())} of {int(earlier.sum())} earlier pixels\n"
+        "red: never seen; grey: itself or later",
+        fontsize=8,
+    )
+    bar = figure.colorbar(ScalarMappable(scale, colormaps["Blues"]), ax=axes, shrink=0.7)
+    bar.set_label("log10 |gradient| / greatest", fontsize=7)
+    return figure
+
+
+def test_images(data: Dataset, count: int) -> Float[jax.Array, "N H W C"]:
+    """The first images of the test split, as the protocol shows them."""
+    return test_batch(data, min(count, data.test.size))["image"]
+
+
+def test_batch(data: Dataset, count: int) -> dict[str, jax.Array]:
+    """The first `count` examples of the test split, again from the first where it has fewer, with all that is given."""
+    examples = data.test.read(np.arange(count) % data.test.size)
+    return dict(data.load({name: jnp.asarray(array) for name, array in examples.items()}, jax.random.key(0)))

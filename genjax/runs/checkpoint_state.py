@@ -1,0 +1,52 @@
+"""Everything a run needs to go on, and where it lies on the disk."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from genjax.checkpoint import Checkpoints, Restored
+from genjax.core import TrainState
+from genjax.data.feed import Feed
+from genjax.evaluation import Selected, select_none
+from genjax.runs.directory import RunError
+from genjax.runs.experiment import Experiment
+from genjax.training import init_seeds
+from genjax.types import Params, Stats
+
+DAMAGED = "damaged checkpoint, using the one before it:"
+
+
+class CheckpointState(NamedTuple):
+    """What a checkpoint holds."""
+
+    state: TrainState
+    best: Selected | None
+    """Where the experiment selects on the validation split."""
+
+    @property
+    def done(self) -> int:
+        """Steps done."""
+        return int(self.state.step)
+
+    def chosen(self) -> tuple[Params, Stats]:
+        """The parameters the run ends with, with a leading seed axis."""
+        return (self.state.params, self.state.stats) if self.best is None else (self.best.params, self.best.stats)
+
+
+def initial_checkpoint_state(experiment: Experiment, feed: Feed, seeds: Sequence[int]) -> CheckpointState:
+    """The memory before the first step."""
+    state = init_seeds(experiment.model, feed, seeds)
+    return CheckpointState(state, None if experiment.select is None else select_none(state))
+
+
+def latest(checkpoints: Checkpoints, like: CheckpointState) -> Restored | None:
+    """The newest checkpoint that is whole, if there is one; RunError where there are some, and all are damaged."""
+    try:
+        return checkpoints.restore_latest(like)
+    except ValueError as error:
+        raise RunError(f"{error}; to begin anew, delete {checkpoints.folder}") from error
+
+
+def checkpoint_folder(directory: Path, seeds: Sequence[int]) -> Path:
+    """Where the checkpoints of these seeds lie."""
+    return directory.resolve() / "checkpoints" / ("seeds-" + "-".join(map(str, seeds)))

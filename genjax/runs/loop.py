@@ -1,0 +1,279 @@
+"""The training loop of an experiment, with logging, validation and checkpoints as statements in its body."""
+
+import contextlib
+import functools
+import signal
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from genjax.checkpoint import Checkpoints
+from genjax.core import Phase, moves
+from genjax.data.dataset import Split
+from genjax.data.feed import Feed
+from genjax.evaluation import (
+    EVALUATION_BATCH,
+    EvaluateSeeds,
+    evaluate_split,
+    evaluation_key,
+    make_evaluate_seeds,
+    means,
+    select_better,
+)
+from genjax.runs.checkpoint_state import DAMAGED, CheckpointState, checkpoint_folder, initial_checkpoint_state, latest
+from genjax.runs.directory import RunError, forget_after, full_disk, is_full_disk
+from genjax.runs.experiment import Experiment
+from genjax.runs.logs import open_logs
+from genjax.runs.options import Run
+from genjax.training import first_failure, first_nonfinite, iterate, seed, with_seed_axis
+from genjax.types import Metrics, Params, Stats
+
+LOG_EVERY = 50
+"""Steps between rows of metrics.jsonl; only then does the loop wait for the device."""
+
+
+Values = Mapping[str, np.ndarray]
+"""Metrics fetched from the device."""
+
+
+class Trained(NamedTuple):
+    """The end of one group's training."""
+
+    memory: CheckpointState
+    seconds: float
+    """Wall time over all sessions of the run."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Seeds trained together in one program."""
+
+    experiment: Experiment
+    run: Run
+    seeds: tuple[int, ...]
+    directory: Path
+    console: Console
+    evaluate_seeds: EvaluateSeeds
+    """What is measured on the validation split."""
+
+    @property
+    def steps(self) -> int:
+        """Steps in all."""
+        return min(self.run.steps, self.experiment.max_steps or self.run.steps)
+
+    @functools.cached_property
+    def feed(self) -> Feed:
+        """The seeds' batches."""
+        return self.experiment.training_feed(self.seeds, self.run.batch_size)
+
+    @functools.cached_property
+    def checkpoints(self) -> Checkpoints:
+        """Where the seeds' memory is kept."""
+        return Checkpoints(checkpoint_folder(self.directory, self.seeds))
+
+    def train(self, signals: Sequence[int]) -> Trained:
+        """Train to the last step, from the last checkpoint if there is one; stop where a signal has come."""
+        try:
+            return self.train_on(signals)
+        except OSError as error:
+            raise full_disk(self.directory) if is_full_disk(error) else error from error
+        finally:
+            self.checkpoints.close()
+
+    def train_on(self, signals: Sequence[int]) -> Trained:
+        """The loop."""
+        memory, seconds = self.restore()
+        done = memory.done
+        clock = time.monotonic() - seconds  # as if all sessions had been one
+        pending: list[Metrics] = []
+        with open_logs(self.directory, self.seeds, done) as log, self.progress(done) as show:
+            start = memory.state if len(self.seeds) > 1 else seed(memory.state, 0)
+            for step, state, metrics in iterate(self.experiment.model, self.feed, start, self.steps):
+                pending.append(metrics)
+                last, stopped = step == self.steps, bool(signals)
+                evaluate = last or step % self.run.evaluate_every == 0
+                if step % LOG_EVERY == 0 or evaluate or stopped:
+                    fetched = jax.tree.map(np.atleast_1d, jax.device_get(pending))
+                    self.check_finite(fetched, step)
+                    pending = []
+                    show(step, bar_text(moved(self.experiment.model.phases, fetched[-1], step), self.experiment.shown))
+                    if step % LOG_EVERY == 0 or last:
+                        log(step, "train", moved(self.experiment.model.phases, fetched[-1], step))
+                if evaluate or stopped:
+                    memory = memory._replace(state=with_seed_axis(state))
+                if evaluate:
+                    memory, scores = self.validate(memory)
+                    log(step, "validation", scores)
+                    self.console.print(f"step {step}: validation {spread(scores)}", soft_wrap=True)
+                if evaluate or stopped:
+                    self.save(memory, time.monotonic() - clock)
+                if stopped and not last:
+                    raise stopped_at(step, self.directory, signals[0])
+        return Trained(memory, time.monotonic() - clock)
+
+    def restore(self) -> tuple[CheckpointState, float]:
+        """The last good memory and the seconds spent until then; damaged checkpoints are named on the console."""
+        start = initial_checkpoint_state(self.experiment, self.feed, self.seeds)
+        found = latest(self.checkpoints, start)
+        forget_after(self.directory, self.seeds, 0 if found is None else found.step)
+        if found is None:
+            return start, 0.0
+        for step, damaged in found.damaged.items():
+            self.checkpoints.set_aside(step)
+            self.console.print(f"{DAMAGED} {damaged}", style="yellow", soft_wrap=True)
+        going = f"finished, at step {found.step}" if found.step >= self.steps else f"continuing at step {found.step}"
+        self.console.print(f"{describe(self.seeds)}: {going}")
+        return found.tree, found.facts["seconds"]
+
+    @contextlib.contextmanager
+    def progress(self, done: int) -> Iterator[Any]:
+        """A bar, and `show(step, loss)`, which moves it on and tells the steps per second since the last call."""
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        fields = (TextColumn("{task.fields[rate]}"), TextColumn("{task.fields[loss]}"))
+        with Progress(*columns, *fields, console=self.console) as bar:
+            task = bar.add_task(describe(self.seeds), total=self.steps, completed=done, loss="", rate="")
+            last = [(done, time.monotonic())]
+
+            def show(step: int, loss: str) -> None:
+                now = time.monotonic()
+                rate = (step - last[0][0]) / (now - last[0][1])
+                bar.update(task, completed=step, loss=loss, rate=f"{rate:.1f} steps/s")
+                last[0] = (step, now)
+
+            yield show
+
+    def validate(self, memory: CheckpointState) -> tuple[CheckpointState, dict[str, np.ndarray]]:
+        """The memory with the better parameters kept, and the validation means [seeds]."""
+        select = self.experiment.select
+        chosen = (memory.state.params, memory.state.stats)
+        scores = split_means(self.evaluate_seeds, chosen, self.experiment.data.validation)
+        if select is None or memory.best is None:
+            return memory, scores
+        score = jnp.asarray(scores[select.metric], jnp.float32)
+        best = select_better(memory.best, memory.state, score, larger_is_better=select.best == "max")
+        return memory._replace(best=best), scores
+
+    def save(self, memory: CheckpointState, seconds: float) -> None:
+        """Save a checkpoint, unless the state is not finite or the disk is full: then the earlier ones stay."""
+        step = memory.done
+        if first_nonfinite(memory.state._asdict()):
+            self.fail_nonfinite(step)
+        try:
+            self.checkpoints.save(step, memory, {"seconds": seconds})
+        except Exception as error:  # Orbax passes on what its storage layer raises, such as ValueError
+            if is_full_disk(error):
+                raise full_disk(self.directory) from error
+            raise
+
+    def check_finite(self, fetched: Sequence[Values], step: int) -> None:
+        """Raise RunError where a metric of a phase that moved is not finite in the steps up to `step`."""
+        for before, metrics in enumerate(reversed(fetched)):
+            values = moved(self.experiment.model.phases, metrics, step - before)
+            if not all(np.isfinite(value).all() for value in values.values()):
+                self.fail_nonfinite(step)
+
+    def fail_nonfinite(self, step: int) -> None:
+        """Find where it began by repeating the steps since the last good checkpoint, and raise RunError."""
+        self.console.print("a value is not finite; repeating the steps since the last checkpoint to find the first one")
+        start = initial_checkpoint_state(self.experiment, self.feed, self.seeds)
+        found = latest(self.checkpoints, start)
+        state = (start if found is None else found.tree).state
+        where = first_failure(self.experiment.model, self.feed, state, step) or f"in the steps up to {step}"
+        kept = "there is no checkpoint yet" if found is None else f"the checkpoint of step {found.step} stays"
+        raise RunError(f"training stopped: {where}; {kept} in {self.directory}")
+
+
+@contextlib.contextmanager
+def noted_signals() -> Iterator[Sequence[int]]:
+    """Inside `with`, SIGTERM and Ctrl-C are noted for the loop to see; the same one again interrupts at once."""
+    received: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        del frame
+        if number in received:
+            raise RunError("interrupted before the step was done: what is saved stays", exit_code=128 + number)
+        received.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def stopped_at(step: int, directory: Path, number: int) -> RunError:
+    """What ends a run that a signal has stopped."""
+    again = f"continue with the same command and --workdir {directory}"
+    return RunError(f"stopped at step {step}, which is saved; {again}", exit_code=128 + number)
+
+
+def split_means(evaluate_seeds: EvaluateSeeds, chosen: tuple[Params, Stats], split: Split) -> dict[str, np.ndarray]:
+    """The means over a split, [seeds] each."""
+    size = min(EVALUATION_BATCH, split.size)
+    return means(evaluate_split(evaluate_seeds, *chosen, split, key=evaluation_key(), batch_size=size))
+
+
+def measures(experiment: Experiment, memories: Sequence[CheckpointState], split: Split) -> dict[str, np.ndarray]:
+    """All that is measured on a split, [seeds] each, one group of seeds after another."""
+    return {**model_means(experiment, memories, split), **whole_measures(experiment, memories, split)}
+
+
+def whole_measures(experiment: Experiment, memories: Sequence[CheckpointState], split: Split) -> dict[str, np.ndarray]:
+    """What the experiment measures on a split as a whole."""
+    if experiment.measure is None:
+        return {}
+    seeds = [
+        jax.tree.map(lambda leaf, n=n: leaf[n], memory.chosen())
+        for memory in memories
+        for n in range(memory.state.key.size)
+    ]
+    parts = [experiment.measure(params, stats, split, evaluation_key()) for params, stats in seeds]
+    return {name: np.array([part[name] for part in parts]) for name in parts[0]}
+
+
+def model_means(experiment: Experiment, memories: Sequence[CheckpointState], split: Split) -> dict[str, np.ndarray]:
+    """What the model measures on a split, mean over examples."""
+    evaluate_seeds = make_evaluate_seeds(experiment.model.evaluate, experiment.data.load)
+    parts = [split_means(evaluate_seeds, memory.chosen(), split) for memory in memories]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def moved(phases: Sequence[Phase], metrics: Values, step: int) -> dict[str, Any]:
+    """The metrics of the phases that moved in the step that made it `step` steps.
+
+    Beside others, a phase that moves no network (it keeps an average, or a film) has nothing to tell.
+    """
+    telling = [phase for phase in phases if phase.wrt] or phases
+    names = {phase.name for phase in telling if moves(phase, step - 1)}
+    return {name: value for name, value in metrics.items() if name.split("/")[0] in names}
+
+
+def bar_text(metrics: Values, shown: Sequence[str] = ()) -> str:
+    """Every phase's loss, and the metrics that are `shown` beside them, mean over seeds."""
+    losses = {name.removesuffix("/loss"): value for name, value in metrics.items() if name.endswith("/loss")}
+    others = {name.split("/")[-1]: metrics[name] for name in shown if name in metrics}
+    return " ".join(f"{name} {np.mean(value):.4g}" for name, value in {**others, **losses}.items())
+
+
+def spread(scores: Mapping[str, np.ndarray]) -> str:
+    """Each metric's mean, and ± s.d. over seeds where there are several."""
+
+    def deviation(values: np.ndarray) -> str:
+        return f" ± {values.std(ddof=1):.4f}" if values.size > 1 else ""
+
+    return ", ".join(f"{name} {values.mean():.4f}{deviation(values)}" for name, values in scores.items())
+
+
+def describe(seeds: Sequence[int]) -> str:
+    """The seeds in words."""
+    return ("seed " if len(seeds) == 1 else "seeds ") + " ".join(map(str, seeds))

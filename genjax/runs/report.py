@@ -1,0 +1,141 @@
+"""What a finished run says: result.json, and the table a user sees."""
+
+import importlib.metadata
+import math
+import os
+import platform
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from rich.table import Table
+
+from genjax.runs.experiment import Experiment
+from genjax.runs.loop import Trained
+from genjax.runs.options import Config
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
+
+PLACES = ("--workdir", "--data-dir")
+"""Options that say where something lies on one machine, and not what was computed."""
+
+
+def result_of(
+    config: Config,
+    origin: Mapping[str, Any],
+    experiment: Experiment,
+    trained: Sequence[Trained],
+    metrics: Mapping[str, np.ndarray],
+    wall_seconds: float,
+) -> dict[str, Any]:
+    """The content of result.json; `origin` is what `origin_of` said at the start, `metrics` the test means [seeds].
+
+    `wall_seconds` are those of training, validation and measuring, over all sessions.
+    """
+    data = experiment.data
+    return {
+        "experiment": config.name,
+        "preset": config.preset,
+        "dataset": {"name": data.name, "split": "test", "protocol": data.protocol, "sha256": data.sha256},
+        "seeds": list(config.run.seeds),
+        "steps": trained[0].memory.done,
+        "metrics": {name: summary(values, experiment.kind(name)) for name, values in metrics.items()},
+        "parameters": parameter_count(trained[0]),
+        **experiment.facts,
+        "wall_seconds": wall_seconds,
+        **surroundings(),
+        **origin,
+    }
+
+
+def surroundings() -> dict[str, Any]:
+    """The device and the versions of what the numbers depend on."""
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {"device": device(), "versions": {"python": platform.python_version(), **versions}}
+
+
+def origin_of(program: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """The command that repeats the run and the commit of the code, read before the run and not after it."""
+    return {"command": command_line(program, arguments), "commit": commit()}
+
+
+def summary(values: np.ndarray, kind: str) -> dict[str, Any]:
+    """Mean and standard deviation over seeds; no deviation where there is one seed."""
+    deviation = float(values.std(ddof=1)) if values.size > 1 else None
+    return {"mean": float(values.mean()), "sd": deviation, "per_seed": values.tolist(), "kind": kind}
+
+
+def parameter_count(trained: Trained) -> int:
+    """The trained numbers of one seed."""
+    state = trained.memory.state
+    return sum(leaf.size for leaf in jax.tree.leaves(state.params)) // state.key.size
+
+
+def command_line(program: str, arguments: Sequence[str]) -> str:
+    """The command that repeats the run, without the options that name places on one machine."""
+    kept: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        name, equals, _ = word.replace("_", "-").partition("=")
+        if name not in PLACES:
+            kept.append(word)
+        elif not equals:
+            next(words, None)
+    return shlex.join([*program.split(), *kept])
+
+
+def device() -> str:
+    """What the run ran on: kind and number of accelerators, or the CPU and its cores."""
+    devices = jax.devices()
+    if devices[0].platform == "cpu":
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        return "CPU, 1 core" if cores == 1 else f"CPU, {cores} cores"
+    return f"{len(devices)} x {devices[0].device_kind}"
+
+
+def commit() -> str | None:
+    """The commit of the code, with "+changes" where tracked files differ from it; None outside a repository."""
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(here), *words], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def result_table(result: Mapping[str, Any]) -> Table:
+    """The metrics of a result."""
+    dataset = result["dataset"]
+    title = f"{result['experiment']} ({result['preset']}) on {dataset['name']} ({dataset['protocol']}), test"
+    caption = f"{len(result['seeds'])} seed(s), {result['wall_seconds']} s, {result['device']}"
+    return metrics_table(result["metrics"], title=title, caption=caption)
+
+
+def metrics_table(metrics: Mapping[str, Mapping[str, Any]], *, title: str, caption: str) -> Table:
+    """One row per metric: mean ± s.d. over seeds, and what kind of number it is."""
+    rows = Table(title=title, caption=caption, min_width=len(title))
+    for column in ("metric", "mean ± s.d.", "kind"):
+        rows.add_column(column)
+    for name, values in metrics.items():
+        rows.add_row(name, mean_and_deviation(values), values["kind"])
+    return rows
+
+
+def mean_and_deviation(values: Mapping[str, Any]) -> str:
+    """The mean to as many digits as make sense, and ± s.d. where there are several seeds."""
+    if values["sd"] is None:
+        return f"{values['mean']:.4g}" if abs(values["mean"]) < 1 else f"{values['mean']:.3f}"
+    digits = 2
+    if abs(values["mean"]) < 1:  # small numbers with two digits of their deviation, unless that is of rounding
+        varies = values["sd"] > 1e-9 * abs(values["mean"])
+        digits = max(4, 1 - math.floor(math.log10(values["sd"]))) if varies else 4
+    return f"{values['mean']:.{digits}f} ± {values['sd']:.{digits}f}"

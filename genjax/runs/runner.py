@@ -1,0 +1,154 @@
+"""Running an experiment: from its options to a run directory with checkpoints, pictures and a result."""
+
+import contextlib
+import datetime
+import fcntl
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import jax
+from matplotlib.animation import PillowWriter
+from rich.console import Console
+
+from genjax.evaluation import evaluation_key, make_evaluate_seeds
+from genjax.pictures.figures import Movie, Picture, learning_curves
+from genjax.runs.directory import CONFIG, RESULT, RunError, check_config, curves, read_json, write_json
+from genjax.runs.experiment import Experiment
+from genjax.runs.loop import Group, Trained, measures, noted_signals, stopped_at
+from genjax.runs.options import Config, Function, Presets, Run, as_json, build, parse, program
+from genjax.runs.quality import with_quality
+from genjax.runs.report import origin_of, result_of, result_table
+from genjax.runs.session import configure, user_errors
+
+LOCK = ".lock"
+
+FRAMES_PER_SECOND = 8
+"""Of a moving picture."""
+
+
+def main(function: Function, presets: Presets, arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the experiment that the command line describes, and exit: 0 where it is done, else with a message."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    with user_errors():
+        run_experiment(function, parse(function, presets, arguments), arguments)
+    sys.exit(0)
+
+
+def run_experiment(function: Function, config: Config, arguments: Sequence[str]) -> Path:
+    """Train, evaluate and draw; the run directory. A run that is there already is continued."""
+    run = config.run
+    configure(deterministic=run.deterministic)
+    origin = origin_of(program(function), arguments)
+    if run.workdir:
+        check_config(run.workdir, as_json(config))
+    experiment = build(function, config)
+    if run.quality:
+        experiment = with_quality(experiment)
+    check_batch_size(experiment, run)
+    directory = run.workdir or new_directory(config)
+    directory.mkdir(parents=True, exist_ok=True)
+    console = Console(markup=False, highlight=False)
+    console.print(f"run directory: {directory}", soft_wrap=True)
+    with only_process(directory):
+        trained = train(experiment, config, directory, console)
+        console.print("training is done and saved; measuring on the test split")
+        started = time.monotonic()
+        metrics = measures(experiment, [group.memory for group in trained], experiment.data.test)
+        seconds = sum(group.seconds for group in trained) + time.monotonic() - started
+        result = result_of(config, origin, experiment, trained, metrics, round(seconds, 1))
+        write_json(directory / RESULT, result)
+        console.print(result_table(result))
+        console.print("pictures:", *draw(experiment, trained[0], directory), sep="\n  ", soft_wrap=True)
+    return directory
+
+
+def new_directory(config: Config) -> Path:
+    """A folder under runs/ that is not there yet."""
+    now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    name = f"{config.name}-{config.preset}-{now}"
+    for suffix in ("", *(f"-{count}" for count in range(2, 100))):
+        directory = Path("runs") / (name + suffix)
+        with contextlib.suppress(FileExistsError):
+            directory.mkdir(parents=True)
+            return directory
+    raise RunError(f"runs/{name} and its 98 successors exist; give a folder with --workdir")
+
+
+@contextlib.contextmanager
+def only_process(directory: Path) -> Iterator[None]:
+    """Inside `with` no other process may work in the directory; RunError where one does already."""
+    with (directory / LOCK).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunError(f"another process is working in {directory}") from error
+        yield
+
+
+def check_batch_size(experiment: Experiment, run: Run) -> None:
+    """Raise RunError where no batch of this size can be made."""
+    if experiment.feed is not None:
+        try:
+            experiment.feed(run.seeds, run.batch_size)
+        except ValueError as error:
+            raise RunError(error, exit_code=2) from error
+        return
+    size = experiment.data.train.size
+    if run.batch_size > size:
+        allowed = f"must be from 1 to {size}, the number of training examples"
+        raise RunError(f"--batch-size {run.batch_size} {allowed}", exit_code=2)
+
+
+def train(experiment: Experiment, config: Config, directory: Path, console: Console) -> list[Trained]:
+    """Train the groups of seeds one after another, each from its last checkpoint if there is one."""
+    run = config.run
+    groups = seed_groups(directory, experiment, run)
+    write_json(directory / CONFIG, {**as_json(config), "groups": groups})
+    validate = make_evaluate_seeds(experiment.validate or experiment.model.evaluate, experiment.data.load)
+    with noted_signals() as signals:
+        trained = [
+            Group(experiment, run, tuple(seeds), directory, console, validate).train(signals) for seeds in groups
+        ]
+    if signals:  # one that came with the very last step
+        raise stopped_at(trained[-1].memory.done, directory, signals[0])
+    return trained
+
+
+def seed_groups(directory: Path, experiment: Experiment, run: Run) -> list[list[int]]:
+    """The seeds that train together, as the run began: all, or one at a time where a CPU does not gain from more."""
+    if (directory / CONFIG).exists():
+        return read_json(directory / CONFIG)["groups"]
+    alone = jax.default_backend() == "cpu" and not experiment.seeds_together
+    size = run.seeds_at_once or (1 if alone else len(run.seeds))
+    return [list(run.seeds[start : start + size]) for start in range(0, len(run.seeds), size)]
+
+
+def draw(experiment: Experiment, trained: Trained, directory: Path) -> list[Path]:
+    """Save the pictures of the first seed and the learning curves of all; their paths."""
+    params, stats = jax.tree.map(lambda leaf: leaf[0], trained.memory.chosen())
+    pictures = dict(experiment.figures(params, stats, evaluation_key()))
+    pictures["learning_curves"] = learning_curves(curves(directory))
+    folder = directory / "figures"
+    folder.mkdir(exist_ok=True)
+    return [save_picture(folder / name, picture) for name, picture in pictures.items()]
+
+
+def save_picture(path: Path, picture: Picture) -> Path:
+    """Save a picture as .png, a moving one as .gif or a text as .txt; where it is now."""
+    if isinstance(picture, str):
+        path = path.with_suffix(".txt")
+        path.write_text(picture, encoding="utf-8")
+    elif isinstance(picture, Movie):
+        path = path.with_suffix(".gif")
+        writer = PillowWriter(fps=FRAMES_PER_SECOND)
+        with writer.saving(picture.figure, str(path), dpi=80):
+            for frame in range(picture.frames):
+                picture.draw(frame)
+                writer.grab_frame()
+    else:
+        path = path.with_suffix(".png")
+        picture.savefig(path, dpi=150)
+    return path

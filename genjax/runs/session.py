@@ -1,0 +1,70 @@
+"""What every command does before and after its work: settings of JAX, and errors told in one line."""
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+import jax
+
+from genjax.data.dataset import DataError
+from genjax.runs.directory import RunError, full_disk, is_full_disk
+
+CACHE_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
+CACHED_FROM_SECONDS = 0.2
+"""Programs that compile faster are not worth a file."""
+
+
+def configure(*, deterministic: bool = False) -> None:
+    """What must be set before JAX starts: determinism, the compilation cache, the loudness of libraries."""
+    logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax logs what it raises as well
+    sys.unraisablehook = without_closed_loops(sys.unraisablehook)
+    if deterministic:
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
+    if CACHE_VARIABLE not in os.environ:
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder()))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", CACHED_FROM_SECONDS)
+
+
+def without_closed_loops(hook: Callable[[Any], None]) -> Callable[[Any], None]:
+    """`hook`, but for the callbacks of a failed Orbax save or read, which find their event loop closed."""
+
+    def quiet(unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            hook(unraisable)
+
+    return quiet
+
+
+def cache_folder() -> Path:
+    """Where compiled programs are kept between runs: the user's cache folder."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "genjax" / "compiled"
+
+
+@contextlib.contextmanager
+def user_errors() -> Iterator[None]:
+    """Tell what a user can mend in one line, without a traceback, and exit."""
+    try:
+        yield
+    except RunError as error:
+        exit_with(error, error.exit_code)
+    except DataError as error:  # of data that are read while training goes on
+        exit_with(error, 1)
+    except KeyboardInterrupt:
+        exit_with("interrupted", 130)
+    except BrokenPipeError:  # such as `... | head`: who read our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+    except OSError as error:
+        exit_with(full_disk(Path(error.filename or ".")) if is_full_disk(error) else error, 1)
+
+
+def exit_with(message: object, code: int) -> NoReturn:
+    """Exit with a message on the standard error stream; a signal (codes above 128) is no error."""
+    print(message if code > 128 else f"error: {message}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,256 @@
+"""The command line as a user meets it: what a run leaves behind, and what is said of bad input."""
+
+import errno
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from genjax.checkpoint import Checkpoints
+from genjax.metrics.detection import auroc
+from genjax.runs import options
+from genjax.runs.restore import restore_run
+from genjax.runs.runner import main, only_process
+from genjax.runs.session import user_errors
+from tests.experiments.toy import PRESETS, toy
+
+# A read of a damaged checkpoint leaves callbacks of Orbax's behind for an event loop that is closed by then.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+def run(capsys, *arguments):
+    """Exit code, standard output and standard error of a command."""
+    with pytest.raises(SystemExit) as exit_:
+        main(toy, PRESETS, [str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return exit_.value.code, captured.out, captured.err
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("finished") / "run"
+    with pytest.raises(SystemExit) as exit_:
+        main(toy, PRESETS, ["--seeds", "3", "5", "--workdir", str(directory)])
+    assert exit_.value.code == 0
+    return directory
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    return shutil.copytree(finished, tmp_path / "copy")
+
+
+def test_a_run_directory_holds_all_there_is_to_know(finished):
+    names = {path.name for path in finished.iterdir()}
+    assert names == {".lock", "config.json", "metrics.jsonl", "tensorboard", "checkpoints", "figures", "result.json"}
+    assert {path.name for path in (finished / "figures").iterdir()} == {"samples.png", "learning_curves.png"}
+    assert list((finished / "tensorboard").rglob("events.out.tfevents.*"))
+    rows = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
+    assert [(row["step"], row["seed"]) for row in rows if row["split"] == "train"] == [
+        (50, 3),
+        (50, 5),
+        (100, 3),
+        (100, 5),
+    ]
+
+
+def test_the_result_has_its_fields(finished):
+    result = json.loads((finished / "result.json").read_text())
+    expected = "experiment preset command dataset seeds steps metrics parameters wall_seconds device versions commit"
+    assert set(result) == set(expected.split())
+    assert result["command"] == "python -m tests.experiments.toy --seeds 3 5"
+    assert set(result["dataset"]) == {"name", "split", "protocol", "sha256"}
+    nll = result["metrics"]["nll_nats"]
+    assert nll["kind"] == "exact"
+    assert nll["mean"] == pytest.approx(np.mean(nll["per_seed"]))
+    assert nll["sd"] == pytest.approx(np.std(nll["per_seed"], ddof=1))
+    assert result["parameters"] == 2 * 4 * 64 + 64 + 4
+
+
+def command(function, *arguments):
+    with user_errors():
+        function(*arguments)
+
+
+def test_sample_draws_the_same_images_for_the_same_key(finished, tmp_path):
+    from genjax.commands.sample import sample
+
+    for name, key in (("a", 0), ("b", 0), ("c", 1)):
+        sample(finished, count=5, key=key, out=tmp_path / f"{name}.png")
+    a, b, c = (np.load(tmp_path / f"{name}.npy") for name in "abc")
+    assert a.shape == (5, 8, 8, 1)
+    assert (a == b).all()
+    assert (a != c).any()
+    with pytest.raises(SystemExit), user_errors():
+        sample(finished, seed=4)
+
+
+def test_evaluate_repeats_the_number_of_the_result(finished, capsys):
+    from genjax.commands.evaluate import evaluate
+
+    evaluate(finished)
+    nll = json.loads((finished / "result.json").read_text())["metrics"]["nll_nats"]
+    assert f"{nll['mean']:.2f} ± {nll['sd']:.2f}" in capsys.readouterr().out
+
+
+def test_what_is_no_mean_over_examples_is_measured_for_each_seed_and_split(finished, capsys):
+    from genjax.commands.evaluate import evaluate
+
+    run = restore_run(finished)
+    biases = [run.chosen(seed)[0]["nade"]["b"].sum() for seed in (3, 5)]
+    measured = json.loads((finished / "result.json").read_text())["metrics"]["bias_times_examples"]["per_seed"]
+    np.testing.assert_allclose(measured, np.array(biases) * run.experiment.data.test.size, rtol=1e-5)
+    assert biases[0] != biases[1]
+    evaluate(finished, split="train")
+    on_train = np.mean(biases) * run.experiment.data.train.size
+    assert f"{on_train:.2f} ±" in capsys.readouterr().out
+
+
+def test_detect_ranks_test_images_above_noise_and_takes_a_background_off(finished, capsys):
+    from genjax.commands.detect import CORRUPTIONS, corrupted, detect, log_probs
+
+    detect(finished, count=50, against=("digits",))
+    aurocs = json.loads((finished / "detection.json").read_text())["auroc"]
+    assert all(len(values["per_seed"]) == 2 for values in aurocs.values())
+    assert aurocs["inverted"]["mean"] > 0.9
+    assert aurocs["digits"]["per_seed"] == [0.5, 0.5]  # they are the test images themselves
+    detect(finished, count=50, background=finished)
+    ratios = json.loads((finished / "detection-ratio.json").read_text())["auroc"]
+    run = restore_run(finished)
+    usual = log_probs(run, run.experiment.data, 50)
+    noisy = log_probs(run, corrupted(run.experiment.data, CORRUPTIONS["noise"]), 50)
+    assert ratios["noise"]["per_seed"] == [0.5, auroc(usual[1] - usual[0], noisy[1] - noisy[0])]
+    assert (usual < 0).all()
+    assert (finished / "figures" / "detection.png").exists()
+    with pytest.raises(SystemExit), user_errors():
+        detect(finished, against=("nowhere.npz",))
+    assert "nowhere.npz" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--hiden", "3"], "--hidden"),
+        (["--preset", "smal"], "smal"),
+        (["--steps", "many"], "many"),
+        (["--steps", "0"], "--steps 0 must be at least 1"),
+        (["--seeds", "1", "2", "1"], r"--seeds \[1, 2, 1\]: each may stand once"),
+        (["--batch-size", "5000"], "--batch-size 5000 must be from 1 to 1297"),
+        (["--dataset", "digit"], "--dataset 'digit'.*nearest: digits"),
+        (["--dataset", "mnist", "--data-dir", "/nowhere"], "--data-dir '/nowhere': no such directory"),
+        (["--binarization", "none"], "--binarization: the model needs binary pixels"),
+        (["--dataset", "./none.npz"], "none.npz"),
+    ],
+)
+def test_bad_options_are_told_and_leave_nothing_behind(capsys, tmp_path, arguments, message):
+    code, _, error = run(capsys, *arguments, "--workdir", tmp_path / "run")
+    assert code == 2
+    assert re.search(message, error)
+    assert "Traceback" not in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_configuration_is_refused_with_the_differing_fields(copy, capsys):
+    before = {path: path.stat().st_mtime_ns for path in copy.rglob("*")}
+    code, _, error = run(capsys, "--seeds", 3, 5, "--hidden", 6, "--steps", 120, "--workdir", copy)
+    assert code == 1
+    assert error.endswith("hidden: 4 there, 6 now\n  steps: 100 there, 120 now\n")
+    assert before == {path: path.stat().st_mtime_ns for path in copy.rglob("*")}
+
+
+def test_a_folder_that_is_no_run_is_refused(capsys, tmp_path):
+    (tmp_path / "thesis.tex").write_text("")
+    code, _, error = run(capsys, "--workdir", tmp_path)
+    assert (code, error) == (
+        1,
+        f"error: --workdir {tmp_path} is not empty and holds no run (config.json is missing); give a new folder\n",
+    )
+    code, _, error = run(capsys, "--workdir", tmp_path / "thesis.tex")
+    assert code == 1
+    assert "is a file" in error
+
+
+def test_a_damaged_last_checkpoint_is_told_and_the_one_before_it_used(finished, copy, capsys):
+    last = copy / "checkpoints/seeds-3-5/100"
+    for path in last.rglob("d/*"):
+        path.write_bytes(b"\0" * path.stat().st_size)
+    code, output, _ = run(capsys, "--seeds", 3, 5, "--workdir", copy)
+    assert code == 0
+    assert f"damaged checkpoint, using the one before it: {last}" in output
+    assert "continuing at step 50" in output
+    for name in ("metrics.jsonl", "checkpoints/seeds-3-5/100/facts/metadata"):
+        digests = [re.sub(r'"seconds": [\d.]+', "", (directory / name).read_text()) for directory in (finished, copy)]
+        assert digests[0] == digests[1]
+
+
+def test_only_damaged_checkpoints_are_told(copy, capsys):
+    for path in (copy / "checkpoints").rglob("d/*"):
+        path.write_bytes(b"\0" * path.stat().st_size)
+    code, _, error = run(capsys, "--seeds", 3, 5, "--workdir", copy)
+    assert code == 1
+    assert "no checkpoint is whole" in error
+    assert "Traceback" not in error
+
+
+def test_two_processes_do_not_work_in_one_directory(copy, capsys):
+    with only_process(copy):
+        code, _, error = run(capsys, "--seeds", 3, 5, "--workdir", copy)
+    assert (code, error) == (1, f"error: another process is working in {copy}\n")
+
+
+def test_a_config_of_another_version_is_told(copy, capsys):
+    config = json.loads((copy / "config.json").read_text())
+    config["options"]["depth"] = 3
+    (copy / "config.json").write_text(json.dumps(config))
+    with pytest.raises(SystemExit), user_errors():
+        restore_run(copy)
+    assert "its options are of another version: depth" in capsys.readouterr().err
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_is_traced(capsys, tmp_path):
+    code, _, error = run(capsys, "--explode-at", 71, "--workdir", tmp_path / "run")
+    assert code == 1
+    assert "training stopped: step 71, phase 'likelihood' (loss [" in error
+    assert "the first array that is not finite is ['params']['nade']['V']; the checkpoint of step 50 stays" in error
+    assert [path.name for path in (tmp_path / "run/checkpoints/seeds-0").iterdir()] == ["50"]
+    assert not (tmp_path / "run/result.json").exists()
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left on device"), ValueError("... No space left on device")]
+)
+def test_a_full_disk_is_told_and_the_run_goes_on_later(capsys, tmp_path, monkeypatch, error):
+    save = Checkpoints.save
+
+    def fail_at_the_end(self, step, tree, facts):
+        if step == 100:
+            raise error
+        save(self, step, tree, facts)
+
+    monkeypatch.setattr(Checkpoints, "save", fail_at_the_end)
+    code, _, message = run(capsys, "--workdir", tmp_path / "run")
+    assert code == 1
+    assert f"no space left on the disk of {tmp_path / 'run'}" in message
+    monkeypatch.setattr(Checkpoints, "save", save)
+    code, output, _ = run(capsys, "--workdir", tmp_path / "run")
+    assert code == 0
+    assert "continuing at step 50" in output
+
+
+def test_the_defaults_of_a_preset_give_way_to_options():
+    parsed = options.parse(toy, PRESETS, ["--preset", "wide"])
+    assert parsed.options.hidden == 8
+    assert options.parse(toy, PRESETS, ["--preset", "wide", "--hidden", "3"]).options.hidden == 3
+    assert options.from_json(json.loads(json.dumps(options.as_json(parsed)))) == (toy, parsed)
+
+
+def test_help_shows_the_presets_and_the_page(capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(toy, PRESETS, ["--help"])
+    assert exit_.value.code == 0
+    shown = capsys.readouterr().out
+    assert "--preset {quick,wide}" in shown
+    assert "An experiment that trains in a second" in shown
+    assert "Hidden units." in shown

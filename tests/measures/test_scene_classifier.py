@@ -1,0 +1,67 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from scipy.special import log_softmax
+
+from genjax.core import init_state, make_step
+from genjax.data.digits import digits
+from genjax.data.scenes import scenes
+from genjax.measures.scene_classifier import EMPTY, at_places, cross_entropy, read, scene_reader
+from genjax.metrics.scenes import agreement
+
+OBJECTS = np.array([[[7, 4, 1, 2], [3, 0, 0, 3]], [[0, 1, 0, 4], [-1, -1, -1, -1]]], np.int32)
+
+
+def test_what_stands_at_each_place():
+    found = np.asarray(at_places(jnp.asarray(OBJECTS)))
+    np.testing.assert_array_equal(found[..., 0], [[EMPTY, EMPTY, 7, 3, EMPTY], [EMPTY, EMPTY, EMPTY, EMPTY, 0]])
+    np.testing.assert_array_equal(found[0, 2], [7, 4, 1, 2])
+    np.testing.assert_array_equal(found[1, 4], [0, 1, 0, 4])
+
+
+def random_logits():
+    rng = np.random.default_rng(0)
+    return {column: rng.normal(size=(2, 5, width)) for column, width in {0: 11, 1: 5, 2: 2}.items()}
+
+
+def test_the_cross_entropy_is_of_every_place_and_of_colour_and_size_where_a_digit_stands():
+    logits = random_logits()
+    log_p = {column: log_softmax(values, axis=-1) for column, values in logits.items()}
+    expected = []
+    for scene, objects in enumerate(OBJECTS):
+        total = 0.0
+        standing = {one[3]: one for one in objects.tolist() if one[0] >= 0}
+        for place in range(5):
+            digit, colour, size, _ = standing.get(place, (EMPTY, None, None, None))
+            total -= log_p[0][scene, place, digit]
+            if colour is not None:
+                total -= log_p[1][scene, place, colour] + log_p[2][scene, place, size]
+        expected.append(total)
+    found = cross_entropy({column: jnp.asarray(values) for column, values in logits.items()}, jnp.asarray(OBJECTS))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_reading_sure_logits_gives_the_objects_back():
+    truth = np.asarray(at_places(jnp.asarray(OBJECTS)))
+    sure = {column: 20 * jax.nn.one_hot(truth[..., column], width) for column, width in {0: 11, 1: 5, 2: 2}.items()}
+    found = np.asarray(read(sure))
+    assert all(agreement(found, OBJECTS)["scene"])
+
+
+def test_a_scene_has_at_least_one_digit():
+    empty = {0: 20 * jax.nn.one_hot(jnp.full((1, 5), EMPTY), 11), 1: jnp.zeros((1, 5, 5)), 2: jnp.zeros((1, 5, 2))}
+    found = np.asarray(read(empty))
+    assert found[0, 0].min() >= 0
+    assert (found[0, 1] == -1).all()
+
+
+def test_the_reader_learns_scenes_by_heart():
+    train = scenes(digits(), side=16, captions=1, pairs=0.5).source.train.arrays
+    batch = {"image": jnp.asarray(train["image"][:16]) / 255, "objects": jnp.asarray(train["objects"][:16])}
+    model = scene_reader(optimizer=optax.adam(3e-3), channels=(8, 16), features=64)
+    state, step = init_state(model, jax.random.key(0), batch), jax.jit(make_step(model.phases))
+    for _ in range(150):
+        state, _ = step(state, batch)
+    found = np.asarray(model.generate(state.params, state.stats, batch, jax.random.key(0)))
+    assert agreement(found, np.asarray(batch["objects"]))["scene"].mean() > 0.9
