@@ -142,7 +142,7 @@ def select(params: Params, names: Sequence[str]) -> dict[str, PyTree]:
     return {name: params[name] for name in names}
 
 
-def moves(phase: Phase, step: int | Int[Array, ""]) -> bool | Array:
+def is_due(phase: Phase, step: int | Int[Array, ""]) -> bool | Array:
     """Whether `phase` moves in step `step` (counted from 0)."""
     begun = ((step + 1) % phase.every == 0) & (step >= phase.start)
     return begun if phase.stop is None else begun & (step < phase.stop)
@@ -154,7 +154,7 @@ Due = tuple[bool, ...]
 
 def due_phases(phases: Sequence[Phase], step: int) -> Due:
     """Which of them move in step `step` (counted from 0)."""
-    return tuple(bool(moves(phase, step)) for phase in phases)
+    return tuple(bool(is_due(phase, step)) for phase in phases)
 
 
 def make_step(
@@ -171,8 +171,8 @@ def make_step(
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         metrics: dict[str, Array] = {}
         for index, phase in enumerate(phases):
-            moving = None if due is None else due[index]
-            state, phase_metrics = move_if_due(phase, state, batch, key_of(state, index), due=moving)
+            due_now = None if due is None else due[index]
+            state, phase_metrics = update_if_due(phase, state, batch, key_of(state, index), due=due_now)
             metrics |= {f"{phase.name}/{name}": value for name, value in phase_metrics.items()}
         return state._replace(step=state.step + 1), metrics
 
@@ -184,34 +184,36 @@ def key_of(state: TrainState, index: int) -> Key:
     return jax.random.fold_in(jax.random.fold_in(state.key, state.step), index)
 
 
-def move_if_due(
+def update_if_due(
     phase: Phase, state: TrainState, batch: Batch, key: Key, *, due: bool | None = None
 ) -> tuple[TrainState, Metrics]:
     """`move`, or the state as it is in a step where the phase does not move; `due` says which, else the step does."""
     if due or phase.always:
-        return move(phase, state, batch, key)
-    _, shapes = jax.eval_shape(lambda state: move(phase, state, batch, key), state)
-    rest = jax.tree.map(lambda metric: jnp.full(metric.shape, jnp.nan, metric.dtype), shapes)
+        return update(phase, state, batch, key)
+    _, shapes = jax.eval_shape(lambda state: update(phase, state, batch, key), state)
+    skipped = jax.tree.map(lambda metric: jnp.full(metric.shape, jnp.nan, metric.dtype), shapes)
     if due is not None:
-        return state, rest
+        return state, skipped
     return jax.lax.cond(
-        moves(phase, state.step),
-        lambda state: move(phase, state, batch, key),
-        lambda state: (state, rest),
+        is_due(phase, state.step),
+        lambda state: update(phase, state, batch, key),
+        lambda state: (state, skipped),
         state,
     )
 
 
-def move(phase: Phase, state: TrainState, batch: Batch, key: Key) -> tuple[TrainState, Metrics]:
+def update(phase: Phase, state: TrainState, batch: Batch, key: Key) -> tuple[TrainState, Metrics]:
     """One gradient step of `phase`: only the networks in `phase.wrt` change, and what its loss returns as stats."""
 
-    def loss(moving: Params) -> tuple[Array, tuple[Metrics, Stats]]:
-        return phase.loss({**state.params, **moving}, state.stats, batch, key)
+    def loss(trained: Params) -> tuple[Array, tuple[Metrics, Stats]]:
+        return phase.loss({**state.params, **trained}, state.stats, batch, key)
 
-    moving = select(state.params, phase.wrt)
-    (value, (metrics, stats)), gradients = jax.value_and_grad(loss, has_aux=True)(moving)
-    updates, opt = phase.optimizer.update(gradients, state.opt[phase.name], moving)
-    moved = dict(optax.apply_updates(moving, updates))  # pyright: ignore[reportArgumentType, reportCallIssue]
-    state = state._replace(params={**state.params, **moved}, stats=stats, opt={**state.opt, phase.name: opt})
-    floats = {name: jnp.asarray(metric, value.dtype) for name, metric in metrics.items()}  # a phase at rest has NaN
+    trained = select(state.params, phase.wrt)
+    (value, (metrics, stats)), gradients = jax.value_and_grad(loss, has_aux=True)(trained)
+    updates, opt = phase.optimizer.update(gradients, state.opt[phase.name], trained)
+    new = dict(optax.apply_updates(trained, updates))  # pyright: ignore[reportArgumentType, reportCallIssue]
+    state = state._replace(params={**state.params, **new}, stats=stats, opt={**state.opt, phase.name: opt})
+    floats = {
+        name: jnp.asarray(metric, value.dtype) for name, metric in metrics.items()
+    }  # NaN where the phase is not due
     return state, {**floats, "loss": value}

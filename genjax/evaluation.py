@@ -28,6 +28,36 @@ EvaluateSeeds = Callable[[Params, Stats, PyTree, Key], Metrics]
 """`(params, stats, raw examples, key)` with a leading seed axis on the first two -> metrics [seeds, batch]."""
 
 
+def map_batches(
+    function: Callable[[int, Int[np.ndarray, " batch"]], PyTree], size: int, batch_size: int, *, axis: int = 0
+) -> Iterator[PyTree]:
+    """X"""
+    for index, start in enumerate(range(0, size, batch_size)):
+        rows = np.arange(start, start + batch_size)
+        result = jax.device_get(function(index, np.where(rows < size, rows, 0)))
+        kept = (*[slice(None)] * axis, slice(size - start))
+        yield jax.tree.map(lambda array, kept=kept: array[kept], result)
+
+
+def map_split(
+    function: Callable[[Mapping[str, Array], Key], PyTree],
+    split: Split,
+    *,
+    key: Key,
+    batch_size: int | None = None,
+    axis: int = 0,
+) -> PyTree:
+    """X"""
+
+    def read_and_apply(index: int, rows: Int[np.ndarray, " batch"]) -> PyTree:
+        raw = {name: jnp.asarray(array) for name, array in split.read(rows).items()}
+        return function(raw, jax.random.fold_in(key, index))
+
+    size = min(EVALUATION_BATCH, split.size) if batch_size is None else batch_size
+    results = map_batches(read_and_apply, split.size, size, axis=axis)
+    return jax.tree.map(lambda *parts: np.concatenate(parts, axis=axis), *results)
+
+
 def make_evaluate_seeds(evaluate: Evaluate, load: Load) -> EvaluateSeeds:
     """`evaluate` for all seeds as one jitted program; all see the same batch under the same key."""
 
@@ -41,25 +71,22 @@ def make_evaluate_seeds(evaluate: Evaluate, load: Load) -> EvaluateSeeds:
 
 
 def evaluate_split(
-    evaluate_seeds: EvaluateSeeds, params: Params, stats: Stats, split: Split, *, key: Key, batch_size: int
+    evaluate_seeds: EvaluateSeeds,
+    params: Params,
+    stats: Stats,
+    split: Split,
+    *,
+    key: Key,
+    batch_size: int | None = None,
 ) -> dict[str, Shaped[np.ndarray, "seeds examples *features"]]:
     """Each quantity for every seed and example of the split.
 
     `params` and `stats` have a leading seed axis. The last batch is filled up with copies of the first example, and
     what they give is thrown away.
     """
-    batches = []
-    for index, indices in enumerate(padded_batches(split.size, batch_size)):
-        raw = {name: jnp.asarray(array) for name, array in split.read(indices).items()}
-        batches.append(jax.device_get(evaluate_seeds(params, stats, raw, jax.random.fold_in(key, index))))
-    return {name: np.concatenate([batch[name] for batch in batches], axis=1)[:, : split.size] for name in batches[0]}
-
-
-def padded_batches(size: int, batch_size: int) -> Iterator[Int[np.ndarray, " batch"]]:
-    """Indices of all `size` examples in order, every batch full: the last one is filled up with zeros."""
-    for start in range(0, size, batch_size):
-        indices = np.arange(start, start + batch_size)
-        yield np.where(indices < size, indices, 0)
+    return map_split(
+        lambda raw, key: evaluate_seeds(params, stats, raw, key), split, key=key, batch_size=batch_size, axis=1
+    )
 
 
 def means(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -78,8 +105,7 @@ def make_split_values(evaluate: Evaluate, load: Load) -> SplitValues:
 
     def values(params: Params, stats: Stats, split: Split, key: Key) -> Mapping[str, np.ndarray]:
         seed_axis = jax.tree.map(lambda leaf: leaf[None], (params, stats))
-        size = min(EVALUATION_BATCH, split.size)
-        found = evaluate_split(evaluate_seeds, seed_axis[0], seed_axis[1], split, key=key, batch_size=size)
+        found = evaluate_split(evaluate_seeds, seed_axis[0], seed_axis[1], split, key=key)
         return {name: array[0] for name, array in found.items()}
 
     return values

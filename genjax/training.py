@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 import jax
 import jax.numpy as jnp
 
-from genjax.core import Due, Model, Phase, TrainState, due_phases, init_state, key_of, make_step, move_if_due, moves
+from genjax.core import Due, Model, Phase, TrainState, due_phases, init_state, is_due, key_of, make_step, update_if_due
 from genjax.data.feed import Feed
 from genjax.types import Batch, Key, Metrics, PyTree
 
@@ -117,7 +117,7 @@ def first_failure(model: Model, feed: Feed, state: TrainState, steps: int) -> st
             return f"step {step + 1}: the first array that is not finite is batch{bad}"
         for phase, phase_step in zip(model.phases, phase_steps, strict=True):
             state, metrics = phase_step(state, batch)
-            found = {"metrics": metrics if moves(phase, step) else {}, "state": state._asdict()}
+            found = {"metrics": metrics if is_due(phase, step) else {}, "state": state._asdict()}
             if bad := first_nonfinite(found["state"]) or first_nonfinite(found["metrics"]):
                 loss = metrics["loss"].tolist()
                 return (
@@ -131,6 +131,6 @@ def make_phase_step(phase: Phase, index: int) -> Callable[[TrainState, Batch], t
     """The move of one phase alone, for all seeds; the state passed in stays valid."""
 
     def phase_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        return move_if_due(phase, state, batch, key_of(state, index))
+        return update_if_due(phase, state, batch, key_of(state, index))
 
     return jax.jit(jax.vmap(phase_step, in_axes=(AXES, 0), out_axes=(AXES, 0)))

@@ -20,7 +20,7 @@ from genjax.core import Model
 from genjax.data.dataset import Dataset, arrays_sha256
 from genjax.data.feed import make_feed
 from genjax.data.labels import class_count
-from genjax.evaluation import EVALUATION_BATCH, evaluation_key, make_split_values, padded_batches
+from genjax.evaluation import EVALUATION_BATCH, evaluation_key, make_split_values, map_batches
 from genjax.models.latent.autoencoder import classifier, scaled_strides
 from genjax.networks.conv import ConvEncoder
 from genjax.training import init_seeds, iterate, seed
@@ -110,7 +110,7 @@ def in_batches(function: Callable[[jax.Array], jax.Array]) -> Callable[[Images],
     """`function` of any number of images, with one compiled shape."""
 
     def whole(images: Images) -> np.ndarray:
-        batches = padded_batches(len(images), EVALUATION_BATCH)
-        return np.concatenate([np.asarray(function(jnp.asarray(images[rows]))) for rows in batches])[: len(images)]
+        batches = map_batches(lambda _, rows: function(jnp.asarray(images[rows])), len(images), EVALUATION_BATCH)
+        return np.concatenate(list(batches))
 
     return whole

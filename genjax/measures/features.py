@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from genjax.core import Model
 from genjax.data.dataset import Dataset, Load, Split, part
 from genjax.data.labels import has_labels
-from genjax.evaluation import EVALUATION_BATCH, Measure, evaluation_key, padded_batches
+from genjax.evaluation import Measure, evaluation_key, map_split
 from genjax.losses.likelihood import flat_pixels
 from genjax.losses.reconstruction import mean_squared_error
 from genjax.metrics.probe import Labelled, linear_probe
@@ -39,16 +39,16 @@ def make_features(embed: Embed, load: Load) -> FeaturesOf:
 
     @jax.jit
     def embed_raw(params: Params, stats: Stats, raw: Mapping[str, jax.Array], key: Key) -> jax.Array:
-        return embed(params, stats, load(raw, jax.random.split(key)[0]))
+        load_key, _ = jax.random.split(key)
+        return embed(params, stats, load(raw, load_key))
 
     def features_of(params: Params, stats: Stats, split: Split) -> Features:
-        features, labels = [], []
-        for index, indices in enumerate(padded_batches(split.size, min(EVALUATION_BATCH, split.size))):
-            raw = {name: jnp.asarray(array) for name, array in split.read(indices).items()}
-            features.append(np.asarray(embed_raw(params, stats, raw, jax.random.fold_in(evaluation_key(), index))))
-            labels.append(np.asarray(raw["label"]) if "label" in raw else None)
-        label = None if labels[0] is None else np.concatenate(labels)[: split.size]
-        return Features(np.concatenate(features)[: split.size], label)
+        def features_and_label(raw: Mapping[str, jax.Array], key: Key) -> Mapping[str, jax.Array]:
+            label = {"label": raw["label"]} if "label" in raw else {}
+            return {"features": embed_raw(params, stats, raw, key), **label}
+
+        found = map_split(features_and_label, split, key=evaluation_key())
+        return Features(found["features"], found.get("label"))
 
     return features_of
 

@@ -88,7 +88,7 @@ def largest_window(sides: tuple[int, ...]) -> int:
     return min(WINDOW, side if side % 2 else side - 1)
 
 
-def fakes_beside(data: Dataset, split: Split) -> int:
+def generated_count(data: Dataset, split: Split) -> int:
     """How many generated images are compared with those of a split: no more than there are for the anchor."""
     return min(split.size, data.validation.size, COUNT)
 

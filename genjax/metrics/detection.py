@@ -14,6 +14,7 @@ def auroc(inside: Num[np.ndarray, " N"], outside: Num[np.ndarray, " M"]) -> floa
         raise ValueError(
             f"scores: needs numbers on both sides, got {inside.size} and {outside.size}, or NaN among them"
         )
-    ordered = np.sort(outside)
-    below, not_above = (np.searchsorted(ordered, inside, side=side) for side in ("left", "right"))
-    return float((below + not_above).mean() / (2 * outside.size))
+    from sklearn.metrics import roc_auc_score  # slow to import
+
+    ranks = np.unique(np.concatenate([inside, outside]), return_inverse=True)[1]  # a log probability may be -infinity
+    return float(roc_auc_score(np.repeat([1, 0], [inside.size, outside.size]), ranks))

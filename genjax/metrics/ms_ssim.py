@@ -67,7 +67,7 @@ def ms_ssim(x: Images, y: Others, *, window: int = WINDOW) -> Float[np.ndarray, 
         last = index == len(weights) - 1
         product *= (whole if last else structure).clip(0) ** weight
         if not last:
-            x, y = halved(x), halved(y)
+            x, y = downsampled(x), downsampled(y)
     return product.mean(axis=1)
 
 
@@ -79,7 +79,7 @@ def scale_count(sides: tuple[int, ...], window: int) -> int:
     return count
 
 
-def halved(images: Images) -> Others:
+def downsampled(images: Images) -> Others:
     """Each block of 2x2 pixels as one, their mean."""
     return reduce(images, "n (h f) (w g) c -> n h w c", "mean", f=2, g=2)
 

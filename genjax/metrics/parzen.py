@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import logsumexp
 
-from genjax.metrics.mmd import squared_distances
+from genjax.metrics.pairwise import squared_distances
 
 BANDWIDTHS = tuple(np.logspace(-1, 0, 10).tolist())
 """The grid of the code of Goodfellow et al. (2014)."""

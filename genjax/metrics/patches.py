@@ -101,16 +101,16 @@ def laplacian_pyramid(images: Images, smallest: int) -> list[Others]:
     """What each halving of the images loses, and last what is left (Burt & Adelson 1983), from fine to coarse."""
     levels = [images]
     while all(side % 2 == 0 and side // 2 >= smallest for side in levels[-1].shape[1:3]):
-        levels.append(halved(levels[-1]))
-    return [fine - doubled(coarse) for fine, coarse in itertools.pairwise(levels)] + levels[-1:]
+        levels.append(downsampled(levels[-1]))
+    return [fine - upsampled(coarse) for fine, coarse in itertools.pairwise(levels)] + levels[-1:]
 
 
-def halved(images: Images) -> Others:
+def downsampled(images: Images) -> Others:
     """Every second row and column after the low-pass filter."""
     return smoothed(images)[:, ::2, ::2]
 
 
-def doubled(images: Images) -> Others:
+def upsampled(images: Images) -> Others:
     """Zeros between rows and columns, then the low-pass filter."""
     count, height, width, channels = images.shape
     sparse = np.zeros((count, 2 * height, 2 * width, channels), images.dtype)

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from genjax.metrics.features import FeatureSets
-from genjax.metrics.mmd import squared_distances
+from genjax.metrics.pairwise import squared_distances
 
 CHUNK = 500
 """Examples at a time: memory is CHUNK x examples."""

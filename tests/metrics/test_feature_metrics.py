@@ -56,7 +56,7 @@ def test_the_frechet_distance_stands_features_without_variance():
 
 
 def test_the_kernel_distance_is_the_sum_over_pairs(monkeypatch):
-    monkeypatch.setattr("genjax.metrics.kernel_distance.CHUNK", 7)
+    monkeypatch.setattr("genjax.metrics.mmd.CHUNK", 7)
     kernel = polynomial_kernel(np.concatenate([REAL, FAKE]), degree=3, gamma=1 / 5, coef0=1)
     real, fake, across = kernel[:40, :40], kernel[40:, 40:], kernel[:40, 40:]
     pairs = [np.mean([block[i, j] for i, j in itertools.permutations(range(len(block)), 2)]) for block in (real, fake)]
