@@ -1,4 +1,4 @@
-"""How well a score tells what is usual from what is not."""
+"""Anomaly detection: how well a score separates usual from unusual examples."""
 
 import numpy as np
 from jaxtyping import Num
@@ -7,8 +7,8 @@ from jaxtyping import Num
 def auroc(inside: Num[np.ndarray, " N"], outside: Num[np.ndarray, " M"]) -> float:
     """Area under the receiver operating characteristic: P(score inside > score outside) + P(equal) / 2.
 
-    1 where every usual example scores above every unusual one, 0.5 by chance (the Mann-Whitney statistic over N M).
-    Raises ValueError where a side is empty or holds NaN.
+    1 if every usual (inside) example scores above every unusual (outside) one, 0.5 by chance. Scores may be infinite.
+    Raises ValueError if a side is empty or holds NaN.
     """
     if not (inside.size and outside.size) or np.isnan(inside).any() or np.isnan(outside).any():
         raise ValueError(

@@ -1,4 +1,4 @@
-'''Options of an experiment: a frozen dataclass from which the command line is made, and config.json written and read.
+"""Options of an experiment: a frozen dataclass from which the command line is made, and config.json written and read.
 
 An experiment's own options are a frozen dataclass whose fields are `Data`, `Run` and hyperparameters, each with its
 help under it; the presets are instances of it:
@@ -13,7 +13,7 @@ help under it; the presets are instances of it:
     PRESETS = {"quick": Options(), "small": Options(data=Data(dataset="mnist"), hidden=200)}
 
 On the command line the fields of `Data` and `Run` stand beside the others, without a prefix.
-'''
+"""
 
 import argparse
 import dataclasses
