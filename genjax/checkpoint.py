@@ -66,12 +66,12 @@ class Checkpoints:
         for step in sorted(self.manager.all_steps(), reverse=True):
             try:
                 tree, facts = self.read(step, like)
-            except Exception as error:  # whatever a half-written or overwritten file makes Orbax raise
+            except Exception as error:  # Orbax raises many types for half-written or overwritten files
                 damaged[step] = f"{self.folder / str(step)}: {first_line(error)}"
                 continue
             return Restored(step, tree, facts, damaged)
         if damaged:
-            raise ValueError("no checkpoint is whole: " + "; ".join(damaged.values()))
+            raise ValueError("all checkpoints are damaged: " + "; ".join(damaged.values()))
         return None
 
     def set_aside(self, step: int) -> Path:

@@ -222,7 +222,6 @@ def update(phase: Phase, state: TrainState, batch: Batch, key: Key) -> tuple[Tra
     updates, opt = phase.optimizer.update(gradients, state.opt[phase.name], trained)
     new = dict(optax.apply_updates(trained, updates))  # pyright: ignore[reportArgumentType, reportCallIssue]
     state = state._replace(params={**state.params, **new}, stats=stats, opt={**state.opt, phase.name: opt})
-    floats = {
-        name: jnp.asarray(metric, value.dtype) for name, metric in metrics.items()
-    }  # NaN where the phase is not due
+    # Floats, since the metrics are NaN in a step in which the phase is not due.
+    floats = {name: jnp.asarray(metric, value.dtype) for name, metric in metrics.items()}
     return state, {**floats, "loss": value}

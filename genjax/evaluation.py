@@ -134,7 +134,7 @@ class Selected(NamedTuple):
 def select_none(state: TrainState) -> Selected:
     """Return the selection before the first evaluation: copies of the state's parameters, with a score of NaN."""
     score = jnp.full(state.key.shape, jnp.nan, jnp.float32)
-    # Copies, since the state's own buffers are given up to the next step.
+    # Copies, since the next step reuses the state's own buffers.
     params, stats = jax.tree.map(jnp.copy, (state.params, state.stats))
     return Selected(params, stats, score, jnp.zeros(state.key.shape, jnp.int32))
 

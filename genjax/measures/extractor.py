@@ -92,7 +92,7 @@ def make_features(model: Model, params: Params) -> Callable[[Images], Float[np.n
     """Return a function that computes the features of any number of images."""
     embed = model.embed
     if embed is None:
-        raise ValueError("model: it has no features (`embed` is None)")
+        raise ValueError("model: has no features (`embed` is None)")
     return in_batches(jax.jit(lambda images: embed(params, {}, {"image": images})))
 
 

@@ -59,7 +59,7 @@ def make_features(embed: Embed, load: Load) -> FeaturesOf:
 def features_function(model: Model) -> Embed:
     """Return `model.embed`; raises ValueError if the model has no features."""
     if model.embed is None:
-        raise ValueError("model: it has no features (`embed` is None)")
+        raise ValueError("model: has no features (`embed` is None)")
     return model.embed
 
 

@@ -28,6 +28,6 @@ def class_score(probabilities: Float[np.ndarray, "m classes"], *, classifier: st
         or not (probabilities >= 0).all()
         or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-3)
     ):
-        raise ValueError(f"probabilities {probabilities.shape}: each row must be of a distribution, and one be there")
+        raise ValueError(f"probabilities {probabilities.shape}: needs one row or more, each a probability distribution")
     divergence = rel_entr(probabilities, probabilities.mean(axis=0)).sum(axis=1).mean()
     return ClassScore(float(np.exp(divergence)), f"exp E KL(p(y|x) || p(y)), {classifier}, {len(probabilities)} images")

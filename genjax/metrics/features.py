@@ -28,7 +28,7 @@ class FeatureSets(NamedTuple):
         """Return both sets in float64; ValueError if one has fewer than two examples, or holds NaN or infinity."""
         for name, features in (("real", self.real), ("fake", self.fake)):
             if len(features) < 2 or not np.isfinite(features).all():
-                raise ValueError(f"{name}: features {features.shape}, must be finite and of two or more images")
+                raise ValueError(f"{name}: features {features.shape}, must be finite and have two or more rows")
         return np.asarray(self.real, np.float64), np.asarray(self.fake, np.float64)
 
 

@@ -13,5 +13,5 @@ def active_units(means: Float[np.ndarray, "N latents"], *, threshold: float = AC
     `means` holds E[z|x] of N examples. Raises ValueError if there are fewer than two.
     """
     if len(means) < 2:
-        raise ValueError(f"means: of {len(means)} examples, must be of at least 2")
+        raise ValueError(f"means: has {len(means)} examples, needs at least 2")
     return int((means.var(axis=0, ddof=1) > threshold).sum())

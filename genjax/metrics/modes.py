@@ -51,7 +51,7 @@ def mode_coverage(
     `least` is not above 0, or there are no samples.
     """
     if not min(std, within, least) > 0 or not len(samples):
-        raise ValueError(f"std={std}, within={within} and least={least} must be above 0, and samples given")
+        raise ValueError(f"std={std}, within={within} and least={least} must be above 0, and there must be samples")
     samples, centres = np.asarray(samples, np.float64), np.asarray(centres, np.float64)
     finite = np.isfinite(samples).all(axis=1, keepdims=True)
     squared = np.where(finite, squared_distances(samples, centres), np.inf)
@@ -77,7 +77,7 @@ def grid_divergence(
     comparison. Raises ValueError if `std`, `limit` or `cells` is not above 0, or there are no samples.
     """
     if not min(std, limit, cells) > 0 or not len(samples):
-        raise ValueError(f"std={std}, limit={limit} and cells={cells} must be above 0, and samples given")
+        raise ValueError(f"std={std}, limit={limit} and cells={cells} must be above 0, and there must be samples")
     edges = np.linspace(-limit, limit, cells + 1)
     counts = np.histogram2d(*np.asarray(samples, np.float64).T, bins=(edges, edges))[0]
     found = with_outside(counts / len(samples))

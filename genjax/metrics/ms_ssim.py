@@ -60,7 +60,7 @@ def ms_ssim(x: Images, y: Others, *, window: int = WINDOW) -> Float[np.ndarray, 
     Raises ValueError if the shapes differ, or the window is even or larger than the images.
     """
     if x.shape != y.shape or window % 2 == 0 or not 1 <= window <= min(x.shape[1:3]):
-        raise ValueError(f"x {x.shape} and y {y.shape} must be of one shape, window={window} odd and not larger")
+        raise ValueError(f"x {x.shape} and y {y.shape} must have one shape, window={window} must be odd and not larger")
     weights = np.array(WEIGHTS[: scale_count(x.shape[1:3], window)])
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     product = np.ones((len(x), x.shape[3]))

@@ -41,7 +41,7 @@ def parzen_log_probs(
     Raises ValueError if there are no samples or a bandwidth is not above 0.
     """
     if not len(samples) or not bandwidths or not min(bandwidths) > 0:
-        raise ValueError(f"bandwidths={bandwidths} must be above 0, and samples one or more, got {len(samples)}")
+        raise ValueError(f"bandwidths={bandwidths} must be above 0, and there must be samples, got {len(samples)}")
     x, samples = np.asarray(x, np.float64), np.asarray(samples, np.float64)
     chunks = [
         [log_mean_density(squared, s, x.shape[1]) for s in bandwidths]

@@ -62,7 +62,7 @@ def patch_distance(
     """
     if real.shape != fake.shape or min(real.shape) < 1 or min(real.shape[1:3]) < SIZE:
         raise ValueError(
-            f"real {real.shape} and fake {fake.shape} must be of one shape, {SIZE} x {SIZE} pixels or more"
+            f"real {real.shape} and fake {fake.shape} must have one shape, with {SIZE} x {SIZE} pixels or more"
         )
     if smallest < SIZE or min(patches, directions) < 1:
         raise ValueError(f"smallest={smallest} must be at least {SIZE}, patches={patches}, directions={directions} 1")

@@ -53,5 +53,6 @@ def covered(
 def squared_radii(manifold: Float[np.ndarray, "m d"], neighbors: int) -> Float[np.ndarray, " m"]:
     """Squared distance of each point to the `neighbors`-th nearest other point of the set."""
     starts = range(0, len(manifold), CHUNK)
-    chunks = [squared_distances(manifold[i : i + CHUNK], manifold) for i in starts]  # the nearest is the point itself
+    chunks = [squared_distances(manifold[i : i + CHUNK], manifold) for i in starts]
+    # Rank 0 is the distance of the point to itself.
     return np.concatenate([np.partition(squared, neighbors, axis=1)[:, neighbors] for squared in chunks])

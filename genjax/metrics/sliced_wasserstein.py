@@ -26,7 +26,7 @@ def sliced_wasserstein(
     only. Raises ValueError if the shapes differ or there are no points or directions.
     """
     if x.shape != y.shape or not x.size or directions < 1:
-        raise ValueError(f"x {x.shape} and y {y.shape} must be as many points, and directions={directions} at least 1")
+        raise ValueError(f"x {x.shape} and y {y.shape} must have one shape, and directions={directions} at least 1")
     rng = np.random.default_rng(seed)
     value = mean_distance(x, y, unit_vectors(rng, x.shape[1], directions))
     return SlicedWasserstein(value, f"sliced Wasserstein-1, {len(x)} points each, {directions} directions, seed {seed}")

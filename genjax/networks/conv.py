@@ -44,9 +44,9 @@ def overlap_add(
     add up.
     """
     size = kernel.shape[0]
-    reach = math.ceil(size / stride)  # how many strides a patch covers
+    reach = math.ceil(size / stride)  # number of strides that a patch covers
     fill = reach * stride - size
-    # lax slides the kernel over the dilated image; painting with it therefore turns it round.
+    # lax slides the kernel over the dilated image; a kernel that paints has to be flipped.
     patch = jnp.pad(kernel[::-1, ::-1], ((0, fill), (0, fill), (0, 0), (0, 0)))
     patch = patch.reshape(reach, stride, reach, stride, *kernel.shape[2:])
     blocks = jnp.einsum("bhwi,msntio->mnbhswto", x, patch)

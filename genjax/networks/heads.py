@@ -26,7 +26,7 @@ class Heads(nn.Module):
         outputs = {}
         for name, width in self.widths:
             normalized = name in self.normalized
-            # a bias would be taken away again, and Adam would move it by the sign of its gradient's rounding error
+            # Normalization would remove a bias, and Adam would follow the sign of rounding errors in its gradient.
             outputs[name] = nn.Dense(width, use_bias=not normalized, kernel_init=self.kernel_init, name=name)(features)
             if normalized:
                 norm = nn.BatchNorm(use_running_average=not train, use_bias=False, name=f"{name}_norm")

@@ -52,7 +52,7 @@ class LSTM(nn.Module):
     @nn.compact
     def __call__(self, state: LayerState, x: Float[Array, "B T F"]) -> tuple[LayerState, Float[Array, "B T H"]]:
         """Return the state after the sequence, and the output at each of its positions."""
-        # All inputs in one matrix product: only h U has to wait for the step before.
+        # All inputs in one matrix product: only h U depends on the previous step.
         dense = nn.Dense(
             4 * self.hidden, dtype=self.dtype, kernel_init=uniform_init, bias_init=forget_bias_init, name="input"
         )

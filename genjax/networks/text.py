@@ -10,7 +10,7 @@ class TextEncoder(nn.Module):
     """Encoder of each caption as a vector: linear in the last state of a GRU that reads the caption's words."""
 
     words: int
-    """Size of the vocabulary: word numbers are below it, and 0 marks the end of a caption."""
+    """Size of the vocabulary: word numbers are below it, and 0 stands for no word."""
     features: int
     """Length of the vectors."""
     embedding: int = 64

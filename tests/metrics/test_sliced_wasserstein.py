@@ -107,9 +107,9 @@ def test_a_channel_without_variance_is_finite():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: sliced_wasserstein(X, Y[:3]), r"x \(50, 3\) and y \(3, 3\) must be as many points"),
+        (lambda: sliced_wasserstein(X, Y[:3]), r"x \(50, 3\) and y \(3, 3\) must have one shape"),
         (lambda: sliced_wasserstein(X, Y, directions=0), "directions=0 at least 1"),
-        (lambda: swd(IMAGES, IMAGES[:2]), r"real \(6, 32, 16, 2\) and fake \(2, 32, 16, 2\) must be of one shape"),
+        (lambda: swd(IMAGES, IMAGES[:2]), r"real \(6, 32, 16, 2\) and fake \(2, 32, 16, 2\) must have one shape"),
         (lambda: swd(IMAGES[:, :6], IMAGES[:, :6]), "7 x 7 pixels or more"),
         (lambda: swd(IMAGES, IMAGES, smallest=6), "smallest=6 must be at least 7"),
     ],
