@@ -16,7 +16,9 @@ class Restored(NamedTuple):
     """Result of `restore_latest`."""
 
     step: int
+    """Training step of the checkpoint."""
     tree: PyTree
+    """Saved state."""
     facts: dict[str, Any]
     """JSON values that were saved with the state."""
     damaged: dict[int, str]

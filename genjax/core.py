@@ -18,9 +18,13 @@ class Phase(NamedTuple):
     """Gradient update of the networks in `wrt`, with all other networks held fixed."""
 
     name: str
+    """Name of the phase, by which its metrics and its optimizer state are stored."""
     loss: Loss
+    """Objective that the phase minimizes."""
     wrt: tuple[str, ...]
+    """Names of the networks that the phase updates."""
     optimizer: optax.GradientTransformation
+    """Optimizer of these networks."""
     every: int = 1
     """The phase is due in every `every`-th step: k discriminator updates per generator update are `every=k` for the
     generator."""
@@ -54,11 +58,15 @@ class Model(NamedTuple):
     """Generative model: pure functions of `(params, stats, batch, key)`."""
 
     init: Callable[[Key, Batch], tuple[Params, Stats]]
+    """`(key, batch)` -> initial parameters and stats; the batch gives the shapes."""
     phases: tuple[Phase, ...]
     """Training phases in order: a later phase of a step sees the result of the earlier ones."""
     evaluate: Evaluate
+    """Held-out metrics, one value per example."""
     generate: Generate
+    """Sampler of one output per example of a batch."""
     embed: Embed | None = None
+    """Features of a batch for representation learning, or None if the model has none."""
     kinds: Mapping[str, Kind] = {}
     """Kind of each metric of `evaluate`; a metric that is not named here is an estimate."""
     inputs: Mapping[str, Input] = {}

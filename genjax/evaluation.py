@@ -127,6 +127,7 @@ class Selected(NamedTuple):
     params: Params
     stats: Stats
     score: Float[Array, " seeds"]
+    """Validation score of the selected parameters; NaN before the first evaluation."""
     step: Int[Array, " seeds"]
     """Number of training steps after which the parameters were selected."""
 

@@ -29,7 +29,9 @@ class Stage(NamedTuple):
     """Part of the training at one image size."""
 
     level: int
+    """Level of the images, from 0 for the smallest."""
     batch_size: int
+    """Examples per batch at this level."""
     fade: int = 0
     """Images seen while the level is faded in."""
     stable: int = 0
@@ -40,6 +42,7 @@ class Moment(NamedTuple):
     """Stage and depth of one step."""
 
     stage: Stage
+    """Stage to which the step belongs."""
     seen: int
     """Images seen before the step."""
     depth: float
@@ -96,7 +99,9 @@ class Growing:
     """Item of `growing_feed`: examples with the depth and the image size of the step."""
 
     examples: PyTree
+    """Item of the plain feed."""
     depth: Float[np.ndarray | Array, "*seeds"]
+    """Depth of the step, for each seed."""
     factor: int
     """Pixels of the data along a side of one pixel of the batch. A static number: there is one program for each."""
 

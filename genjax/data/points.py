@@ -19,7 +19,9 @@ class Mixture(NamedTuple):
 
     name: str
     means: Float[np.ndarray, "K D"]
+    """Mean of each Gaussian."""
     std: float
+    """Standard deviation, the same in all directions."""
 
 
 def ring(modes: int = 8, *, radius: float = 2.0, std: float = 0.02) -> Mixture:

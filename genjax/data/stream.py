@@ -40,10 +40,10 @@ def stream_windows(stream: Stream, *, context: int = CONTEXT, window: int = WIND
 
     def read(indices: np.ndarray) -> Examples:
         first = indices[:, None] * window
-        places = first + np.arange(context + window)
-        scored = (places < len(stream)) & ((places >= first + context) | (first == 0))
+        positions = first + np.arange(context + window)
+        scored = (positions < len(stream)) & ((positions >= first + context) | (first == 0))
         weight = (scored * (count / len(stream))).astype(np.float32)
-        return {"sequence": stream[np.minimum(places, len(stream) - 1)], "weight": weight}
+        return {"sequence": stream[np.minimum(positions, len(stream) - 1)], "weight": weight}
 
     return Split(count, read, None)
 
@@ -69,17 +69,17 @@ def stream_feed(stream: Stream, seeds: Sequence[int], batch_size: int, *, length
     def items(start: int) -> Iterator[PyTree]:
         step = start
         while True:
-            turn, place = divmod(step, steps)
+            turn, index = divmod(step, steps)
             offsets = [int(uniform(seed, turn, ()) * size) for seed in seeds]
             yield {
-                "first": np.asarray(offsets, np.int32) + np.int32(place * length),
-                "continues": np.full(len(seeds), place > 0),
+                "first": np.asarray(offsets, np.int32) + np.int32(index * length),
+                "continues": np.full(len(seeds), index > 0),
             }
             step += 1
 
     def load(arrays: PyTree, item: PyTree, key: Key) -> Batch:
         del key
-        places = (item["first"] + rows + np.arange(length)) % size
-        return {"sequence": arrays[places], "continues": jnp.broadcast_to(item["continues"], (batch_size,))}
+        positions = (item["first"] + rows + np.arange(length)) % size
+        return {"sequence": arrays[positions], "continues": jnp.broadcast_to(item["continues"], (batch_size,))}
 
     return Feed(jnp.asarray(stream), items, load)

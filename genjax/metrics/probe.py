@@ -19,6 +19,7 @@ class Labelled(NamedTuple):
 
     features: Float[np.ndarray, "N F"]
     label: Int[np.ndarray, " N"]
+    """Class of each example."""
 
 
 def linear_probe(

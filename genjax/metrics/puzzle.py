@@ -14,7 +14,7 @@ THRESHOLD = 0.5
 Masks = Float[Array | np.ndarray, "batch H W 1"]
 Images = Float[np.ndarray, "N H W C"]
 Pieces = Float[np.ndarray, "N pieces h w C"]
-Places = Int[np.ndarray, "N pieces"]
+Positions = Int[np.ndarray, "N pieces"]
 """Position index of each piece, counted row by row."""
 
 
@@ -30,7 +30,7 @@ def cells(images: Images, cut: int) -> Pieces:
     return rearrange(images, "n (r h) (q w) c -> n (r q) h w c", r=cut, q=cut)
 
 
-def placements(pieces: Pieces, images: Images, cut: int) -> Places:
+def placements(pieces: Pieces, images: Images, cut: int) -> Positions:
     """Position of each piece in an image: the one-to-one assignment to the image's cells with the least
     squared error.
     """
@@ -38,16 +38,16 @@ def placements(pieces: Pieces, images: Images, cut: int) -> Places:
 
 
 def assigned(
-    pieces: Float[np.ndarray, "pieces h w C"], places: Float[np.ndarray, "pieces h w C"]
+    pieces: Float[np.ndarray, "pieces h w C"], targets: Float[np.ndarray, "pieces h w C"]
 ) -> Int[np.ndarray, " pieces"]:
     """Position of each piece of one puzzle, by least squared error."""
-    errors = ((pieces[:, None] - places[None]) ** 2).sum(axis=(2, 3, 4), dtype=np.float64)
+    errors = ((pieces[:, None] - targets[None]) ** 2).sum(axis=(2, 3, 4), dtype=np.float64)
     return linear_sum_assignment(errors)[1]
 
 
-def solved(found: Places, place: Places) -> dict[str, float]:
+def solved(found: Positions, position: Positions) -> dict[str, float]:
     """Fraction of pieces at the right position, and fraction of puzzles without a misplaced piece."""
-    right: Bool[np.ndarray, "N pieces"] = found == place
+    right: Bool[np.ndarray, "N pieces"] = found == position
     return {"piece_accuracy": float(right.mean()), "jigsaw_accuracy": float(right.all(axis=1).mean())}
 
 

@@ -75,6 +75,7 @@ class ConvTranspose(nn.Module):
     """Transposed convolution with padding SAME: [batch, H, W, C] to [batch, stride H, stride W, features]."""
 
     features: int
+    """Output channels."""
     kernel_size: int = 4
     stride: int = 2
     kernel_init: Initializer = he_normal()
@@ -94,7 +95,9 @@ class ConvEncoder(nn.Module):
     """Convolutions, one for each entry of `channels`, followed by a dense layer."""
 
     channels: Sequence[int]
+    """Output channels of each convolution."""
     features: int
+    """Units of the dense layer."""
     kernel_size: int = 4
     activation: Activation = jax.nn.relu
     kernel_init: Initializer = he_normal()
@@ -118,9 +121,11 @@ class ConvDecoder(nn.Module):
     """
 
     image_shape: tuple[int, int, int]
+    """Height, width and channels of the image."""
     channels: Sequence[int]
     """Channels of each layer, from the smallest image to the largest."""
     features: int
+    """Units of the first dense layer."""
     kernel_size: int = 4
     activation: Activation = jax.nn.relu
     kernel_init: Initializer = he_normal()

@@ -13,6 +13,7 @@ class Heads(nn.Module):
     """
 
     body: nn.Module
+    """Network that computes the features."""
     widths: tuple[tuple[str, int], ...]
     """Pairs (name, width), one for each output."""
     normalized: tuple[str, ...] = ()

@@ -30,9 +30,9 @@ def hidden_mask(below: Int[Numbers, " inputs"], above: Int[Numbers, " units"]) -
     return above >= below[:, None]
 
 
-def output_mask(below: Int[Numbers, " inputs"], places: Int[Numbers, " D"]) -> Bool[Numbers, "inputs D"]:
+def output_mask(below: Int[Numbers, " inputs"], positions: Int[Numbers, " D"]) -> Bool[Numbers, "inputs D"]:
     """Connect the output at position d to the units below whose degree is less than d (equation 13)."""
-    return places > below[:, None]
+    return positions > below[:, None]
 
 
 def layer_masks(degrees: Degrees) -> tuple[Bool[Numbers, "..."], ...]:
@@ -61,6 +61,7 @@ class MaskedDense(nn.Module):
     """Dense layer whose kernel is multiplied by a mask. The whole kernel is trained and stored."""
 
     features: int
+    """Number of outputs."""
     use_bias: bool = True
     kernel_init: Initializer = glorot_uniform()
     bias_init: Initializer = zeros
@@ -81,6 +82,7 @@ class MaskedMLP(nn.Module):
     """
 
     widths: Sequence[int]
+    """Units of each hidden layer."""
     activation: Activation = jax.nn.relu
     direct: bool = True
     """Whether inputs are also connected directly to the outputs, under the mask of equation 13."""

@@ -28,7 +28,7 @@ Mask = Literal["A", "B", "above"]
 
 Column = Int[Array, ""] | int
 
-Place = Column | Literal["row", "window"] | None
+Position = Column | Literal["row", "window"] | None
 """Part of the image that a layer computes: all (None), the next row, one column of that row, or all positions at which
 the kernel fits into the given input (window)."""
 
@@ -86,9 +86,9 @@ def correlate(
 class MaskedConv(nn.Module):
     """Causal convolution of stride 1, [batch, H, W, inputs] to [batch, H, W, copies * features].
 
-    With a `place`, x is the next row [batch, 1, W, inputs], or one column of it [batch, 1, 1, inputs], and earlier rows
-    and columns were given in earlier calls: "cache" holds the last rows of the input, and `next_row` shifts them up
-    when a row begins. A call with the place "row" creates the cache.
+    With a `position`, x is the next row [batch, 1, W, inputs] or one column of it [batch, 1, 1, inputs]; earlier ones
+    were given in earlier calls. "cache" holds the last rows of the input, and `next_row` shifts them up when a row
+    begins. A call with the position "row" creates the cache.
     """
 
     features: int
@@ -103,22 +103,22 @@ class MaskedConv(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Float[Array, "batch H W inputs"], place: Place = None
+        self, x: Float[Array, "batch H W inputs"], position: Position = None
     ) -> Float[Array, "batch high wide outputs"]:
-        """Return the features at the place."""
+        """Return the features at the position."""
         shape = (self.kernel_size, x.shape[-1], self.features)
         mask = causal_mask(*shape, mask=self.mask, channels=self.channels, copies=self.copies)
         kernel = self.param("kernel", functools.partial(masked_normal, mask=mask, gain=self.gain), mask.shape)
         bias = self.param("bias", zeros, (self.copies * self.features,))
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
         taps = int(mask.any(axis=(2, 3)).sum())  # the taps that are masked for all outputs are the last
-        return correlate(self.seen(x, place), kernel * mask, taps) + bias
+        return correlate(self.seen(x, position), kernel * mask, taps) + bias
 
-    def seen(self, x: Float[Array, "batch H W inputs"], place: Place) -> Float[Array, "batch height width inputs"]:
+    def seen(self, x: Float[Array, "batch H W inputs"], position: Position) -> Float[Array, "batch high wide inputs"]:
         """Return the window over which the kernel slides."""
-        if place is None:
+        if position is None:
             return self.padded(x)
-        return x if place == "window" else self.remembered(x, place)
+        return x if position == "window" else self.remembered(x, position)
 
     def padded(self, x: Float[Array, "batch H W inputs"]) -> Float[Array, "batch height width inputs"]:
         """Add zeros above and at both sides."""
@@ -126,19 +126,19 @@ class MaskedConv(nn.Module):
         return jnp.pad(x, ((0, 0), (rows - 1, 0), (columns // 2, columns // 2), (0, 0)))
 
     def remembered(
-        self, x: Float[Array, "batch 1 W inputs"], place: Column | Literal["row"]
+        self, x: Float[Array, "batch 1 W inputs"], position: Column | Literal["row"]
     ) -> Float[Array, "batch rows width inputs"]:
-        """Store x in the cache and return the window that the kernel sees at the place."""
+        """Store x in the cache and return the window that the kernel sees at the position."""
         rows, columns = self.kernel_size
         if self.kernel_size == (1, 1):
             return x
         batch, _, width, inputs = x.shape
         cache = self.variable("cache", "rows", jnp.zeros, (batch, rows, width + columns - 1, inputs), x.dtype)
-        if isinstance(place, str):
+        if isinstance(position, str):
             cache.value = written(cache.value, x, columns // 2)
             return cache.value
-        cache.value = written(cache.value, x, place + columns // 2)
-        return jax.lax.dynamic_slice_in_dim(cache.value, place, columns, axis=2)
+        cache.value = written(cache.value, x, position + columns // 2)
+        return jax.lax.dynamic_slice_in_dim(cache.value, position, columns, axis=2)
 
 
 def written(
@@ -195,15 +195,15 @@ class PixelCNN(nn.Module):
         x: Float[Array, "batch H W C"],
         above: None = None,
         context: Float[Array, "batch h w K"] | None = None,
-        place: Place = None,
+        position: Position = None,
     ) -> Float[Array, "batch H W C P"]:
         """Return the parameters of each conditional. `context` is added in each block; `above` is always None."""
         conv = functools.partial(MaskedConv, channels=self.channels, dtype=self.dtype)
         size, first = self.kernel, self.first_kernel
-        features = conv(2 * self.features, (first // 2 + 1, first), "A", gain=1.0, name="first")(x, place)
+        features = conv(2 * self.features, (first // 2 + 1, first), "A", gain=1.0, name="first")(x, position)
         for _ in range(self.blocks):
             inner = added(conv(self.features)(jax.nn.relu(features)), context, self.dtype)
-            inner = conv(self.features, (size // 2 + 1, size))(jax.nn.relu(inner), place)
+            inner = conv(self.features, (size // 2 + 1, size))(jax.nn.relu(inner), position)
             # All blocks together add as much variance as enters the first one.
             features += conv(2 * self.features, gain=2 / self.blocks)(jax.nn.relu(inner))
         return head(conv, features, 2 * self.features, self.channels, self.parameters, x.dtype)
@@ -247,14 +247,14 @@ class VerticalStack(nn.Module):
         self,
         x: Float[Array, "batch H W C"],
         context: Float[Array, "batch h w K"] | None = None,
-        place: Place = None,
+        position: Position = None,
     ) -> tuple[Float[Array, "batch H W double"], ...]:
         """Return features [batch, H, W, 2 features] for each block."""
         conv = functools.partial(MaskedConv, self.features, mask="above", copies=2, dtype=self.dtype)
         outputs = []
         for block in range(self.blocks):
             size = (self.kernel // 2 + 1, self.kernel) if block else (self.first_kernel // 2, self.first_kernel)
-            gates = conv(size, gain=GATE_GAIN if block else 1.0)(x, place)
+            gates = conv(size, gain=GATE_GAIN if block else 1.0)(x, position)
             outputs.append(conv(gain=1.0)(gates))
             x = gate(added(gates, context, self.dtype))
         return tuple(outputs)
@@ -285,7 +285,7 @@ class HorizontalStack(nn.Module):
         x: Float[Array, "batch H W C"],
         above: tuple[Float[Array, "batch H W double"], ...],
         context: Float[Array, "batch h w K"] | None = None,
-        place: Place = None,
+        position: Position = None,
     ) -> Float[Array, "batch H W C P"]:
         """Return the parameters of each conditional. `context` is added in each block."""
         conv = functools.partial(MaskedConv, channels=self.channels, dtype=self.dtype)
@@ -295,7 +295,7 @@ class HorizontalStack(nn.Module):
                 wide = conv(self.features, (1, self.kernel), copies=2, gain=GATE_GAIN)
             else:
                 wide = conv(self.features, (1, self.first_kernel), "A", copies=2, gain=1.0, name="first")
-            gates = wide(features, place)
+            gates = wide(features, position)
             gated = gate(added(gates + from_above, context, self.dtype))
             skips += conv(2 * self.features, gain=GATE_GAIN / self.blocks)(gated)
             residual = conv(self.features)(gated)

@@ -19,6 +19,7 @@ class MLP(nn.Module):
     """
 
     widths: Sequence[int]
+    """Units of each layer, the last one included."""
     activation: Activation = jax.nn.tanh
     activate_final: bool = False
     """Whether the activation also follows the last layer."""
@@ -44,6 +45,7 @@ class ImageMLP(nn.Module):
 
     image_shape: tuple[int, int, int]
     hidden: Sequence[int]
+    """Units of each hidden layer."""
     activation: Activation = jax.nn.tanh
     kernel_init: Initializer = glorot_uniform()
     bias_init: Initializer = zeros
@@ -62,7 +64,9 @@ class GaussianEncoder(nn.Module):
     """Mean and log variance [batch, latents] of q(z|x), each linear in the features that `body` computes from x."""
 
     body: nn.Module
+    """Network that computes features of x."""
     latents: int
+    """Number of latents."""
     center: Callable[[Array], Array] = lambda x: x
     """Function applied to x first, such as `lambda x: x - mean`: networks train faster on centred inputs."""
     kernel_init: Initializer = glorot_uniform()
@@ -86,6 +90,7 @@ class GaussianPixels(nn.Module):
     """
 
     network: nn.Module
+    """Network from latents to logits [batch, H, W, C]."""
     min_log_sigma: float = -4.0
     """Lower bound of log sigma; exp(-4) is 4.7 steps of 1/255."""
 

@@ -37,8 +37,8 @@ Index = int | Int[Array, ""]
 class State(NamedTuple):
     """State of an LSTM at some positions."""
 
-    h: Float[Array, "*places h"]
-    c: Float[Array, "*places h"]
+    h: Float[Array, "*positions h"]
+    c: Float[Array, "*positions h"]
 
     def at(self, column: Index) -> "State":
         """State [B, h] at one column of a row [B, columns, h]."""
@@ -48,9 +48,9 @@ class State(NamedTuple):
         """Return the row with the state at one column replaced."""
         return jax.tree.map(lambda row, new: row.at[:, column].set(new), self, state)
 
-    def spread(self, *places: int) -> "State":
+    def spread(self, *positions: int) -> "State":
         """Repeat one state [h] at all positions."""
-        return jax.tree.map(lambda one: jnp.broadcast_to(one, (*places, one.shape[-1])), self)
+        return jax.tree.map(lambda one: jnp.broadcast_to(one, (*positions, one.shape[-1])), self)
 
 
 class Weights(NamedTuple):
@@ -66,12 +66,12 @@ class Weights(NamedTuple):
 
 
 def make_weights(
-    module: nn.Module, features: int, mask: Float[np.ndarray, "n gates"], places: int, dtype: Any, *streams: int
+    module: nn.Module, features: int, mask: Float[np.ndarray, "n gates"], positions: int, dtype: Any, *streams: int
 ) -> Weights:
     """Create parameters of `module`: kernels ~ N(0, 1 / inputs), biases and initial state 0; products have type
     `dtype`.
     """
-    shapes = [(*streams, *mask.shape), (*streams, places * features, 4 * features)]
+    shapes = [(*streams, *mask.shape), (*streams, positions * features, 4 * features)]
     masks = [np.broadcast_to(mask, shapes[0]), np.ones(shapes[1], np.float32)]
     kernels = [
         module.param(name, lambda key, mask=mask: unit_gain_normal(key, mask)) * mask
@@ -89,7 +89,7 @@ def unit_gain_normal(key: Array, mask: Float[np.ndarray, "*streams n gates"]) ->
 
 
 def lstm(
-    weights: Weights, x: Float[Array, "*places n"], h: Float[Array, "*places m"], c: Float[Array, "*places h"]
+    weights: Weights, x: Float[Array, "*positions n"], h: Float[Array, "*positions m"], c: Float[Array, "*positions h"]
 ) -> State:
     """Apply equation (3) to concatenated inputs, concatenated states and the previous cell."""
 
@@ -102,9 +102,9 @@ def lstm(
     return State(jax.nn.sigmoid(o) * jnp.tanh(c), c)
 
 
-def side_by_side(row: Float[Array, "B padded F"], places: int, width: int) -> Float[Array, "B width n"]:
-    """Concatenate each column with the `places` - 1 columns that follow it."""
-    return jnp.concatenate([row[:, place : place + width] for place in range(places)], axis=-1)
+def side_by_side(row: Float[Array, "B padded F"], positions: int, width: int) -> Float[Array, "B width n"]:
+    """Concatenate each column with the `positions` - 1 columns that follow it."""
+    return jnp.concatenate([row[:, position : position + width] for position in range(positions)], axis=-1)
 
 
 def padded(row: Float[Array, "B W F"]) -> Float[Array, "B padded F"]:

@@ -47,6 +47,7 @@ class LSTM(nn.Module):
     """
 
     hidden: int
+    """Units H of the layer."""
     dtype: DTypeLike | None = None
 
     @nn.compact
@@ -76,7 +77,9 @@ class StackedLSTM(nn.Module):
     """Layers of LSTM; each reads the outputs of the layer below."""
 
     hidden: int
+    """Units of each layer."""
     layers: int
+    """Number of layers."""
     dropout: float = 0.0
     """Probability that an output is dropped, between layers and after the last layer."""
     dtype: DTypeLike | None = None
@@ -99,13 +102,14 @@ class StackedLSTM(nn.Module):
 
 
 class GRU(nn.Module):
-    """One layer of gated recurrent units (Cho et al. 2014), which ignores masked positions.
+    """One layer of gated recurrent units (Cho et al. 2014), which skips masked positions.
 
-    r, u = sigmoid of x W + h U + b   (one block of H columns each) n = tanh(x W_n + b_n + r * (h U_n)),   h = u h + (1
-    - u) n
+    r, u = sigmoid of x W + h U + b   (one block of H columns each)
+    n = tanh(x W_n + b_n + r * (h U_n)),   h = u h + (1 - u) n
     """
 
     hidden: int
+    """Units H of the layer."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "B T F"], there: Bool[Array, "B T"]) -> Float[Array, "B H"]:

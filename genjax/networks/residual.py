@@ -79,10 +79,13 @@ class NormalizedConv(nn.Module):
     """Padding, a convolution without bias, and instance normalization."""
 
     features: int
+    """Output channels."""
     size: int = SIZE
+    """Kernel size."""
     stride: int = 1
     padding: Padding = "reflect"
     affine: bool = False
+    """Whether normalized channels have a gain and a bias."""
 
     @nn.compact
     def __call__(self, x: Images) -> Float[Array, "batch height width features"]:
