@@ -104,8 +104,10 @@ class StackedLSTM(nn.Module):
 class GRU(nn.Module):
     """One layer of gated recurrent units (Cho et al. 2014), which skips masked positions.
 
-    r, u = sigmoid of x W + h U + b   (one block of H columns each)
-    n = tanh(x W_n + b_n + r * (h U_n)),   h = u h + (1 - u) n
+        r, u = sigmoid of x W + h U + b   (one block of H columns each)
+        n = tanh(x W_n + b_n + r * (h U_n)),   h = u h + (1 - u) n
+
+    A masked position leaves the state h unchanged.
     """
 
     hidden: int
