@@ -15,7 +15,7 @@ from jax.nn.initializers import normal, ones, zeros
 from jaxtyping import Array, Float
 
 from genjax.networks.conv import ConvTranspose
-from genjax.networks.pixels import signed, unit
+from genjax.networks.images import signed, unsigned
 
 Images = Float[Array, "batch H W C"]
 Padding = Literal["reflect", "zero"]
@@ -152,4 +152,4 @@ class ResidualGenerator(nn.Module):
             up = ConvTranspose(width, SIZE, 2, kernel_init=KERNEL_INIT, use_bias=False, name=f"up_{level}")
             x = jax.nn.relu(InstanceNorm(self.affine, name=f"up_norm_{level}")(up(x)))
         last = nn.Conv(self.channels, (self.edge_size,) * 2, padding="VALID", kernel_init=KERNEL_INIT, name="last")
-        return unit(jnp.tanh(last(padded(x, self.edge_size // 2, self.padding))))
+        return unsigned(jnp.tanh(last(padded(x, self.edge_size // 2, self.padding))))
