@@ -29,7 +29,7 @@ def on_disk():
 
 
 def load(raw, key):
-    """The value of each example plus one number that is drawn for the whole batch."""
+    """The value of each example plus one random number for the whole batch."""
     return {"image": raw["image"] + jax.random.uniform(key)}
 
 
@@ -103,7 +103,7 @@ def test_all_batches_are_full_and_the_filling_is_example_0(size, batch_size):
 
 
 def test_batches_are_made_one_after_another():
-    """What is read of a long list need not be in memory at once."""
+    """A long list need not be in memory at once."""
     seen = []
     batches = map_batches(lambda index, rows: seen.append(index) or jnp.asarray(rows), 9, 3)
     next(batches)
