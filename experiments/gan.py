@@ -86,7 +86,7 @@ from genjax.data.load import mean_image
 from genjax.data.points import MIXTURES, Mixture, mixture_dataset
 from genjax.evaluation import Measure
 from genjax.measures.baselines import NAMES, images_of, parzen_numbers
-from genjax.metrics.mmd import squared_distances
+from genjax.metrics.pairwise import squared_distances
 from genjax.models.adversarial import gan as gan_model
 from genjax.models.priors import uniform
 from genjax.pictures.drawing import drawn

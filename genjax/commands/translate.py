@@ -9,6 +9,7 @@ sub-folders are kept.
     python -m genjax translate RUN a.png b.png --to paintings --out ./made
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +21,7 @@ from jaxtyping import Float
 
 from genjax.capabilities import Translator
 from genjax.data.files import header_shape, image_names, read_image
-from genjax.evaluation import padded_batches
+from genjax.evaluation import map_batches
 from genjax.runs.directory import RunError
 from genjax.runs.restore import restore_run
 
@@ -61,12 +62,11 @@ def translate(
     check_images([source for source, _ in pairs], shape, to)
     params, stats = run.chosen(seed)
     made = jax.jit(lambda images: translator.translate(params, stats, images, to))
-    for rows in padded_batches(len(pairs), min(CHUNK, len(pairs))):
-        made_images = np.asarray(made(read_images([pairs[row][0] for row in rows], shape)))
-        for row, image in dict(
-            zip(rows.tolist(), made_images, strict=True)
-        ).items():  # the last batch repeats the first
-            save_image(pairs[row][1], image)
+    batches = map_batches(
+        lambda _, rows: made(read_images([pairs[row][0] for row in rows], shape)), len(pairs), min(CHUNK, len(pairs))
+    )
+    for (_, target), image in zip(pairs, itertools.chain.from_iterable(batches), strict=True):
+        save_image(target, image)
     print(f"{len(pairs)} images to {to} by {run.config.name} after {run.done} steps: {out}")
 
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from genjax.checkpoint import Checkpoints
-from genjax.core import Phase, moves
+from genjax.core import Phase, is_due
 from genjax.data.dataset import Split
 from genjax.data.feed import Feed
 from genjax.evaluation import (
@@ -254,7 +254,7 @@ def moved(phases: Sequence[Phase], metrics: Values, step: int) -> dict[str, Any]
     Beside others, a phase that moves no network (it keeps an average, or a film) has nothing to tell.
     """
     telling = [phase for phase in phases if phase.wrt] or phases
-    names = {phase.name for phase in telling if moves(phase, step - 1)}
+    names = {phase.name for phase in telling if is_due(phase, step - 1)}
     return {name: value for name, value in metrics.items() if name.split("/")[0] in names}
 
 

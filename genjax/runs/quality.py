@@ -9,7 +9,7 @@ from genjax.data.dataset import Split
 from genjax.evaluation import Measure, make_split_values
 from genjax.measures.extractor import Extractor, train_extractor
 from genjax.measures.features import first
-from genjax.measures.quality import fakes_beside, image_quality, real_images
+from genjax.measures.quality import generated_count, image_quality, real_images
 from genjax.metrics.patches import SIZE
 from genjax.runs.directory import RunError
 from genjax.runs.experiment import Experiment
@@ -34,7 +34,7 @@ def with_quality(experiment: Experiment) -> Experiment:
     real, held_out = (real_images(data, split) for split in (data.test, data.validation))
     try:
         extractor = train_extractor(data)
-        anchor = image_quality(extractor, real, held_out[: fakes_beside(data, data.test)], split="test")
+        anchor = image_quality(extractor, real, held_out[: generated_count(data, data.test)], split="test")
     except ValueError as error:
         raise RunError(f"--quality: {error}", exit_code=2) from error
     anchors = {f"validation_{name}": value for name, value in anchor.values.items()}
@@ -58,7 +58,7 @@ def make_measure(experiment: Experiment, extractor: Extractor, anchors: Mapping[
     generate = make_split_values(generated, data.load)
 
     def measure(params: Params, stats: Stats, split: Split, key: Key) -> dict[str, float]:
-        fake = generate(params, stats, first(split, fakes_beside(data, split)), key)["image"]
+        fake = generate(params, stats, first(split, generated_count(data, split)), key)["image"]
         try:
             quality = image_quality(extractor, real_images(data, split), fake, split="this split")
         except ValueError as error:  # a split of one or two images

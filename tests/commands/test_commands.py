@@ -190,7 +190,7 @@ def test_only_damaged_checkpoints_are_told(copy, capsys):
         path.write_bytes(b"\0" * path.stat().st_size)
     code, _, error = run(capsys, "--seeds", 3, 5, "--workdir", copy)
     assert code == 1
-    assert "no checkpoint is whole" in error
+    assert "all checkpoints are damaged" in error
     assert "Traceback" not in error
 
 

@@ -93,7 +93,7 @@ def test_data_without_labels_are_refused():
 
 
 def experiment_that_shows(images_of_batch, **others) -> Experiment:
-    """It generates what the function makes of the images of the batch."""
+    """A model that generates the function of the images of the batch."""
     model = Model(
         init=lambda key, batch: ({}, {}),
         phases=(),
@@ -104,7 +104,7 @@ def experiment_that_shows(images_of_batch, **others) -> Experiment:
 
 
 def test_any_experiment_on_images_measures_quality_beside_its_own_numbers(monkeypatch):
-    """One that generates the first of the very images it is compared with, as many as validation images."""
+    """A model that generates the first of the images it is compared with, as many as there are validation images."""
     monkeypatch.setattr(quality, "train_extractor", lambda data: trained())
     found = with_quality(experiment_that_shows(lambda x: x, measure=lambda p, s, split, key: {"size": split.size}))
     numbers = found.measure({"unused": np.zeros(1)}, {}, digits().test, jax.random.key(0))

@@ -27,7 +27,7 @@ from genjax.networks.masked_conv import (
     ConditionEncoder,
     HorizontalStack,
     PixelCNN,
-    Place,
+    Position,
     VerticalStack,
     next_row,
     shifted_down,
@@ -284,7 +284,7 @@ def fill(
     if context is not None:
         context = jnp.broadcast_to(context, (batch, height, width, context.shape[-1]))
 
-    def apply(name: str, caches: PyTree, *inputs: PyTree, place: Place) -> tuple[PyTree, PyTree]:
+    def apply(name: str, caches: PyTree, *inputs: PyTree, place: Position) -> tuple[PyTree, PyTree]:
         variables = {**params[name], "cache": caches[name]}
         network: Any = networks.named()[name]
         out, changed = network.apply(variables, *inputs, place, mutable=["cache"])
