@@ -29,9 +29,9 @@ from genjax.data.dataset import Dataset, Split
 from genjax.evaluation import EVALUATION_BATCH, evaluate_split, evaluation_key, make_evaluate_seeds
 from genjax.metrics.detection import auroc
 from genjax.pictures.figures import test_batch
+from genjax.runs.config import build
 from genjax.runs.directory import RunError, write_json
 from genjax.runs.experiment import Experiment
-from genjax.runs.options import build
 from genjax.runs.report import mean_and_deviation, summary
 from genjax.runs.restore import Restored, restore_run
 from genjax.types import Batch, Evaluate, Key, Metrics, Params, Stats
@@ -86,8 +86,8 @@ def log_probs(run: Restored, data: Dataset, count: int) -> Scores:
     split = Split(min(count, data.test.size), data.test.read, None)
     size = min(EVALUATION_BATCH, split.size)
     parts = [
-        evaluate_split(evaluate_seeds, *memory.chosen(), split, key=evaluation_key(), batch_size=size)[metric]
-        for memory in run.memories
+        evaluate_split(evaluate_seeds, *checkpoint.chosen(), split, key=evaluation_key(), batch_size=size)[metric]
+        for checkpoint in run.checkpoints
     ]
     return SIGNS[metric] * np.concatenate(parts)
 

@@ -32,7 +32,7 @@ def evaluate(
     asked = quality or run.config.run.quality
     experiment = with_quality(run.experiment) if asked else run.experiment
     data = experiment.data
-    values = measures(experiment, run.memories, getattr(data, split))
+    values = measures(experiment, run.checkpoints, getattr(data, split))
     metrics = {name: summary(array, experiment.kind(name)) for name, array in values.items()}
     title = f"{run.config.name} on {data.name} ({data.protocol}), {split}, after {run.done} steps"
     Console().print(metrics_table(metrics, title=title, caption=f"{len(run.seeds)} seed(s), {jax.default_backend()}"))

@@ -40,26 +40,47 @@ def read_json(path: Path) -> Any:
         raise RunError(f"{path} cannot be read as JSON: {error}") from error
 
 
+def read_config(directory: Path) -> dict[str, Any]:
+    """Return the configuration of the run in `directory`; RunError if there is none, or it is of an earlier version."""
+    path = directory / CONFIG
+    if not path.is_file():
+        raise RunError(f"{directory} holds no run: {path} is missing")
+    config = read_json(path)
+    kinds = {"experiment": str, "preset": str, "options": dict}
+    if not (isinstance(config, dict) and all(isinstance(config.get(name), kind) for name, kind in kinds.items())):
+        raise RunError(f"{path} is not the configuration of a run: it must have {', '.join(kinds)}")
+    if ":" not in config["experiment"] or any(isinstance(value, dict) for value in config["options"].values()):
+        raise RunError(
+            f"{directory} holds a run of an earlier version of genjax (experiment {config['experiment']!r}), "
+            "which this version cannot read; train it anew in another folder"
+        )
+    return config
+
+
 def check_config(directory: Path, config: Mapping[str, Any]) -> None:
-    """Raise RunError where `directory` holds something else than a run with this configuration."""
-    if directory.exists() and not directory.is_dir():
+    """Raise RunError if `directory` holds something else than a run with this configuration."""
+    if not directory.exists():
+        return
+    if not directory.is_dir():
         raise RunError(f"--workdir {directory} is a file; give a new folder, or that of a run to continue")
     if not (directory / CONFIG).exists():
-        if directory.exists() and any(directory.iterdir()):
+        if any(directory.iterdir()):
             raise RunError(
                 f"--workdir {directory} is not empty and holds no run ({CONFIG} is missing); give a new folder"
             )
         return
-    old, new = named(read_json(directory / CONFIG)), named(config)
-    names = [name for name in sorted(old | new) if name not in PLACES and old.get(name) != new.get(name)]
-    if names:
-        lines = "".join(f"\n  {name}: {old.get(name)!r} there, {new.get(name)!r} now" for name in names)
-        raise RunError(f"--workdir {directory} holds a run with another configuration; it is left as it is:{lines}")
+    if lines := differences(read_config(directory), config):
+        raise RunError(
+            f"--workdir {directory} holds a run with another configuration; it is left as it is:"
+            + "".join(f"\n  {line}" for line in lines)
+        )
 
 
-def named(config: Mapping[str, Any]) -> dict[str, Any]:
-    """All that a saved configuration says, by the names of the command line."""
-    return {"experiment": config["experiment"], "preset": config["preset"], **config["options"]}
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return one line for each name in which two configurations differ, but for those in `PLACES`."""
+    there, now = ({name: one[name] for name in ("experiment", "preset")} | one["options"] for one in (old, new))
+    names = [name for name in sorted(there | now) if name not in PLACES and there.get(name) != now.get(name)]
+    return [f"{name}: {there.get(name)!r} there, {now.get(name)!r} now" for name in names]
 
 
 def read_rows(directory: Path) -> Iterator[dict[str, Any]]:

@@ -15,10 +15,11 @@ from rich.console import Console
 
 from genjax.evaluation import evaluation_key, make_evaluate_seeds
 from genjax.pictures.figures import Movie, Picture, learning_curves
-from genjax.runs.directory import CONFIG, RESULT, RunError, check_config, curves, read_json, write_json
+from genjax.runs.config import Config, Function, Presets, as_json, build, parse, program
+from genjax.runs.directory import CONFIG, RESULT, RunError, check_config, curves, read_config, write_json
 from genjax.runs.experiment import Experiment
 from genjax.runs.loop import Group, Trained, measures, noted_signals, stopped_at
-from genjax.runs.options import Config, Function, Presets, Run, as_json, build, parse, program
+from genjax.runs.options import Run
 from genjax.runs.quality import with_quality
 from genjax.runs.report import origin_of, result_of, result_table
 from genjax.runs.session import configure, user_errors
@@ -56,7 +57,7 @@ def run_experiment(function: Function, config: Config, arguments: Sequence[str])
         trained = train(experiment, config, directory, console)
         console.print("training is done and saved; measuring on the test split")
         started = time.monotonic()
-        metrics = measures(experiment, [group.memory for group in trained], experiment.data.test)
+        metrics = measures(experiment, [group.checkpoint for group in trained], experiment.data.test)
         seconds = sum(group.seconds for group in trained) + time.monotonic() - started
         result = result_of(config, origin, experiment, trained, metrics, round(seconds, 1))
         write_json(directory / RESULT, result)
@@ -113,14 +114,14 @@ def train(experiment: Experiment, config: Config, directory: Path, console: Cons
             Group(experiment, run, tuple(seeds), directory, console, validate).train(signals) for seeds in groups
         ]
     if signals:  # one that came with the very last step
-        raise stopped_at(trained[-1].memory.done, directory, signals[0])
+        raise stopped_at(trained[-1].checkpoint.done, directory, signals[0])
     return trained
 
 
 def seed_groups(directory: Path, experiment: Experiment, run: Run) -> list[list[int]]:
     """The seeds that train together, as the run began: all, or one at a time where a CPU does not gain from more."""
     if (directory / CONFIG).exists():
-        return read_json(directory / CONFIG)["groups"]
+        return read_config(directory)["groups"]
     alone = jax.default_backend() == "cpu" and not experiment.seeds_together
     size = run.seeds_at_once or (1 if alone else len(run.seeds))
     return [list(run.seeds[start : start + size]) for start in range(0, len(run.seeds), size)]
@@ -128,7 +129,7 @@ def seed_groups(directory: Path, experiment: Experiment, run: Run) -> list[list[
 
 def draw(experiment: Experiment, trained: Trained, directory: Path) -> list[Path]:
     """Save the pictures of the first seed and the learning curves of all; their paths."""
-    params, stats = jax.tree.map(lambda leaf: leaf[0], trained.memory.chosen())
+    params, stats = jax.tree.map(lambda leaf: leaf[0], trained.checkpoint.chosen())
     pictures = dict(experiment.figures(params, stats, evaluation_key()))
     pictures["learning_curves"] = learning_curves(curves(directory))
     folder = directory / "figures"
