@@ -23,10 +23,10 @@ def evaluate(
     """Measure a trained run, mean ± s.d. over its seeds.
 
     Args:
-        directory: Run directory; where the training goes on, its last checkpoint is taken.
+        directory: Run directory; the last checkpoint if the training has not ended.
         split: Split of the data to measure on.
         quality: Compare generated images with real ones, as the training's --quality does.
-        data_dir: TFDS directory, where it is another one than that of the training.
+        data_dir: TFDS directory, if it is not that of the training.
     """
     run = restore_run(directory, data_dir=data_dir)
     asked = quality or run.config.run.quality

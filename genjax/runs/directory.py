@@ -1,4 +1,4 @@
-"""The run directory: its configuration, its metrics, its result."""
+"""Run directory: its configuration, its metrics and its result."""
 
 import errno
 import json
@@ -14,11 +14,11 @@ METRICS = "metrics.jsonl"
 RESULT = "result.json"
 
 PLACES = ("workdir", "data_dir")
-"""Options that say where something lies and not what is computed: a run may be continued with other ones."""
+"""Options that name folders and do not change what is computed: a run may be continued with other ones."""
 
 
 class RunError(Exception):
-    """What stops a command and is told to the user in one line."""
+    """Error that stops a command and is told to the user in one line, without a traceback."""
 
     def __init__(self, message: object, *, exit_code: int = 1) -> None:
         super().__init__(str(message))
@@ -26,14 +26,14 @@ class RunError(Exception):
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` beside `path` and rename it, so that no reader ever sees half of it."""
+    """Write `value` to a file beside `path` and rename it, so that no reader ever sees half of it."""
     beside = path.with_name(path.name + ".part")
     beside.write_text(json.dumps(value, indent=1) + "\n")
     os.replace(beside, path)
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file; RunError where there is none."""
+    """Return the value in a JSON file; RunError if it cannot be read."""
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -84,7 +84,7 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def read_rows(directory: Path) -> Iterator[dict[str, Any]]:
-    """The rows of metrics.jsonl; a last line that a killed process left half-written is passed over."""
+    """Yield the rows of metrics.jsonl, without a last line that a killed process left half-written."""
     path = directory / METRICS
     for line in path.read_text().splitlines() if path.exists() else ():
         try:
@@ -94,7 +94,7 @@ def read_rows(directory: Path) -> Iterator[dict[str, Any]]:
 
 
 def forget_after(directory: Path, seeds: Sequence[int], step: int) -> None:
-    """Take out the rows of `seeds` that are later than `step`: the continued run writes them anew."""
+    """Remove the rows of `seeds` after `step` from metrics.jsonl: a continued run writes them again."""
     rows = [row for row in read_rows(directory) if row["seed"] not in seeds or row["step"] <= step]
     beside = directory / (METRICS + ".part")
     beside.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -102,7 +102,7 @@ def forget_after(directory: Path, seeds: Sequence[int], step: int) -> None:
 
 
 def curves(directory: Path) -> Mapping[str, Mapping[int, Curve]]:
-    """Per metric of each split, one curve per seed."""
+    """Return the learning curves: for each metric of each split, one curve per seed."""
     points: dict[str, dict[int, list[tuple[int, float]]]] = {}
     for row in read_rows(directory):
         for name in row.keys() - {"step", "seed", "split"}:
@@ -112,14 +112,14 @@ def curves(directory: Path) -> Mapping[str, Mapping[int, Curve]]:
 
 
 def is_full_disk(error: BaseException) -> bool:
-    """Whether the file system had no room, as the operating system or a library underneath says it."""
+    """Return whether an error of the operating system, or of a library, says that the disk is full."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     return "No space left on device" in str(error)
 
 
 def full_disk(directory: Path) -> RunError:
-    """What the user is told when there is no room left."""
+    """Return the error that tells the user of a full disk."""
     return RunError(
         f"no space left on the disk of {directory}; what is there stays readable: free some space and give the same "
         "command again with this --workdir to continue from the last checkpoint"
