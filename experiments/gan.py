@@ -302,5 +302,11 @@ REFERENCES = (
     Reference("modes_covered", "grid", "points", 25, "the modes there are"),
 )
 
+BASELINES = (
+    Baseline("parzen_nats", "parzen_training_images_nats", "training images in place of samples"),
+    Baseline("parzen_nats", "parzen_kmeans_nats", "k-means centres in place of samples"),
+)
+HEADLINE = "parzen_nats"
+
 if __name__ == "__main__":
     main(gan, PRESETS)

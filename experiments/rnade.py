@@ -260,5 +260,7 @@ REFERENCES = (
     Reference("nll_nats", "digits", "dequantized-17", -65.414, "scikit-learn's mixture of 10 Gaussians (`baselines`)"),
 )
 
+HEADLINE = "nll_nats"
+
 if __name__ == "__main__":
     main(rnade, PRESETS)
