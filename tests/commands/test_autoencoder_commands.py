@@ -34,7 +34,7 @@ from genjax.metrics.probe import Labelled, linear_probe
 from genjax.models.latent.autoencoder import classifier, mlp_networks
 from genjax.runs.directory import RunError
 from genjax.runs.experiment import Run
-from genjax.runs.options import parse
+from genjax.runs.config import parse
 from genjax.runs.restore import restore_run
 from genjax.runs.runner import main
 
