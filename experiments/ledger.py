@@ -102,14 +102,16 @@ def rows(one: Entry) -> Iterator[Sequence[str]]:
 
 
 def shown(one: Entry) -> list[str]:
-    """Return the metrics of a run that stand in the table.
+    """Return the metrics of a run that stand in the table, in order.
 
     These are the headline, metrics with something to compare with, and what is exact or a bound; all metrics of a run
-    that has neither a headline nor a comparison. Baselines stand beside what they are compared with.
+    that has neither a headline nor a comparison. Baselines have no rows, they stand beside what they compare with.
     """
     own = [name for name in one.metrics if name not in {baseline.measured_as for baseline in one.baselines}]
     compared = [name for name in own if name == one.headline or comparisons(one, name)]
-    return [name for name in own if not compared or name in compared or one.metrics[name]["kind"] != "estimate"]
+    others = [name for name in own if not compared or one.metrics[name]["kind"] != "estimate"]
+    first = sorted(compared, key=lambda name: name != one.headline)
+    return first + [name for name in others if name not in compared]
 
 
 def comparisons(one: Entry, metric: str) -> list[str]:

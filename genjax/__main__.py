@@ -49,7 +49,11 @@ def main(arguments: Sequence[str]) -> int:
     if name not in command_names():
         print(f"error: no command {name!r}; there are {', '.join(command_names())}", file=sys.stderr)
         return 2
-    run(name, rest)
+    try:
+        run(name, rest)
+    except KeyboardInterrupt:  # while modules are imported
+        print("interrupted", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -60,15 +60,13 @@ def parse(function: Function, presets: Presets, arguments: Sequence[str]) -> Con
     Exits with status 2 and a message if an option is unknown or a value does not fit its type; RunError if a value is
     out of range.
     """
-    first = next(iter(presets))
-    chooser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    chooser.add_argument("--preset", default=first)
-    default = presets.get(chooser.parse_known_args(arguments)[0].preset, presets[first])
-    names = Annotated[Literal[tuple(presets)], tyro.conf.arg(help="A set of defaults for all other options.")]  # pyright: ignore
-    fields = [("preset", names, first), ("options", type(default), dataclasses.field(default=default))]
+    chosen = presets[chosen_preset(presets, arguments)]
+    kind = type(chosen)
+    command = with_preset(kind, presets)
     try:
         parsed = tyro.cli(
-            dataclasses.make_dataclass(function.__name__, fields, frozen=True),
+            command,
+            default=command(preset=chosen_preset(presets, arguments), **fields_of(chosen, kind)),
             prog=program(function),
             description=page(function),
             args=list(arguments),
@@ -77,7 +75,29 @@ def parse(function: Function, presets: Presets, arguments: Sequence[str]) -> Con
     except ValueError as error:  # from the checks of `Run`
         raise RunError(error, exit_code=2) from error
     module, file = location(function)
-    return Config(f"{module}:{function.__name__}", parsed.preset, parsed.options, file)
+    return Config(f"{module}:{function.__name__}", parsed.preset, kind(**fields_of(parsed, kind)), file)
+
+
+def chosen_preset(presets: Presets, arguments: Sequence[str]) -> str:
+    """Return the name after --preset, or that of the first preset; a name that is unknown is refused later."""
+    first = next(iter(presets))
+    chooser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    chooser.add_argument("--preset", default=first)
+    chosen = chooser.parse_known_args(arguments)[0].preset
+    return chosen if chosen in presets else first
+
+
+def with_preset(kind: Any, presets: Presets) -> Any:
+    """Return a class with the fields of `kind`, a dataclass of options, after a field `preset`."""
+    help_text = "A set of defaults for all other options."
+    names = Annotated[Literal[tuple(presets)], tyro.conf.arg(help=help_text)]  # pyright: ignore
+    preset = dataclasses.make_dataclass("Preset", [("preset", names)], frozen=True)
+    return dataclasses.make_dataclass(kind.__name__, [], bases=(kind, preset), frozen=True)
+
+
+def fields_of(options: Any, kind: Any) -> dict[str, Any]:
+    """Return the values that an object has for the fields of a dataclass, by name."""
+    return {field.name: getattr(options, field.name) for field in dataclasses.fields(kind)}
 
 
 def location(function: Function) -> tuple[str, str | None]:

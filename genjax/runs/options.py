@@ -8,7 +8,7 @@ help under it; the presets are instances of it:
         data: Data = Data()
         run: Run = Run(steps=2000)
         hidden: int = 500
-        \"""Hidden units H.\"""
+        '''Hidden units H.'''
 
     PRESETS = {"quick": Options(), "small": Options(data=Data(dataset="mnist"), hidden=200)}
 
@@ -93,7 +93,7 @@ def option(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def check_positive(**options: float) -> None:
+def check_positive(**options: float | int) -> None:
     """Raise ValueError if an option is not a finite number above 0."""
     for name, value in options.items():
         if not 0 < value < math.inf:
