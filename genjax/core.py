@@ -1,7 +1,7 @@
 """A generative model is a value, and training it is a sequence of phases."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +9,8 @@ import optax
 from jaxtyping import Array, Int
 
 from genjax.types import Batch, Embed, Evaluate, Generate, Key, Loss, Metrics, Params, PyTree, Stats
+
+T = TypeVar("T")
 
 INIT = 2**32 - 1
 """What the root key is folded with for the start; each step folds it with its number."""
@@ -61,6 +63,14 @@ class Model(NamedTuple):
     """Kind of each metric of `evaluate`; those that are not named are estimates."""
     inputs: Mapping[str, Input] = {}
     """Arrays of a batch whose shape and range are fixed, by name."""
+    draws: bool = True
+    """Whether `generate` draws images of its own; False where it transforms the images of the batch."""
+    capabilities: tuple[object, ...] = ()
+    """Further abilities, found by their type (genjax/capabilities.py)."""
+
+    def capability(self, kind: type[T]) -> T | None:
+        """Return the capability of this type, or None."""
+        return next((one for one in self.capabilities if isinstance(one, kind)), None)
 
 
 def with_inputs(model: Model, **inputs: Input) -> Model:
