@@ -1,6 +1,9 @@
 """A training state on disk, and back."""
 
+import contextlib
+import logging
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -61,11 +64,24 @@ def restore(path: str | Path, model: Model, data: ArrayDataset | Dataset) -> Tra
         raise ValueError(f"path={str(path)!r} is no folder that genjax.save has written")
     found = arrays_of(data)
     check_data(model, found)
-    checkpoints = Checkpoints(folder, read_only=True)
+    with errors_only("absl"):  # Orbax warns of a folder that it is told only to read
+        checkpoints = Checkpoints(folder, read_only=True)
     try:
         return read(checkpoints, str(path), model, found)
     finally:
         checkpoints.close()
+
+
+@contextlib.contextmanager
+def errors_only(name: str) -> Iterator[None]:
+    """Silence the warnings of a logger."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def read(checkpoints: Checkpoints, path: str, model: Model, data: ArrayDataset) -> TrainState:
