@@ -1,15 +1,17 @@
 """Capabilities beyond those of every model, each needed by a single command.
 
 An experiment lists the capabilities of its model (`Experiment.capabilities`), and a command finds the one it needs by
-its type: `experiment.capability(Translator)`.
+its type: `experiment.capability(Translator)`. A model of genjax/factories lists its own (`Model.capabilities`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Array, Int
 
+from genjax.data.dataset import Dataset
+from genjax.data.feed import Feed
 from genjax.types import Key, Params, Stats
 
 
@@ -18,6 +20,8 @@ class Writer(NamedTuple):
 
     write: Callable[[Params, str, float, int, Key], str]
     """(params, prompt, temperature, number of characters, key) -> the text that follows the prompt."""
+    vocabulary: str | None = None
+    """Characters that the model knows, sorted; None if they are not listed."""
 
 
 class Captioner(NamedTuple):
@@ -42,3 +46,10 @@ class Encoder(NamedTuple):
     module: Any
     """Linen module, images [B, H, W, C] to features [B, features]."""
     features: int
+
+
+class Feeder(NamedTuple):
+    """Training batches that a model needs in a form of its own, such as images that grow."""
+
+    feed: Callable[[Dataset, Sequence[int], int | None], Feed]
+    """(data, seeds, batch size or None for the model's own) -> the training batches; ValueError for a wrong size."""

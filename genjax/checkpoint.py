@@ -94,6 +94,11 @@ class Checkpoints:
             raise ValueError("its arrays do not match their SHA-256")
         return from_arrays(found["tree"], like), facts
 
+    def facts(self, step: int) -> dict[str, Any]:
+        """Return the facts of a checkpoint without its arrays; raises where they cannot be read."""
+        found = self.manager.restore(step, args=ocp.args.Composite(facts=ocp.args.JsonRestore()))
+        return dict(found["facts"])
+
     def close(self) -> None:
         """Release the resources that Orbax holds."""
         self.manager.close()

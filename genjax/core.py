@@ -1,7 +1,7 @@
 """A generative model as a value, and its training as a sequence of phases."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +9,8 @@ import optax
 from jaxtyping import Array, Int
 
 from genjax.types import Batch, Embed, Evaluate, Generate, Key, Loss, Metrics, Params, PyTree, Stats
+
+T = TypeVar("T")
 
 INIT = 2**32 - 1
 """Number folded into the root key for initialization. Each training step folds in its step number, which is smaller."""
@@ -71,6 +73,14 @@ class Model(NamedTuple):
     """Kind of each metric of `evaluate`; a metric that is not named here is an estimate."""
     inputs: Mapping[str, Input] = {}
     """Required shape and range of the arrays of a batch, by name."""
+    draws: bool = True
+    """Whether `generate` draws images of its own; False if it transforms the images of the batch."""
+    capabilities: tuple[object, ...] = ()
+    """Further abilities, found by their type (genjax/capabilities.py)."""
+
+    def capability(self, kind: type[T]) -> T | None:
+        """Return the capability of this type, or None."""
+        return next((one for one in self.capabilities if isinstance(one, kind)), None)
 
 
 def with_inputs(model: Model, **inputs: Input) -> Model:

@@ -16,10 +16,10 @@ import tyro
 
 from genjax.capabilities import Captioner, Writer
 from genjax.data.captions import UNKNOWN, words
-from genjax.pictures.drawing import CHUNK, drawn_of
 from genjax.pictures.figures import image_grid, test_batch
 from genjax.runs.directory import RunError
 from genjax.runs.restore import Restored, restore_run
+from genjax.sampling import CHUNK, drawn_of
 
 MOST = 100_000
 """Most images or characters that one command draws."""

@@ -1,0 +1,258 @@
+"""Data sets made of a user's own arrays, checked, split and ready to train on.
+
+data = dataset(images)                          uint8 [N, H, W(, C)], or floats in [0, 1]
+data = dataset(images, labels)                  class numbers 0, 1, 2, ...
+data = dataset(images, captions=texts)          a sentence for each image, or several
+data = domains(photographs, paintings)          two sets without pairs
+"""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from genjax.data.array_checks import checked_images, checked_labels
+from genjax.data.binarize import Binarization, present
+from genjax.data.captions import Vocabulary, encode, vocabulary_of, words
+from genjax.data.dataset import Dataset, Examples, Load, Source, Split, make_source, part, resident
+from genjax.data.domains import set_domains
+from genjax.data.feed import Feed
+from genjax.data.labels import class_count
+from genjax.data.levels import with_levels
+from genjax.data.load import mean_image, source
+from genjax.shuffle import permutation
+from genjax.types import Batch, Key
+
+HeldOut = float | np.ndarray | tuple[np.ndarray, np.ndarray]
+"""Examples that are not trained on: their fraction of all, images of their own, or images and labels."""
+
+
+class ArraySplit(NamedTuple):
+    """Part of a data set, and how its examples become a batch."""
+
+    split: Split
+    load: Load
+
+    @property
+    def size(self) -> int:
+        """Number of examples."""
+        return self.split.size
+
+    @property
+    def arrays(self) -> Examples | None:
+        """All stored examples by name, such as image and label, before scaling; None where they are not in memory."""
+        return self.split.arrays
+
+    def batch(self, count: int) -> Batch:
+        """Return the first examples, at most `count`, as a model sees them: images in [0, 1]."""
+        raw = self.split.read(np.arange(min(count, self.size)))
+        return self.load({name: jnp.asarray(array) for name, array in raw.items()}, jax.random.key(0))
+
+
+@dataclass(frozen=True)
+class ArrayDataset:
+    """Examples in three splits, ready for `genjax.train`, `genjax.evaluate` and `genjax.restore`."""
+
+    dataset: Dataset
+    """The same data for the long form."""
+    feed: Callable[[Sequence[int], int], Feed] | None = None
+    """(seeds, batch size) -> the training batches, where they are not each seed's own order of the examples."""
+    words: Vocabulary | None = None
+    """The words of the captions; None for data without captions."""
+    vocabulary: str = ""
+    """The characters of a text, sorted; empty for other data."""
+    other_shape: tuple[int, int, int] | None = None
+    """Height, width and channels of the images of the second domain, where there is one."""
+    largest_batch: int | None = None
+    """Size of the largest training batch; by default the number of training examples."""
+
+    @property
+    def train(self) -> ArraySplit:
+        """Examples to train on."""
+        return ArraySplit(self.dataset.train, self.dataset.load)
+
+    @property
+    def validation(self) -> ArraySplit:
+        """Held-out examples, by which parameters and options are chosen."""
+        return ArraySplit(self.dataset.validation, self.dataset.load)
+
+    @property
+    def test(self) -> ArraySplit:
+        """Held-out examples, by which a trained model is measured."""
+        return ArraySplit(self.dataset.test, self.dataset.load)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of the images."""
+        return self.dataset.image_shape
+
+    @property
+    def classes(self) -> int:
+        """Number of classes: the greatest training label plus one; 0 without labels."""
+        return class_count(self.dataset)
+
+    @functools.cached_property
+    def mean(self) -> Float[np.ndarray, "H W C"]:
+        """Mean of the training images, in [0, 1]: what factories take as `mean`."""
+        return mean_image(self.dataset)
+
+
+def dataset(
+    images: Any,
+    labels: Any = None,
+    *,
+    captions: Sequence[str] | Sequence[Sequence[str]] | None = None,
+    binarization: Binarization = "none",
+    levels: int | None = None,
+    validation: HeldOut = 0.1,
+    test: HeldOut = 0.1,
+    data_dir: Path | None = None,
+) -> ArrayDataset:
+    """Return images, and what belongs to each of them, as a data set in three splits.
+
+    Args:
+        images: Array [N, H, W] or [N, H, W, C], one or three channels; uint8 or bool, or floats in [0, 1]. A string is
+            the name of a known data set instead, such as "digits" or "mnist" (genjax/data/load.py).
+        labels: Class number of each image, integers 0, 1, 2, ... [N].
+        captions: A text for each image, or several texts for each.
+        binarization: How pixels become 0 or 1: "static" draws each once with its grey value as probability, "dynamic"
+            draws it anew in every batch, "threshold" takes values above 0.5, "none" keeps the grey values.
+        levels: Number of values to which each pixel is rounded, k / (levels - 1); None keeps the stored values.
+        validation: Fraction of the images that is held out for choices, or images of their own, or (images, labels).
+        test: Fraction of the images that is held out for measuring, or images of their own, or (images, labels).
+        data_dir: Directory of prepared TFDS sets, where `images` is the name of one.
+
+    Fractions are taken from a fixed permutation of the images, so that the same arrays always give the same splits.
+    Raises ValueError, with what to do, where an array cannot be used.
+    """
+    vocabulary = None
+    if isinstance(images, str):
+        if labels is not None or captions is not None:
+            raise ValueError(
+                f"images={images!r} is a known data set with labels of its own; leave out labels, captions"
+            )
+        found = source(images, data_dir)
+    else:
+        vocabulary = None if captions is None else vocabulary_of(text for texts in captions for text in several(texts))
+        found = array_source(examples_of("images", images, labels, captions, vocabulary), validation, test)
+    data = present(found, binarization)
+    data = data if levels is None else with_levels(data, check_levels(levels, data))
+    return ArrayDataset(data if vocabulary is None else with_one_caption(data), words=vocabulary)
+
+
+def check_levels(levels: int, data: Dataset) -> int:
+    """Return the number of levels; ValueError where the pixels cannot have so many."""
+    if levels < 2:
+        raise ValueError(f"levels={levels} must be at least 2")
+    if (levels == 2) == (data.protocol == "real"):
+        advice = "for two levels choose a binarization, such as 'static'" if levels == 2 else "leave out binarization"
+        raise ValueError(f"levels={levels} of {data.protocol} pixels; {advice}")
+    return levels
+
+
+def domains(first: Any, second: Any, *, validation: float = 0.1, test: float = 0.1) -> ArrayDataset:
+    """Return two sets of images without pairs, such as photographs and paintings, as one data set.
+
+    A batch has `image` of the first and `other_image` of the second, each in an order of its own. Both sets have one
+    height and width; channels may differ. Raises ValueError as `dataset` does.
+    """
+    sources = [
+        array_source(examples_of(name, images), validation, test)._replace(name=name)
+        for name, images in (("first", first), ("second", second))
+    ]
+    found = set_domains(*sources)
+    most = min(found.first.train.size, found.second.train.size)
+    return ArrayDataset(found.both, feed=found.feed, other_shape=found.shapes[1], largest_batch=most)
+
+
+def examples_of(
+    name: str, images: Any, labels: Any = None, captions: Sequence[Any] | None = None, words: Vocabulary | None = None
+) -> Examples:
+    """Return the checked arrays of images, labels and captions."""
+    image = checked_images(name, images)
+    found: dict[str, np.ndarray] = {"image": image}
+    if labels is not None:
+        found["label"] = checked_labels("labels", labels, len(image))
+    if captions is not None and words is not None:
+        found["caption"] = caption_rows(captions, words, len(image))
+    return found
+
+
+def array_source(every: Examples, validation: HeldOut, test: HeldOut) -> Source:
+    """Return the examples in three splits; what is held out by its fraction is taken from a fixed permutation."""
+    count = len(every["image"])
+    fractions = {"validation": validation, "test": test}
+    sizes = [held_out_size(name, given, count) for name, given in fractions.items()]
+    if sum(sizes) >= count:
+        raise ValueError(
+            f"images: {count} are too few, {sum(sizes)} of them would be held out and none left to train on; pass at "
+            "least 3 images, or smaller fractions as validation and test"
+        )
+    shuffled = resident(every)
+    if any(sizes):
+        shuffled = resident(shuffled.read(permutation(count)))
+    train = part(shuffled, 0, count - sum(sizes))
+    rest = part(shuffled, train.size, count)
+    held = [
+        part(rest, start, start + size) if size else own_split(name, given, every)
+        for (name, given), size, start in zip(fractions.items(), sizes, (0, sizes[0]), strict=True)
+    ]
+    return make_source("arrays", train, *held, files={})
+
+
+def held_out_size(name: str, held_out: HeldOut, count: int) -> int:
+    """Return how many of `count` images are held out; 0 where there are images of their own."""
+    if isinstance(held_out, np.ndarray | tuple):
+        return 0
+    if not 0 < held_out < 1:
+        raise ValueError(
+            f"{name}={held_out} must be a fraction above 0 and below 1, such as 0.1, or an array of images"
+        )
+    return max(1, int(count * held_out + 1e-9))
+
+
+def own_split(name: str, held_out: Any, every: Examples) -> Split:
+    """Return held-out images that are given for themselves; they must be like those to train on."""
+    images, labels = held_out if isinstance(held_out, tuple) else (held_out, None)
+    found = examples_of(name, images, labels)
+    kinds = [{name: (str(array.dtype), array.shape[1:]) for name, array in one.items()} for one in (every, found)]
+    if kinds[0] != kinds[1]:
+        raise ValueError(f"{name} has {kinds[1]} and the images to train on have {kinds[0]}; make them alike")
+    return resident(found)
+
+
+def several(texts: Any) -> Sequence[str]:
+    """Return the captions of one image as a sequence."""
+    return [texts] if isinstance(texts, str) else texts
+
+
+def caption_rows(captions: Sequence[Any], vocabulary: Vocabulary, count: int) -> Int[np.ndarray, "N captions T"]:
+    """Return the captions of each image in word numbers; an image with fewer than another has some of them again."""
+    if len(captions) != count:
+        raise ValueError(
+            f"captions: {len(captions)} for {count} images; pass a text for each image, or a list of texts"
+        )
+    for index, texts in enumerate(captions):
+        if not several(texts) or not all(words(text) for text in several(texts)):
+            raise ValueError(f"captions[{index}] has a text without words; pass at least one word for each image")
+    most = max(len(several(texts)) for texts in captions)
+    return np.stack([np.resize(encode(several(texts), vocabulary), (most, vocabulary.length)) for texts in captions])
+
+
+def with_one_caption(data: Dataset) -> Dataset:
+    """Return the data whose batches have one `caption` [B, T] of each image, drawn under the key."""
+
+    def load(raw: Mapping[str, Array], key: Key) -> Batch:
+        image_key, caption_key = jax.random.split(key)
+        batch = data.load(raw, image_key)
+        captions = batch["caption"]
+        index = jax.random.randint(caption_key, (len(captions),), 0, captions.shape[1])
+        return {**batch, "caption": jnp.take_along_axis(captions, index[:, None, None], axis=1)[:, 0]}
+
+    return data._replace(load=load)

@@ -1,0 +1,312 @@
+"""Factories of the adversarial models that draw images: GAN, DCGAN, InfoGAN, text to image, Progressive GAN.
+
+Each returns a `Model` for `genjax.train`. For networks, adversarial losses, penalties and optimizers of one's own take
+the function of the same name under genjax/models/adversarial.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.nn.initializers import constant, zeros
+
+from genjax.capabilities import Captioner, Feeder
+from genjax.core import Input, Model
+from genjax.data.captions import Vocabulary, encode
+from genjax.data.dataset import Dataset
+from genjax.data.feed import Feed
+from genjax.data.growth import Stage, doublings, growing, growing_feed, starts
+from genjax.factories.wrap import (
+    ImageShape,
+    Mean,
+    Rate,
+    adversarial_adam,
+    averaged,
+    fitted,
+    on_batches,
+    unchanged,
+)
+from genjax.losses.adversarial import wasserstein_with_drift
+from genjax.models.adversarial import dcgan as dcgan_model
+from genjax.models.adversarial import gan as gan_model
+from genjax.models.adversarial import infogan as infogan_model
+from genjax.models.adversarial import progressive_gan as progressive_gan_model
+from genjax.models.adversarial import text_to_image as text_to_image_model
+from genjax.models.adversarial import text_to_image_networks
+from genjax.models.adversarial.gan import Optimizers
+from genjax.models.priors import uniform
+from genjax.types import Batch, Key
+
+MARGINAL = 0.01
+"""Distance that the mean of a pixel keeps from 0 and 1 where the GAN's generator starts from it."""
+
+STEPS_PER_EPOCH = 500
+"""Steps of an epoch of 50 000 images in batches of 100, in which the authors' schedule of the momentum counts."""
+
+
+def gan(
+    image_shape: ImageShape,
+    *,
+    latents: int = 100,
+    hidden: Sequence[int] = (1200, 1200),
+    maxout: Sequence[int] = (240, 240),
+    pieces: int = 5,
+    mean: Mean = None,
+    average: float = 0.0,
+    optimizers: Optimizers | None = None,
+) -> Model:
+    """Return a GAN with the networks of Goodfellow et al. (2014) for MNIST.
+
+    Args:
+        image_shape: Height, width and channels.
+        latents: Dimensions of the noise.
+        hidden: Widths of the generator's layers.
+        maxout: Widths of the discriminator's layers.
+        pieces: Linear maps of each maxout unit.
+        mean: Mean training image, from whose logits the generator starts (`data.mean`).
+        average: Decay of the running average of the generator that samples are drawn from; 0 for none.
+        optimizers: Optimizers of both networks; the authors' gradient descent with momentum by default. Adam with b1
+            0.5 and learning rates of 2e-4 needs fewer steps.
+    """
+    networks = gan_model.image_networks(
+        image_shape,
+        hidden=hidden,
+        maxout=maxout,
+        pieces=pieces,
+        prior=uniform(latents, limit=3**0.5),
+        bias_init=zeros if mean is None else constant(marginal_logits(mean)),
+    )
+    chosen = Optimizers(discriminator=momentum(0.05), generator=momentum(0.1)) if optimizers is None else optimizers
+    return fitted(averaged(gan_model.gan(image_shape, networks, optimizers=chosen), average), image_shape)
+
+
+def marginal_logits(mean: np.ndarray) -> np.ndarray:
+    """Return the logits of a mean image, kept away from those of 0 and 1."""
+    inside = np.clip(mean, MARGINAL, 1 - MARGINAL)
+    return np.log(inside) - np.log1p(-inside)
+
+
+def momentum(learning_rate: float) -> optax.GradientTransformation:
+    """Return the authors' descent: the rate falls by 4e-6 of itself in a step, the momentum rises in 250 epochs."""
+    return optax.inject_hyperparams(optax.sgd)(
+        learning_rate=lambda count: jnp.maximum(learning_rate / 1.000004**count, 1e-6),
+        momentum=optax.linear_schedule(0.5, 0.7, 250 * STEPS_PER_EPOCH),
+    )
+
+
+def dcgan(
+    image_shape: ImageShape,
+    *,
+    latents: int = 100,
+    filters: int = 128,
+    average: float = 0.0,
+    learning_rate: Rate = 2e-4,
+    discriminator_learning_rate: Rate = 2e-4,
+) -> Model:
+    """Return a deep convolutional GAN (Radford, Metz & Chintala 2016).
+
+    Args:
+        image_shape: Height, width and channels; sides are 4, 5, 6 or 7 times a power of 2, at least 8.
+        latents: Dimensions of the noise.
+        filters: Channels of the discriminator's first convolution; each next one has twice as many.
+        average: Decay of the running average of the generator that samples are drawn from; 0 for none.
+        learning_rate: Learning rate of the generator's Adam.
+        discriminator_learning_rate: Learning rate of the discriminator's Adam.
+    """
+    optimizers = Optimizers(
+        discriminator=adversarial_adam(discriminator_learning_rate), generator=adversarial_adam(learning_rate)
+    )
+    model = dcgan_model.dcgan(image_shape, optimizers=optimizers, filters=filters, latents=latents)
+    return fitted(averaged(model, average), image_shape)
+
+
+def infogan(
+    image_shape: ImageShape,
+    *,
+    noise: int = 62,
+    categories: int = 10,
+    continuous: int = 2,
+    channels: tuple[int, int] = (64, 128),
+    hidden: int = 1024,
+    recognition_hidden: int = 128,
+    information: float = 1.0,
+    continuous_information: float = 0.03,
+    average: float = 0.0,
+    learning_rate: Rate = 1e-3,
+    discriminator_learning_rate: Rate = 2e-4,
+) -> Model:
+    """Return an InfoGAN with the paper's networks for MNIST (Chen et al. 2016).
+
+    `genjax.sample(model, state, labels=...)` draws images of these categories of the code.
+
+    Args:
+        image_shape: Height, width and channels; sides are multiples of 4.
+        noise: Dimensions of the noise.
+        categories: Number of categories of the code.
+        continuous: Number of continuous codes.
+        channels: Channels of the discriminator's convolutions; the generator mirrors them.
+        hidden: Width of the dense layers.
+        recognition_hidden: Width of the recognition network's own layer.
+        information: Weight of the mutual information with the category.
+        continuous_information: Weight of the mutual information with the continuous codes.
+        average: Decay of the running average of the generator that samples are drawn from; 0 for none.
+        learning_rate: Learning rate of the generator's Adam.
+        discriminator_learning_rate: Learning rate of the Adam of the discriminator and the recognition network.
+    """
+    networks = infogan_model.conv_networks(
+        image_shape,
+        sizes=infogan_model.Sizes(noise, categories, continuous),
+        channels=channels,
+        hidden=hidden,
+        recognition_hidden=recognition_hidden,
+    )
+    model = infogan_model.infogan(
+        image_shape,
+        networks,
+        optimizers=infogan_model.Optimizers(
+            discriminator=adversarial_adam(discriminator_learning_rate), generator=adversarial_adam(learning_rate)
+        ),
+        information=information,
+        continuous_information=continuous_information,
+    )
+    return fitted(on_batches(averaged(model, average), unchanged, with_code), image_shape)
+
+
+def with_code(batch: Batch, key: Key) -> Batch:
+    """Return the batch whose labels, where it has some, are the categories to generate."""
+    del key
+    return {**batch, "code": batch["label"]} if "label" in batch else batch
+
+
+def text_to_image(
+    image_shape: ImageShape,
+    words: Vocabulary,
+    *,
+    filters: int = 64,
+    features: int = 1024,
+    text_features: int = 128,
+    latents: int = 100,
+    hidden: int = 512,
+    matching_steps: int = 2000,
+    interpolation: float = 1.0,
+    average: float = 0.0,
+    matching_learning_rate: Rate = 1e-3,
+    learning_rate: Rate = 2e-4,
+) -> Model:
+    """Return GAN-INT-CLS: images of captions (Reed et al. 2016), whose text encoder is trained first.
+
+    `genjax.sample(model, state, captions=["a red seven", ...])` draws an image of each caption.
+
+    Args:
+        image_shape: Height, width and channels; sides are 4, 5, 6 or 7 times a power of 2, at least 8.
+        words: Words of the captions (`data.words`).
+        filters: Channels of the discriminator's first convolution; each next one has twice as many.
+        features: Dimensions of the embedding of captions and images.
+        text_features: Dimensions to which generator and discriminator project it.
+        latents: Dimensions of the noise.
+        hidden: Units of the text encoder's GRU.
+        matching_steps: Steps in which text and image encoder are trained, before the adversarial training begins.
+        interpolation: Weight of texts between two captions; 0 for none.
+        average: Decay of the running average of the generator that samples are drawn from; 0 for none.
+        matching_learning_rate: Learning rate of the encoders' Adam.
+        learning_rate: Learning rate of the Adam of generator, discriminator and style encoder.
+    """
+    networks = text_to_image_networks.conv_networks(
+        image_shape,
+        words.size,
+        filters=filters,
+        features=features,
+        text_features=text_features,
+        latents=latents,
+        hidden=hidden,
+    )
+    adversarial = [adversarial_adam(learning_rate) for _ in range(3)]
+    model = text_to_image_model.text_to_image(
+        image_shape,
+        networks,
+        optimizers=text_to_image_model.Optimizers(optax.adam(matching_learning_rate), *adversarial),
+        matching_steps=matching_steps,
+        interpolation=interpolation,
+    )
+    captions = Input((words.length,), f"classes-{words.size}")
+    captioner = Captioner(lambda text: encode([text], words)[0])
+    return fitted(averaged(model, average), image_shape, caption=captions)._replace(capabilities=(captioner,))
+
+
+class Growth(NamedTuple):
+    """How the images of a Progressive GAN grow to their full size."""
+
+    start: int | None = None
+    """Side of the smallest images; by default 4, 5, 6 or 7, whichever times a power of 2 is the images' side."""
+    fade_images: int = 800_000
+    """Images during which a level is faded in."""
+    stable_images: int = 800_000
+    """Images of a level after that, before the next one begins."""
+    batch_size: int = 16
+    """Images of a training batch."""
+
+
+def progressive_gan(
+    image_shape: ImageShape,
+    *,
+    growth: Growth = Growth(),  # noqa: B008 (a value)
+    latents: int = 512,
+    channels: int = 512,
+    channels_times_side: int = 16384,
+    average: float = 0.999,
+    learning_rate: Rate = 1e-3,
+) -> Model:
+    """Return a Progressive GAN, whose networks and training images grow (Karras et al. 2018).
+
+    Args:
+        image_shape: Height, width and channels; height and width are one number, `growth.start` times a power of 2.
+        growth: When the images grow, and the batch size, which `genjax.train` therefore does not take.
+        latents: Dimensions of the noise.
+        channels: Channels of each level, at most.
+        channels_times_side: Channels of a level times its side, at most: the larger the images, the fewer channels.
+        average: Decay of the running average of the generator that samples are drawn from; 0 for none.
+        learning_rate: Learning rate of Adam with b1 = 0 and b2 = 0.99.
+    """
+    start = smallest_side(image_shape) if growth.start is None else growth.start
+    levels = doublings(image_shape, start)
+    sizes = (growth.batch_size,) * (levels + 1)
+    stages = growing(sizes, fade=growth.fade_images, stable=growth.stable_images)
+    adam = optax.adam(learning_rate, b1=0.0, b2=0.99)
+    model = progressive_gan_model.progressive_gan(
+        image_shape,
+        optimizers=Optimizers(adam, adam),
+        sizes=progressive_gan_model.Sizes(start, latents, channels, channels_times_side),
+        game=wasserstein_with_drift(),
+        restarts=starts(stages)[1:],
+    )
+
+    def full_size(batch: Batch, key: Key) -> Batch:
+        del key
+        return batch if "depth" in batch else {**batch, "depth": jnp.full(len(batch["image"]), float(levels))}
+
+    model = on_batches(averaged(model, average), full_size, unchanged)
+    return fitted(model, image_shape)._replace(capabilities=(growing_feeder(stages, levels),))
+
+
+def smallest_side(image_shape: ImageShape) -> int:
+    """Return the images' height, halved as long as it is even and at least 8."""
+    side = image_shape[0]
+    while side >= 8 and side % 2 == 0:
+        side //= 2
+    return side
+
+
+def growing_feeder(stages: Sequence[Stage], levels: int) -> Feeder:
+    """Return the feed of images that grow, whose batch sizes are those of the stages."""
+
+    def feed(data: Dataset, seeds: Sequence[int], batch_size: int | None) -> Feed:
+        if batch_size not in (None, stages[0].batch_size):
+            raise ValueError(
+                f"batch_size={batch_size}: that of a growing model is {stages[0].batch_size}; pass "
+                f"growth=genjax.Growth(batch_size={batch_size}) to genjax.progressive_gan instead"
+            )
+        return growing_feed(data.train, data.load, seeds, stages, levels=levels)
+
+    return Feeder(feed)

@@ -1,0 +1,264 @@
+"""Factories of the models of images with an exact likelihood: from the images' shape alone, with the papers' defaults.
+
+Each returns a `Model` for `genjax.train`. For networks, outputs and optimizers of one's own take the function of the
+same name under genjax/models/autoregressive.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from genjax.core import Input, Model
+from genjax.factories.wrap import (
+    ImageShape,
+    Mean,
+    Rate,
+    clipped_adam,
+    fitted,
+    on_batches,
+    pixel_values,
+    unchanged,
+)
+from genjax.models.autoregressive import eonade as eonade_model
+from genjax.models.autoregressive import made as made_model
+from genjax.models.autoregressive import nade as nade_model
+from genjax.models.autoregressive import pixel_cnn as pixel_cnn_model
+from genjax.models.autoregressive import pixel_rnn as pixel_rnn_model
+from genjax.models.autoregressive import rnade as rnade_model
+from genjax.models.autoregressive import tabular as tabular_model
+from genjax.models.autoregressive.pixels import Output, bernoulli, categorical
+from genjax.types import Batch, Key
+
+MOST_COUNTED = 2**20
+"""Examples that a tabular model counts, at most, where the caller does not say."""
+
+
+def tabular(
+    image_shape: ImageShape,
+    *,
+    contexts: Literal["ar", "2d", "2d-tied"] = "ar",
+    k: int = 9,
+    levels: int = 2,
+    smoothing: float = 0.1,
+    examples: int | None = None,
+) -> Model:
+    """Return counted conditional probabilities of each pixel given some earlier ones.
+
+    Args:
+        image_shape: Height, width and channels.
+        contexts: Pixels that a pixel depends on: the last `k` in raster order ("ar"), or the `k` nearest of twelve
+            neighbours above and to the left, with a table for each pixel ("2d") or one for all ("2d-tied").
+        k: Number of pixels in a context; 0 for independent pixels, 1 for a Markov chain.
+        levels: Values of a pixel; 2 needs binary data, more need `dataset(..., levels=levels)`.
+        smoothing: Added to each count.
+        examples: Examples to count; `data.train.size` counts each training image once, whatever `steps` is.
+    """
+    pixels = math.prod(image_shape)
+    if contexts == "ar":
+        tables = tabular_model.ar_contexts(pixels, min(k, pixels - 1), levels=levels)
+    else:
+        offsets = tabular_model.OFFSETS[:k]
+        tied = contexts == "2d-tied"
+        tables = tabular_model.offset_contexts(image_shape[0], image_shape[1], offsets, levels=levels, tied=tied)
+    most = min(MOST_COUNTED, (2**31 - 1) // pixels)
+    model = tabular_model.tabular(tables, examples=most if examples is None else examples, smoothing=smoothing)
+    return fitted(model, image_shape, pixel_values(levels))
+
+
+def nade(
+    image_shape: ImageShape,
+    *,
+    hidden: int = 500,
+    tied: bool = False,
+    ordering: Sequence[int] | None = None,
+    mean: Mean = None,
+    learning_rate: Rate = 1e-3,
+) -> Model:
+    """Return NADE of binary images (Larochelle & Murray 2011).
+
+    Args:
+        image_shape: Height, width and channels.
+        hidden: Number of hidden units.
+        tied: Whether the weights into and out of the hidden units are shared.
+        ordering: Indices of the flattened pixels in the order of generation; row by row by default.
+        mean: Mean training image, from which the output biases start (`data.mean`).
+        learning_rate: Learning rate of Adam.
+    """
+    optimizer = optax.adam(learning_rate)
+    model = nade_model.nade(image_shape, hidden=hidden, tied=tied, ordering=ordering, mean=mean, optimizer=optimizer)
+    return fitted(model, image_shape, "binary")
+
+
+def rnade(
+    image_shape: ImageShape,
+    *,
+    hidden: int = 512,
+    components: int = 10,
+    levels: int | None = 256,
+    mean: Mean = None,
+    std: Mean = None,
+    learning_rate: Rate = 1e-3,
+) -> Model:
+    """Return RNADE of real-valued images: a mixture of Gaussians for each pixel (Uria, Murray & Larochelle 2013).
+
+    Args:
+        image_shape: Height, width and channels.
+        hidden: Number of hidden units.
+        components: Number of Gaussians of each pixel.
+        levels: Number K of values that the stored pixels have, 256 for bytes. Noise makes them continuous,
+            (level + u) / K, since a density of a few values has no upper bound; None for data that are continuous.
+        mean: Mean of each pixel, by which the data are standardized; one half by default.
+        std: Standard deviation of each pixel; one half by default.
+        learning_rate: Learning rate of Adam.
+    """
+    middle = np.full(image_shape, 0.5, np.float32)
+    model = rnade_model.rnade(
+        image_shape,
+        hidden=hidden,
+        components=components,
+        levels=levels,
+        mean=middle if mean is None else mean,
+        std=middle if std is None else std,
+        optimizer=optax.adam(learning_rate),
+    )
+    return fitted(model if levels is None else dequantizing(model, levels), image_shape)
+
+
+def dequantizing(model: Model, levels: int) -> Model:
+    """Return the model of images whose pixels, of so many levels, are made continuous by noise under the key."""
+    if levels < 2:
+        raise ValueError(f"levels={levels} must be at least 2")
+
+    def change(batch: Batch, key: Key) -> Batch:
+        level = jnp.round(batch["image"] * (levels - 1))
+        return {**batch, "image": (level + jax.random.uniform(key, level.shape)) / levels}
+
+    return on_batches(model, change, unchanged)
+
+
+def made(
+    image_shape: ImageShape,
+    *,
+    hidden: Sequence[int] = (8000,),
+    masks: int = 1,
+    shuffle: bool = False,
+    mean: Mean = None,
+    learning_rate: Rate = 1e-3,
+) -> Model:
+    """Return MADE, a masked autoencoder of binary images (Germain et al. 2015).
+
+    Args:
+        image_shape: Height, width and channels.
+        hidden: Widths of the hidden layers.
+        masks: Number of masks that share the weights.
+        shuffle: Whether each mask has a random ordering of its own; a completion needs raster order.
+        mean: Mean training image, from which the output biases start (`data.mean`).
+        learning_rate: Learning rate of Adam.
+    """
+    optimizer = optax.adam(learning_rate)
+    model = made_model.made(image_shape, hidden=hidden, masks=masks, shuffle=shuffle, mean=mean, optimizer=optimizer)
+    return fitted(model, image_shape, "binary")
+
+
+def eonade(
+    image_shape: ImageShape,
+    *,
+    hidden: Sequence[int] = (500, 500),
+    orderings: int = 16,
+    mean: Mean = None,
+    learning_rate: Rate = 1e-3,
+) -> Model:
+    """Return EoNADE of binary images: one network for all orderings (Uria, Murray & Larochelle 2014).
+
+    Args:
+        image_shape: Height, width and channels.
+        hidden: Widths of the hidden layers.
+        orderings: Number of orderings in the mixture that is evaluated, a power of 2 (the paper: up to 128); the time
+            of an evaluation is proportional to it.
+        mean: Mean training image, from which the output biases start (`data.mean`).
+        learning_rate: Learning rate of Adam.
+    """
+    optimizer = optax.adam(learning_rate)
+    model = eonade_model.eonade(image_shape, hidden=hidden, orderings=orderings, mean=mean, optimizer=optimizer)
+    return fitted(model, image_shape, "binary")
+
+
+def pixel_cnn(
+    image_shape: ImageShape,
+    *,
+    gated: bool = False,
+    features: int = 128,
+    blocks: int = 15,
+    levels: int = 2,
+    classes: int = 0,
+    mean: Mean = None,
+    learning_rate: Rate = 1e-3,
+) -> Model:
+    """Return PixelCNN, or with `gated` Gated PixelCNN (van den Oord et al. 2016).
+
+    Args:
+        image_shape: Height, width and channels.
+        gated: Whether there are two stacks of gated layers, which have no blind spot.
+        features: Channels of the hidden layers.
+        blocks: Number of residual blocks or gated layers.
+        levels: Values of a pixel: 2 needs binary data, 256 suits uint8 images.
+        classes: Number of classes on whose label the images depend (`data.classes`); 0 for none.
+        mean: Mean training image, which is subtracted from what the network sees (`data.mean`).
+        learning_rate: Learning rate of Adam, on gradients clipped at norm 1.
+    """
+    model = pixel_cnn_model.pixel_cnn(
+        image_shape,
+        output=output_of(levels),
+        gated=gated,
+        features=features,
+        blocks=blocks,
+        classes=classes,
+        mean=mean,
+        optimizer=clipped_adam(learning_rate),
+    )
+    labels = {"label": Input((), f"classes-{classes}")} if classes else {}
+    return fitted(model, image_shape, pixel_values(levels), **labels)
+
+
+def pixel_rnn(
+    image_shape: ImageShape,
+    *,
+    layer: Literal["row", "diagonal"] = "diagonal",
+    features: int | None = None,
+    layers: int = 7,
+    levels: int = 2,
+    mean: Mean = None,
+    learning_rate: Rate = 1e-3,
+) -> Model:
+    """Return a Row LSTM or a Diagonal BiLSTM of images (van den Oord, Kalchbrenner & Kavukcuoglu 2016).
+
+    Args:
+        image_shape: Height, width and channels.
+        layer: Kind of the recurrent layers.
+        features: Units of each LSTM, a multiple of the channels; by default the least that is 16 or more.
+        layers: Number of recurrent layers.
+        levels: Values of a pixel: 2 needs binary data, 256 suits uint8 images.
+        mean: Mean training image, which is subtracted from what the network sees (`data.mean`).
+        learning_rate: Learning rate of Adam, on gradients clipped at norm 1.
+    """
+    channels = image_shape[2]
+    model = pixel_rnn_model.pixel_rnn(
+        image_shape,
+        layer=layer,
+        output=output_of(levels),
+        features=-(-16 // channels) * channels if features is None else features,
+        layers=layers,
+        mean=mean,
+        optimizer=clipped_adam(learning_rate),
+    )
+    return fitted(model, image_shape, pixel_values(levels))
+
+
+def output_of(levels: int) -> Output:
+    """Return the distribution of a pixel: Bernoulli where it is binary, else a softmax."""
+    return bernoulli() if levels == 2 else categorical(levels)

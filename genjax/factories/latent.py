@@ -1,0 +1,151 @@
+"""Factories of the models with a code: autoencoder, VAE and adversarial autoencoder.
+
+Each returns a `Model` for `genjax.train`. For networks, losses and optimizers of one's own take the function of the
+same name under genjax/models/latent.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import jax.numpy as jnp
+import optax
+
+from genjax.core import Input, Model
+from genjax.factories.wrap import ImageShape, Mean, Rate, adversarial_adam, fitted, on_batches, unchanged
+from genjax.losses.bound import elbo, iwae_bound
+from genjax.models import priors
+from genjax.models.latent import aae as aae_model
+from genjax.models.latent import aae_networks, vae_networks
+from genjax.models.latent import autoencoder as autoencoder_model
+from genjax.models.latent import vae as vae_model
+from genjax.types import Batch, Key
+
+
+def autoencoder(
+    image_shape: ImageShape,
+    *,
+    network: Literal["mlp", "conv"] = "conv",
+    hidden: Sequence[int] = (256, 128),
+    channels: Sequence[int] = (32, 64, 128, 256),
+    latents: int = 32,
+    mean: Mean = None,
+    learning_rate: Rate = 1e-3,
+) -> Model:
+    """Return an autoencoder that minimizes the squared error (Hinton & Salakhutdinov 2006).
+
+    `genjax.sample(model, state, image=images)` gives reconstructions: an autoencoder draws no images.
+
+    Args:
+        image_shape: Height, width and channels.
+        network: Convolutions with one dense layer, or dense layers.
+        hidden: Widths of the encoder's dense layers; the decoder mirrors them ("mlp").
+        channels: Channels of the encoder's convolutions; the decoder mirrors them ("conv").
+        latents: Dimensions of the code.
+        mean: Mean training image, which the encoder subtracts and the decoder starts from (`data.mean`).
+        learning_rate: Learning rate of Adam.
+    """
+    if network == "conv":
+        networks = autoencoder_model.conv_networks(image_shape, channels=channels, latents=latents, mean=mean)
+    else:
+        networks = autoencoder_model.mlp_networks(image_shape, hidden=hidden, latents=latents, mean=mean)
+    model = autoencoder_model.autoencoder(image_shape, networks, optimizer=optax.adam(learning_rate))
+    return fitted(model, image_shape)._replace(draws=False)
+
+
+def vae(
+    image_shape: ImageShape,
+    *,
+    likelihood: Literal["gaussian", "bernoulli"] = "gaussian",
+    network: Literal["mlp", "conv"] = "mlp",
+    hidden: Sequence[int] = (200, 200),
+    channels: Sequence[int] = (32, 64),
+    latents: int = 50,
+    bound: Literal["elbo", "iwae"] = "elbo",
+    samples: int = 1,
+    beta: float = 1.0,
+    evaluation_samples: int = 500,
+    mean: Mean = None,
+    learning_rate: Rate = 1e-3,
+) -> Model:
+    """Return a VAE (Kingma & Welling 2014), or an IWAE, with the networks of Burda et al. (2016).
+
+    Args:
+        image_shape: Height, width and channels.
+        likelihood: Distribution of the pixels given the code. "gaussian", with one learned variance, is a density of
+            grey and colour values, so that nats may be positive and compare with densities of the same values only.
+            "bernoulli" is a probability of binary pixels, such as `dataset(..., binarization="dynamic")` has.
+        network: Dense layers, or convolutions of stride 2 with one dense layer.
+        hidden: Widths of the encoder's tanh layers; the decoder mirrors them ("mlp").
+        channels: Channels of the encoder's convolutions; the decoder mirrors them ("conv").
+        latents: Dimensions of the code.
+        bound: What is maximized: the evidence lower bound, or the importance weighted one.
+        samples: Samples of the code for each image and step.
+        beta: Weight of the divergence from the prior in training.
+        evaluation_samples: Samples of the code for each image of `evaluate`.
+        mean: Mean training image, which the encoder subtracts and the decoder starts from (`data.mean`).
+        learning_rate: Learning rate of Adam, whose epsilon is 1e-4.
+    """
+    gaussian = likelihood == "gaussian"
+    if network == "mlp":
+        networks = vae_networks.mlp_networks(image_shape, hidden=hidden, latents=latents, mean=mean, gaussian=gaussian)
+    else:
+        networks = vae_networks.conv_networks(
+            image_shape, channels=channels, latents=latents, mean=mean, gaussian=gaussian
+        )
+    model = vae_model.vae(
+        image_shape,
+        networks,
+        optimizer=optax.adam(learning_rate, eps=1e-4),
+        bound=iwae_bound if bound == "iwae" else elbo,
+        samples=samples,
+        evaluation_samples=evaluation_samples,
+        beta=beta,
+    )
+    return fitted(model, image_shape, "unit" if gaussian else "binary")
+
+
+def aae(
+    image_shape: ImageShape,
+    *,
+    hidden: Sequence[int] = (1000, 1000),
+    latents: int = 8,
+    std: float = 5.0,
+    prior: priors.Prior | None = None,
+    classes: int = 0,
+    learning_rate: Rate = 1e-3,
+    discriminator_learning_rate: Rate = 5e-4,
+    regularization_learning_rate: Rate = 5e-4,
+) -> Model:
+    """Return an adversarial autoencoder (Makhzani et al. 2015).
+
+    Args:
+        image_shape: Height, width and channels.
+        hidden: Widths of the layers of the encoder and the discriminator; the decoder mirrors them.
+        latents: Dimensions of the code.
+        std: Standard deviation of the Gaussian prior of the code.
+        prior: Another prior of the code (genjax/models/priors.py), without classes of its own.
+        classes: Number of classes that the encoder predicts beside the code, learnt from all labels; 0 for none.
+        learning_rate: Learning rate of the reconstruction's Adam, and of the classification's.
+        discriminator_learning_rate: Learning rate of the discriminator's Adam.
+        regularization_learning_rate: Learning rate of the Adam by which the encoder deceives the discriminator.
+    """
+    distribution = priors.gaussian(latents, std=std) if prior is None else prior
+    if distribution.classes:
+        raise ValueError("prior: has classes; take genjax.models.latent.aae, whose batches say which labels are used")
+    optimizers = aae_model.Optimizers(
+        reconstruction=optax.adam(learning_rate),
+        discriminator=adversarial_adam(discriminator_learning_rate),
+        regularization=adversarial_adam(regularization_learning_rate),
+        semi_supervised=optax.adam(learning_rate),
+    )
+    networks = aae_networks.mlp_networks(image_shape, hidden=hidden, latents=latents, classes=classes)
+    model = aae_model.aae(image_shape, networks, distribution, optimizers=optimizers, semi_supervised=classes > 0)
+    if not classes:
+        return fitted(model, image_shape)
+    return fitted(on_batches(model, all_labelled, unchanged), image_shape, label=Input((), f"classes-{classes}"))
+
+
+def all_labelled(batch: Batch, key: Key) -> Batch:
+    """Return the batch in which every label may be used."""
+    del key
+    return {**batch, "labelled": jnp.ones(len(batch["label"]), bool)}

@@ -1,0 +1,102 @@
+"""What the factories share: arrays that a model derives from a batch, what it needs of one, and optimizers."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float
+
+from genjax.core import Input, Model, Phase
+from genjax.models.adversarial.average import with_average
+from genjax.types import Batch, Key, Metrics, Params, Scalar, Stats
+
+Rate = float | optax.Schedule
+"""A learning rate: constant, or a schedule such as `optax.cosine_decay_schedule(1e-3, steps)`."""
+
+Mean = Float[np.ndarray, "H W C"] | None
+"""Mean of the training images (`data.mean`), or None."""
+
+ImageShape = tuple[int, int, int]
+"""Height, width and channels."""
+
+Change = Callable[[Batch, Key], Batch]
+"""A batch of the data, and a key, to the batch that the model is for."""
+
+CHANGE = 2**31 - 2
+"""Folded into the key of a loss, an evaluation or a sample to draw what a batch lacks."""
+
+
+def on_batches(model: Model, change: Change, generating: Change | None = None) -> Model:
+    """Return the model of batches that become its own by `change`; `generate` uses `generating` where it is given."""
+
+    def changed(batch: Batch, key: Key) -> Batch:
+        return change(batch, jax.random.fold_in(key, CHANGE))
+
+    def init(key: Key, batch: Batch) -> tuple[Params, Stats]:
+        return model.init(key, changed(batch, key))
+
+    def phase(one: Phase) -> Phase:
+        def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
+            return one.loss(params, stats, changed(batch, key), key)
+
+        return one._replace(loss=loss)
+
+    def evaluate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
+        return model.evaluate(params, stats, changed(batch, key), key)
+
+    def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Array:
+        own = changed(batch, key) if generating is None else generating(batch, key)
+        return model.generate(params, stats, own, key)
+
+    return model._replace(
+        init=init, phases=tuple(map(phase, model.phases)), evaluate=evaluate, generate=generate, inputs={}
+    )
+
+
+def unchanged(batch: Batch, key: Key) -> Batch:
+    """Return the batch as it is."""
+    del key
+    return batch
+
+
+def fitted(model: Model, image_shape: ImageShape, values: str = "unit", **others: Input) -> Model:
+    """Return the model which says that it needs images of this shape and these values, and `others` beside them.
+
+    `genjax.train` and `genjax.evaluate` compare the first examples of a data set with it.
+    """
+    return model._replace(inputs={**model.inputs, "image": Input(image_shape, values), **others})
+
+
+def pixel_values(levels: int) -> str:
+    """Return the values of pixels with so many levels, as in `Input`."""
+    return "binary" if levels == 2 else f"levels-{levels}"
+
+
+def averaged(model: Model, decay: float) -> Model:
+    """Return the model whose samples are of a running average of its generator; 0 for none."""
+    return with_average(model, decay=decay) if decay else model
+
+
+def adversarial_adam(learning_rate: Rate) -> optax.GradientTransformation:
+    """Return Adam with b1 = 0.5, as in Radford et al. (2016)."""
+    return optax.adam(learning_rate, b1=0.5)
+
+
+def clipped_adam(learning_rate: Rate) -> optax.GradientTransformation:
+    """Return Adam on gradients whose norm is clipped at 1."""
+    return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(learning_rate))
+
+
+def one_hot(label: Any, classes: int) -> Array:
+    """Return class numbers as rows of 0 and 1."""
+    return jax.nn.one_hot(label, classes, dtype=jnp.int32)
+
+
+def check_positive(**arguments: float | int) -> None:
+    """Raise ValueError where an argument is not above 0."""
+    for name, value in arguments.items():
+        if not value > 0:
+            raise ValueError(f"{name}={value} must be above 0")

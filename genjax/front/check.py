@@ -1,0 +1,101 @@
+"""Whether a data set has what a model needs: compared before training, with errors that say what to do."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from genjax.capabilities import Writer
+from genjax.core import Input, Model, Phase
+from genjax.data.arrays import ArrayDataset, ArraySplit
+from genjax.data.dataset import Dataset
+
+LOOKED_AT = 100
+"""Examples that are compared with what the model needs."""
+
+REMEDIES = {
+    "label": "pass class numbers: genjax.dataset(images, labels)",
+    "caption": "pass texts: genjax.dataset(images, captions=texts)",
+    "other_image": "pass two sets of images: genjax.domains(first, second)",
+    "sequence": "pass a text or a series: genjax.text_dataset(text), genjax.series_dataset(values)",
+    "image": "pass images: genjax.dataset(images)",
+}
+"""By array: where a data set gets it."""
+
+
+def arrays_of(data: ArrayDataset | Dataset) -> ArrayDataset:
+    """Return the data set as the front door knows it."""
+    return data if isinstance(data, ArrayDataset) else ArrayDataset(data)
+
+
+def check_data(model: Model, data: ArrayDataset) -> None:
+    """Raise ValueError where the data are not what the model needs, as far as the first training examples show."""
+    writer = model.capability(Writer)
+    if writer is not None and writer.vocabulary and data.vocabulary != writer.vocabulary:
+        raise ValueError(
+            f"data: its {len(data.vocabulary)} characters are not the {len(writer.vocabulary)} of the model; make the "
+            "model with genjax.char_rnn(data.vocabulary)"
+        )
+    check_examples(model, data.train)
+
+
+def check_examples(model: Model, split: ArraySplit) -> None:
+    """Raise ValueError where the first examples of a split do not have the shapes and values that the model needs."""
+    batch = {name: np.asarray(array) for name, array in split.batch(LOOKED_AT).items()}
+    for name, expected in model.inputs.items():
+        if name in batch:
+            check_array(name, batch[name], expected)
+
+
+def check_array(name: str, array: np.ndarray, expected: Input) -> None:
+    """Raise ValueError where examples [N, ...] do not have the shape and the values that a model needs."""
+    if array.shape[1:] != tuple(expected.shape):
+        raise ValueError(
+            f"{name}: the examples have shape {array.shape[1:]} and the model is for {tuple(expected.shape)}; make the "
+            "model with data.image_shape, or resize the images"
+        )
+    word, _, number = expected.values.partition("-")
+    if word == "binary" and not np.isin(array, (0, 1)).all():
+        raise ValueError(
+            f"{name}: the model needs pixels of 0 and 1, and these have values between; make the data with "
+            'genjax.dataset(images, binarization="static") (or "dynamic", "threshold"), or take a model of grey values'
+        )
+    if word == "levels":
+        scaled = array * (int(number) - 1)
+        if not np.allclose(scaled, np.round(scaled), atol=1e-3):
+            raise ValueError(
+                f"{name}: the model needs pixels of {number} levels, and these have values between; make the data with "
+                f"genjax.dataset(images, levels={number})"
+            )
+    if word == "classes" and not ((array >= 0) & (array < int(number))).all():
+        raise ValueError(
+            f"{name}: has values from {array.min()} to {array.max()} and the model knows 0 to {int(number) - 1}; make "
+            "the model with classes=data.classes, or with data.words for captions"
+        )
+    if word == "unit" and not ((array >= 0) & (array <= 1)).all():
+        raise ValueError(f"{name}: has values from {array.min()} to {array.max()}; the model needs values in [0, 1]")
+
+
+@contextlib.contextmanager
+def naming_what_is_missing(names: Mapping[str, object], remedies: Mapping[str, str] = REMEDIES) -> Iterator[None]:
+    """Turn an error over an array that the batches of these names lack into a ValueError that says where to get it."""
+    try:
+        yield
+    except (KeyError, ValueError) as error:
+        for name, remedy in remedies.items():
+            if name not in names and repr(name) in str(error):
+                raise ValueError(f"{name}: the model needs it; {remedy}") from error
+        raise
+
+
+def check_steps(phases: tuple[Phase, ...], steps: int) -> None:
+    """Raise ValueError where a network would never be updated in so many steps."""
+    if steps < 1:
+        raise ValueError(f"steps={steps} must be at least 1")
+    for phase in phases:
+        first = -(-(phase.start + 1) // phase.every) * phase.every
+        if phase.wrt and first > steps:
+            raise ValueError(
+                f"steps={steps}: the phase {phase.name!r} first updates its networks in step {first}; take at least "
+                "that many"
+            )

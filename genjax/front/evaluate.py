@@ -1,0 +1,49 @@
+"""Held-out metrics of a trained model in one call."""
+
+import numpy as np
+
+from genjax.core import Model, TrainState
+from genjax.data.arrays import ArrayDataset, ArraySplit
+from genjax.data.dataset import Dataset
+from genjax.evaluation import EVALUATION_BATCH, evaluate_split, evaluation_key, make_evaluate_seeds, means
+from genjax.front.check import arrays_of, check_examples, naming_what_is_missing
+from genjax.training import with_seed_axis
+
+
+def evaluate(
+    model: Model,
+    state: TrainState,
+    data: ArraySplit | ArrayDataset | Dataset,
+    *,
+    batch_size: int = EVALUATION_BATCH,
+) -> dict[str, float] | dict[str, np.ndarray]:
+    """Return the mean of each of the model's metrics over a split, or an array [seeds] for a state of several seeds.
+
+    Names say the unit: `nll_nats` is exact -log p(x) per image, `elbo_nats` and `iwae_K_nats` are lower bounds of
+    log p(x), `bits_per_dim` is per pixel and channel (`model.kinds` says which are exact). The noise is the same in
+    every call, so that what differs between two results is the model.
+
+    Args:
+        model: The model of the state.
+        state: From `genjax.train` or `genjax.restore`.
+        data: A split, such as `data.test`; of a whole data set, its test split.
+        batch_size: Examples per program call.
+
+    Raises ValueError where the data do not suit the model.
+    """
+    split = data if isinstance(data, ArraySplit) else arrays_of(data).test
+    if batch_size < 1:
+        raise ValueError(f"batch_size={batch_size} must be at least 1")
+    check_examples(model, split)
+    seeds = with_seed_axis(state)
+    with naming_what_is_missing(split.batch(1)):
+        values = evaluate_split(
+            make_evaluate_seeds(model.evaluate, split.load),
+            seeds.params,
+            seeds.stats,
+            split.split,
+            key=evaluation_key(),
+            batch_size=min(batch_size, split.size),
+        )
+    found = means(values)
+    return found if state.key.ndim else {name: float(value[0]) for name, value in found.items()}

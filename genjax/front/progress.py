@@ -1,0 +1,24 @@
+"""A progress bar for training."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+Show = Callable[[int, Mapping[str, np.ndarray]], None]
+"""(steps since the last call, losses by phase) -> nothing; the bar moves on."""
+
+
+@contextlib.contextmanager
+def progress_bar(steps: int, *, shown: bool) -> Iterator[Show]:
+    """Yield a function that moves a bar of `steps` on, or that does nothing where the bar is not `shown`."""
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, disable=not shown) as bar:
+        task = bar.add_task("", total=steps)
+
+        def show(done: int, losses: Mapping[str, np.ndarray]) -> None:
+            text = "  ".join(f"{name} {np.mean(loss):.4g}" for name, loss in losses.items())
+            bar.update(task, advance=done, description=text)
+
+        yield show

@@ -1,0 +1,388 @@
+"""The front door: six lines on a user's own arrays, and what they say to arrays that cannot be used."""
+
+import functools
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+import genjax
+from genjax.core import with_inputs
+from genjax.data.arrays import ArrayDataset
+from genjax.data.load import load_dataset
+from genjax.models.adversarial.gan import Optimizers
+from tests.toys import two_players
+
+SHAPE = (8, 8, 1)
+COUNT = 60
+TEXT = "to be or not to be, that is the question. " * 20
+RNG = np.random.default_rng(0)
+IMAGES = RNG.integers(0, 256, (COUNT, 8, 8), dtype=np.uint8)
+LABELS = np.arange(COUNT) % 3
+
+FEW = {"hidden": (6,), "latents": 2}
+
+
+def grey():
+    return genjax.dataset(IMAGES, LABELS)
+
+
+def binary():
+    return genjax.dataset(IMAGES, binarization="static")
+
+
+def small_gan(data):
+    descent = Optimizers(optax.adam(1e-3), optax.adam(1e-3))
+    return genjax.gan(data.image_shape, hidden=(6,), maxout=(5,), latents=3, optimizers=descent, mean=data.mean)
+
+
+def small_stargan(data):
+    return genjax.stargan(
+        data.image_shape,
+        classes=data.classes,
+        filters=2,
+        blocks=0,
+        discriminator_filters=2,
+        discriminator_updates=2,
+    )
+
+
+SYSTEMS = {
+    "nade": (binary, lambda data: genjax.nade(data.image_shape, hidden=5), {"count": 4}),
+    "pixel_cnn": (binary, lambda data: genjax.pixel_cnn(data.image_shape, features=4, blocks=1), {"count": 4}),
+    "vae": (grey, lambda data: genjax.vae(data.image_shape, evaluation_samples=3, **FEW), {"count": 4}),
+    "aae": (grey, lambda data: genjax.aae(data.image_shape, **FEW), {"count": 4}),
+    "gan": (grey, small_gan, {"count": 4}),
+    "dcgan": (grey, lambda data: genjax.dcgan(data.image_shape, filters=2, latents=3, average=0.9), {"count": 4}),
+    "infogan": (
+        grey,
+        lambda data: genjax.infogan(data.image_shape, noise=3, channels=(2, 2), hidden=4, recognition_hidden=3),
+        {"labels": [0, 3, 3, 9]},
+    ),
+    "stargan": (grey, small_stargan, {"image": IMAGES[:4], "labels": [0, 1, 2, 0]}),
+}
+
+
+@functools.cache
+def data_of(name):
+    return SYSTEMS[name][0]()
+
+
+@functools.cache
+def model_of(name):
+    return SYSTEMS[name][1](data_of(name))
+
+
+@functools.cache
+def state_of(name):
+    return genjax.train(model_of(name), data_of(name), steps=2, seed=0, batch_size=16)
+
+
+def same(a, b):
+    for one, other in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        if jax.numpy.issubdtype(one.dtype, jax.dtypes.prng_key):
+            one, other = jax.random.key_data(one), jax.random.key_data(other)
+        np.testing.assert_array_equal(one, other)
+
+
+def close(a, b):
+    for one, other in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_six_lines(name, tmp_path):
+    data, model, state = data_of(name), model_of(name), state_of(name)
+    metrics = genjax.evaluate(model, state, data.test)
+    assert metrics
+    assert all(isinstance(value, float) and np.isfinite(value) for value in metrics.values())
+    images = genjax.sample(model, state, seed=1, **SYSTEMS[name][2])
+    assert images.shape == (4, *SHAPE)
+    assert images.min() >= 0
+    assert images.max() <= 1
+    genjax.save(tmp_path / "run", state)
+    same(genjax.restore(tmp_path / "run", model, data), state)
+
+
+def test_six_lines_on_a_text(tmp_path):
+    data = genjax.text_dataset(TEXT, sequence_length=10)
+    model = genjax.char_rnn(data.vocabulary, hidden=4, layers=1)
+    state = genjax.train(model, data, steps=2, seed=0, batch_size=4)
+    assert genjax.evaluate(model, state, data.test)["nats_per_character"] < 10
+    text = genjax.sample(model, state, 7, seed=1, prompt="to be", temperature=0.5)
+    assert isinstance(text, str)
+    assert len(text) == 7
+    assert set(text) <= set(data.vocabulary)
+    genjax.save(tmp_path / "run", state)
+    same(genjax.restore(tmp_path / "run", model, data), state)
+
+
+def test_defaults_train_on_grey_bytes():
+    data = genjax.dataset(IMAGES)
+    model = genjax.vae(data.image_shape, latents=20)
+    state = genjax.train(model, data, steps=1, seed=0)
+    assert set(genjax.evaluate(model, state, data.test)) >= {"elbo_nats", "iwae_500_nats"}
+
+
+@pytest.mark.parametrize("name", ["vae", "dcgan"])
+def test_five_seeds_at_once_equal_each_alone(name):
+    model, data = model_of(name), data_of(name)
+    states = genjax.train(model, data, steps=2, seeds=range(5), batch_size=16)
+    assert states.key.shape == (5,)
+    assert all(leaf.shape[0] == 5 for leaf in jax.tree.leaves(states.params))
+    assert states.step.shape == ()
+    alone = genjax.train(model, data, steps=2, seed=3, batch_size=16)
+    third = jax.tree.map(lambda leaf: leaf[3], states.params)
+    close(third, alone.params)
+    metrics = genjax.evaluate(model, states, data.test)
+    assert all(values.shape == (5,) for values in metrics.values())
+    assert genjax.sample(model, states, 2).shape == (5, 2, *SHAPE)
+
+
+def test_going_on_is_as_if_it_had_not_stopped():
+    model, data = model_of("nade"), data_of("nade")
+    first = genjax.train(model, data, steps=2, seed=4, batch_size=16)
+    kept = jax.tree.map(np.asarray, first.params)
+    on = genjax.train(model, data, steps=3, state=first, batch_size=16)
+    same(on, genjax.train(model, data, steps=5, seed=4, batch_size=16))
+    same(first.params, kept)
+
+
+def test_seeds_and_state_are_refused_together():
+    with pytest.raises(ValueError, match="one of seed, seeds and state"):
+        genjax.train(model_of("nade"), data_of("nade"), steps=1, seed=0, state=state_of("nade"))
+
+
+def test_the_best_parameters_on_the_validation_split_are_kept():
+    model, data = model_of("nade"), data_of("nade")
+    run = functools.partial(genjax.train, model, data, seed=0, batch_size=16)
+    worst = run(steps=4, best=genjax.Best("nll_nats", "max", every=2))
+    scores = {steps: genjax.evaluate(model, run(steps=steps), data.validation)["nll_nats"] for steps in (2, 4)}
+    found = genjax.evaluate(model, worst, data.validation)["nll_nats"]
+    assert found == pytest.approx(max(scores.values()), rel=1e-5)
+    with pytest.raises(ValueError, match="no metric 'nlls'; the model has nll_nats"):
+        run(steps=1, best=genjax.Best("nlls", "min"))
+
+
+def test_a_loss_that_is_not_finite_stops_the_training():
+    data = data_of("nade")
+    model = genjax.nade(data.image_shape, hidden=5, learning_rate=float("inf"))
+    with pytest.raises(FloatingPointError, match=r"training stopped: step 1, phase 'likelihood'.*not finite"):
+        genjax.train(model, data, steps=3, seed=0, batch_size=16)
+
+
+def test_a_bar_is_shown_on_request(capsys):
+    genjax.train(model_of("nade"), data_of("nade"), steps=1, batch_size=16, progress=True)
+    assert "likelihood" in capsys.readouterr().out
+    genjax.train(model_of("nade"), data_of("nade"), steps=1, batch_size=16)
+    assert not capsys.readouterr().out
+
+
+def test_a_data_set_and_a_model_of_the_long_form_go_through_the_front_door():
+    data = load_dataset("digits", binarization="threshold")
+    model = with_inputs(two_players(), image=genjax.Input(SHAPE))
+    state = genjax.train(model, data, steps=2)
+    assert all(np.isfinite(value) for value in genjax.evaluate(model, state, data).values())
+
+
+def test_same_key_same_samples_and_known_pixels_stay():
+    model, state = model_of("nade"), state_of("nade")
+    first = genjax.sample(model, state, 16, seed=1)
+    np.testing.assert_array_equal(first, genjax.sample(model, state, 16, key=jax.random.key(1)))
+    assert (first != genjax.sample(model, state, 16, seed=2)).any()
+    known = np.arange(8)[:, None] < 4
+    image = (IMAGES[:5] > 127).astype(np.uint8)
+    completed = genjax.sample(model, state, image=image, known=np.broadcast_to(known, (8, 8)))
+    np.testing.assert_array_equal(completed[:, :4, :, 0], image[:, :4])
+
+
+OTHER_PROCESS = """
+import sys, numpy as np, jax, genjax
+data = genjax.dataset(np.load(sys.argv[1] + "/images.npy"))
+model = genjax.vae(data.image_shape, hidden=(6,), latents=2, evaluation_samples=3)
+state = genjax.restore(sys.argv[1] + "/run", model, data)
+np.savez(sys.argv[1] + "/found.npz", *[np.asarray(leaf) for leaf in jax.tree.leaves(state.params)],
+         key=jax.random.key_data(state.key), step=state.step)
+"""
+
+
+def test_another_process_restores_bit_for_bit(tmp_path):
+    np.save(tmp_path / "images.npy", IMAGES)
+    genjax.save(tmp_path / "run", state_of("vae"))
+    subprocess.run([sys.executable, "-c", OTHER_PROCESS, str(tmp_path)], check=True, cwd=Path(__file__).parents[1])
+    state, found = state_of("vae"), np.load(tmp_path / "found.npz")
+    leaves = jax.tree.leaves(state.params)
+    for index, leaf in enumerate(leaves):
+        np.testing.assert_array_equal(found[f"arr_{index}"], leaf)
+    np.testing.assert_array_equal(found["key"], jax.random.key_data(state.key))
+    assert found["step"] == 2
+
+
+def test_a_state_is_never_overwritten_unasked(tmp_path):
+    state = state_of("nade")
+    genjax.save(tmp_path / "run", state)
+    with pytest.raises(ValueError, match="exists; choose another path, or pass overwrite=True"):
+        genjax.save(tmp_path / "run", state)
+    genjax.save(tmp_path / "run", state, overwrite=True)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("precious")
+    with pytest.raises(ValueError, match=r"no folder that genjax\.save has written"):
+        genjax.save(tmp_path / "mine", state, overwrite=True)
+    assert (tmp_path / "mine" / "thesis.txt").exists()
+
+
+def test_a_state_of_another_model_is_refused_as_such(tmp_path):
+    data = data_of("nade")
+    genjax.save(tmp_path / "run", state_of("nade"))
+    with pytest.raises(ValueError, match=r"saved by another model: .*'W'.*\[64, 5\] there and float32\[64, 6\] here"):
+        genjax.restore(tmp_path / "run", genjax.nade(data.image_shape, hidden=6), data)
+    with pytest.raises(FileNotFoundError, match="no such folder"):
+        genjax.restore(tmp_path / "nothing", model_of("nade"), data)
+
+
+def test_several_seeds_are_saved_and_restored(tmp_path):
+    model, data = model_of("nade"), data_of("nade")
+    states = genjax.train(model, data, steps=1, seeds=(3, 5), batch_size=16)
+    genjax.save(tmp_path / "run", states)
+    same(genjax.restore(tmp_path / "run", model, data), states)
+
+
+FLOATS = IMAGES / 255
+CHANNELS_FIRST = np.zeros((COUNT, 3, 8, 8), np.uint8)
+
+
+def with_nan():
+    found = FLOATS.copy()
+    found[3, 1, 2] = np.nan
+    return found
+
+
+MISUSE = {
+    "floats up to 255": (
+        lambda: genjax.dataset(IMAGES.astype(float)),
+        "from 0 to 255.*divide by 255",
+    ),
+    "floats from -1": (lambda: genjax.dataset(FLOATS * 2 - 1), r"pass \(images \+ 1\) / 2"),
+    "nan": (lambda: genjax.dataset(with_nan()), r"images\[3, 1, 2\] is nan; replace or drop"),
+    "rows of pixels": (lambda: genjax.dataset(IMAGES.reshape(COUNT, 64)), r"\(60, 64\); pass \[N, H, W\].*reshape"),
+    "one image": (lambda: genjax.dataset(IMAGES[0]), r"pass \[N, H, W\] or .*images\[None\]"),
+    "no image": (lambda: genjax.dataset(IMAGES[:0]), "is empty; pass at least one image"),
+    "channels first": (
+        lambda: genjax.dataset(CHANNELS_FIRST),
+        r"pass images.transpose\(0, 2, 3, 1\)",
+    ),
+    "alpha": (lambda: genjax.dataset(np.zeros((9, 8, 8, 4), np.uint8)), r"alpha channel: pass images\[..., :3\]"),
+    "int64": (lambda: genjax.dataset(IMAGES.astype(np.int64)), r"images is int64; pass images.astype\(np.uint8\)"),
+    "objects": (lambda: genjax.dataset(np.array([IMAGES[0], None], object)), r"Python objects.*pass np.stack"),
+    "complex": (lambda: genjax.dataset(FLOATS.astype(complex)), "complex128; pass uint8 values"),
+    "too few": (lambda: genjax.dataset(IMAGES[:2]), "2 are too few.*pass at least 3 images"),
+    "a fraction of 5": (lambda: genjax.dataset(IMAGES, test=5), "test=5 must be a fraction between 0 and 1"),
+    "label counts": (
+        lambda: genjax.dataset(IMAGES, LABELS[:-1]),
+        r"\(59,\); there are 60 images, pass one",
+    ),
+    "one-hot labels": (lambda: genjax.dataset(IMAGES, np.eye(3)[LABELS]), r"labels.argmax\(axis=1\)"),
+    "labels of floats": (lambda: genjax.dataset(IMAGES, LABELS / 2), r"labels is float64; pass integers from 0 on"),
+    "negative labels": (lambda: genjax.dataset(IMAGES, LABELS - 1), "from -1 to 1; number the classes from 0 on"),
+    "captions count": (lambda: genjax.dataset(IMAGES, captions=["a"]), "captions: 1 for 60 images; pass one text"),
+    "wordless caption": (
+        lambda: genjax.dataset(IMAGES, captions=["a"] * 59 + ["!"]),
+        r"captions\[59\].*one word",
+    ),
+    "unknown binarization": (lambda: genjax.dataset(IMAGES, binarization="statik"), "must be one of static"),
+    "a path as text": (lambda: genjax.text_dataset("my.txt"), "pass the text itself"),
+    "grey for nade": (
+        lambda: genjax.train(model_of("nade"), grey(), steps=1),
+        r'needs pixels of 0 and 1.*genjax.dataset\(images, binarization="static"\)',
+    ),
+    "grey for nade, evaluated": (
+        lambda: genjax.evaluate(model_of("nade"), state_of("nade"), grey().test),
+        "needs pixels of 0 and 1",
+    ),
+    "other levels": (
+        lambda: genjax.train(genjax.pixel_cnn(SHAPE, features=4, blocks=1, levels=4), grey(), steps=1),
+        r"needs pixels of 4 levels.*genjax.dataset\(images, levels=4\)",
+    ),
+    "another shape": (
+        lambda: genjax.train(genjax.vae((4, 4, 1), **FEW), grey(), steps=1),
+        r"shape \(8, 8, 1\) and the model is for \(4, 4, 1\); make the model with data.image_shape",
+    ),
+    "no labels": (
+        lambda: genjax.train(model_of("stargan"), genjax.dataset(IMAGES), steps=2),
+        r"label: the model needs it; pass class numbers: genjax.dataset\(images, labels\)",
+    ),
+    "too few classes": (
+        lambda: genjax.train(genjax.stargan(SHAPE, filters=2, blocks=0, discriminator_filters=2), grey(), steps=5),
+        "knows 0 to 1; make the model with classes=data.classes",
+    ),
+    "generator never updated": (
+        lambda: genjax.train(model_of("stargan"), grey(), steps=1),
+        "'generator' first updates its networks in step 2; take at least",
+    ),
+    "no steps": (lambda: genjax.train(model_of("vae"), grey(), steps=0), "steps=0 must be at least 1"),
+    "a batch too large": (
+        lambda: genjax.train(model_of("vae"), grey(), steps=1, batch_size=99),
+        "must be from 1 to 48",
+    ),
+    "no count": (lambda: genjax.sample(model_of("vae"), state_of("vae")), "say how many samples"),
+    "nothing to transform": (lambda: genjax.sample(model_of("stargan"), state_of("stargan"), 4), "pass image=images"),
+    "no target": (
+        lambda: genjax.sample(model_of("stargan"), state_of("stargan"), image=IMAGES[:2]),
+        "label: the model needs it; pass labels=",
+    ),
+    "a prompt for images": (lambda: genjax.sample(model_of("vae"), state_of("vae"), 4, prompt="a"), "models of texts"),
+}
+
+
+@pytest.mark.parametrize("name", MISUSE)
+def test_misuse_is_refused_with_what_to_do(name):
+    make, message = MISUSE[name]
+    with pytest.raises(ValueError, match=re.compile(message, re.DOTALL)):
+        make()
+
+
+def test_characters_of_another_text_are_refused():
+    model = genjax.char_rnn("abc", hidden=2, layers=1)
+    with pytest.raises(ValueError, match=r"genjax.char_rnn\(data.vocabulary\)"):
+        genjax.train(model, genjax.text_dataset(TEXT), steps=1)
+
+
+@pytest.mark.parametrize("binarization", ["none", "static", "dynamic", "threshold"])
+def test_bytes_and_the_same_as_floats_give_the_same_batches(binarization):
+    sets = [genjax.dataset(images, LABELS, binarization=binarization) for images in (IMAGES, FLOATS)]
+    for name in ("train", "validation", "test"):
+        one, other = (getattr(data, name).batch(COUNT) for data in sets)
+        np.testing.assert_allclose(one["image"], other["image"], atol=1e-7)
+        np.testing.assert_array_equal(one["label"], other["label"])
+
+
+def test_splits_are_a_fixed_partition():
+    data = genjax.dataset(IMAGES, validation=0.2, test=0.1)
+    again = genjax.dataset(IMAGES, validation=0.2, test=0.1)
+    assert (data.train.size, data.validation.size, data.test.size) == (42, 12, 6)
+    parts = [getattr(data, name).arrays["image"] for name in ("train", "validation", "test")]
+    found = np.sort(np.concatenate(parts).reshape(COUNT, -1), axis=0)
+    np.testing.assert_array_equal(found, np.sort(IMAGES.reshape(COUNT, -1), axis=0))
+    np.testing.assert_array_equal(parts[2], again.test.arrays["image"])
+
+
+def test_held_out_images_may_be_given():
+    data = genjax.dataset(IMAGES[:40], LABELS[:40], test=(IMAGES[40:], LABELS[40:]))
+    np.testing.assert_array_equal(data.test.arrays["image"][..., 0], IMAGES[40:])
+    assert (data.train.size, data.validation.size, data.test.size) == (36, 4, 20)
+    with pytest.raises(ValueError, match="make them alike"):
+        genjax.dataset(IMAGES[:40], LABELS[:40], test=IMAGES[40:])
+
+
+def test_public_names_are_there_and_nothing_else():
+    assert set(genjax.__all__) == set(genjax.HOMES)
+    assert set(genjax.__all__) <= set(dir(genjax))
+    assert all(getattr(genjax, name) is not None for name in genjax.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'vea'"):
+        genjax.vea  # noqa: B018
+    assert isinstance(genjax.dataset("digits"), ArrayDataset)
