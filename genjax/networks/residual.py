@@ -15,6 +15,7 @@ from jax.nn.initializers import normal, ones, zeros
 from jaxtyping import Array, Float
 
 from genjax.networks.conv import ConvTranspose
+from genjax.networks.images import signed, unsigned
 
 Images = Float[Array, "batch H W C"]
 Padding = Literal["reflect", "zero"]
@@ -135,7 +136,7 @@ class ResidualGenerator(nn.Module):
         """Images (tanh + 1) / 2."""
         widths = [self.filters * 2**level for level in range(self.halvings + 1)]
         conv = functools.partial(NormalizedConv, padding=self.padding, affine=self.affine)
-        x = conv(widths[0], self.edge_size, name="first")(2 * images - 1)
+        x = conv(widths[0], self.edge_size, name="first")(signed(images))
         for level, width in enumerate(widths[1:]):
             x = conv(width, stride=2, name=f"down_{level}")(jax.nn.relu(x))
         x = jax.nn.relu(x)
@@ -145,4 +146,4 @@ class ResidualGenerator(nn.Module):
             up = ConvTranspose(width, SIZE, 2, kernel_init=KERNEL_INIT, use_bias=False, name=f"up_{level}")
             x = jax.nn.relu(InstanceNorm(self.affine, name=f"up_norm_{level}")(up(x)))
         last = nn.Conv(self.channels, (self.edge_size,) * 2, padding="VALID", kernel_init=KERNEL_INIT, name="last")
-        return (jnp.tanh(last(padded(x, self.edge_size // 2, self.padding))) + 1) / 2
+        return unsigned(jnp.tanh(last(padded(x, self.edge_size // 2, self.padding))))
