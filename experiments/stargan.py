@@ -187,7 +187,7 @@ def stargan(
     model = model_of.stargan(
         found.data.image_shape,
         networks,
-        found.scheme,
+        found.schema,
         optimizers=Optimizers(
             adam(discriminator_learning_rate, run.steps), adam(learning_rate, run.steps // discriminator_moves)
         ),
@@ -256,7 +256,7 @@ def networks_for(
 ) -> model_of.Networks:
     """Networks of these sizes; ValueError with the options where they do not suit the images."""
     try:
-        return conv_networks(found.data.image_shape, found.scheme, **sizes)
+        return conv_networks(found.data.image_shape, found.schema, **sizes)
     except ValueError as error:
         given = " ".join(f"{option(name)} {size}" for name, size in sizes.items() if size is not None)
         raise ValueError(f"{given}: images of {found.data.name!r}: {error}") from error

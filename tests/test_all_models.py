@@ -11,7 +11,7 @@ import optax
 import pytest
 
 from genjax.core import Model, TrainState, due_phases, init_state, make_step, select
-from genjax.data.attributes import Attribute, Scheme
+from genjax.data.attributes import Attribute, Schema
 from genjax.data.dataset import Split
 from genjax.data.feed import make_feed
 from genjax.models import priors
@@ -154,12 +154,12 @@ def make_cyclegan():
 
 def make_stargan():
     """With two label sets; by plain descent, since some of its gradients are 0 but for rounding."""
-    scheme = Scheme(
+    schema = Schema(
         (Attribute("half", ("left", "right")), Attribute("bold", ("bold",))), ((True, False), (False, True))
     )
-    networks = stargan.conv_networks(SHAPE, scheme, filters=2, blocks=0, halved=0, edge_size=3, discriminator_filters=2)
+    networks = stargan.conv_networks(SHAPE, schema, filters=2, blocks=0, halved=0, edge_size=3, discriminator_filters=2)
     optimizers = gan.Optimizers(optax.sgd(1e-2), optax.sgd(1e-2))
-    return stargan.stargan(SHAPE, networks, scheme, optimizers=optimizers, discriminator_moves=2)
+    return stargan.stargan(SHAPE, networks, schema, optimizers=optimizers, discriminator_moves=2)
 
 
 def make_puzzle_gan():

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from experiments.parts.domains import Images, make_reader, rows_of_images
 from genjax.capabilities import Translation
-from genjax.data.attributes import Domain, Labelled, Said, label_arrays
+from genjax.data.attributes import Domain, Labelled, AttributeLabels, label_arrays
 from genjax.data.dataset import Dataset, Split
 from genjax.data.labels import class_count, labels_of
 from genjax.evaluation import Measure, make_split_values
@@ -47,7 +47,7 @@ def make_measure(networks: model_of.Networks, found: Labelled) -> Measure:
     """
 
     def images(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
-        label, image = model_of.target_label(found.scheme, batch), batch["image"]
+        label, image = model_of.target_label(found.schema, batch), batch["image"]
         seen = {"image": image, "made": applied(networks, "generator", params, stats, image, label)}
         return {**seen, UNCHANGED: abs(image - batch["truth"]).mean(axis=(1, 2, 3))} if found.paired else seen
 
@@ -136,9 +136,9 @@ def round_trips(networks: model_of.Networks, found: Labelled, params: Params, st
     @jax.jit
     def made(params: Params, stats: Stats, batch: Batch) -> tuple[jax.Array, jax.Array]:
         there = applied(
-            networks, "generator", params, stats, batch["image"], model_of.target_label(found.scheme, batch)
+            networks, "generator", params, stats, batch["image"], model_of.target_label(found.schema, batch)
         )
-        return there, applied(networks, "generator", params, stats, there, model_of.own_label(found.scheme, batch))
+        return there, applied(networks, "generator", params, stats, there, model_of.own_label(found.schema, batch))
 
     there, back = made(params, stats, batch)
     rows = {"image": batch["image"], "translation": there}
@@ -163,8 +163,8 @@ def make_translation(networks: model_of.Networks, found: Labelled) -> Translatio
 
 def label_of(found: Labelled, domain: Domain) -> Float[np.ndarray, " numbers"]:
     """What the generator reads for a domain."""
-    said = label_arrays(found.scheme, Said(np.array([domain.values]), np.array([domain.label_set])))
+    said = label_arrays(found.schema, AttributeLabels(np.array([domain.values]), np.array([domain.label_set])))
     images = jnp.zeros((1, *found.data.image_shape))
     return np.asarray(
-        model_of.label(found.scheme, jnp.asarray(said["attributes"]), jnp.asarray(said["label_set"]), images)[0]
+        model_of.label(found.schema, jnp.asarray(said["attributes"]), jnp.asarray(said["label_set"]), images)[0]
     )

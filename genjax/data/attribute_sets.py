@@ -1,6 +1,6 @@
-"""Sets of images with domains: made of grey digits, the classes of a set, or its features of yes and no.
+"""Image data with domains: painted from grey digits, the classes of a data set, or its yes-or-no features.
 
-Only of domains that are made it is known how an image would look in another one.
+Only for painted domains is it known how an image would look in another domain.
 """
 
 import itertools
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Num
 
-from genjax.data.attributes import Attribute, Images, Labelled, Said, Scheme, Values, in_one_set, labelled
+from genjax.data.attributes import Attribute, AttributeLabels, Images, Labelled, Schema, Values, in_one_set, labelled
 from genjax.data.binarize import white_value
 from genjax.data.dataset import Source, Split
 from genjax.data.domains import RED
@@ -17,7 +17,7 @@ from genjax.data.labels import CHUNK, labels_of
 from genjax.shuffle import permutation
 
 COLOURS = {"red": RED, "green": (0.2, 1.0, 0.2), "blue": (0.2, 0.2, 1.0)}
-"""What becomes of white."""
+"""Colour of a white pixel, as factors of red, green and blue."""
 
 MADE = {
     "colour": tuple(COLOURS),
@@ -25,16 +25,16 @@ MADE = {
     "polarity": ("dark", "light"),
     "size": ("large", "small"),
 }
-"""What `painted` knows: the colour of what is bright; whether black becomes grey, half as bright as white; whether the
-ground is dark or the digit; the digit's size."""
+"""Attributes of `painted` and their values: the colour of bright pixels; whether black stays or becomes grey, half as
+bright as white; whether the background is dark or the digit is; the digit's size."""
 
 
 def painted(images: Images, values: Values, names: Sequence[str], white: int) -> Num[np.ndarray, "N height width D"]:
-    """Images with the values of the attributes `names`, of those in `MADE`: of the type that they had.
+    """Return the images with the values [N, names] of the attributes `names`, keys of `MADE`; their type is kept.
 
-    With a size they have twice the height and width: large images fill them, small ones stand in the middle on black.
+    With a size, images have twice the height and width: a large digit fills them, a small one is centred on black.
     """
-    given = {name: values[:, place, None, None, None] for place, name in enumerate(names)}
+    given = {name: values[:, position, None, None, None] for position, name in enumerate(names)}
     if "size" in given:
         images = np.where(given["size"] == 0, images.repeat(2, axis=1).repeat(2, axis=2), framed(images))
     if "ground" in given:
@@ -49,42 +49,45 @@ def painted(images: Images, values: Values, names: Sequence[str], white: int) ->
 
 
 def rounded(images: Images, dtype: np.dtype) -> Images:
-    """Of the stored type; bytes are rounded."""
+    """Return images of type `dtype`; bytes are rounded."""
     return (images.round() if dtype == np.uint8 else images).astype(dtype)
 
 
 def framed(images: Images) -> Num[np.ndarray, "N height width C"]:
-    """On black, in the middle of twice the height and width."""
+    """Return the images centred on black, with twice the height and width."""
     height, width = images.shape[1:3]
     vertical, horizontal = ((side // 2, side - side // 2) for side in (height, width))
     return np.pad(images, ((0, 0), vertical, horizontal, (0, 0)))
 
 
 def made_attributes(source: Source, names: Sequence[str], *, halves: bool = False) -> Labelled:
-    """The set with each image in one of the domains that the attributes of these names, of `MADE`, span.
+    """Return the data painted by the attributes `names`, keys of `MADE`: all combinations of values are as frequent.
 
     With `halves` there are two label sets: the labels of the first half of the training images, and of every other
-    image in validation and test, say the first attribute, those of the others the rest. Raises ValueError where a name
-    is none of `MADE` or stands twice, halves have less than two, or a value fewer than two images.
+    image in validation and test, know the first attribute only, and the labels of the other images know the rest.
+    Raises ValueError where a name is unknown or given twice, where `halves` has fewer than two names, or where a value
+    has fewer than two images.
     """
     check_names(names, source, halves=halves)
-    first = tuple(place == 0 for place in range(len(names)))
+    first = tuple(position == 0 for position in range(len(names)))
     known = (first, tuple(not known for known in first)) if halves else ((True,) * len(names),)
-    scheme = Scheme(tuple(Attribute(name, MADE[name]) for name in names), known)
-    combinations = np.array(list(itertools.product(*(range(size) for size in scheme.sizes))))
+    schema = Schema(tuple(Attribute(name, MADE[name]) for name in names), known)
+    combinations = np.array(list(itertools.product(*(range(size) for size in schema.sizes))))
     white = white_value(source)
 
-    def said(split: Split) -> Said:
+    def labels_for(split: Split) -> AttributeLabels:
         index = np.arange(split.size)
         second = index >= split.size // 2 if split is source.train else index % 2 == 1
-        return Said(combinations[permutation(split.size) % len(combinations)], (second & halves).astype(np.int32))
+        return AttributeLabels(
+            combinations[permutation(split.size) % len(combinations)], (second & halves).astype(np.int32)
+        )
 
     name = "-".join([source.name, *names, *(["halves"] if halves else [])])
-    return labelled(source, name, scheme, said, lambda images, values: painted(images, values, names, white))
+    return labelled(source, name, schema, labels_for, lambda images, values: painted(images, values, names, white))
 
 
 def check_names(names: Sequence[str], source: Source, *, halves: bool) -> None:
-    """Raise ValueError where images cannot be made with attributes of these names."""
+    """Raise ValueError where the images cannot be painted with attributes of these names."""
     if not names or len(set(names)) < len(names) or set(names) - set(MADE):
         raise ValueError(f"attributes={tuple(names)}: must be one or more of {', '.join(MADE)}, each once")
     if halves and len(names) < 2:
@@ -97,33 +100,33 @@ def check_names(names: Sequence[str], source: Source, *, halves: bool) -> None:
 
 
 def class_attributes(source: Source) -> Labelled:
-    """The set with its classes as domains.
+    """Return the data with their classes as domains.
 
-    Raises ValueError where it has no labels, a class has fewer than two training images, or there is but one.
+    Raises ValueError where they have no labels, a class has fewer than two training images, or there is only one class.
     """
     classes = np.unique(labels_of(source.train))
     if len(classes) < 2:
         raise ValueError(f"data {source.name!r}: class {classes[0]} is the only one, domains must be two or more")
 
-    def said(split: Split) -> Said:
+    def labels_for(split: Split) -> AttributeLabels:
         labels = labels_of(split)
         if len(unknown := np.setdiff1d(labels, classes)):
             raise ValueError(f"data {source.name!r}: class {unknown[0]} has no training image")
         return in_one_set(np.searchsorted(classes, labels)[:, None])
 
-    scheme = Scheme((Attribute("class", tuple(map(str, classes))),), ((True,),))
-    return labelled(source, f"{source.name}-classes", scheme, said)
+    schema = Schema((Attribute("class", tuple(map(str, classes))),), ((True,),))
+    return labelled(source, f"{source.name}-classes", schema, labels_for)
 
 
 def feature_attributes(source: Source, names: Sequence[str]) -> Labelled:
-    """The set with features of yes and no as attributes: its examples have 1 or 0 by each of these names.
+    """Return the data with yes-or-no features as attributes: each name in `names` is an array of 1 and 0 in the source.
 
-    Raises ValueError where fewer than two training images have one, or do not have it.
+    Raises ValueError where a feature is 1, or 0, in fewer than two training images.
     """
 
-    def said(split: Split) -> Said:
+    def labels_for(split: Split) -> AttributeLabels:
         parts = (split.read(np.arange(i, min(i + CHUNK, split.size))) for i in range(0, split.size, CHUNK))
         return in_one_set(np.concatenate([np.stack([part[name] for name in names], axis=1) for part in parts]))
 
-    scheme = Scheme(tuple(Attribute(name, (name,)) for name in names), ((True,) * len(names),))
-    return labelled(source, "-".join([source.name, *names]), scheme, said)
+    schema = Schema(tuple(Attribute(name, (name,)) for name in names), ((True,) * len(names),))
+    return labelled(source, "-".join([source.name, *names]), schema, labels_for)

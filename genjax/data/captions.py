@@ -1,4 +1,4 @@
-"""Captions as rows of word numbers, and a folder of images with captions of one's own."""
+"""Captions as rows of word numbers, and folders of images with captions."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -12,31 +12,32 @@ from genjax.data.dataset import Source
 from genjax.data.files import check_folder, folder, image_names
 
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
-"""Letters and digits, apostrophes between them."""
+"""Pattern of a word: letters and digits, with apostrophes between them."""
 
 PADDING, UNKNOWN = 0, 1
+"""Numbers of the padding after a caption and of a word that is not in the vocabulary."""
 
 
 def words(text: str) -> list[str]:
-    """The words of a text in lower case, without punctuation."""
+    """Return the words of a text in lower case, without punctuation."""
     return WORD.findall(text.lower())
 
 
 class Vocabulary(NamedTuple):
-    """What captions are made of: word number 0 is no word, 1 one that is not known, the others are sorted."""
+    """Words of captions: number 0 is padding, 1 an unknown word, and from 2 on the known words in sorted order."""
 
     known: tuple[str, ...]
     length: int
-    """Words of the longest caption."""
+    """Number of words of the longest caption."""
 
     @property
     def size(self) -> int:
-        """Of a table with a row for each word number."""
+        """Number of word numbers, with padding and the unknown word."""
         return len(self.known) + 2
 
 
 def vocabulary_of(captions: Iterable[str]) -> Vocabulary:
-    """All words of these captions. Raises ValueError where there is none."""
+    """Return the vocabulary of all words of these captions. Raises ValueError where they have no word."""
     split = [words(caption) for caption in captions]
     known = {word for caption in split for word in caption}
     if not known:
@@ -45,9 +46,9 @@ def vocabulary_of(captions: Iterable[str]) -> Vocabulary:
 
 
 def encode(captions: Sequence[str], vocabulary: Vocabulary) -> Int[np.ndarray, "N T"]:
-    """Word numbers, with 0 behind the last word and 1 for a word that is not known, T = `vocabulary.length`.
+    """Return word numbers [N, T], with 0 after the last word and 1 for an unknown word; T is `vocabulary.length`.
 
-    Raises ValueError for a caption without a word that is known, or of more words than T.
+    Raises ValueError for a caption without a known word, or of more words than T.
     """
     numbers = {word: number for number, word in enumerate(vocabulary.known, start=UNKNOWN + 1)}
     rows = np.full((len(captions), vocabulary.length), PADDING, np.int32)
@@ -62,23 +63,24 @@ def encode(captions: Sequence[str], vocabulary: Vocabulary) -> Int[np.ndarray, "
 
 
 def decode(row: Int[np.ndarray, " T"], vocabulary: Vocabulary) -> str:
-    """The words of one row, with ? for one that is not known."""
+    """Return the words of one row, with ? for an unknown word."""
     names = {UNKNOWN: "?", **dict(enumerate(vocabulary.known, start=UNKNOWN + 1))}
     return " ".join(names[int(number)] for number in row if number != PADDING)
 
 
 class Captioned(NamedTuple):
-    """Images, and `caption` [captions, T] of each in word numbers."""
+    """Images, each with several captions: `caption` [captions, T] in word numbers."""
 
     source: Source
     vocabulary: Vocabulary
 
 
 def captioned_folder(path: Path) -> Captioned:
-    """The images of a folder (`files.folder`) whose captions stand, a line each, beside them: a.txt beside a.png.
+    """Return the images of a folder (`files.folder`) with the captions in text files, one a line: a.txt for a.png.
 
-    An image with fewer captions than another has some of them again. The vocabulary is that of all captions. Raises as
-    `files.folder` does, and FileNotFoundError or ValueError with the path where captions are missing or not in UTF-8.
+    Captions of an image that has fewer than another image are repeated. The vocabulary is that of all captions. Raises
+    as `files.folder` does, and FileNotFoundError or ValueError with the path where captions are missing or not in
+    UTF-8.
     """
     check_folder(path)
     texts = [caption_lines(path / name) for name in image_names(path)]
@@ -89,7 +91,7 @@ def captioned_folder(path: Path) -> Captioned:
 
 
 def caption_lines(image: Path) -> list[str]:
-    """The lines with words in the text file of an image."""
+    """Return the lines with words in the text file of an image."""
     file = image.with_suffix(".txt")
     if not file.is_file():
         raise FileNotFoundError(f"{file}: no such file; it must hold the captions of {image.name}, a line each")

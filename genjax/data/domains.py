@@ -1,7 +1,8 @@
-"""Two domains of images without pairs: of two sets, of two classes of a set, or a set and what becomes of it.
+"""Two domains of images without pairs: two data sets, two classes of a data set, or a data set and a transform of it.
 
-Where the second domain is made of the first the truth is known: no training image of one has its partner among those of
-the other, but in validation and test image i of the one is image i of the other.
+Where the second domain is a transform of the first the true translation is known. No training image of one domain has
+its partner among the training images of the other, but in validation and test image i of one domain is image i of the
+other, transformed.
 """
 
 import hashlib
@@ -25,27 +26,27 @@ Transform = Callable[[Images, int], Num[np.ndarray, "N height width channels"]]
 """(images, the value of white) -> images of the same type."""
 
 RED = (1.0, 0.2, 0.2)
-"""What `coloured` makes of white."""
+"""Colour that `coloured` gives a white pixel, as factors of red, green and blue."""
 
 OTHER = "other_"
-"""Begins the names of what is of the second domain."""
+"""Prefix of the names of arrays of the second domain."""
 
 LEAST = 2
-"""Training images of a domain."""
+"""Smallest number of training images of a domain."""
 
 
 def inverted(images: Images, white: int) -> Images:
-    """Black for white."""
+    """Return the images with black and white exchanged."""
     return (white - images).astype(images.dtype)
 
 
 def rotated(images: Images, white: int) -> Num[np.ndarray, "N W H C"]:
-    """A quarter turn to the left."""
+    """Return the images turned by 90 degrees to the left."""
     return np.rot90(images, axes=(1, 2)).copy()
 
 
 def coloured(images: Images, white: int) -> Num[np.ndarray, "N H W 3"]:
-    """Red for white. Raises ValueError where the images are no grey ones."""
+    """Return the images with red in place of white. Raises ValueError where the images are not grey."""
     if images.shape[-1] != 1:
         raise ValueError(f"images of {images.shape[-1]} channels cannot be coloured, they must be grey")
     red = images * np.asarray(RED, np.float32)
@@ -61,31 +62,32 @@ class Domains(NamedTuple):
     first: Dataset
     second: Dataset
     both: Dataset
-    """`image` of the first and `other_image` of the second, as many as the smaller of the two has; `label` and
-    `other_label` where they have labels."""
+    """Data with `image` of the first and `other_image` of the second, as many as the smaller of the two has, and where
+    they have labels, `label` and `other_label`."""
     paired: bool
-    """Whether in validation and test `other_image` is what `image` is to become."""
+    """Whether in validation and test `other_image` is the true translation of `image`."""
 
     @property
     def shapes(self) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-        """Height, width and channels of the images of each."""
+        """Height, width and channels of the images of each domain."""
         return self.first.image_shape, self.second.image_shape
 
     @property
     def names(self) -> tuple[str, str]:
-        """What they are called; they differ."""
+        """Names of the two domains, which differ."""
         first, second = self.first.name, self.second.name
         return first, second if second != first else f"{second}-2"
 
     def feed(self, seeds: Sequence[int], batch_size: int) -> Feed:
-        """Batches of `image` and `other_image`, each in an order of its own."""
+        """Return batches of `image` and `other_image`, each in an order of its own."""
         return unpaired_feed(self.first, self.second, seeds, batch_size)
 
 
 def made_domains(source: Source, name: str) -> Domains:
-    """A set and what `TRANSFORMS[name]` makes of it; the first half of the training images, and the second half made.
+    """Return as domains a data set and its images transformed by `TRANSFORMS[name]`.
 
-    Raises ValueError for an unknown name, or images that it does not allow.
+    The first half of the training images is for the first domain, the second half, transformed, for the second. Raises
+    ValueError for an unknown name, or images that the transform does not allow.
     """
     if name not in TRANSFORMS:
         raise ValueError(f"domains={name!r}: must be one of {', '.join(TRANSFORMS)}")
@@ -99,7 +101,10 @@ def made_domains(source: Source, name: str) -> Domains:
 
 
 def class_domains(source: Source, classes: tuple[int, int]) -> Domains:
-    """Two classes of a set. Raises ValueError where they are one, or a split has no image of one of them."""
+    """Return two classes of a data set as domains.
+
+    Raises ValueError where both are the same class, or a split has no image of one of them.
+    """
     if classes[0] == classes[1]:
         raise ValueError(f"classes={classes}: must be two")
     first, second = (of_class(source, label) for label in classes)
@@ -107,7 +112,10 @@ def class_domains(source: Source, classes: tuple[int, int]) -> Domains:
 
 
 def set_domains(first: Source, second: Source, *, paired: bool = False) -> Domains:
-    """Two sets. Raises ValueError where height and width differ, or one has fewer than two training images."""
+    """Return two data sets as domains.
+
+    Raises ValueError where height and width differ, or one has fewer than two training images.
+    """
     sets = present(first, "none"), present(second, "none")
     for one in sets:
         if one.train.size < LEAST:
@@ -122,7 +130,7 @@ def set_domains(first: Source, second: Source, *, paired: bool = False) -> Domai
 
 
 def transformed(source: Source, transform: Transform, name: str) -> Source:
-    """The set with `transform` of all images, called `name`."""
+    """Return the data with all images transformed, called `name`."""
     white = white_value(source)
 
     def made(split: Split) -> Split:
@@ -137,7 +145,10 @@ def transformed(source: Source, transform: Transform, name: str) -> Source:
 
 
 def of_class(source: Source, label: int) -> Source:
-    """The images with a label, called by the set's name and the label. Raises ValueError where a split has none."""
+    """Return the images with a label, called by the data's name and the label.
+
+    Raises ValueError where a split has none.
+    """
 
     def kept(split: Split) -> Split:
         labels = labels_of(split)
@@ -152,7 +163,7 @@ def of_class(source: Source, label: int) -> Source:
 
 
 def with_splits(source: Source, name: str, change: Callable[[Split], Split]) -> Source:
-    """The set of this name whose splits are those of another, changed."""
+    """Return the data with `change` of each split, called `name`."""
     train, validation, test = map(change, (source.train, source.validation, source.test))
     held = [split.arrays for split in (train, validation, test) if split.arrays is not None]
     digest = arrays_sha256(*held) if len(held) == 3 else digest_of(source.sha256, name)
@@ -160,7 +171,7 @@ def with_splits(source: Source, name: str, change: Callable[[Split], Split]) -> 
 
 
 def beside(first: Dataset, second: Dataset) -> Dataset:
-    """The `both` of `Domains`."""
+    """Return the images of both, paired by their index, as `Domains.both`."""
 
     def joined(one: Split, other: Split) -> Split:
         def read(indices: np.ndarray) -> Examples:
@@ -185,7 +196,7 @@ def beside(first: Dataset, second: Dataset) -> Dataset:
 
 
 def unpaired_feed(first: Dataset, second: Dataset, seeds: Sequence[int], batch_size: int) -> Feed:
-    """Batches of both, each of its own number of images and in an order of its own.
+    """Return batches of both domains, each of which is run through in an order of its own, whatever its size.
 
     Raises ValueError as `make_feed`.
     """
@@ -206,10 +217,10 @@ def unpaired_feed(first: Dataset, second: Dataset, seeds: Sequence[int], batch_s
 
 
 def as_other(examples: Mapping[str, Any]) -> dict[str, Any]:
-    """The same arrays as those of the second domain."""
+    """Return the arrays under the names of the second domain, as other_...."""
     return {f"{OTHER}{name}": array for name, array in examples.items()}
 
 
 def digest_of(*parts: str) -> str:
-    """SHA-256 of words, a line each."""
+    """Return the SHA-256 of words, one a line."""
     return hashlib.sha256("".join(f"{one}\n" for one in parts).encode()).hexdigest()

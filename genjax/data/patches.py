@@ -1,9 +1,9 @@
 """Images as puzzles: a few key patches of each, or all pieces of it, without their positions.
 
-Lee et al. (2018) take as key patches the three boxes that EdgeBox finds most likely to hold an object. Here they are
-squares of one size, and in place of EdgeBox stands the variance of their pixels: of the squares that half-overlap on a
-grid, those with the largest variance, no two of which overlap. Where variances are equal the first square counts, row
-by row.
+Lee et al. (2018) take as key patches the three boxes that EdgeBox finds most likely to contain an object. Here key
+patches are squares of one size, and the variance of their pixels replaces EdgeBox: from the squares on a grid of half
+their side, those with the largest variance are taken, no two of which overlap. Of squares with equal variance the first
+is taken, row by row.
 """
 
 import math
@@ -20,30 +20,30 @@ from genjax.types import Batch, Key
 
 Images = Float[Array, "batch H W C"]
 Chosen = Int[Array, "batch parts"]
-"""The numbers of windows."""
+"""Numbers of the chosen windows of each image."""
 
 
 class Windows(NamedTuple):
     """Rectangles of one size on a grid, row by row."""
 
     corners: Int[np.ndarray, "windows 2"]
-    """First row and first column of each."""
+    """First row and first column of each window."""
     size: tuple[int, int]
-    """Height and width."""
+    """Height and width of a window."""
     step: tuple[int, int]
-    """Rows and columns from one to the next."""
+    """Rows and columns from one window to the next."""
 
     @property
     def overlaps(self) -> Bool[np.ndarray, "windows windows"]:
-        """Which have a pixel in common, each with itself."""
+        """Which pairs of windows have a pixel in common; each window has with itself."""
         near = np.abs(self.corners[:, None] - self.corners) < self.size
         return np.asarray(near.all(axis=-1))
 
 
 def squares(image_shape: tuple[int, int, int], side: int) -> Windows:
-    """The squares of this side whose corners lie on a grid of half of it, rounded down.
+    """Return the squares of this side whose corners lie on a grid of half the side, rounded down.
 
-    Raises ValueError where the side is below 2 or above the image's.
+    Raises ValueError where the side is below 2 or larger than the image.
     """
     height, width, _ = image_shape
     if not 2 <= side <= min(height, width):
@@ -52,7 +52,10 @@ def squares(image_shape: tuple[int, int, int], side: int) -> Windows:
 
 
 def pieces(image_shape: tuple[int, int, int], cut: int) -> Windows:
-    """The cut x cut pieces of an image. Raises ValueError where the cut is below 2 or does not divide its sides."""
+    """Return the cut x cut pieces of an image.
+
+    Raises ValueError where `cut` is below 2 or does not divide height and width.
+    """
     height, width, _ = image_shape
     if cut < 2 or height % cut or width % cut:
         raise ValueError(f"cut={cut} must be at least 2 and divide the sides of images of {height}x{width}")
@@ -61,7 +64,7 @@ def pieces(image_shape: tuple[int, int, int], cut: int) -> Windows:
 
 
 def grid(height: int, width: int, *, size: tuple[int, int], step: tuple[int, int]) -> Windows:
-    """All windows that lie in an image whole."""
+    """Return all windows that lie within an image."""
     first, last = (
         np.arange(0, length - own + 1, far) for length, own, far in zip((height, width), size, step, strict=True)
     )
@@ -70,9 +73,9 @@ def grid(height: int, width: int, *, size: tuple[int, int], step: tuple[int, int
 
 
 def room(image_shape: tuple[int, int, int], side: int) -> int:
-    """How many key patches an image has, whichever are taken first.
+    """Return how many key patches every image has, whichever squares are taken first.
 
-    A square has no room for others that are less than a side away: on the grid, a block of so many rows and columns.
+    A square that is taken excludes all squares less than a side away, a block of rows and columns of the grid.
     """
     step = side // 2
     blocked = 2 * (-(-side // step) - 1) + 1
@@ -81,13 +84,13 @@ def room(image_shape: tuple[int, int, int], side: int) -> int:
 
 
 def window_sums(values: Float[Array, "batch H W"], windows: Windows) -> Float[Array, "batch windows"]:
-    """The sum over each window."""
+    """Return the sum over each window."""
     sums = jax.lax.reduce_window(values, 0.0, jax.lax.add, (1, *windows.size), (1, *windows.step), "VALID")
     return sums.reshape(len(values), -1)
 
 
 def key_windows(images: Images, windows: Windows, count: int) -> Chosen:
-    """The `count` windows with the largest variance, one after another, none of which overlaps with one before it."""
+    """Return the `count` windows with the largest variance, chosen one after another without overlap."""
     total, squared = (window_sums(values.sum(axis=-1), windows) for values in (images, images**2))
     size = math.prod(windows.size) * images.shape[-1]
     variance = size * squared - total**2  # times size^2: without rounding where pixels are multiples of a power of 2
@@ -101,15 +104,15 @@ def key_windows(images: Images, windows: Windows, count: int) -> Chosen:
 
 
 def shuffled_windows(key: Key, images: Images, windows: Windows) -> Chosen:
-    """All windows, in an order of its own for each image."""
+    """Return all windows, in a random order for each image."""
     keys = jax.random.split(key, len(images))
     return jax.vmap(lambda one: jax.random.permutation(one, len(windows.corners)))(keys)
 
 
 def cut_out(images: Images, windows: Windows, chosen: Chosen) -> Batch:
-    """`patches` [B, parts, h, w, C], `mask` [B, H, W, 1], which is 1 where a patch lies and else 0, and `place`.
+    """Return `patches` [B, parts, h, w, C], `mask` [B, H, W, 1], 1 on the patches and else 0, and `place` [B, parts].
 
-    `place` [B, parts] has the number of each patch's window: the model does not see it.
+    `place` is the number of each patch's window, its position, which the model does not see.
     """
     corners = jnp.asarray(windows.corners)[chosen]
     return {
@@ -122,7 +125,7 @@ def cut_out(images: Images, windows: Windows, chosen: Chosen) -> Batch:
 def cut_patches(
     images: Images, corners: Int[Array, "batch parts 2"], size: tuple[int, int]
 ) -> Float[Array, "batch parts h w C"]:
-    """What lies in the rectangles of one size with these corners."""
+    """Return the pixels in the rectangles of one size with these corners."""
 
     def patch(image: Array, corner: Array) -> Array:
         return jax.lax.dynamic_slice(image, (corner[0], corner[1], 0), (*size, image.shape[-1]))
@@ -131,7 +134,7 @@ def cut_patches(
 
 
 def union(images: Images, corners: Int[Array, "batch parts 2"], size: tuple[int, int]) -> Float[Array, "batch H W 1"]:
-    """1 where an image has a pixel in one of the rectangles, else 0."""
+    """Return 1 at pixels in one of an image's rectangles, else 0."""
     pixels = jnp.moveaxis(jnp.indices(images.shape[1:3]), 0, -1)
     from_corner = pixels - corners[:, :, None, None]
     inside = ((from_corner >= 0) & (from_corner < jnp.asarray(size))).all(axis=-1)
@@ -139,9 +142,9 @@ def union(images: Images, corners: Int[Array, "batch parts 2"], size: tuple[int,
 
 
 def with_key_patches(data: Dataset, *, side: int, count: int) -> Dataset:
-    """The data whose batches have `count` key patches of each image, in the order of their variance (`cut_out`).
+    """Return the data with `count` key patches of each image, those of largest variance first (`cut_out`).
 
-    Raises ValueError where the side is out of range, or an image has not so many.
+    Raises ValueError where the side is out of range, or an image does not have so many.
     """
     windows = squares(data.image_shape, side)
     most = room(data.image_shape, side)
@@ -155,16 +158,16 @@ def with_key_patches(data: Dataset, *, side: int, count: int) -> Dataset:
 
 
 def with_jigsaw(data: Dataset, cut: int) -> Dataset:
-    """The data whose batches have all pieces of a cut x cut puzzle of each image, shuffled; the mask is 1 everywhere.
+    """Return the data with all pieces of a cut x cut puzzle of each image, shuffled; the mask is 1 everywhere.
 
-    Raises ValueError where the cut is below 2 or does not divide height and width.
+    Raises ValueError where `cut` is below 2 or does not divide height and width.
     """
     windows = pieces(data.image_shape, cut)
     return with_puzzle(data, windows, lambda key, images: shuffled_windows(key, images, windows))
 
 
 def with_puzzle(data: Dataset, windows: Windows, choose: Callable[[Key, Images], Chosen]) -> Dataset:
-    """The data whose batches have the windows that `choose` gives for a key and images."""
+    """Return the data with the windows that `choose` gives for a key and images."""
 
     def load(raw: Mapping[str, Array], key: Key) -> Batch:
         image_key, puzzle_key = jax.random.split(key)

@@ -1,7 +1,7 @@
-"""Captioned scenes made of real digits: one or two in a colour, a size and a place each, and what is to be seen.
+"""Captioned scenes of real digits: each scene shows one or two digits, each with a colour, a size and a position.
 
-Sentences are of a small grammar with synonyms, so that every caption has a truth to hold an image to. Some pairs of a
-digit and a colour are held out: they stand in no training caption, though each digit and each colour does.
+Captions come from a small grammar with synonyms, so that an image can be checked against its caption. Some pairs of a
+digit and a colour are held out: they are in no training caption, though each digit and each colour is.
 """
 
 import functools
@@ -23,10 +23,10 @@ COLOURS: Mapping[str, tuple[float, float, float]] = {
     "yellow": (1, 1, 0.2),
     "white": (1, 1, 1),
 }
-"""What a white pixel becomes."""
+"""Colour of a white pixel, as factors of red, green and blue."""
 SIZES: Mapping[str, tuple[str, ...]] = {"small": ("small", "little", "tiny"), "large": ("large", "big", "huge")}
-SHARES = (3 / 8, 5 / 8)
-"""Side of a small and of a large digit over that of the scene."""
+FRACTIONS = (3 / 8, 5 / 8)
+"""Side of a small and of a large digit, as fractions of the side of the scene."""
 PLACES: Mapping[str, tuple[str, ...]] = {
     "left": ("on the left", "at the left side"),
     "right": ("on the right", "at the right side"),
@@ -35,7 +35,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "center": ("in the middle", "in the center"),
 }
 OPPOSITE = ((0, 1), (2, 3))
-"""Places of the two digits of a scene."""
+"""Positions that the two digits of a scene take, as indices of `PLACES`."""
 TEMPLATES = (
     "a {size} {colour} {digit} {place}",
     "{place} a {size} {colour} {digit}",
@@ -44,41 +44,41 @@ TEMPLATES = (
 )
 
 DIGIT, COLOUR, SIZE, PLACE = range(4)
-"""Columns of `objects`."""
+"""Columns of `objects`: digit, colour, size and position."""
 CHANGED = (1 / 2, 1 / 6, 1 / 6, 1 / 6)
-"""How often each of these is what a wrong caption has wrong."""
+"""Probability that a wrong caption changes the digit, the colour, the size or the position."""
 NOTHING = -1
-"""What stands there in all four columns where a scene has one digit."""
+"""Value of all four columns of the second digit where a scene has only one."""
 
 JITTER = 1 / 16
-"""A digit alone stands at most so many sides of the scene away from the place that it belongs to."""
+"""Largest shift of a single digit from its position, as a fraction of the side of the scene."""
 
 
 class Scenes(NamedTuple):
     """Images [N, side, side, 3], captions and wrong ones [N, captions, T] and objects [N, 2, 4], in four splits.
 
-    A wrong caption is one that fits another scene, alike but for one thing: in half of them a digit, which takes
-    longest to learn, else a colour, a size or a place. It names no pair that is held out, except in the fourth split.
+    A wrong caption fits a scene that differs in one attribute: in half of the wrong captions a digit, which takes
+    longest to learn, else a colour, a size or a position. It names no held-out pair, except in the fourth split.
     """
 
     source: Source
     held_out: Split
-    """Scenes of one digit whose pair of digit and colour is in no other split; their digits are the test split's."""
+    """Scenes of one digit whose pair of digit and colour is in no other split; the digits come from the test split."""
     vocabulary: Vocabulary
 
 
 def scenes(
     source: Source, *, side: int = 32, captions: int = 5, copies: int = 1, pairs: float = 0.25, hold_out: bool = True
 ) -> Scenes:
-    """Scenes of the digits of `source`, which must be grey, square and labelled 0, ..., 9.
+    """Return scenes of the digits of `source`, which must be grey, square and labelled 0, ..., 9.
 
     Args:
-        source: The digits; those of a split stand in scenes of that split alone.
-        side: Of a scene, in pixels.
-        captions: Sentences for each scene, drawn one by one.
-        copies: Scenes of each digit, as the first of those in it.
-        pairs: Share of the scenes with two digits.
-        hold_out: Whether pairs of a digit and a colour are held out; if not, all are in all four splits.
+        source: Images of digits; those of a split are used in scenes of that split only.
+        side: Height and width of a scene in pixels.
+        captions: Number of captions of each scene, drawn independently.
+        copies: Number of scenes in which each digit is the first one.
+        pairs: Fraction of the scenes that have two digits.
+        hold_out: Whether pairs of a digit and a colour are held out; if not, all pairs are in all four splits.
 
     Raises:
         ValueError: for other images, or a number out of range.
@@ -107,7 +107,7 @@ def scenes(
 
 
 def check(source: Source, *, side: int, captions: int, copies: int, pairs: float) -> None:
-    """Raise ValueError where no scenes can be made."""
+    """Raise ValueError where the images do not suit scenes, or a number is out of range."""
     examples = source.train.read(np.zeros(1, np.int64))
     height, width, channels = examples["image"].shape[1:]
     if "label" not in examples or height != width or channels != 1:
@@ -121,26 +121,26 @@ def check(source: Source, *, side: int, captions: int, copies: int, pairs: float
 
 
 def held_out_pairs() -> Bool[np.ndarray, "digits colours"]:
-    """Which pairs are held out: one colour of each digit, two digits of each colour."""
+    """Return which pairs are held out: one colour of each digit, two digits of each colour."""
     digit, colour = np.indices((len(DIGITS), len(COLOURS)))
     return digit % len(COLOURS) == colour
 
 
 class Drawn(NamedTuple):
-    """What stands in each scene."""
+    """Digits of each scene."""
 
     objects: Int[np.ndarray, "N 2 4"]
-    """Digit, colour, size and place of each, as indices; -1 where there is no second digit."""
+    """Digit, colour, size and position of both digits, as indices; -1 where there is no second digit."""
     rows: Int[np.ndarray, "N 2"]
-    """Of the digits' images in their split."""
+    """Indices of the digits' images in their split."""
 
 
 def draw_objects(
     split: Split, copies: int, allowed: Bool[np.ndarray, "digits colours"], pairs: float, generator: np.random.Generator
 ) -> Drawn:
-    """Random attributes for each digit: the colours that `allowed` has for it are as likely as one another.
+    """Return random attributes of each digit; each colour that `allowed` has for a digit is equally likely.
 
-    Of two digits in a scene at most one is large, and they stand in opposite places.
+    Of two digits in a scene at most one is large, and their positions are opposite.
     """
     label = split.read(np.arange(split.size))["label"]
     first = np.tile(np.arange(split.size), copies)
@@ -161,8 +161,8 @@ def draw_objects(
 
 
 def paint(split: Split, drawn: Drawn, side: int, generator: np.random.Generator) -> UInt8[np.ndarray, "N side side 3"]:
-    """The scenes: black, with the digits added in their colours."""
-    sizes = [max(round(share * side), 1) for share in SHARES]
+    """Return the scenes: the digits in their colours on black."""
+    sizes = [max(round(fraction * side), 1) for fraction in FRACTIONS]
     jitter = generator.integers(0, int(JITTER * side) + 1, (*drawn.rows.shape, 2))
     jitter[drawn.objects[:, 1, DIGIT] != NOTHING] = 0
     resized = [resize(split, size) for size in sizes]
@@ -181,7 +181,7 @@ def paint(split: Split, drawn: Drawn, side: int, generator: np.random.Generator)
 
 
 def corner(place: int, size: int, side: int, shift: Sequence[int]) -> tuple[int, int]:
-    """Top and left of a digit: at its edge or in the middle, and `shift` pixels further in."""
+    """Return first row and first column of a digit: at its edge or in the middle, and `shift` pixels further in."""
     middle, far = (side - size) // 2, side - size
     down, right = shift
     return {
@@ -194,7 +194,7 @@ def corner(place: int, size: int, side: int, shift: Sequence[int]) -> tuple[int,
 
 
 def resize(split: Split, size: int) -> Float[np.ndarray, "N size size"]:
-    """All images of a split at another size, in [0, 1]."""
+    """Return all images of a split resized to `size`, in [0, 1]."""
     import PIL.Image
 
     images = split.read(np.arange(split.size))["image"][..., 0]
@@ -209,7 +209,7 @@ def resize(split: Split, size: int) -> Float[np.ndarray, "N size size"]:
 def describe(
     objects: Int[np.ndarray, "N 2 4"], captions: int, vocabulary: Vocabulary, generator: np.random.Generator
 ) -> Int[np.ndarray, "N captions T"]:
-    """Random sentences about each scene, as word numbers; two digits are named in random order."""
+    """Return random captions of each scene, as word numbers; two digits are named in random order."""
     limits = (len(TEMPLATES), *SYNONYMS)
     choices = generator.integers(0, limits, (len(objects), captions, 2, len(limits)))
     turned = generator.random((len(objects), captions)) < 0.5
@@ -235,7 +235,7 @@ def wrong_captions(
     vocabulary: Vocabulary,
     generator: np.random.Generator,
 ) -> Int[np.ndarray, "N captions T"]:
-    """Random sentences about scenes that differ from each of these in one thing, each of another one."""
+    """Return random captions of scenes that differ from the given ones in one attribute, drawn for each caption."""
     changes = (changed(objects, allowed, generator) for _ in range(captions))
     return np.concatenate([describe(other, 1, vocabulary, generator) for other in changes], axis=1)
 
@@ -243,9 +243,10 @@ def wrong_captions(
 def changed(
     objects: Int[np.ndarray, "N 2 4"], allowed: Bool[np.ndarray, "digits colours"], generator: np.random.Generator
 ) -> Int[np.ndarray, "N 2 4"]:
-    """The objects of scenes with one attribute of one digit changed, or where there are two with their places changed.
+    """Return the objects of scenes with one attribute of one digit changed.
 
-    A new digit or colour makes a pair that `allowed` has.
+    Where a size or a position of one of two digits would change, their positions are swapped instead. The pair of a
+    new digit or colour is one that `allowed` has.
     """
     rows, two = np.arange(len(objects)), objects[:, 1, DIGIT] != NOTHING
     which = np.where(two, generator.integers(0, 2, len(objects)), 0)
@@ -271,22 +272,22 @@ def changed(
 def another(
     allowed: Bool[np.ndarray, "N values"], value: Int[np.ndarray, " N"], generator: np.random.Generator
 ) -> Int[np.ndarray, " N"]:
-    """For each a random value that is allowed, other than its own; there must be one."""
+    """Return for each example a random allowed value other than its own; there must be one."""
     others = allowed & (np.arange(allowed.shape[1]) != value[:, None])
     return np.where(others, generator.random(others.shape), -1).argmax(axis=1)
 
 
 SYNONYMS = (2, 3, 2)
-"""Ways to say a digit, a size and a place."""
+"""Number of ways to name a digit, a size and a position."""
 
 
 def clause(one: Sequence[int], choice: Sequence[int]) -> str:
-    """What can be said about one digit, with attributes `one`: `choice` has the template and which synonyms."""
+    """Return a clause about one digit with attributes `one`; `choice` picks the template and the synonyms."""
     return TEMPLATES[choice[0]].format(**phrases(one, choice[1:]))
 
 
 def phrases(one: Sequence[int], choice: Sequence[int]) -> dict[str, str]:
-    """The words for one digit: `choice` picks the digit's name or its sign, and synonyms of its size and place."""
+    """Return the words for one digit: `choice` picks its name or its numeral, and synonyms of size and position."""
     digit, colour, size, place = one
     return {
         "digit": (DIGITS[digit], str(digit))[choice[0]],
@@ -297,7 +298,7 @@ def phrases(one: Sequence[int], choice: Sequence[int]) -> dict[str, str]:
 
 
 def every_sentence() -> Iterator[str]:
-    """Sentences with every word, and as long as the longest: the vocabulary is of the grammar, not of one draw."""
+    """Yield captions with all words of the grammar and of the greatest length, for a vocabulary that fits all draws."""
     clauses = [
         clause((digit, digit % len(COLOURS), size, place), choice)
         for digit, size, place in itertools.product(range(len(DIGITS)), range(len(SIZES)), range(len(PLACES)))

@@ -1,4 +1,4 @@
-"""What a classifier loses that reads several attributes of one example."""
+"""Losses of a classifier that predicts several attributes of one example."""
 
 import itertools
 from collections.abc import Sequence
@@ -9,11 +9,12 @@ from jax import Array
 
 
 def attribute_losses(logits: Array, bits: Array, sizes: Sequence[int]) -> Array:
-    """The cross-entropy of each attribute in nats: logits and bits [batch, sum of sizes] to [batch, attributes].
+    """Return the cross-entropy of each attribute in nats: logits and bits [batch, sum of sizes] to [batch, attributes].
 
-    Each attribute has the next of `sizes` columns. Of several bits one is 1, and the loss is -log softmax of that; a
-    single one is 0 or 1, and the loss that of a sigmoid. Choi et al. (2018, eq. 2 and 3) have the first for
-    expressions, and for attributes of faces the sum of the second. Raises ValueError where the columns are not so many.
+    The columns belong to the attributes in turn, `sizes` to each. An attribute of several columns is one-hot, and its
+    loss is -log softmax at the 1; an attribute of one column is 0 or 1, and its loss is that of a sigmoid. Choi et al.
+    (2018, eq. 2 and 3) use the first for facial expressions and the sum of the second for attributes of faces. Raises
+    ValueError where `sizes` do not sum to the number of columns.
     """
     if not sizes or min(sizes) < 1 or not sum(sizes) == logits.shape[-1] == bits.shape[-1]:
         raise ValueError(f"sizes={tuple(sizes)}: their sum must be that of logits {logits.shape} and bits {bits.shape}")
@@ -23,7 +24,7 @@ def attribute_losses(logits: Array, bits: Array, sizes: Sequence[int]) -> Array:
 
 
 def attribute_loss(logits: Array, bits: Array) -> Array:
-    """The cross-entropy of one attribute: [batch, size] twice to [batch]."""
+    """Return the cross-entropy of one attribute in nats: logits and bits [batch, size] to [batch]."""
     if logits.shape[-1] == 1:
         return optax.sigmoid_binary_cross_entropy(logits, bits)[..., 0]
     return optax.softmax_cross_entropy(logits, bits)

@@ -1,4 +1,4 @@
-"""Losses of embeddings in which what belongs together is close."""
+"""Losses of joint embeddings, in which images and texts that belong together have a large inner product."""
 
 import jax
 import jax.numpy as jnp
@@ -6,13 +6,13 @@ from jax import Array
 
 
 def structured_joint_loss(scores: Array, same: Array) -> Array:
-    """Hinges that want each image and its own caption to match better than others do, by 1: [batch].
+    """Return a hinge loss per example, 0 where each image scores its own caption higher than all others by 1: [batch].
 
         (1/B) sum_m max(0, 1 + s_nm - s_nn) + (1/B) sum_m max(0, 1 + s_mn - s_nn)   over the m that are not `same` as n
 
     (Reed, Akata, Lee & Schiele 2016, eq. 4 and 5, with the mean over the other examples in place of the worst class.)
-    `scores` [batch, batch] are s_nm = f(image n) . f(caption m); `same` [batch, batch] is true where caption m tells of
-    image n too, as on the diagonal. 0 where all others are worse by 1.
+    `scores` [batch, batch] are s_nm = f(image n) . f(caption m); `same` [batch, batch] is true where caption m also
+    describes image n, as on the diagonal.
     """
     own = jnp.diagonal(scores)
     of_image, of_caption = (jax.nn.relu(1 + matrix - own[:, None]) for matrix in (scores, scores.T))

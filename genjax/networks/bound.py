@@ -25,7 +25,7 @@ Inputs = Mapping[str, tuple[Array, ...]]
 """Network name -> examples of its inputs."""
 
 Shape = tuple[int | None, ...]
-"""Of an output; None where any length will do."""
+"""Shape of an output; None for any length above 0."""
 
 
 class Bound(NamedTuple):
@@ -111,8 +111,9 @@ def check_outputs(networks: tuple[Any, ...], inputs: Mapping[str, tuple[Any, ...
 def matches(found: Any, expected: Any) -> bool:
     """Whether shapes are as expected, leaf by leaf."""
     if is_shape(expected):
-        same_rank = is_shape(found) and len(found) == len(expected)
-        return same_rank and all(want is None or have == want for have, want in zip(found, expected, strict=True))
+        if not is_shape(found) or len(found) != len(expected):
+            return False
+        return all(have > 0 if want is None else have == want for have, want in zip(found, expected, strict=True))
     if isinstance(expected, Mapping):
         return isinstance(found, Mapping) and all(matches(found[name], expected[name]) for name in expected)
     return len(found) == len(expected) and all(map(matches, found, expected))

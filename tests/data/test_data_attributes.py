@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from genjax.data.attribute_sets import COLOURS, MADE, class_attributes, feature_attributes, made_attributes, painted
-from genjax.data.attributes import Attribute, Scheme
+from genjax.data.attributes import Attribute, Schema
 from genjax.data.dataset import Source, Split, resident
 
 RNG = np.random.default_rng(0)
@@ -69,7 +69,7 @@ def test_images_are_painted_place_by_place():
 
 
 def test_bits_follow_the_order_of_attributes_and_values():
-    assert made().scheme.sizes == (3, 2, 2)
+    assert made().schema.sizes == (3, 2, 2)
     assert [domain.name for domain in made().domains][:3] == ["red-dark-large", "red-dark-small", "red-light-large"]
     arrays = made().data.train.arrays
     counts = np.bincount(arrays["domain"], minlength=12)
@@ -106,7 +106,7 @@ def test_targets_are_the_other_domains_in_turn():
 
 def test_halves_know_the_first_attribute_or_the_others_and_keep_what_they_do_not():
     found = made(halves=True)
-    assert found.scheme.known == ((True, False, False), (False, True, True))
+    assert found.schema.known == ((True, False, False), (False, True, True))
     names = [domain.name for domain in found.domains]
     assert names == ["red", "green", "blue", "dark-large", "dark-small", "light-large", "light-small"]
     np.testing.assert_array_equal(found.data.train.arrays["label_set"], np.arange(36) >= 18)
@@ -114,7 +114,7 @@ def test_halves_know_the_first_attribute_or_the_others_and_keep_what_they_do_not
     np.testing.assert_array_equal(arrays["label_set"], np.arange(15) % 2)
     assert set(arrays["target_set"].tolist()) == {0, 1}
     before, after = (np.stack(np.unravel_index(arrays[name], (3, 2, 2)), 1) for name in ("domain", "target_domain"))
-    hidden = ~np.array(found.scheme.known)[arrays["target_set"]]
+    hidden = ~np.array(found.schema.known)[arrays["target_set"]]
     np.testing.assert_array_equal(after[hidden], before[hidden])
     assert (after != before).any(axis=0).all()
     assert (after != before).any(axis=1).all()  # what is asked for is not so already
@@ -128,16 +128,16 @@ def test_classes_and_features_are_domains():
     np.testing.assert_array_equal(classes.data.test.arrays["attributes"].argmax(1), SOURCE.test.arrays["label"])
     features = feature_attributes(in_reading(SOURCE), ("bold", "round"))
     assert [domain.name for domain in features.domains] == ["none", "round", "bold", "bold-round"]
-    assert features.scheme.sizes == (1, 1)
+    assert features.schema.sizes == (1, 1)
     expected = np.stack([SOURCE.test.arrays[name] for name in ("bold", "round")], axis=1)
     np.testing.assert_array_equal(features.data.test.read(np.arange(15))["attributes"], expected)
     assert not {"truth"} & set(features.data.test.read(np.arange(1)))
 
 
-def test_a_scheme_counts_what_a_generator_reads():
-    scheme = Scheme((Attribute("a", ("x", "y", "z")), Attribute("b", ("b",))), ((True, False), (False, True)))
-    assert (scheme.bits, scheme.numbers, scheme._replace(known=((True, True),)).numbers) == (4, 6, 4)
-    np.testing.assert_array_equal(scheme.known_bits, [[1, 1, 1, 0], [0, 0, 0, 1]])
+def test_a_schema_counts_what_a_generator_reads():
+    schema = Schema((Attribute("a", ("x", "y", "z")), Attribute("b", ("b",))), ((True, False), (False, True)))
+    assert (schema.bits, schema.numbers, schema._replace(known=((True, True),)).numbers) == (4, 6, 4)
+    np.testing.assert_array_equal(schema.known_bits, [[1, 1, 1, 0], [0, 0, 0, 1]])
 
 
 def few(*rows):

@@ -47,17 +47,17 @@ def model(networks=LINEAR, weights=WITH_IDENTITY, pool_size=2, paired=True):
 
 
 @functools.cache
-def state_of(model):
-    return jax.jit(lambda: init_state(model, KEY, BATCH))()
+def state_of(**options):
+    return jax.jit(lambda: init_state(model(**options), KEY, BATCH))()
 
 
 @functools.cache
-def loss_of(model, index):
+def loss_of(index, **options):
     """Of a phase: its value, metrics and stats, and the gradient with respect to every network."""
-    state = state_of(model)
+    state = state_of(**options)
 
     def loss(params):
-        return model.phases[index].loss(params, state.stats, BATCH, KEY)
+        return model(**options).phases[index].loss(params, state.stats, BATCH, KEY)
 
     (value, (metrics, stats)), gradients = jax.jit(jax.value_and_grad(loss, has_aux=True))(state.params)
     return float(value), metrics, stats, {name: float(tree["params"]["a"]) for name, tree in gradients.items()}
@@ -72,7 +72,7 @@ def terms():
 
 
 def test_the_generators_descend_game_cycle_and_identity():
-    value, metrics, _, gradients = loss_of(model(), 0)
+    value, metrics, _, gradients = loss_of(0)
     for name, term in terms().items():
         np.testing.assert_allclose(metrics[name], term, rtol=1e-5)
     np.testing.assert_allclose(value, terms()["game"] + 10 * terms()["cycle"] + 5 * terms()["identity"], rtol=1e-5)
@@ -83,14 +83,14 @@ def test_the_generators_descend_game_cycle_and_identity():
 
 @pytest.mark.parametrize("left", ["game", "cycle"])
 def test_each_term_alone_reaches_both_generators(left):
-    value, _, _, gradients = loss_of(model(weights=Weights(0.0, 0.0)._replace(**{left: 3.0})), 0)
+    value, _, _, gradients = loss_of(0, weights=Weights(0.0, 0.0)._replace(**{left: 3.0}))
     np.testing.assert_allclose(value, 3 * terms()[left], rtol=1e-5)
     assert abs(gradients["generator_x"]) > 0.1 < abs(gradients["generator_y"])
     assert (abs(gradients["discriminator_y"]) > 0.1) == (left == "game")  # which stays, since it is not in `wrt`
 
 
 def test_the_discriminators_descend_half_of_their_squares():
-    value, metrics, _, gradients = loss_of(model(pool_size=0), 1)
+    value, metrics, _, gradients = loss_of(1, pool_size=0)
     fake_y, fake_x = 0.5 * X, 0.8 * Y
     halves = [
         (((d * real - 1) ** 2).mean() + ((d * fake) ** 2).mean()) / 2
@@ -108,22 +108,21 @@ def test_each_phase_moves_its_own_networks_and_the_second_sees_the_first():
         ("generator_y", "generator_x"),
         ("discriminator_x", "discriminator_y"),
     ]
-    one = model(pool_size=0)
-    state, _ = jax.jit(make_step(one.phases))(state_of(one), BATCH)
+    state, _ = jax.jit(make_step(model(pool_size=0).phases))(state_of(pool_size=0), BATCH)
     a = {name: float(tree["params"]["a"]) for name, tree in state.params.items()}
-    np.testing.assert_allclose(a["generator_y"], 0.5 - 0.1 * loss_of(one, 0)[3]["generator_y"], rtol=1e-5)
+    np.testing.assert_allclose(a["generator_y"], 0.5 - 0.1 * loss_of(0, pool_size=0)[3]["generator_y"], rtol=1e-5)
     slope = ((0.6 * Y - 1) * Y).mean() + 0.6 * ((a["generator_y"] * X) ** 2).mean()
     np.testing.assert_allclose(a["discriminator_y"], 0.6 - 0.1 * slope, rtol=1e-5)
 
 
 def test_a_full_pool_gives_the_discriminators_old_images():
     one = model(pool_size=3)
-    _, _, stats, _ = loss_of(one, 1)
+    _, _, stats, _ = loss_of(1, pool_size=3)
     assert int(stats["pools"]["y"].held) == int(stats["pools"]["x"].held) == 3
     np.testing.assert_allclose(stats["pools"]["y"].images, 0.5 * X, rtol=1e-6)
     np.testing.assert_allclose(stats["pools"]["x"].images, 0.8 * Y, rtol=1e-6)
     full = {name: Pool(jnp.full((3, *SHAPE), 9.0), jnp.asarray(3)) for name in "xy"}
-    state = state_of(one)
+    state = state_of(pool_size=3)
     score = jax.jit(lambda key: one.phases[1].loss(state.params, {**state.stats, "pools": full}, BATCH, key)[1][0])
     scores = [float(score(jax.random.key(seed))["fake_score_y"]) for seed in range(8)]
     assert {round(score / (0.6 * 9 / 3)) for score in scores} >= {0, 1, 2}  # so many of three images are old ones
@@ -134,20 +133,20 @@ def test_cycles_of_maps_that_undo_each_other_cost_nothing_whatever_the_maps_are(
     """Of three pairs of inverse maps one at most is right: the cycle does not tell which, and the game may not."""
     maps = [(turned(1), turned(-1)), (turned(2), turned(2)), (lambda x: 1 - x, lambda x: 1 - x)]
     there, back = maps[shift]
-    _, metrics, _, _ = loss_of(model(Networks(Scale(1.0, there), Scale(1.0, back), Scale(1.0), Scale(1.0))), 0)
+    _, metrics, _, _ = loss_of(0, networks=Networks(Scale(1.0, there), Scale(1.0, back), Scale(1.0), Scale(1.0)))
     assert metrics["cycle"] == 0
     assert metrics["identity"] > 0.1
 
 
 def test_between_a_domain_and_itself_doing_nothing_costs_nothing():
-    one = model(Networks(*(Scale(1.0) for _ in range(4))))
-    state, same = state_of(one), {**BATCH, "other_image": BATCH["image"]}
+    networks = Networks(*(Scale(1.0) for _ in range(4)))
+    one, state, same = model(networks=networks), state_of(networks=networks), {**BATCH, "other_image": BATCH["image"]}
     _, (metrics, _) = jax.jit(one.phases[0].loss)(state.params, state.stats, same, KEY)
     assert metrics["cycle"] == metrics["identity"] == 0
 
 
 def test_evaluation_is_of_both_directions_and_of_pairs_where_there_are_some():
-    state = state_of(model())
+    state = state_of()
     found = jax.jit(model().evaluate)(state.params, state.stats, BATCH, KEY)
     expected = {
         "cycle_error": np.abs(0.4 * X - X),
@@ -179,8 +178,11 @@ class Flat(nn.Module):
     [
         ({"weights": Weights(cycle=-1.0)}, "weights: cycle=-1.0 must be at least 0"),
         ({"weights": Weights(identity=5.0), "other_shape": (4, 4, 3)}, "identity=5.0 needs images of one shape"),
-        ({"other_shape": (4, 4, 3)}, r"generator_x returns images \(4, 4, 3\), must be \(4, 4, 1\)"),
-        ({"networks": LINEAR._replace(discriminator_y=Flat())}, r"discriminator_y returns \(1,\), must be \(rows"),
+        ({"other_shape": (4, 4, 3)}, r"generator_x returns .* \(1, 4, 4, 3\), must be \(1, 4, 4, 1\)"),
+        (
+            {"networks": LINEAR._replace(discriminator_y=Flat())},
+            r"discriminator_y .* \(1, 1\), must be \(1, any, any, 1\)",
+        ),
         ({"pool_size": -1}, "pool_size=-1 must be at least 0"),
     ],
 )
@@ -188,6 +190,13 @@ def test_what_does_not_fit_is_named(change, message):
     arguments = {"image_shape": SHAPE, "other_shape": SHAPE, "networks": LINEAR, "optimizers": SGD, **change}
     with pytest.raises(ValueError, match=message):
         cyclegan(**arguments)
+
+
+@pytest.mark.parametrize("name", ["image", "other_image"])
+def test_images_of_another_shape_are_refused(name):
+    wrong = {**BATCH, name: jnp.zeros((3, 5, 4, 1))}
+    with pytest.raises(ValueError, match=rf"batch\['{name}'\]: shape \(5, 4, 1\), the model is for \(4, 4, 1\)"):
+        model().phases[0].loss(state_of().params, state_of().stats, wrong, KEY)
 
 
 def test_networks_follow_from_the_size_and_may_have_other_channels():

@@ -1,6 +1,7 @@
 """What the phases of Puzzle-GAN descend, whom they move, and what a composite is."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -64,16 +65,16 @@ def model(weights=Weights(), composites=True, networks=TOY):  # noqa: B008 (immu
 
 
 @functools.cache
-def state_of(model):
-    return jax.jit(lambda: init_state(model, KEY, BATCH))()
+def start():
+    return jax.jit(lambda: init_state(model(), KEY, BATCH))()
 
 
 @functools.cache
-def loss_of(model, index, moves=0):
+def loss_of(index, moves=0, **options):
     """Of a phase: its value, metrics and stats, and the gradient with respect to every number."""
-    state = state_of(model)
+    state = start()
     stats = {**state.stats, "moves": jnp.asarray(moves)}
-    loss = lambda params: model.phases[index].loss(params, stats, BATCH, KEY)  # noqa: E731
+    loss = lambda params: model(**options).phases[index].loss(params, stats, BATCH, KEY)  # noqa: E731
     (value, (metrics, stats)), gradients = jax.jit(jax.value_and_grad(loss, has_aux=True))(state.params)
     named = {name: float(leaf) for tree in gradients.values() for name, leaf in tree["params"].items()}
     return float(value), metrics, stats, named
@@ -94,7 +95,7 @@ def terms():
 
 @pytest.mark.parametrize(("moves", "weight"), [(0, 0.5), (1, 0.25), (2, 0.125)])
 def test_the_generator_descends_mask_appearance_and_game(moves, weight):
-    value, metrics, stats, _ = loss_of(model(Weights(2.0, 3.0, 5.0)), 1, moves)
+    value, metrics, stats, _ = loss_of(1, moves, weights=Weights(2.0, 3.0, 5.0))
     for name, term in terms().items():
         np.testing.assert_allclose(metrics[name], term, rtol=1e-5)
     np.testing.assert_allclose(metrics["weight"], weight, rtol=1e-6)
@@ -104,7 +105,7 @@ def test_the_generator_descends_mask_appearance_and_game(moves, weight):
 
 
 def test_the_discriminator_descends_real_generated_and_two_composites():
-    value, metrics, stats, gradients = loss_of(model(), 0)
+    value, metrics, stats, gradients = loss_of(0)
     other = np.roll(X, 1, axis=0)
     fakes = [G, other * M + X * (1 - M), X * M + other * (1 - M)]
     expected = np.log1p(np.exp(-logit(X))).mean() + sum(np.log1p(np.exp(logit(fake))).mean() for fake in fakes)
@@ -117,7 +118,7 @@ def test_the_discriminator_descends_real_generated_and_two_composites():
         np.testing.assert_allclose(metrics[name], logit(images).mean(), rtol=1e-5)
     assert int(stats["moves"]) == 0
     without = np.log1p(np.exp(-logit(X))).mean() + np.log1p(np.exp(logit(G))).mean()
-    np.testing.assert_allclose(loss_of(model(composites=False), 0)[0], without, rtol=1e-5)
+    np.testing.assert_allclose(loss_of(0, composites=False)[0], without, rtol=1e-5)
 
 
 def test_composites_of_a_full_and_of_an_empty_mask_are_the_images_themselves():
@@ -148,15 +149,13 @@ def test_the_generator_moves_in_every_second_step_after_the_discriminator():
         ("discriminator", ("discriminator",), 1),
         ("generator", ("generator",), 2),
     ]
-    step, state = jax.jit(make_step(model().phases)), state_of(model())
+    step, state = jax.jit(make_step(model().phases)), start()
     first, _ = step(state, BATCH)
     second, _ = step(first, BATCH)
     assert [int(one.stats["moves"]) for one in (state, first, second)] == [0, 0, 1]
     a = [float(one.params["generator"]["params"]["a"]) for one in (state, first, second)]
     assert a[0] == a[1] != a[2]
-    np.testing.assert_allclose(
-        first.params["discriminator"]["params"]["d"], 0.6 - 0.1 * loss_of(model(), 0)[3]["d"], rtol=1e-5
-    )
+    np.testing.assert_allclose(first.params["discriminator"]["params"]["d"], 0.6 - 0.1 * loss_of(0)[3]["d"], rtol=1e-5)
 
 
 @functools.cache
@@ -207,7 +206,7 @@ def test_each_phase_moves_the_statistics_of_its_own_network():
 
 
 def test_evaluation_is_of_the_mask_and_of_what_lies_in_it():
-    state = state_of(model())
+    state = start()
     found = jax.jit(model().evaluate)(state.params, state.stats, BATCH, KEY)
     ours, theirs = MADE > 0.5, M > 0.5
     expected = {
@@ -227,7 +226,10 @@ def test_evaluation_is_of_the_mask_and_of_what_lies_in_it():
     [
         ({"weights": Weights(appearance=-1.0)}, "weights: appearance=-1.0 must be at least 0"),
         ({"discriminator_moves": 0}, "discriminator_moves=0 must be at least 1"),
-        ({"image_shape": (4, 4, 3)}, r"generator returns images \(4, 4, 1\), must be \(4, 4, 3\)"),
+        (
+            {"image_shape": (4, 4, 3)},
+            r"generator returns .* \(\(1, 4, 4, 1\), \(1, 4, 4, 1\)\), must be \(\(1, 4, 4, 3\), \(1, 4, 4, 1\)\)",
+        ),
         ({"networks": TOY._replace(prior=gaussian_mixture(2))}, "prior: must be without classes, got 2"),
     ],
 )
@@ -235,6 +237,13 @@ def test_what_does_not_fit_is_named(change, message):
     arguments = {"image_shape": SHAPE, "networks": TOY, "optimizers": SGD, "schedule": SCHEDULE, **change}
     with pytest.raises(ValueError, match=message):
         puzzle_gan(**arguments)
+
+
+@pytest.mark.parametrize(("name", "needed"), [("image", (4, 4, 1)), ("mask", (4, 4, 1))])
+def test_arrays_of_another_shape_are_refused(name, needed):
+    wrong = {**BATCH, name: jnp.zeros((3, 5, 4, 1))}
+    with pytest.raises(ValueError, match=re.escape(f"batch[{name!r}]: shape (5, 4, 1), the model is for {needed}")):
+        model().evaluate(start().params, start().stats, wrong, KEY)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What the phases of StarGAN descend and whom they move, whose labels are targets, and what a label set hides."""
 
 import functools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ from flax import linen as nn
 from scipy.special import log_softmax
 
 from genjax.core import init_state, make_step
-from genjax.data.attributes import Attribute, Scheme
+from genjax.data.attributes import Attribute, Schema
 from genjax.models.adversarial.gan import Optimizers
 from genjax.models.adversarial.stargan import (
     Networks,
@@ -28,8 +29,8 @@ KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
 X = RNG.integers(1, 256, (4, *SHAPE)) / 256
 COLOURS = Attribute("colour", ("red", "green", "blue"))
-SCHEME = Scheme((COLOURS, Attribute("bold", ("bold",))), ((True, True),))
-HALVES = SCHEME._replace(known=((True, False), (False, True)))
+SCHEMA = Schema((COLOURS, Attribute("bold", ("bold",))), ((True, True),))
+HALVES = SCHEMA._replace(known=((True, False), (False, True)))
 BITS = np.array([[1, 0, 0, 1], [0, 1, 0, 0], [0, 0, 1, 1], [1, 0, 0, 0]], np.uint8)
 SETS = np.array([0, 1, 0, 1], np.int32)
 BATCH = {
@@ -70,8 +71,8 @@ LINEAR = Networks(Shade(), Linear())
 
 
 @functools.cache
-def model(weights=Weights(), scheme=SCHEME):  # noqa: B008
-    return stargan(SHAPE, LINEAR, scheme, optimizers=SGD, weights=weights, discriminator_moves=2, paired=True)
+def model(weights=Weights(), schema=SCHEMA):  # noqa: B008
+    return stargan(SHAPE, LINEAR, schema, optimizers=SGD, weights=weights, discriminator_moves=2, paired=True)
 
 
 @functools.cache
@@ -80,10 +81,10 @@ def state():
 
 
 @functools.cache
-def loss_of(phase, weights=Weights(), scheme=SCHEME):  # noqa: B008
+def loss_of(phase, weights=Weights(), schema=SCHEMA):  # noqa: B008
     """Its value, metrics, and the gradient with respect to every network."""
-    loss = model(weights, scheme).phases[phase].loss
-    batch = {**BATCH, "label_set": jnp.asarray(SETS)} if scheme is HALVES else BATCH
+    loss = model(weights, schema).phases[phase].loss
+    batch = {**BATCH, "label_set": jnp.asarray(SETS)} if schema is HALVES else BATCH
     run = jax.jit(jax.value_and_grad(lambda params: loss(params, state().stats, batch, KEY), has_aux=True))
     (value, (metrics, _)), gradients = run(state().params)
     return float(value), metrics, gradients
@@ -175,10 +176,10 @@ def test_targets_are_the_batchs_labels_in_another_order_within_each_label_set():
 
 def test_a_label_says_the_known_bits_and_of_several_label_sets_which():
     images = jnp.zeros((4, *SHAPE))
-    np.testing.assert_array_equal(label(SCHEME, jnp.asarray(BITS), jnp.zeros(4, jnp.int32), images), BITS)
+    np.testing.assert_array_equal(label(SCHEMA, jnp.asarray(BITS), jnp.zeros(4, jnp.int32), images), BITS)
     expected = [[1, 0, 0, 0, 1, 0], [0, 0, 0, 0, 0, 1], [0, 0, 1, 0, 1, 0], [0, 0, 0, 0, 0, 1]]
     np.testing.assert_array_equal(label(HALVES, jnp.asarray(BITS), jnp.asarray(SETS), images), expected)
-    assert (SCHEME.numbers, HALVES.numbers) == (4, 6)
+    assert (SCHEMA.numbers, HALVES.numbers) == (4, 6)
 
 
 def test_the_loss_of_what_a_label_set_does_not_know_is_0_and_so_is_its_gradient():
@@ -194,6 +195,13 @@ def test_the_loss_of_what_a_label_set_does_not_know_is_0_and_so_is_its_gradient(
     alone = [-log_softmax(logits[i, :3])[BITS[i, :3].argmax()] for i in (0, 2)]
     alone += [np.logaddexp(0, logits[i, 3] * (1 - 2 * int(BITS[i, 3]))) for i in (1, 3)]
     np.testing.assert_allclose(loss(logits, jnp.asarray(BITS)), np.sum(alone) / 4, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "shape"), [("image", (5, 4, 1)), ("attributes", (3,)), ("label_set", (1,))])
+def test_arrays_of_another_shape_are_refused(name, shape):
+    wrong = {**BATCH, name: jnp.zeros((4, *shape), BATCH[name].dtype)}
+    with pytest.raises(ValueError, match=re.escape(f"batch[{name!r}]: shape {shape}, the model is for")):
+        model().phases[0].loss(state().params, state().stats, wrong, KEY)
 
 
 def test_evaluation_is_of_the_target_and_its_way_back():
@@ -227,16 +235,19 @@ class Flat(nn.Module):
     [
         ({"weights": Weights(classification=-1.0)}, "weights: classification=-1.0 must be at least 0"),
         ({"discriminator_moves": 0}, "discriminator_moves=0 must be at least 1"),
-        ({"image_shape": (4, 4, 3), "networks": conv_networks((4, 4, 1), SCHEME)}, r"\(4, 4, 1\), must be \(4, 4, 3\)"),
+        (
+            {"image_shape": (4, 4, 3), "networks": conv_networks((4, 4, 1), SCHEMA)},
+            r"\(1, 4, 4, 1\), must be \(1, 4, 4, 3\)",
+        ),
         (
             {"networks": LINEAR._replace(discriminator=Flat(4))},
-            r"returns \(1,\) and \(4,\), must be \(rows, columns, 1\)",
+            r"discriminator returns .* \(\(1, 1\), \(1, 4\)\), must be \(\(1, any, any, 1\), \(1, 4\)\)",
         ),
-        ({"scheme": SCHEME._replace(attributes=(COLOURS,))}, r"and \(4,\), must be \(rows, columns, 1\) and \(3,\)"),
+        ({"schema": SCHEMA._replace(attributes=(COLOURS,))}, r", \(1, 4\)\), must be \(\(1, any, any, 1\), \(1, 3\)\)"),
     ],
 )
 def test_what_does_not_fit_is_named(change, message):
-    arguments = {"image_shape": SHAPE, "networks": LINEAR, "scheme": SCHEME, "optimizers": SGD, **change}
+    arguments = {"image_shape": SHAPE, "networks": LINEAR, "schema": SCHEMA, "optimizers": SGD, **change}
     with pytest.raises(ValueError, match=message):
         stargan(**arguments)
 
@@ -253,4 +264,4 @@ def test_what_does_not_fit_is_named(change, message):
 )
 def test_networks_out_of_range_are_named(change, message):
     with pytest.raises(ValueError, match=message):
-        conv_networks((8, 8, 1), SCHEME, **change)
+        conv_networks((8, 8, 1), SCHEMA, **change)

@@ -21,7 +21,7 @@ from genjax.models.adversarial.text_to_image import (
 )
 from genjax.models.adversarial.text_to_image_networks import conv_networks
 from genjax.models.priors import Prior, gaussian_mixture
-from genjax.networks.named import applied, applied_batch
+from genjax.networks.bound import bind
 
 SHAPE = (8, 8, 1)
 KEY = jax.random.key(0)
@@ -60,26 +60,30 @@ def phase_loss(name, batch=BATCH, **weights):
 
 
 def embedded(captions=CAPTIONS):
-    return in_training("text_encoder", captions)  # which has no batch statistics
+    return in_training(bound().text_encoder, captions)  # which has no batch statistics
+
+
+def bound():
+    return bind(networks(), state().params, state().stats)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def output(name, params, stats, *inputs):
-    return applied_batch(networks(), name, params, stats, *inputs)[0]
+def output(module, params, stats, *inputs):
+    return module.apply({**params, **stats}, *inputs, train=True, mutable=["batch_stats"])[0]
 
 
-def in_training(name, *inputs):
-    return output(name, state().params, state().stats, *inputs)
+def in_training(network, *inputs):
+    return output(*network, *inputs)
 
 
 def says(images, h):
     """Log D and log (1 - D) of pairs, mean over a batch."""
-    logits = np.asarray(in_training("discriminator", images, h), np.float64)
+    logits = np.asarray(in_training(bound().discriminator, images, h), np.float64)
     return log_expit(logits).mean(), log_expit(-logits).mean()
 
 
 def fake_images(h):
-    return in_training("generator", jnp.full((len(h), 3), 0.7), h)
+    return in_training(bound().generator, jnp.full((len(h), 3), 0.7), h)
 
 
 def test_encoders_move_first_and_the_others_after_them():
@@ -121,7 +125,9 @@ def test_captions_made_wrong_take_the_place_of_others():
 
 
 def test_images_match_captions_made_wrong_less_than_their_own():
-    images, own, wrong = (np.asarray(x) for x in (in_training("image_encoder", IMAGES), embedded(), embedded(WRONG)))
+    images, own, wrong = (
+        np.asarray(x) for x in (in_training(bound().image_encoder, IMAGES), embedded(), embedded(WRONG))
+    )
     hinges = np.maximum(0, 1 + (images * wrong).sum(1) - (images * own).sum(1))
     assert 0 < np.count_nonzero(hinges) < 4
     more = phase_loss("matching", {**BATCH, "wrong_caption": WRONG}) - phase_loss("matching")
@@ -139,7 +145,7 @@ def test_the_generator_descends_the_nonsaturating_loss_of_captions_and_of_texts_
 
 def test_the_generator_may_descend_the_matching_loss_of_its_own_images():
     h = embedded()
-    by_running_statistics = applied(networks(), "image_encoder", state().params, state().stats, fake_images(h))
+    by_running_statistics = bound().image_encoder(fake_images(h))
     images, own, wrong = (np.asarray(x, np.float64) for x in (by_running_statistics, h, h[::-1]))
     scores, total = images @ own.T, 0.0
     for n, m in itertools.permutations(range(4), 2):
@@ -160,7 +166,7 @@ def test_between_a_text_and_itself_is_that_text():
 
 
 def test_style_is_the_noise_that_an_image_was_made_of():
-    style = in_training("style_encoder", fake_images(embedded()))
+    style = in_training(bound().style_encoder, fake_images(embedded()))
     expected = ((np.asarray(style) - 0.7) ** 2).sum(1).mean()
     np.testing.assert_allclose(phase_loss("style"), expected, rtol=1e-4)
 
@@ -168,7 +174,7 @@ def test_style_is_the_noise_that_an_image_was_made_of():
 def test_matching_is_of_products_and_equal_captions_do_not_compete():
     captions = CAPTIONS.at[3].set(CAPTIONS[0])
     np.testing.assert_array_equal(same_captions(captions), np.eye(4) + np.eye(4)[::-1] * np.array([1, 0, 0, 1]))
-    images, texts = np.asarray(in_training("image_encoder", IMAGES)), np.asarray(embedded(captions))
+    images, texts = np.asarray(in_training(bound().image_encoder, IMAGES)), np.asarray(embedded(captions))
     scores, total = images @ texts.T, 0.0
     for n in range(4):
         for m in set(range(4)) - {n} - ({3 - n} if n in (0, 3) else set()):
@@ -182,7 +188,7 @@ def test_pairs_are_measured_by_running_statistics():
     for name, values in found.items():
         assert values.shape == (4,)
         np.testing.assert_allclose(values[:1], one[name], rtol=1e-4)
-    images = applied(networks(), "image_encoder", state().params, state().stats, IMAGES)
+    images = bound().image_encoder(IMAGES)
     np.testing.assert_allclose(found["matching_score"], np.einsum("nf,nf->n", images, embedded()), rtol=1e-4)
 
 
@@ -194,6 +200,12 @@ def test_images_follow_their_captions_and_not_the_words_behind_their_end():
     other = generate(state().params, state().stats, {**BATCH, "caption": CAPTIONS[::-1]}, KEY)
     np.testing.assert_allclose(other[::-1], images, rtol=1e-5)  # the noise is alike
     assert np.abs(images[0] - images[1]).max() > 1e-3
+
+
+def test_images_of_another_shape_are_refused():
+    wrong = {**BATCH, "image": jnp.zeros((4, 8, 9, 1))}
+    with pytest.raises(ValueError, match=r"batch\['image'\]: shape \(8, 9, 1\), the model is for \(8, 8, 1\)"):
+        model().evaluate(state().params, state().stats, wrong, KEY)
 
 
 class Flat(nn.Module):
@@ -209,10 +221,16 @@ class Flat(nn.Module):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"networks": networks()._replace(image_encoder=Flat(7))}, r"image_encoder returns \(7,\), must be \(4,\)"),
-        ({"networks": networks()._replace(style_encoder=Flat(2))}, r"style_encoder returns \(2,\), must be \(3,\)"),
+        (
+            {"networks": networks()._replace(image_encoder=Flat(7))},
+            r"image_encoder returns .* \(1, 7\), must be \(1, 4\)",
+        ),
+        (
+            {"networks": networks()._replace(style_encoder=Flat(2))},
+            r"style_encoder returns .* \(1, 2\), must be \(1, 3\)",
+        ),
         ({"networks": networks()._replace(prior=gaussian_mixture(2))}, "prior: must be without classes, got 2"),
-        ({"image_shape": (16, 16, 1)}, "networks: generator returns"),
+        ({"image_shape": (16, 16, 1)}, "networks: the generator returns"),
         ({"matching_steps": 0}, "matching_steps=0 must be at least 1"),
         ({"interpolation": -1.0}, "interpolation=-1.0 at least 0"),
         ({"matching_weight": -1.0}, "matching_weight=-1.0"),

@@ -1,11 +1,12 @@
 """CycleGAN (Zhu, Park, Isola & Efros 2017): translation between two domains of images without pairs.
 
-Two generators G: X -> Y and F: Y -> X play against two discriminators, D_Y on images of Y and D_X on images of X, and
-what one of them makes the other must turn back: F(G(x)) = x and G(F(y)) = y. In a batch `image` is x and `other_image`
-is y; no term of a loss reads both, so that it does not matter which x stands beside which y.
+Two generators G: X -> Y and F: Y -> X are trained against two discriminators, D_Y on images of Y and D_X on images of
+X. Each generator must undo the other one: F(G(x)) = x and G(F(y)) = y. In a batch `image` is x and `other_image` is y;
+no term of a loss reads both, so x and y at the same position of a batch need not belong together.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,56 +14,55 @@ import optax
 from flax import linen as nn
 from jaxtyping import Array, Float
 
-from genjax.core import Model, Phase
+from genjax.core import Input, Model, Phase, with_inputs
 from genjax.losses.adversarial import least_squares_discriminator_loss, least_squares_generator_loss
 from genjax.losses.reconstruction import mean_absolute_error
 from genjax.models.adversarial.cyclegan_networks import LEAST_SCORED, PatchDiscriminator, strided_layers
-from genjax.models.adversarial.pool import Pool, empty_pool, query
-from genjax.networks.named import applied, split_variables
+from genjax.models.adversarial.pool import empty_pool, query
+from genjax.networks.bound import bind, check_outputs, init_networks
+from genjax.networks.images import SPAN
 from genjax.networks.residual import EDGE_SIZE, ResidualGenerator, halvings, residual_blocks
 from genjax.types import Batch, Evaluate, Key, Loss, Metrics, Params, Scalar, Stats
 
 Images = Float[Array, "batch H W C"]
 Others = Float[Array, "batch H W D"]
-"""Images of the other domain, whose channels may be more or fewer."""
+"""Images of the other domain, which may have another number of channels."""
 Shape = tuple[int, int, int]
-
-SPAN = 2
-"""Of a pixel's values in the losses: the authors' images lie in [-1, 1], ours in [0, 1]."""
 
 
 class Networks(NamedTuple):
-    """What a CycleGAN is made of; without batch statistics and dropout."""
+    """Networks of a CycleGAN, without batch statistics and dropout."""
 
     generator_y: nn.Module
     """G: images of X to images of Y, in [0, 1]."""
     generator_x: nn.Module
     """F: images of Y to images of X, in [0, 1]."""
     discriminator_x: nn.Module
-    """Images of X to scores [batch, rows, columns, 1]: 1 for real, 0 for made."""
+    """D_X: images of X to scores [batch, rows, columns, 1], trained towards 1 for real images and 0 for generated."""
     discriminator_y: nn.Module
-    """The same of Y."""
+    """D_Y: images of Y to scores, as D_X."""
 
 
 class Optimizers(NamedTuple):
-    """Of each phase."""
+    """Optimizer of each phase."""
 
     generators: optax.GradientTransformation
     discriminators: optax.GradientTransformation
 
 
 class Weights(NamedTuple):
-    """Of the terms of the generators' loss."""
+    """Weights of the terms of the generators' loss."""
 
     game: float = 1.0
+    """Weight of the adversarial loss."""
     cycle: float = 10.0
-    """Lambda of eq. 3."""
+    """Weight of the cycle-consistency loss, lambda of eq. 3."""
     identity: float = 0.0
-    """Of |G(y) - y| + |F(x) - x|; the paper has 5 for paintings and photographs (sec. 5.2)."""
+    """Weight of the identity loss |G(y) - y| + |F(x) - x|; the paper has 5 for paintings and photographs (sec. 5.2)."""
 
 
 WEIGHTS = Weights()
-"""The paper's."""
+"""Weights of the paper."""
 
 
 def cyclegan(
@@ -75,47 +75,45 @@ def cyclegan(
     pool_size: int = 50,
     paired: bool = False,
 ) -> Model:
-    """A CycleGAN on `image` and `other_image` of the batch, whose phases are generators and discriminators.
+    """Return a CycleGAN on `image` and `other_image` of the batch, whose phases are generators and discriminators.
 
-    The discriminators see, beside the real images, what the generators make after their move, or what they made of
-    earlier batches (`pool.query`). stats["pools"] has the pools of both domains.
+    The discriminators are updated on real images and on images of a pool (`pool.query`): those that the generators
+    give after their own update, or gave for earlier batches. stats["pools"] holds the pools of both domains.
 
-    `evaluate` gives cycle_error, the mean of |F(G(x)) - x| over pixels, and real_score and fake_score, what D_Y says of
-    y and of G(x), mean over patches; where `paired`, so that y is what x is to become, paired_error, the mean of
-    |G(x) - y|; and all of them in the other direction, as other_.... `generate` gives G(x).
+    `evaluate` gives cycle_error, the mean of |F(G(x)) - x| over pixels, real_score and fake_score, the means over
+    patches of D_Y(y) and D_Y(G(x)), and where `paired`, so that y is the translation of x, paired_error, the mean of
+    |G(x) - y|. The same metrics of the other direction begin with other_. `generate` gives G(x).
 
     Raises ValueError where the networks do not fit the shapes, a weight or `pool_size` is below 0, or there is an
-    identity term between images of different shapes.
+    identity loss between images of different shapes.
     """
     check_weights(weights, image_shape, other_shape)
-    check_networks(networks, image_shape, other_shape)
-    shapes = {"x": image_shape, "y": other_shape}
+    check_least(0, pool_size=pool_size)
+    x, y = (jnp.zeros((1, *shape)) for shape in (image_shape, other_shape))
+    inputs = {"generator_y": (x,), "generator_x": (y,), "discriminator_x": (x,), "discriminator_y": (y,)}
+    scores = (1, None, None, 1)
+    outputs = {"generator_x": x.shape, "generator_y": y.shape, "discriminator_x": scores, "discriminator_y": scores}
+    check_outputs(networks, inputs, outputs)
 
     def init(key: Key, batch: Batch) -> tuple[Params, Stats]:
-        params, stats = init_networks(networks, key, batch["image"], batch["other_image"])
-        return params, {**stats, "pools": {name: empty_pool(pool_size, shape) for name, shape in shapes.items()}}
+        params, stats = init_networks(networks, key, **inputs)
+        pools = {"x": empty_pool(pool_size, image_shape), "y": empty_pool(pool_size, other_shape)}
+        return params, {**stats, "pools": pools}
 
-    empty_pool(pool_size, image_shape)
-    return Model(
-        init=init,
-        phases=(
-            Phase(
-                "generators", generators_loss(networks, weights), ("generator_y", "generator_x"), optimizers.generators
-            ),
-            Phase(
-                "discriminators",
-                discriminators_loss(networks),
-                ("discriminator_x", "discriminator_y"),
-                optimizers.discriminators,
-            ),
-        ),
-        evaluate=make_evaluate(networks, paired=paired),
-        generate=lambda params, stats, batch, key: applied(networks, "generator_y", params, stats, batch["image"]),
+    def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Others:
+        return bind(networks, params, stats).generator_y(batch["image"])
+
+    generators, discriminators = generators_loss(networks, weights), discriminators_loss(networks)
+    phases = (
+        Phase("generators", generators, ("generator_y", "generator_x"), optimizers.generators),
+        Phase("discriminators", discriminators, ("discriminator_x", "discriminator_y"), optimizers.discriminators),
     )
+    model = Model(init, phases, make_evaluate(networks, paired=paired), generate)
+    return with_inputs(model, image=Input(image_shape, "unit"), other_image=Input(other_shape, "unit"))
 
 
 def check_weights(weights: Weights, image_shape: Shape, other_shape: Shape) -> None:
-    """Raise ValueError where a weight is below 0, or an identity term compares images of different shapes."""
+    """Raise ValueError where a weight is below 0, or an identity loss compares images of different shapes."""
     for name, weight in weights._asdict().items():
         if not weight >= 0:
             raise ValueError(f"weights: {name}={weight} must be at least 0")
@@ -125,110 +123,89 @@ def check_weights(weights: Weights, image_shape: Shape, other_shape: Shape) -> N
         )
 
 
-def init_networks(networks: Networks, key: Key, x: Images, y: Others) -> tuple[Params, Stats]:
-    """Fresh variables of all networks."""
-    reads = {"generator_y": x, "generator_x": y, "discriminator_x": x, "discriminator_y": y}
-    keys = jax.random.split(key, len(reads))
-    return split_variables(
-        {
-            name: getattr(networks, name).init(network_key, images[:1])
-            for network_key, (name, images) in zip(keys, reads.items(), strict=True)
-        }
-    )
-
-
-def check_networks(networks: Networks, image_shape: Shape, other_shape: Shape) -> None:
-    """Raise ValueError where the networks' outputs do not have the shapes of images and scores."""
-    shapes = {"x": image_shape, "y": other_shape}
-
-    def outputs(key: Key) -> dict[str, Array]:
-        images = {name: jnp.zeros((1, *shape)) for name, shape in shapes.items()}
-        params, stats = init_networks(networks, key, images["x"], images["y"])
-        made = {"x": applied(networks, "generator_x", params, stats, images["y"])}
-        made["y"] = applied(networks, "generator_y", params, stats, images["x"])
-        scores = {name: applied(networks, f"discriminator_{name}", params, stats, images[name]) for name in shapes}
-        return {f"{kind}_{name}": each[name] for kind, each in (("made", made), ("score", scores)) for name in each}
-
-    found = jax.eval_shape(outputs, jax.random.key(0))
-    for name, shape in shapes.items():
-        made, scores = found[f"made_{name}"].shape[1:], found[f"score_{name}"].shape[1:]
-        if made != shape:
-            raise ValueError(f"networks: generator_{name} returns images {made}, must be {shape}")
-        if len(scores) != 3 or scores[-1] != 1 or 0 in scores:
-            raise ValueError(f"networks: discriminator_{name} returns {scores}, must be (rows, columns, 1)")
-
-
 def generators_loss(networks: Networks, weights: Weights) -> Loss:
-    """The weighted sum of the game, the cycles and the identities (eq. 3, sec. 5.2), each mean over pixels or patches.
+    """Return the loss of both generators, in which images count from -1 to 1, as in the authors' code.
 
-    Images count from -1 to 1, as in the authors' code.
+        w_game (E (D_Y(G(x)) - 1)^2 + E (D_X(F(y)) - 1)^2)     adversarial loss (sec. 4)
+        + lambda (E |F(G(x)) - x| + E |G(F(y)) - y|)           cycle-consistency loss (eq. 2 and 3)
+        + w_identity (E |G(y) - y| + E |F(x) - x|)             identity loss (sec. 5.2)
+
+    Each expectation is a mean over the batch and over pixels or patches.
     """
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
-        def out(name: str, images: Images) -> Array:
-            return applied(networks, name, params, stats, images)
-
+        G, F, D_X, D_Y = bind(networks, params, stats)
         x, y = batch["image"], batch["other_image"]
-        fake_y, fake_x = out("generator_y", x), out("generator_x", y)
-        terms = {
-            "game": deception(out("discriminator_y", fake_y)) + deception(out("discriminator_x", fake_x)),
-            "cycle": distance(out("generator_x", fake_y), x) + distance(out("generator_y", fake_x), y),
-        }
+        fake_y, fake_x = G(x), F(y)
+        adversarial = adversarial_loss(D_Y(fake_y)) + adversarial_loss(D_X(fake_x))
+        cycle = distance(F(fake_y), x) + distance(G(fake_x), y)
+        total = weights.game * adversarial + weights.cycle * cycle
+        metrics = {"game": adversarial, "cycle": cycle}
         if weights.identity:
-            terms["identity"] = distance(out("generator_y", y), y) + distance(out("generator_x", x), x)
-        total = sum((getattr(weights, name) * term for name, term in terms.items()), start=jnp.zeros((), x.dtype))
-        return total, (terms, stats)
+            metrics["identity"] = distance(G(y), y) + distance(F(x), x)
+            total += weights.identity * metrics["identity"]
+        return total, (metrics, stats)
 
     return loss
 
 
-def deception(scores: Float[Array, "batch rows columns 1"]) -> Scalar:
-    """E (D(G(x)) - 1)^2: without the 1/2 of Mao et al. (2017), as the paper has it."""
+def adversarial_loss(scores: Float[Array, "batch rows columns 1"]) -> Scalar:
+    """Return E (D(fake) - 1)^2, without the factor 1/2 of Mao et al. (2017), as the paper has it."""
     return 2 * least_squares_generator_loss(scores).mean()
 
 
 def distance(images: Images, others: Images) -> Scalar:
-    """The mean absolute difference of images that count from -1 to 1."""
+    """Return the mean absolute difference of images in [0, 1], measured as if they counted from -1 to 1."""
     return SPAN * mean_absolute_error(images, others).mean()
 
 
 def discriminators_loss(networks: Networks) -> Loss:
-    """The sum over both domains of (E (D(y) - 1)^2 + E D(answer)^2) / 2, answers being those of the domain's pool."""
+    """Return the loss of both discriminators, and the pools after it.
+
+        (E (D_X(x) - 1)^2 + E D_X(fake_x)^2) / 2 + (E (D_Y(y) - 1)^2 + E D_Y(fake_y)^2) / 2     (sec. 4, app. 7.1)
+
+    The fakes are images of the pools of F(y) and of G(x).
+    """
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
-        total, metrics, pools = jnp.zeros(()), {}, {}
-        real = {"x": batch["image"], "y": batch["other_image"]}
-        read = {"x": real["y"], "y": real["x"]}
-        for name, pool_key in zip(real, jax.random.split(key), strict=True):
-            fake = applied(networks, f"generator_{name}", params, stats, read[name])
-            pool: Pool = stats["pools"][name]
-            answers, pools[name] = query(pool, fake, pool_key)
-            real_scores, fake_scores = (
-                applied(networks, f"discriminator_{name}", params, stats, images) for images in (real[name], answers)
-            )
-            total += least_squares_discriminator_loss(real_scores, fake_scores).mean()
-            metrics |= {f"real_score_{name}": real_scores.mean(), f"fake_score_{name}": fake_scores.mean()}
-        return total, (metrics, {**stats, "pools": pools})
+        G, F, D_X, D_Y = bind(networks, params, stats)
+        x, y, pools = batch["image"], batch["other_image"], stats["pools"]
+        x_key, y_key = jax.random.split(key)
+        fake_x, pool_x = query(pools["x"], F(y), x_key)
+        fake_y, pool_y = query(pools["y"], G(x), y_key)
+        real_x_scores, fake_x_scores, real_y_scores, fake_y_scores = D_X(x), D_X(fake_x), D_Y(y), D_Y(fake_y)
+        loss_x = least_squares_discriminator_loss(real_x_scores, fake_x_scores).mean()
+        loss_y = least_squares_discriminator_loss(real_y_scores, fake_y_scores).mean()
+        metrics = {
+            "real_score_x": real_x_scores.mean(),
+            "fake_score_x": fake_x_scores.mean(),
+            "real_score_y": real_y_scores.mean(),
+            "fake_score_y": fake_y_scores.mean(),
+        }
+        return loss_x + loss_y, (metrics, {**stats, "pools": {"x": pool_x, "y": pool_y}})
 
     return loss
 
 
+Network = Callable[..., Any]
+
+
 def make_evaluate(networks: Networks, *, paired: bool) -> Evaluate:
-    """Errors and scores of both directions, the second as other_...."""
+    """Return the function that gives errors and scores of both directions, those of Y to X as other_...."""
+
+    def direction(x: Images, y: Others, G: Network, F: Network, D_Y: Network) -> Metrics:
+        fake = G(x)
+        metrics = {
+            "cycle_error": mean_absolute_error(F(fake), x),
+            "real_score": D_Y(y).mean(axis=(1, 2, 3)),
+            "fake_score": D_Y(fake).mean(axis=(1, 2, 3)),
+        }
+        return {**metrics, "paired_error": mean_absolute_error(fake, y)} if paired else metrics
 
     def evaluate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
-        def direction(x: Images, y: Others, target: str, back: str) -> Metrics:
-            made = applied(networks, f"generator_{target}", params, stats, x)
-            returned = applied(networks, f"generator_{back}", params, stats, made)
-            scores = {
-                kind: applied(networks, f"discriminator_{target}", params, stats, images).mean(axis=(1, 2, 3))
-                for kind, images in (("real_score", y), ("fake_score", made))
-            }
-            error = {"paired_error": mean_absolute_error(made, y)} if paired else {}
-            return {"cycle_error": mean_absolute_error(returned, x), **error, **scores}
-
+        G, F, D_X, D_Y = bind(networks, params, stats)
         x, y = batch["image"], batch["other_image"]
-        there, back = direction(x, y, "y", "x"), direction(y, x, "x", "y")
+        there, back = direction(x, y, G, F, D_Y), direction(y, x, F, G, D_X)
         return {**there, **{f"other_{name}": values for name, values in back.items()}}
 
     return evaluate
@@ -245,20 +222,21 @@ def conv_networks(
     discriminator_filters: int = 64,
     strided: int | None = None,
 ) -> Networks:
-    """The paper's networks for images of this size, or smaller ones.
-
-    Raises ValueError where height and width differ between the domains or do not suit the networks, or a number is out
-    of range.
+    """Return the paper's networks for images of this size, or smaller ones.
 
     Args:
-        image_shape: Of X.
-        other_shape: Of Y.
-        filters: Maps of a generator at full size.
+        image_shape: Height, width and channels of images of X.
+        other_shape: Height, width and channels of images of Y.
+        filters: Channels of a generator at full size.
         blocks: Residual blocks; by default 9 from 256x256 on and 6 below.
-        halved: How often a generator halves height and width; by default as `residual.halvings` says.
-        edge_size: Kernel of a generator's first and last convolution, odd.
-        discriminator_filters: Maps of a discriminator's first layer.
-        strided: Layers of stride 2 of a discriminator; by default as `patch.strided_layers` says.
+        halved: Downsamplings of a generator; by default as `residual.halvings` says.
+        edge_size: Outer kernel size of a generator, of its first and last convolution, odd.
+        discriminator_filters: Channels of a discriminator's first layer.
+        strided: Strided layers of a discriminator; by default as `cyclegan_networks.strided_layers` says.
+
+    Raises:
+        ValueError: where height and width differ between the domains or do not suit the networks, or a number is out
+            of range.
     """
     if image_shape[:2] != other_shape[:2]:
         raise ValueError(
@@ -267,13 +245,8 @@ def conv_networks(
     blocks = residual_blocks(image_shape) if blocks is None else blocks
     halved = halvings(image_shape) if halved is None else halved
     strided = strided_layers(image_shape) if strided is None else strided
-    counts = {"filters": filters, "discriminator_filters": discriminator_filters}
-    for name, count, least in (
-        *((name, count, 1) for name, count in counts.items()),
-        *(("blocks", blocks, 0), ("halved", halved, 0), ("strided", strided, 0)),
-    ):
-        if count < least:
-            raise ValueError(f"{name}={count} must be at least {least}")
+    check_least(1, filters=filters, discriminator_filters=discriminator_filters)
+    check_least(0, blocks=blocks, halved=halved, strided=strided)
     check_sides(image_shape, halved, edge_size)
     if min(image_shape[:2]) // 2**strided < LEAST_SCORED:
         raise ValueError(
@@ -287,8 +260,15 @@ def conv_networks(
     return Networks(generator_y, generator_x, discriminator, discriminator)
 
 
+def check_least(least: int, **counts: int) -> None:
+    """Raise ValueError where a count is below `least`."""
+    for name, count in counts.items():
+        if count < least:
+            raise ValueError(f"{name}={count} must be at least {least}")
+
+
 def check_sides(image_shape: Shape, halved: int, edge_size: int) -> None:
-    """Raise ValueError where height and width cannot be halved so often, or reflected as far as a kernel reaches."""
+    """Raise ValueError where height and width cannot be halved so often, or padded by reflection for the kernels."""
     least = max(2 * 2**halved, edge_size // 2 + 1)
     if edge_size < 1 or edge_size % 2 == 0:
         raise ValueError(f"edge_size={edge_size} must be odd and above 0")

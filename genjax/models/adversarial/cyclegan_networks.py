@@ -1,6 +1,7 @@
 """PatchGAN: a discriminator with a score for each patch of an image (Isola et al. 2017; Zhu et al. 2017, app. 7.2).
 
-At 256x256: C64, C128 and C256 of stride 2, C512 of stride 1, and a convolution to one map, all 4x4: patches of 70x70.
+At 256x256: C64, C128 and C256 of stride 2, C512 of stride 1, and a convolution to one channel, all 4x4: patches of
+70x70.
 """
 
 import math
@@ -9,20 +10,21 @@ import jax
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from genjax.networks.images import signed
 from genjax.networks.residual import KERNEL_INIT, Images, instance_norm
 
 SIZE = 4
-"""Of a kernel."""
+"""Height and width of a kernel."""
 SLOPE = 0.2
-"""Of the leaky ReLU below 0."""
+"""Negative slope of the leaky ReLU."""
 LEAST_SCORED = 3
-"""Side of the smallest maps of which the two layers of stride 1 make a score."""
+"""Smallest height and width from which the two layers of stride 1 compute a score."""
 WIDEST = 8
-"""No layer has more maps than this many times the first."""
+"""Most channels of a layer, in multiples of the first layer's."""
 
 
 def strided_layers(image_shape: tuple[int, int, int]) -> int:
-    """How many layers have stride 2: 3 at 256x256, one more or less where the side is twice as large or half.
+    """Return the number of layers of stride 2: 3 at 256x256, one more or less for twice or half that side.
 
     The side of a patch is then about 0.27 of the image's, but at least 7 pixels.
     """
@@ -30,7 +32,7 @@ def strided_layers(image_shape: tuple[int, int, int]) -> int:
 
 
 def patch_side(strided: int) -> int:
-    """The side of the patch that a score is of: 7, 16, 34, 70, 142, ... pixels."""
+    """Return the side in pixels of the patch that one score sees: 7, 16, 34, 70, 142, ... for 0, 1, 2, ... layers."""
     side = 1 + 2 * (SIZE - 1)
     for _ in range(strided):
         side = 2 * side + SIZE - 2
@@ -38,19 +40,22 @@ def patch_side(strided: int) -> int:
 
 
 class PatchDiscriminator(nn.Module):
-    """Images in [0, 1] to one score per patch, whose side is `patch_side`; beyond it only normalization reaches."""
+    """Images in [0, 1] to one score per patch of side `patch_side`.
+
+    The image outside its patch changes a score only through the statistics of instance normalization.
+    """
 
     filters: int = 64
-    """Maps of the first layer; each next one has twice as many, up to eight times."""
+    """Channels of the first layer; each next layer has twice as many, up to eight times."""
     strided: int = 3
-    """Layers of stride 2, before one of stride 1."""
+    """Number of layers of stride 2, which come before one of stride 1."""
     normalized: bool = True
-    """Whether maps go through instance normalization, but the first layer's."""
+    """Whether all layers but the first have instance normalization."""
 
     @nn.compact
     def __call__(self, images: Images) -> Float[Array, "batch rows columns 1"]:
-        """Scores."""
-        x = 2 * images - 1
+        """Return the scores, higher for images that look real."""
+        x = signed(images)
         for index in range(self.strided + 1):
             normalized = self.normalized and index > 0
             x = nn.Conv(

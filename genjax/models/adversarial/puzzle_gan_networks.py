@@ -1,8 +1,9 @@
-"""The networks of Lee et al. (2018): patches without positions to a whole image, and to a mask of where they lie.
+"""Networks of Lee et al. (2018): patches without positions to a whole image, and to a mask of where they lie.
 
-One encoder reads each patch, resized to the size of the image, and its maps are summed over the patches at every size:
-what follows cannot know which patch came first. One decoder makes the mask of the sums, another one the image of the
-same, of the first one's maps, and of noise. Layers are those of DCGAN (dcgan.py), for the same sizes of images.
+One encoder reads each patch, resized to the size of the image, and its activations are summed over the patches in every
+layer, so that the output does not depend on the order of the patches. One decoder turns the sums into the mask. Another
+decoder turns the sums, the first decoder's activations and the noise into the image. Layers are those of DCGAN
+(dcgan.py), for the same sizes of images.
 """
 
 from collections.abc import Sequence
@@ -14,18 +15,19 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from genjax.models.adversarial.dcgan_networks import KERNEL_INIT, SLOPE, StridedConvs, halvings, norm, transpose
+from genjax.networks.images import unsigned
 
 Patches = Float[Array, "batch parts h w C"]
 Maps = Float[Array, "batch _ _ _"]
 
 WIDEST = 8
-"""No layer has more maps than this many times the first."""
+"""Most channels of a layer, in multiples of the first layer's."""
 
 
 def capped_channels(image_shape: tuple[int, int, int], filters: int) -> tuple[int, ...]:
-    """The maps of each halving of an image, the largest first: filters 2^min(3, i), as in the authors' code.
+    """Return the channels of each strided layer, the first layer first: filters 2^min(3, i), as in the authors' code.
 
-    Raises ValueError where `filters` is below 1, or the images are of no size that DCGAN's networks reach.
+    Raises ValueError where `filters` is below 1, or the images have a size that DCGAN's networks do not reach.
     """
     if filters < 1:
         raise ValueError(f"filters={filters} must be at least 1")
@@ -33,17 +35,20 @@ def capped_channels(image_shape: tuple[int, int, int], filters: int) -> tuple[in
 
 
 class PartEncoder(nn.Module):
-    """DCGAN's convolutions on each patch, and a last one that is as large as their maps; all summed over patches."""
+    """DCGAN's convolutions on each patch, and a last one with a kernel as large as its input; summed over patches."""
 
     image_shape: tuple[int, int, int]
+    """Height, width and channels to which a patch is resized."""
     channels: Sequence[int]
+    """Channels of each convolution, the first first."""
     features: int
+    """Channels of the last convolution, the length of the encoding."""
 
     @nn.compact
     def __call__(
         self, patches: Patches, train: bool = False
     ) -> tuple[tuple[Maps, ...], Float[Array, "batch features"]]:
-        """The sums of the maps, the largest first, and of the vectors that the last convolution gives."""
+        """Return the summed activations of each convolution, the largest first, and the summed encodings."""
         parts = patches.shape[1]
         whole = jax.image.resize(patches, (*patches.shape[:2], *self.image_shape), "bilinear")
         maps = StridedConvs(self.channels, name="convs")(rearrange(whole, "b p h w c -> (b p) h w c"), train)
@@ -54,20 +59,21 @@ class PartEncoder(nn.Module):
 
 
 class SkipDecoder(nn.Module):
-    """A vector to maps of the smallest size, and from there on one transposed convolution per doubling.
+    """A vector to activations of the smallest size, then one transposed convolution per doubling.
 
-    At each size the maps stand beside others of this size, the skip connection.
+    At each size the activations are concatenated with a skip connection of the same size.
     """
 
     channels: Sequence[int]
-    """Of the maps that stand beside a skip connection, the smallest first."""
+    """Channels at each size before the concatenation, the smallest size first."""
     outputs: int
+    """Channels of the output."""
 
     @nn.compact
     def __call__(
         self, vector: Float[Array, "batch inputs"], skips: Sequence[Maps], train: bool = False
     ) -> tuple[Float[Array, "batch H W outputs"], tuple[Maps, ...]]:
-        """Logits, and the maps of each size beside its skip connection, the smallest first, as `skips` are."""
+        """Return logits, and the activations of each size with their skip connection, the smallest first as `skips`."""
         height, width = skips[0].shape[1:3]
         linear = nn.Dense(height * width * self.channels[0], use_bias=False, kernel_init=KERNEL_INIT, name="linear")
         x = jax.nn.relu(norm(train, "norm")(linear(vector))).reshape(-1, height, width, self.channels[0])
@@ -79,25 +85,26 @@ class SkipDecoder(nn.Module):
 
 
 class Generator(nn.Module):
-    """Patches in [0, 1], in any order, and noise to an image in [0, 1] and a mask of where they lie in it."""
+    """Patches in [0, 1], in any order, and noise to an image in [0, 1] and a mask of where the patches lie in it."""
 
     image_shape: tuple[int, int, int]
+    """Height, width and channels of the image."""
     channels: Sequence[int]
-    """Of the encoder's convolutions, the largest first."""
+    """Channels of the encoder's convolutions, the first first."""
     features: int
-    """Of the encoder's last one."""
+    """Length of the encoding of the patches."""
 
     @nn.compact
     def __call__(
         self, patches: Patches, z: Float[Array, "batch latents"], train: bool = False
     ) -> tuple[Float[Array, "batch H W C"], Float[Array, "batch H W 1"]]:
-        """The image, (tanh + 1) / 2, and the mask, a sigmoid, which no noise reaches."""
+        """Return the image, (tanh + 1) / 2, and the mask, a sigmoid output that does not depend on the noise."""
         encoder = PartEncoder(self.image_shape, self.channels, self.features, name="encoder")
         sums, code = encoder(patches, train)
         mask_logits, maps = self.decoder(1, "mask")(code, sums[::-1], train)
         image, _ = self.decoder(self.image_shape[-1], "image")(jnp.concatenate([code, z], axis=-1), maps, train)
-        return (jnp.tanh(image) + 1) / 2, jax.nn.sigmoid(mask_logits)
+        return unsigned(jnp.tanh(image)), jax.nn.sigmoid(mask_logits)
 
     def decoder(self, outputs: int, name: str) -> SkipDecoder:
-        """The decoder of the mask or of the image."""
+        """Return the decoder of the mask or of the image."""
         return SkipDecoder(self.channels[::-1], outputs, name=name)

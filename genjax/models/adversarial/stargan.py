@@ -1,63 +1,68 @@
 """StarGAN (Choi et al. 2018): one generator for translation between all domains of images.
 
-The generator reads an image and the label of the domain that it is to be of; the discriminator scores patches and reads
-the label. What labels say is a `Scheme` (genjax/data/attributes.py): attributes, and where several label sets meet, of
-which each knows some attributes only, which those are. A batch has `image`, its bits in `attributes` [B, bits] and
-its label set in `label_set` [B]; bits that the label set does not know are never looked at.
+The generator G(x, c) reads an image x and the label c of the target domain. The discriminator scores patches of an
+image, D, and predicts its label, D_cls. A `Schema` (genjax/data/attributes.py) defines the labels: their attributes,
+and where several label sets are mixed, which of the attributes each label set knows. A batch has `image`, its label as
+bits in `attributes` [B, bits] and the number of its label set in `label_set` [B]; bits that the label set does not know
+are never read.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Int, Num
 
-from genjax.core import Model, Phase
-from genjax.data.attributes import Scheme
+from genjax.core import Input, Model, Phase, with_inputs
+from genjax.data.attributes import Schema
 from genjax.losses.adversarial import wasserstein_critic_loss, wasserstein_generator_loss
 from genjax.losses.attributes import attribute_losses
 from genjax.losses.reconstruction import mean_absolute_error
-from genjax.models.adversarial.cyclegan import SPAN, check_sides, distance
+from genjax.models.adversarial.cyclegan import check_least, check_sides, distance
 from genjax.models.adversarial.gan import Optimizers, Penalty, wasserstein_penalty
 from genjax.models.adversarial.stargan_networks import LabelledGenerator, TwoHeads, strided_layers
-from genjax.networks.named import applied, split_variables
+from genjax.networks.bound import bind, check_outputs, init_networks
+from genjax.networks.images import SPAN
 from genjax.networks.residual import EDGE_SIZE, Padding, ResidualGenerator, halvings, residual_blocks
 from genjax.types import Batch, Evaluate, Key, Loss, Metrics, Params, Scalar, Stats
 
 Images = Float[Array, "batch H W C"]
 Labels = Float[Array, "batch numbers"]
-"""What the generator reads."""
+"""Labels as the generator reads them."""
 Bits = Num[Array, "batch bits"]
 Sets = Int[Array, " batch"]
 
 
 class Networks(NamedTuple):
-    """What a StarGAN is made of; without batch statistics and dropout."""
+    """Networks of a StarGAN, without batch statistics and dropout."""
 
     generator: nn.Module
-    """Images and labels [batch, scheme.numbers] to images in [0, 1]."""
+    """G: images and labels [batch, schema.numbers] to images in [0, 1]."""
     discriminator: nn.Module
-    """Images to scores [batch, rows, columns, 1] and to the logits [batch, scheme.bits] of their labels."""
+    """D and D_cls: images to scores [batch, rows, columns, 1] and logits [batch, schema.bits] of their labels."""
 
 
 class Weights(NamedTuple):
-    """Of the terms beside the game."""
+    """Weights of the terms that are added to the adversarial loss."""
 
     classification: float = 1.0
+    """Weight of the classification loss, lambda_cls."""
     reconstruction: float = 10.0
+    """Weight of the reconstruction loss, lambda_rec."""
     identity: float = 0.0
-    """Of |G(x, c') - x| under the image's own label c', which the paper does not have."""
+    """Weight of |G(x, c') - x| under the image's own label c', which the paper does not have."""
 
 
 WEIGHTS = Weights()
-"""The paper's."""
+"""Weights of the paper."""
 
 
 def stargan(
     image_shape: tuple[int, int, int],
     networks: Networks,
-    scheme: Scheme,
+    schema: Schema,
     *,
     optimizers: Optimizers,
     weights: Weights = WEIGHTS,
@@ -65,185 +70,171 @@ def stargan(
     discriminator_moves: int = 5,
     paired: bool = False,
 ) -> Model:
-    """A StarGAN on `image`, `attributes` and `label_set` of the batch, whose phases are discriminator and generator.
+    """Return a StarGAN on `image`, `attributes` and `label_set`, whose phases are discriminator and generator.
 
-    The discriminator moves in every step, the generator in every step whose number is a multiple of
-    `discriminator_moves`. In both, targets are the batch's own labels in another order (`permuted`).
+    The discriminator is updated in every step, the generator in every step whose number is a multiple of
+    `discriminator_moves`. In both phases the targets are the batch's own labels in another order (`permuted`).
 
     `evaluate` and `generate` take the target from the batch, as `target` [B, bits] and `target_set` [B]. `generate`
-    gives G(x, target); `evaluate` cycle_error, the mean of |G(G(x, target), own) - x| over pixels, real_score and
-    fake_score, what D says of x and of G(x, target), mean over patches, and where `paired`, so that the batch has in
-    `truth` what x is to become, paired_error, the mean of |G(x, target) - truth|.
+    gives G(x, target). `evaluate` gives cycle_error, the mean of |G(G(x, target), own) - x| over pixels, real_score and
+    fake_score, the means over patches of D(x) and D(G(x, target)), and where `paired`, so that the batch has the true
+    translation of x in `truth`, paired_error, the mean of |G(x, target) - truth|.
 
-    Raises ValueError where the networks do not fit images and scheme, or a number is out of range.
+    Raises ValueError where the networks do not fit images and schema, or a number is out of range.
     """
     for name, weight in weights._asdict().items():
         if not weight >= 0:
             raise ValueError(f"weights: {name}={weight} must be at least 0")
-    if discriminator_moves < 1:
-        raise ValueError(f"discriminator_moves={discriminator_moves} must be at least 1")
-    check_networks(networks, image_shape, scheme)
-    discriminator = discriminator_loss(networks, scheme, weights, penalty)
-    generator = generator_loss(networks, scheme, weights)
-    return Model(
-        init=lambda key, batch: init_networks(networks, key, batch["image"][:1], scheme),
+    check_least(1, discriminator_moves=discriminator_moves)
+    image = jnp.zeros((1, *image_shape))
+    inputs = {"generator": (image, jnp.zeros((1, schema.numbers))), "discriminator": (image,)}
+    outputs = {"generator": image.shape, "discriminator": ((1, None, None, 1), (1, schema.bits))}
+    check_outputs(networks, inputs, outputs)
+
+    def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Images:
+        return bind(networks, params, stats).generator(batch["image"], target_label(schema, batch))
+
+    discriminator = discriminator_loss(networks, schema, weights, penalty)
+    generator = generator_loss(networks, schema, weights)
+    model = Model(
+        init=lambda key, batch: init_networks(networks, key, **inputs),
         phases=(
             Phase("discriminator", discriminator, ("discriminator",), optimizers.discriminator),
             Phase("generator", generator, ("generator",), optimizers.generator, every=discriminator_moves),
         ),
-        evaluate=make_evaluate(networks, scheme, paired=paired),
-        generate=lambda params, stats, batch, key: applied(
-            networks, "generator", params, stats, batch["image"], target_label(scheme, batch)
-        ),
+        evaluate=make_evaluate(networks, schema, paired=paired),
+        generate=generate,
     )
-
-
-def init_networks(networks: Networks, key: Key, images: Images, scheme: Scheme) -> tuple[Params, Stats]:
-    """Fresh variables of both networks."""
-    generator_key, discriminator_key = jax.random.split(key)
-    labels = jnp.zeros((len(images), scheme.numbers), images.dtype)
-    return split_variables(
-        {
-            "generator": networks.generator.init(generator_key, images, labels),
-            "discriminator": networks.discriminator.init(discriminator_key, images),
-        }
+    pixels, bits, sets = (
+        Input(image_shape, "unit"),
+        Input((schema.bits,), "binary"),
+        Input((), f"classes-{len(schema.known)}"),
     )
+    return with_inputs(model, image=pixels, attributes=bits, label_set=sets, target=bits, target_set=sets, truth=pixels)
 
 
-def check_networks(networks: Networks, image_shape: tuple[int, int, int], scheme: Scheme) -> None:
-    """Raise ValueError where the networks' outputs do not have the shapes of images, scores and labels."""
+def label(schema: Schema, bits: Bits, sets: Sets, images: Images) -> Labels:
+    """Return labels as the generator reads them, of the images' type (eq. 7).
 
-    def outputs(key: Key) -> tuple[Array, tuple[Array, Array]]:
-        images = jnp.zeros((1, *image_shape))
-        params, stats = init_networks(networks, key, images, scheme)
-        made = applied(networks, "generator", params, stats, images, jnp.zeros((1, scheme.numbers)))
-        return made, applied(networks, "discriminator", params, stats, images)
-
-    made, (scores, logits) = jax.eval_shape(outputs, jax.random.key(0))
-    if made.shape[1:] != image_shape:
-        raise ValueError(f"networks: the generator returns images {made.shape[1:]}, must be {image_shape}")
-    if len(scores.shape) != 4 or scores.shape[-1] != 1 or logits.shape != (1, scheme.bits):
-        raise ValueError(
-            f"networks: the discriminator returns {scores.shape[1:]} and {logits.shape[1:]}, must be "
-            f"(rows, columns, 1) and ({scheme.bits},)"
-        )
-
-
-def label(scheme: Scheme, bits: Bits, sets: Sets, images: Images) -> Labels:
-    """What the generator reads: the known bits, the others 0, and a one-hot label set where there are several (eq. 7).
-
-    Of the images' type.
+    Bits of attributes that a label set does not know are 0; with several label sets the one-hot label set is appended.
     """
-    known = bits.astype(images.dtype) * jnp.asarray(scheme.known_bits, images.dtype)[sets]
-    several = len(scheme.known) > 1
+    known = bits.astype(images.dtype) * jnp.asarray(schema.known_bits, images.dtype)[sets]
+    several = len(schema.known) > 1
     return (
-        jnp.concatenate([known, jax.nn.one_hot(sets, len(scheme.known), dtype=images.dtype)], 1) if several else known
+        jnp.concatenate([known, jax.nn.one_hot(sets, len(schema.known), dtype=images.dtype)], 1) if several else known
     )
 
 
-def own_label(scheme: Scheme, batch: Batch) -> Labels:
-    """That of the images as they are."""
-    return label(scheme, batch["attributes"], batch["label_set"], batch["image"])
+def own_label(schema: Schema, batch: Batch) -> Labels:
+    """Return the labels of the images as they are."""
+    return label(schema, batch["attributes"], batch["label_set"], batch["image"])
 
 
-def target_label(scheme: Scheme, batch: Batch) -> Labels:
-    """That of what is to become of them."""
-    return label(scheme, batch["target"], batch["target_set"], batch["image"])
+def target_label(schema: Schema, batch: Batch) -> Labels:
+    """Return the labels of the images' target domains."""
+    return label(schema, batch["target"], batch["target_set"], batch["image"])
 
 
 def permuted(key: Key, bits: Bits, sets: Sets) -> Bits:
-    """The rows in another order, in which each label set has its own rows again: targets are as frequent as labels."""
-    places = jnp.argsort(sets, stable=True)
+    """Return the rows of `bits` in a random order within each label set, so that targets are as frequent as labels."""
+    positions = jnp.argsort(sets, stable=True)
     drawn = jnp.lexsort((jax.random.uniform(key, sets.shape), sets))
-    return jnp.zeros_like(bits).at[places].set(bits[drawn])
+    return jnp.zeros_like(bits).at[positions].set(bits[drawn])
 
 
-def classification_loss(scheme: Scheme, logits: Float[Array, "batch bits"], bits: Bits, sets: Sets) -> Scalar:
-    """The cross-entropy of the known attributes in nats, summed over them, mean over the batch (eq. 2 and 3).
+def classification_loss(schema: Schema, logits: Float[Array, "batch bits"], bits: Bits, sets: Sets) -> Scalar:
+    """Return -log D_cls(c | x), the cross-entropy of the known attributes, in nats (eq. 2 and 3).
 
-    Its gradient is 0 in the logits of attributes that an image's label set does not know.
+    It is summed over attributes, mean over the batch. Its gradient is 0 in the logits of attributes that an image's
+    label set does not know.
     """
-    known = jnp.asarray(scheme.known, logits.dtype)[sets]
-    return (known * attribute_losses(logits, bits.astype(logits.dtype), scheme.sizes)).sum(axis=1).mean()
+    known = jnp.asarray(schema.known, logits.dtype)[sets]
+    return (known * attribute_losses(logits, bits.astype(logits.dtype), schema.sizes)).sum(axis=1).mean()
 
 
-def discriminator_loss(networks: Networks, scheme: Scheme, weights: Weights, penalty: Penalty) -> Loss:
-    """The game, its penalty and the classification of real images (eq. 5 and 8).
+def scores_and_logits(
+    discriminator: Callable[..., Any], images: Images
+) -> tuple[Float[Array, " batch"], Float[Array, "batch bits"]]:
+    """Return the mean score of each image's patches, and the logits of its label."""
+    scores, logits = discriminator(images)
+    return scores.mean(axis=(1, 2, 3)), logits
 
-    An image's score is the mean over its patches; its gradient is taken in images from -1 to 1.
+
+def discriminator_loss(networks: Networks, schema: Schema, weights: Weights, penalty: Penalty) -> Loss:
+    """Return the discriminator's loss for images x of label c' and targets c (eq. 5 and 8).
+
+    E D(G(x, c)) - E D(x)                        adversarial loss, D the mean score over patches
+    + lambda_gp E (|grad D(x^)| - 1)^2           `penalty`, of gradients in images that count from -1 to 1
+    + lambda_cls E -log D_cls(c' | x)            classification loss of real images
     """
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
-        def out(images: Images) -> tuple[Float[Array, " batch"], Float[Array, "batch bits"]]:
-            scores, logits = applied(networks, "discriminator", params, stats, images)
-            return scores.mean(axis=(1, 2, 3)), logits
-
+        G, D = bind(networks, params, stats)
         target_key, points_key = jax.random.split(key)
         x, bits, sets = batch["image"], batch["attributes"], batch["label_set"]
-        target = label(scheme, permuted(target_key, bits, sets), sets, x)
-        fake = applied(networks, "generator", params, stats, x, target)
-        (real_scores, logits), (fake_scores, _) = out(x), out(fake)
-        gradients = jax.grad(lambda images: out(images)[0].sum())(penalty.points(points_key, x, fake))
-        terms = {
-            "game": wasserstein_critic_loss(real_scores, fake_scores).mean(),
-            "penalty": penalty.of_gradients(gradients / SPAN).mean(),
-            "classification": classification_loss(scheme, logits, bits, sets),
-        }
-        return terms["game"] + terms["penalty"] + weights.classification * terms["classification"], (terms, stats)
+        fake = G(x, label(schema, permuted(target_key, bits, sets), sets, x))
+        (real_scores, logits), (fake_scores, _) = scores_and_logits(D, x), scores_and_logits(D, fake)
+        adversarial = wasserstein_critic_loss(real_scores, fake_scores).mean()
+        points = penalty.points(points_key, x, fake)
+        gradients = jax.grad(lambda points: scores_and_logits(D, points)[0].sum())(points) / SPAN
+        gradient_penalty = penalty.of_gradients(gradients).mean()
+        classification = classification_loss(schema, logits, bits, sets)
+        total = adversarial + gradient_penalty + weights.classification * classification
+        return total, ({"game": adversarial, "penalty": gradient_penalty, "classification": classification}, stats)
 
     return loss
 
 
-def generator_loss(networks: Networks, scheme: Scheme, weights: Weights) -> Loss:
-    """The game, the classification of what is made and the reconstruction of the image from that (eq. 6).
+def generator_loss(networks: Networks, schema: Schema, weights: Weights) -> Loss:
+    """Return the generator's loss for images x of label c' and targets c (eq. 3, 4 and 6).
 
-    Where it has a weight, also what becomes of an image that is to stay as it is. Both are means over pixels that count
-    from -1 to 1.
+        -E D(G(x, c))                                adversarial loss
+        + lambda_cls E -log D_cls(c | G(x, c))       classification loss of generated images
+        + lambda_rec E |G(G(x, c), c') - x|          reconstruction loss
+        + lambda_id E |G(x, c') - x|                 identity loss, where it has a weight
+
+    The distances are means over pixels that count from -1 to 1.
     """
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
-        x, sets = batch["image"], batch["label_set"]
+        G, D = bind(networks, params, stats)
+        x, sets, own = batch["image"], batch["label_set"], own_label(schema, batch)
         target = permuted(key, batch["attributes"], sets)
-        made = applied(networks, "generator", params, stats, x, label(scheme, target, sets, x))
-        returned = applied(networks, "generator", params, stats, made, own_label(scheme, batch))
-        scores, logits = applied(networks, "discriminator", params, stats, made)
-        terms = {
-            "game": wasserstein_generator_loss(scores).mean(),
-            "classification": classification_loss(scheme, logits, target, sets),
-            "reconstruction": distance(returned, x),
-        }
+        fake = G(x, label(schema, target, sets, x))
+        scores, logits = D(fake)
+        adversarial = wasserstein_generator_loss(scores).mean()
+        classification = classification_loss(schema, logits, target, sets)
+        reconstruction = distance(G(fake, own), x)
+        total = adversarial + weights.classification * classification + weights.reconstruction * reconstruction
+        metrics = {"game": adversarial, "classification": classification, "reconstruction": reconstruction}
         if weights.identity:
-            terms["identity"] = distance(applied(networks, "generator", params, stats, x, own_label(scheme, batch)), x)
-        weighted = (getattr(weights, name) * term for name, term in terms.items() if name != "game")
-        return sum(weighted, start=terms["game"]), (terms, stats)
+            metrics["identity"] = distance(G(x, own), x)
+            total += weights.identity * metrics["identity"]
+        return total, (metrics, stats)
 
     return loss
 
 
-def make_evaluate(networks: Networks, scheme: Scheme, *, paired: bool) -> Evaluate:
-    """Errors and scores."""
+def make_evaluate(networks: Networks, schema: Schema, *, paired: bool) -> Evaluate:
+    """Return the function that gives the errors and scores that `stargan` documents."""
 
     def evaluate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
-        def scores(images: Images) -> Float[Array, " batch"]:
-            return applied(networks, "discriminator", params, stats, images)[0].mean(axis=(1, 2, 3))
-
+        G, D = bind(networks, params, stats)
         x = batch["image"]
-        made = applied(networks, "generator", params, stats, x, target_label(scheme, batch))
-        returned = applied(networks, "generator", params, stats, made, own_label(scheme, batch))
-        error = {"paired_error": mean_absolute_error(made, batch["truth"])} if paired else {}
-        return {
-            "cycle_error": mean_absolute_error(returned, x),
-            **error,
-            "real_score": scores(x),
-            "fake_score": scores(made),
+        fake = G(x, target_label(schema, batch))
+        metrics = {
+            "cycle_error": mean_absolute_error(G(fake, own_label(schema, batch)), x),
+            "real_score": scores_and_logits(D, x)[0],
+            "fake_score": scores_and_logits(D, fake)[0],
         }
+        return {**metrics, "paired_error": mean_absolute_error(fake, batch["truth"])} if paired else metrics
 
     return evaluate
 
 
 def conv_networks(
     image_shape: tuple[int, int, int],
-    scheme: Scheme,
+    schema: Schema,
     *,
     filters: int = 64,
     blocks: int | None = None,
@@ -253,31 +244,29 @@ def conv_networks(
     discriminator_filters: int = 64,
     strided: int | None = None,
 ) -> Networks:
-    """The paper's networks for images of this size, or others.
-
-    Raises ValueError where the images' sides do not suit them, or a number is out of range.
+    """Return the paper's networks for images of this size, or others.
 
     Args:
-        image_shape: Of the images.
-        scheme: Of the labels.
-        filters: Maps of the generator at full size.
+        image_shape: Height, width and channels of the images.
+        schema: Schema of the labels.
+        filters: Channels of the generator at full size.
         blocks: Residual blocks; by default 6, and 9 from 256x256 on.
-        halved: How often the generator halves height and width; by default as `residual.halvings` says.
-        edge_size: Kernel of the generator's first and last convolution, odd.
-        padding: Of the generator; with "reflect" it cannot see the label.
-        discriminator_filters: Maps of the discriminator's first layer.
-        strided: Its layers of stride 2; by default as `stargan.strided_layers` says.
+        halved: Downsamplings of the generator; by default as `residual.halvings` says.
+        edge_size: Outer kernel size of the generator, of its first and last convolution, odd.
+        padding: Padding of the generator; with "reflect" it cannot see the label.
+        discriminator_filters: Channels of the discriminator's first layer.
+        strided: Strided layers of the discriminator; by default as `stargan_networks.strided_layers` says.
+
+    Raises:
+        ValueError: where the images' height and width do not suit the networks, or a number is out of range.
     """
     blocks = residual_blocks(image_shape) if blocks is None else blocks
     halved = halvings(image_shape) if halved is None else halved
     strided = strided_layers(image_shape) if strided is None else strided
-    least = {"filters": 1, "blocks": 0, "halved": 0, "discriminator_filters": 1, "strided": 1}
-    given = (filters, blocks, halved, discriminator_filters, strided)
-    for (name, smallest), count in zip(least.items(), given, strict=True):
-        if count < smallest:
-            raise ValueError(f"{name}={count} must be at least {smallest}")
+    check_least(1, filters=filters, discriminator_filters=discriminator_filters, strided=strided)
+    check_least(0, blocks=blocks, halved=halved)
     check_sides(image_shape, halved, edge_size)
     if min(image_shape[:2]) < 2**strided:
         raise ValueError(f"strided={strided}: images {image_shape} cannot be halved so often")
     generator = ResidualGenerator(image_shape[-1], filters, blocks, halved, padding, edge_size, affine=True)
-    return Networks(LabelledGenerator(generator), TwoHeads(scheme.bits, discriminator_filters, strided))
+    return Networks(LabelledGenerator(generator), TwoHeads(schema.bits, discriminator_filters, strided))

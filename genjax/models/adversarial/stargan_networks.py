@@ -1,5 +1,7 @@
-"""The networks of StarGAN (Choi et al. 2018, app. 7.2): a generator that reads a label beside the image, and a
-discriminator with two heads, the score of a patch and the label of the image.
+"""Networks of StarGAN (Choi et al. 2018, app. 7.2).
+
+The generator reads a label with the image; the discriminator has two heads, the score of a patch and the label of the
+image.
 """
 
 import math
@@ -10,54 +12,55 @@ from flax import linen as nn
 from jax.nn.initializers import variance_scaling
 from jaxtyping import Array, Float
 
+from genjax.networks.images import signed, unsigned
 from genjax.networks.residual import Images, ResidualGenerator
 
 SIZE = 4
-"""Of the discriminator's strided kernels."""
+"""Height and width of the discriminator's strided kernels."""
 SLOPE = 0.01
-"""Of the leaky ReLU below 0."""
+"""Negative slope of the leaky ReLU."""
 SMALLEST_SIDE = 2
-"""Of the maps that the heads read, in the paper at 128x128."""
+"""Height and width at which the heads read the image, in the paper at 128x128."""
 
 KERNEL_INIT = variance_scaling(1 / 3, "fan_in", "uniform")
 """Uniform up to 1 / sqrt(fan in), the default of the library that the authors' code is written with."""
 
 
 class LabelledGenerator(nn.Module):
-    """Images and labels to images in (0, 1): each number of a label becomes one more map, the same everywhere.
+    """Images and labels to images in (0, 1): each number of a label becomes one more channel of constant value.
 
-    A layer of reflection padding and instance normalization cannot see such a map (genjax/networks/residual.py): the
-    generator must have zero padding, which shows its level at the edges.
+    A layer of reflection padding and instance normalization cannot see a constant channel
+    (genjax/networks/residual.py). The generator must have zero padding, which shows the constant at the edges.
     """
 
     generator: ResidualGenerator
 
     @nn.compact
-    def __call__(self, images: Images, labels: Float[Array, "batch bits"]) -> Float[Array, "batch H W channels"]:
-        """Images."""
-        maps = jnp.broadcast_to(labels[:, None, None], (*images.shape[:3], labels.shape[-1]))
-        return self.generator(jnp.concatenate([images, (maps + 1) / 2], axis=-1))  # inside a bit is 0 or 1, as here
+    def __call__(self, images: Images, labels: Float[Array, "batch numbers"]) -> Float[Array, "batch H W channels"]:
+        """Return the translated images."""
+        constant = jnp.broadcast_to(labels[:, None, None], (*images.shape[:3], labels.shape[-1]))
+        return self.generator(jnp.concatenate([images, unsigned(constant)], axis=-1))  # it maps all channels to [-1, 1]
 
 
 def strided_layers(image_shape: tuple[int, int, int]) -> int:
-    """How many layers halve the image until its smaller side is 2 or 3: 6 at 128x128, 2 at 8x8; at least 1."""
+    """Return how many halvings leave 2 or 3 pixels of the smaller side: 6 at 128x128, 2 at 8x8; at least 1."""
     return max(1, int(math.log2(min(image_shape[:2]) / SMALLEST_SIDE)))
 
 
 class TwoHeads(nn.Module):
-    """Images in [0, 1] to a score of each patch and the logits of each image's label; without normalization."""
+    """Images in [0, 1] to a score of each patch and the logits of each image's label, without normalization."""
 
     bits: int
-    """Of a label."""
+    """Bits of a label."""
     filters: int = 64
-    """Maps of the first layer; each next one has twice as many."""
+    """Channels of the first layer; each next layer has twice as many."""
     strided: int = 6
-    """Layers, each of which halves height and width, rounded down."""
+    """Number of strided layers, each of which halves height and width, rounded down."""
 
     @nn.compact
     def __call__(self, images: Images) -> tuple[Float[Array, "batch rows columns 1"], Float[Array, "batch bits"]]:
-        """Scores and logits."""
-        x = 2 * images - 1
+        """Return the scores and the logits."""
+        x = signed(images)
         for index in range(self.strided):
             width = self.filters * 2**index
             x = nn.Conv(width, (SIZE,) * 2, 2, padding=1, kernel_init=KERNEL_INIT, name=f"conv_{index}")(x)

@@ -1,81 +1,102 @@
-"""The networks of text to image (Reed et al. 2016), which `text_to_image` makes a model of."""
+"""Networks of text to image (Reed et al. 2016): those of DCGAN, which read an embedded text with noise or an image."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float, Int
+from jax.nn.initializers import normal
+from jaxtyping import Array, Float
 
 from genjax.models.adversarial import dcgan_networks as dcgan
-from genjax.models.adversarial.caption_networks import ConvFeatures, Discriminator, Generator
 from genjax.models.adversarial.dcgan import all_channels
 from genjax.models.priors import Prior, gaussian
-from genjax.networks.named import applied, split_variables
 from genjax.networks.text import TextEncoder
-from genjax.types import Key, Params, Stats
 
 Images = Float[Array, "batch H W C"]
-Captions = Int[Array, "batch T"]
+Embedded = Float[Array, "batch features"]
+Noise = Float[Array, "batch latents"]
 
 
 class Networks(NamedTuple):
-    """What the model is made of. All are called with `train`, and keep batch statistics where they have some."""
+    """Networks of text to image. All are called with `train`, and may keep batch statistics."""
 
     text_encoder: nn.Module
-    """(captions [batch, T], train) to [batch, features]."""
+    """(captions [batch, T], train) to embeddings [batch, features]."""
     image_encoder: nn.Module
-    """(images, train) to [batch, features]."""
+    """(images, train) to embeddings [batch, features]."""
     generator: nn.Module
-    """(noise [batch, latents], features [batch, features], train) to images in [0, 1]."""
+    """G: (noise [batch, latents], embedded texts [batch, features], train) to images in [0, 1]."""
     discriminator: nn.Module
-    """(images, features [batch, features], train) to a logit [batch, 1]."""
+    """D: (images, embedded texts [batch, features], train) to a logit [batch, 1]."""
     style_encoder: nn.Module
-    """(images, train) to [batch, latents]."""
+    """S: (images, train) to noise [batch, latents]."""
     prior: Prior
-    """Of the noise; without classes."""
+    """Distribution of the noise, without classes."""
 
 
-NAMES = Networks._fields[:-1]
+class Projection(nn.Module):
+    """Linear layer with leaky ReLU, by which generator and discriminator read an embedded text."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, h: Embedded) -> Float[Array, "batch text"]:
+        """Return the projected texts [batch, features]."""
+        return jax.nn.leaky_relu(nn.Dense(self.features, kernel_init=normal(0.02))(h), dcgan.SLOPE)
 
 
-def init_networks(networks: Networks, key: Key, images: Images, captions: Captions) -> tuple[Params, Stats]:
-    """Fresh variables of all networks, and their running statistics."""
-    keys = dict(zip(NAMES, jax.random.split(key, len(NAMES)), strict=True))
-    z = jnp.zeros((1, networks.prior.dimension), images.dtype)
-    features, text = networks.text_encoder.init_with_output(keys["text_encoder"], captions[:1])
-    variables = {
-        "text_encoder": text,
-        "image_encoder": networks.image_encoder.init(keys["image_encoder"], images[:1]),
-        "generator": networks.generator.init(keys["generator"], z, features),
-        "discriminator": networks.discriminator.init(keys["discriminator"], images[:1], features),
-        "style_encoder": networks.style_encoder.init(keys["style_encoder"], images[:1]),
-    }
-    return split_variables(variables)
+class Generator(nn.Module):
+    """DCGAN's generator on the concatenation of noise and a projected text."""
+
+    body: nn.Module
+    text_features: int
+    """Length of the projected text."""
+
+    @nn.compact
+    def __call__(self, z: Noise, h: Embedded, train: bool = False) -> Images:
+        """Return images in (0, 1)."""
+        text = Projection(self.text_features, name="text")(h)
+        return self.body(jnp.concatenate([z, text], axis=-1), train)
 
 
-def check_networks(networks: Networks, image_shape: tuple[int, int, int]) -> None:
-    """Raise ValueError where the networks' outputs do not have the shapes that the others read."""
+class Discriminator(nn.Module):
+    """DCGAN's convolutions, to whose last activations the text is appended at each position, and two more layers."""
 
-    def outputs(key: Key) -> tuple[Array, ...]:
-        images, captions = jnp.zeros((1, *image_shape)), jnp.ones((1, 2), jnp.int32)
-        params, stats = init_networks(networks, key, images, captions)
-        h = applied(networks, "text_encoder", params, stats, captions)
-        return (
-            h,
-            applied(networks, "image_encoder", params, stats, images),
-            applied(networks, "generator", params, stats, jnp.zeros((1, networks.prior.dimension)), h),
-            applied(networks, "discriminator", params, stats, images, h),
-            applied(networks, "style_encoder", params, stats, images),
-        )
+    channels: Sequence[int]
+    """Channels of each strided convolution, the first first."""
+    text_features: int
+    """Length of the projected text."""
 
-    if networks.prior.classes:
-        raise ValueError(f"prior: must be without classes, got {networks.prior.classes}")
-    text, *others = (output.shape for output in jax.eval_shape(outputs, jax.random.key(0)))
-    expected = (text, (1, *image_shape), (1, 1), (1, networks.prior.dimension))
-    for name, found, allowed in zip(NAMES[1:], others, expected, strict=True):
-        if found != allowed:
-            raise ValueError(f"networks: {name} returns {found[1:]}, must be {allowed[1:]}")
+    @nn.compact
+    def __call__(self, images: Images, h: Embedded, train: bool = False) -> Float[Array, "batch 1"]:
+        """Return the logit [batch, 1], positive for a real image with its own text."""
+        x = dcgan.StridedConvs(self.channels, name="convs")(images, train)[-1]
+        text = Projection(self.text_features, name="text")(h)[:, None, None]
+        joint = jnp.concatenate([x, jnp.broadcast_to(text, (*x.shape[:3], text.shape[-1]))], axis=-1)
+        mixed = nn.Conv(self.channels[-1], (1, 1), use_bias=False, kernel_init=dcgan.KERNEL_INIT, name="joint")(joint)
+        mixed = jax.nn.leaky_relu(dcgan.norm(train, "norm")(mixed), dcgan.SLOPE)
+        return nn.Dense(1, kernel_init=dcgan.KERNEL_INIT, name="logit")(mixed.reshape(len(images), -1))
+
+
+class ConvFeatures(nn.Module):
+    """DCGAN's convolutions and a linear layer, with a hidden layer of ReLU units between them where it is wanted."""
+
+    channels: Sequence[int]
+    """Channels of each strided convolution, the first first."""
+    features: int
+    """Length of the output."""
+    hidden: int = 0
+    """Units of the hidden layer; 0 for none."""
+
+    @nn.compact
+    def __call__(self, images: Images, train: bool = False) -> Embedded:
+        """Return features [batch, features]."""
+        x = dcgan.StridedConvs(self.channels, name="convs")(images, train)[-1].reshape(len(images), -1)
+        if self.hidden:
+            x = jax.nn.relu(nn.Dense(self.hidden, name="hidden")(x))
+        return nn.Dense(self.features, name="features")(x)
 
 
 def conv_networks(
@@ -88,11 +109,19 @@ def conv_networks(
     latents: int = 100,
     hidden: int = 512,
 ) -> Networks:
-    """The networks of the paper on DCGAN's, with a GRU that reads words numbered below `words`.
+    """Return the paper's networks on those of DCGAN, with a GRU as text encoder.
 
-    `filters` are the maps of the first of the discriminator's convolutions, `features` the dimensions of the embedding,
-    `text_features` those of its projection, `hidden` those of the GRU. The image encoder has a layer of rectified units
-    before its embedding, without which it takes longer to tell digits apart.
+    The image encoder has a hidden layer of ReLU units before its embedding, without which it takes longer to tell
+    digits apart.
+
+    Args:
+        image_shape: Height, width and channels of the images.
+        words: Size of the vocabulary; word numbers are below it.
+        filters: Channels of the discriminator's first convolution.
+        features: Dimensions of the embedding of texts and images.
+        text_features: Dimensions to which generator and discriminator project an embedded text.
+        latents: Dimensions of the noise, standard normal.
+        hidden: Units of the GRU.
     """
     channels = all_channels(image_shape, filters)
     return Networks(
