@@ -30,7 +30,7 @@ from genjax.models.adversarial.average import with_average
 from genjax.models.autoregressive import char_rnn, eonade, made, nade, pixel_rnn, rnade, tabular
 from genjax.models.autoregressive.pixel_cnn import pixel_cnn
 from genjax.models.autoregressive.pixels import bernoulli
-from genjax.models.latent import aae, aae_networks, autoencoder, vae, vae_networks
+from genjax.models.latent import aae, aae_networks, autoencoder, classifier, vae, vae_networks
 from genjax.testing import assert_resume_equals
 from genjax.training import init_seeds, iterate, make_train_step, seed, with_seed_axis
 
@@ -86,7 +86,7 @@ def make_autoencoder(networks):
 
 def make_frozen_classifier():
     encoder = autoencoder.mlp_networks(SHAPE, hidden=(6,), latents=3).encoder
-    return autoencoder.classifier(encoder, 4, frozen=True, optimizer=optax.adam(3e-2))
+    return classifier.classifier(encoder, 4, frozen=True, optimizer=optax.adam(3e-2))
 
 
 def make_pixel_cnn(*, gated=False):
