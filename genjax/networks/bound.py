@@ -81,7 +81,7 @@ def init_networks(networks: tuple[Any, ...], key: Key, **inputs: tuple[Any, ...]
 
 def split_variables(variables: Mapping[str, Mapping[str, Any]]) -> tuple[Params, Stats]:
     """The parameters of each network, and its running statistics, an empty dict where it keeps none."""
-    params = {name: {"params": own["params"]} for name, own in variables.items()}
+    params = {name: {"params": own.get("params", {})} for name, own in variables.items()}
     stats = {name: {part: tree for part, tree in own.items() if part != "params"} for name, own in variables.items()}
     return params, stats
 
