@@ -7,9 +7,9 @@ q(z) = E_x q(z|x), from samples of a prior p(z), and the encoder learns to decei
     discriminator     D                   -log D(z') - log(1 - D(z)),   z' ~ p(z)
     regularization    encoder             -log D(z)
 
-They are `reconstruction_loss`, `game_loss` and `regularization_loss` in genjax/models/latent/aae.py; the losses of the
-game are in genjax/losses/adversarial.py, the priors in genjax/models/priors.py. A prior needs no density, only a
-sampler: with the library any function (key, count, labels) -> samples will do.
+They are `reconstruction_loss`, `discriminators_loss` and `regularization_loss` in genjax/models/latent/aae.py; the
+adversarial losses are in genjax/losses/adversarial.py, the priors in genjax/models/priors.py. A prior needs no density,
+only a sampler: with the library any function (key, count, labels) -> samples will do.
 
     python -m experiments.aae                                                   digits, ten Gaussians, labels
     python -m experiments.aae --prior swiss-roll --labels 0                     another prior, no labels

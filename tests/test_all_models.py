@@ -30,7 +30,7 @@ from genjax.models.adversarial.average import with_average
 from genjax.models.autoregressive import char_rnn, eonade, made, nade, pixel_rnn, rnade, tabular
 from genjax.models.autoregressive.pixel_cnn import pixel_cnn
 from genjax.models.autoregressive.pixels import bernoulli
-from genjax.models.latent import aae, aae_networks, autoencoder, vae, vae_networks
+from genjax.models.latent import aae, aae_networks, autoencoder, classifier, vae, vae_networks
 from genjax.testing import assert_resume_equals
 from genjax.training import init_seeds, iterate, make_train_step, seed, with_seed_axis
 
@@ -74,6 +74,8 @@ class Case(NamedTuple):
     """Whether `generate` draws, and does not make its images of the batch's alone."""
     variant: bool = False
     """Whether another row has the same phases and other networks: what a run of several steps owes is shown there."""
+    images: tuple[str, ...] = ("image",)
+    """Arrays of a batch that are images of a fixed shape."""
 
 
 def make_vae(networks):
@@ -86,7 +88,7 @@ def make_autoencoder(networks):
 
 def make_frozen_classifier():
     encoder = autoencoder.mlp_networks(SHAPE, hidden=(6,), latents=3).encoder
-    return autoencoder.classifier(encoder, 4, frozen=True, optimizer=optax.adam(3e-2))
+    return classifier.classifier(encoder, 4, frozen=True, optimizer=optax.adam(3e-2))
 
 
 def make_pixel_cnn(*, gated=False):
@@ -243,12 +245,14 @@ MODELS = {
         lambda: char_rnn.char_rnn(2, hidden=4, layers=1, dropout=0.1, length=5, optimizer=optax.adam(3e-2)),
         examples=lambda dtype=None: sequences(np.int32),
         sample_shape=(5,),
+        images=(),
     ),
     "series rnn": Case(
         lambda: char_rnn.series_rnn(components=2, hidden=4, length=5, optimizer=optax.adam(3e-2)),
         examples=sequences,
         sample_shape=(5,),
         sample_range=(-np.inf, np.inf),
+        images=(),
     ),
     "vae two layers": Case(
         lambda: make_vae(
@@ -268,7 +272,7 @@ MODELS = {
         draws=False,
     ),
     "classifier frozen": Case(
-        make_frozen_classifier, examples=labelled, sample_shape=(), sample_range=(0, 3), draws=False
+        make_frozen_classifier, examples=labelled, sample_shape=(), sample_range=(0, 3), draws=False, images=()
     ),
     "vae gaussian": Case(
         lambda: make_vae(vae_networks.mlp_networks(SHAPE, hidden=(6,), latents=2, gaussian=True)), variant=True
@@ -280,7 +284,7 @@ MODELS = {
     "progressive gan": Case(
         make_progressive_gan, examples=fading, sample_shape=(8, 8, 1), descends=False, variant=True
     ),
-    "cyclegan": Case(make_cyclegan, examples=two_domains, draws=False, descends=False),
+    "cyclegan": Case(make_cyclegan, examples=two_domains, draws=False, descends=False, images=("image", "other_image")),
     "stargan": Case(make_stargan, examples=attributed, draws=False, descends=False),
     "puzzle gan": Case(make_puzzle_gan, examples=with_patches, sample_shape=(8, 8, 1), descends=False),
     "text to image": Case(make_text_to_image, examples=captioned, sample_shape=(8, 8, 1), descends=False),
@@ -472,3 +476,36 @@ def test_features_are_one_vector_per_example(name):
     assert features.ndim == 2
     assert len(features) == BATCH
     assert (features.std(0) > 0).all()
+
+
+def wrong_shapes(name, image):
+    """Larger, smaller, and with the channels first."""
+    count, height, width, channels = image.shape
+    shapes = [(2 * height, 2 * width, channels), (height - 1, width - 1, channels)]
+    if name != "tabular":  # which knows the number of pixels alone
+        shapes.append((channels, height, width))
+    return [jnp.zeros((count, *shape), image.dtype) for shape in shapes]
+
+
+@every_model
+def test_images_of_another_shape_are_refused(name):
+    model, examples, state = model_of(name), batch(name), state_of(name)
+    uses = {
+        "init": lambda examples: model.init(KEY, examples),
+        "step": lambda examples: make_step(model.phases)(state, examples),
+        "evaluate": lambda examples: model.evaluate(state.params, state.stats, examples, KEY),
+        "generate": lambda examples: model.generate(state.params, state.stats, examples, KEY),
+    }
+    if model.embed is not None:
+        uses["embed"] = lambda examples: model.embed(state.params, state.stats, examples)
+    for array in MODELS[name].images:
+        for wrong in wrong_shapes(name, examples[array]):
+            for use in uses.values():
+                with pytest.raises(ValueError, match=rf"batch\['{array}'\]"):
+                    jax.eval_shape(use, {**examples, array: wrong})
+
+
+@every_model
+def test_a_kind_is_declared_of_metrics_that_there_are(name):
+    state, model = state_of(name), model_of(name)
+    assert set(model.kinds) <= set(jax.eval_shape(model.evaluate, state.params, state.stats, batch(name), KEY))

@@ -43,7 +43,7 @@ def figures(
     pair = two_widest(codes)
     names = (f"z_{pair[0] + 1}", f"z_{pair[1] + 1}")
     drawn["codes"] = code_scatter(codes[:, pair], labels, title="codes of test images", names=names)
-    if networks.latents == 2 and networks.top is None:
+    if networks.latents == 2 and not networks.top_latents:
         deviation = math.sqrt(networks.prior_variance)
         manifold = vae_model.manifold_grid(lambda z: vae_networks.decode(networks, params, deviation * z), 20)
         drawn["manifold"] = image_grid(
@@ -97,11 +97,11 @@ def make_measure(networks: vae_networks.Networks, data: Dataset) -> Measure:
     def posterior_means(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
         del stats
         posterior = vae_networks.encode(networks, params, batch["image"])
-        if (top := networks.top) is None:
+        if not networks.top_latents:
             return {"active_units": posterior.mean}
         noise = jax.random.normal(key, (UNIT_SAMPLES, *posterior.mean.shape))
         below = vae_networks.reparameterized(posterior, noise)
-        above = jax.vmap(lambda z: vae_networks.encode_top(top, params, z).mean)(below)
+        above = jax.vmap(lambda z: vae_networks.encode_top(networks, params, z).mean)(below)
         return {"active_units": posterior.mean, "active_units_2": above.mean(axis=0)}
 
     split_values = make_split_values(posterior_means, data.load)

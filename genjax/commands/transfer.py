@@ -46,7 +46,7 @@ from genjax.data.files import chosen
 from genjax.data.labels import choose_labelled, has_labels, labels_of
 from genjax.evaluation import EVALUATION_BATCH, evaluate_split, evaluation_key, make_evaluate_seeds
 from genjax.measures.features import features_function, fit_pca, make_features, pixels, principal
-from genjax.models.latent.autoencoder import classifier
+from genjax.models.latent.classifier import classifier
 from genjax.runs.directory import RunError, write_json
 from genjax.runs.options import check_positive
 from genjax.runs.report import commit, mean_and_deviation, summary, surroundings

@@ -1,4 +1,4 @@
-"""Lower bounds on log p(x) from log-densities of posterior samples, in nats per example.
+"""Lower bounds of log p(x) from log-densities of posterior samples, in nats per example.
 
 With w_i = p(x, z_i) / q(z_i|x), z_i ~ q(z|x): ELBO = E log w_1 <= IWAE_k = E log (1/k) sum_i w_i <= log p(x).
 """
@@ -21,60 +21,61 @@ class Terms(NamedTuple):
     log_prior: Array
     log_posterior: Array
     kl: Array
-    """Has mean KL(q(z|x) || p(z)): in closed form where there is one (the same for each i), else log q - log p."""
+    """KL(q(z|x) || p(z)): in closed form where there is one (the same for each i), else its estimates log q - log p."""
 
 
 Bound = Callable[[Terms], Array]
-"""A lower bound of log p(x) per example, [batch]."""
+"""Terms to a lower bound of log p(x) for each example, [batch]."""
 
 
 def log_weights(terms: Terms) -> Array:
-    """[k, batch]: log w_i = log p(x|z_i) + log p(z_i) - log q(z_i|x)."""
+    """Log importance weights log w_i = log p(x|z_i) + log p(z_i) - log q(z_i|x), [k, batch]."""
     return terms.log_likelihood + terms.log_prior - terms.log_posterior
 
 
 def elbo(terms: Terms) -> Array:
-    """(1/k) sum_i log p(x|z_i) - KL(q(z|x) || p(z)) (Kingma & Welling 2014, eq. 7)."""
+    """ELBO, (1/k) sum_i log p(x|z_i) - KL(q(z|x) || p(z)) (Kingma & Welling 2014, eq. 7)."""
     return (terms.log_likelihood - terms.kl).mean(axis=0)
 
 
 def monte_carlo_elbo(terms: Terms) -> Array:
-    """(1/k) sum_i log w_i: the ELBO without the closed form of its KL (Kingma & Welling 2014, eq. 6)."""
+    """ELBO without the closed form of its KL divergence, (1/k) sum_i log w_i (Kingma & Welling 2014, eq. 6)."""
     return log_weights(terms).mean(axis=0)
 
 
 def iwae_bound(terms: Terms) -> Array:
-    """Log (1/k) sum_i w_i (Burda et al. 2016, sec. 3)."""
+    """Importance weighted bound log (1/k) sum_i w_i (Burda et al. 2016, sec. 3)."""
     return log_mean_exp(log_weights(terms), axis=0)
 
 
 def tempered(terms: Terms, beta: Array | float) -> Terms:
-    """The terms with (p(z) / q(z|x))^beta in place of p(z) / q(z|x): `elbo` of them weighs the KL divergence by beta.
+    """Replace p(z) / q(z|x) by (p(z) / q(z|x))^beta, so that `elbo` weights the KL divergence by beta.
 
-    beta = 1 leaves the bound as it is, beta < 1 gives no bound, beta > 1 a looser one (Higgins et al. 2017, eq. 4).
+    beta = 1 keeps the bound, beta > 1 makes it looser, and beta < 1 gives no bound (Higgins et al. 2017, eq. 4).
     """
     return Terms(terms.log_likelihood, beta * terms.log_prior, beta * terms.log_posterior, beta * terms.kl)
 
 
 class Means(NamedTuple):
-    """Means over samples in nats, [batch] each."""
+    """Means over k samples in nats, [batch] each."""
 
     log_likelihood: Array
-    """(1/k) sum_i log p(x|z_i)."""
+    """Mean of log p(x|z_i)."""
     kl: Array
+    """Mean of the terms of KL(q(z|x) || p(z))."""
     log_weight: Array
-    """Log (1/k) sum_i w_i."""
+    """Logarithm of the mean importance weight, log (1/k) sum_i w_i."""
 
 
 def streamed_means(terms: Callable[[Array], Terms], *, samples: int, chunk: int, batch: int) -> Means:
-    """The means of `terms(indices)` over indices 0 ... samples - 1, `chunk` at a time, so that memory does not grow.
+    """Means of `terms(indices)` over the indices 0 ... samples - 1 of samples, `chunk` at a time to bound the memory.
 
-    `terms` takes indices [chunk].
+    `terms` is called with indices [chunk].
     """
 
     def add(sums: Means, indices: Array) -> tuple[Means, None]:
         values = terms(indices)
-        counted = (indices < samples)[:, None]  # the last chunk may reach beyond
+        counted = (indices < samples)[:, None]  # the last chunk may reach beyond `samples`
         log_sum = jax.nn.logsumexp(jnp.where(counted, log_weights(values), -jnp.inf), axis=0)
         return Means(
             sums.log_likelihood + jnp.where(counted, values.log_likelihood, 0).sum(axis=0),

@@ -53,7 +53,7 @@ class Bound(NamedTuple):
 
 
 def bind(networks: N, params: Params, stats: Stats) -> N:
-    """The same NamedTuple with a `Bound` in place of every module that has parameters; other fields stay as they are."""
+    """Return `networks` with a `Bound` in place of every module that has parameters; other fields stay as they are."""
     fields = networks._asdict()  # pyright: ignore[reportAttributeAccessIssue]
     bound = {name: Bound(fields[name], params[name], stats.get(name, {})) for name in fields if name in params}
     return networks._replace(**bound)  # pyright: ignore[reportAttributeAccessIssue]
@@ -81,9 +81,23 @@ def init_networks(networks: tuple[Any, ...], key: Key, **inputs: tuple[Any, ...]
 
 def split_variables(variables: Mapping[str, Mapping[str, Any]]) -> tuple[Params, Stats]:
     """The parameters of each network, and its running statistics, an empty dict where it keeps none."""
-    params = {name: {"params": own["params"]} for name, own in variables.items()}
+    params = {name: {"params": own.get("params", {})} for name, own in variables.items()}
     stats = {name: {part: tree for part, tree in own.items() if part != "params"} for name, own in variables.items()}
     return params, stats
+
+
+def output_shapes(networks: tuple[Any, ...], **inputs: tuple[Any, ...]) -> dict[str, Any]:
+    """Shape of what each named network returns on its example inputs, leaf by leaf; nothing is computed.
+
+    Inputs are arrays or `jax.ShapeDtypeStruct`s.
+    """
+
+    def apply(key: Key, inputs: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
+        params, stats = init_networks(networks, key, **inputs)
+        bound = bind(networks, params, stats)._asdict()  # pyright: ignore[reportAttributeAccessIssue]
+        return {name: bound[name](*own) for name, own in inputs.items()}
+
+    return jax.tree.map(lambda leaf: leaf.shape, jax.eval_shape(apply, jax.random.key(0), inputs))
 
 
 def check_outputs(networks: tuple[Any, ...], inputs: Mapping[str, tuple[Any, ...]], outputs: Mapping[str, Any]) -> None:
@@ -95,17 +109,10 @@ def check_outputs(networks: tuple[Any, ...], inputs: Mapping[str, tuple[Any, ...
         outputs: Shape of what each named network returns on its example inputs, `None` for a length that is free; a
             tuple or dict of shapes where it returns several arrays.
     """
-
-    def apply(key: Key, inputs: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
-        params, stats = init_networks(networks, key, **inputs)
-        bound = bind(networks, params, stats)._asdict()  # pyright: ignore[reportAttributeAccessIssue]
-        return {name: bound[name](*inputs[name]) for name in outputs}
-
-    found = jax.eval_shape(apply, jax.random.key(0), inputs)
+    shapes = output_shapes(networks, **{name: inputs[name] for name in outputs})
     for name, expected in outputs.items():
-        shapes = jax.tree.map(lambda leaf: leaf.shape, found[name])
-        if not matches(shapes, expected):
-            raise ValueError(f"networks: the {name} returns arrays of shape {shapes}, must be {shown(expected)}")
+        if not matches(shapes[name], expected):
+            raise ValueError(f"networks: the {name} returns arrays of shape {shapes[name]}, must be {shown(expected)}")
 
 
 def matches(found: Any, expected: Any) -> bool:
@@ -115,7 +122,9 @@ def matches(found: Any, expected: Any) -> bool:
             return False
         return all(have > 0 if want is None else have == want for have, want in zip(found, expected, strict=True))
     if isinstance(expected, Mapping):
-        return isinstance(found, Mapping) and all(matches(found[name], expected[name]) for name in expected)
+        return isinstance(found, Mapping) and all(
+            name in found and matches(found[name], expected[name]) for name in expected
+        )
     return len(found) == len(expected) and all(map(matches, found, expected))
 
 

@@ -31,7 +31,8 @@ from genjax.data.labels import choose_labelled
 from genjax.data.load import load_dataset
 from genjax.measures.features import make_features, pixels
 from genjax.metrics.probe import Labelled, linear_probe
-from genjax.models.latent.autoencoder import classifier, mlp_networks
+from genjax.models.latent.autoencoder import mlp_networks
+from genjax.models.latent.classifier import classifier
 from genjax.runs.config import parse
 from genjax.runs.directory import RunError
 from genjax.runs.experiment import Run

@@ -9,7 +9,7 @@ import pytest
 
 from experiments.parts.vae_codes import BETWEEN, interpolation, make_measure, traversal, two_widest
 from genjax.data.load import load_dataset
-from genjax.models.latent.vae_networks import decode, encode, init_networks, mlp_networks, with_top
+from genjax.models.latent.vae_networks import decode, encode, init_params, mlp_networks, with_top
 
 SHAPE = (8, 8, 1)
 
@@ -19,7 +19,7 @@ def networks_and_params(*, top=False):
     networks = mlp_networks(SHAPE, hidden=(8,), latents=3)
     if top:
         networks = with_top(networks, latents=2, hidden=(4,), activation=jnp.tanh)
-    return networks, jax.jit(functools.partial(init_networks, networks))(jax.random.key(0), jnp.zeros((1, *SHAPE)))
+    return networks, jax.jit(functools.partial(init_params, networks))(jax.random.key(0), jnp.zeros((1, *SHAPE)))
 
 
 def codes(count):

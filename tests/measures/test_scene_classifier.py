@@ -7,14 +7,14 @@ from scipy.special import log_softmax
 from genjax.core import init_state, make_step
 from genjax.data.digits import digits
 from genjax.data.scenes import scenes
-from genjax.measures.scene_classifier import EMPTY, at_places, cross_entropy, read, scene_reader
+from genjax.measures.scene_classifier import EMPTY, at_positions, cross_entropy, most_likely, scene_reader
 from genjax.metrics.scenes import agreement
 
 OBJECTS = np.array([[[7, 4, 1, 2], [3, 0, 0, 3]], [[0, 1, 0, 4], [-1, -1, -1, -1]]], np.int32)
 
 
-def test_what_stands_at_each_place():
-    found = np.asarray(at_places(jnp.asarray(OBJECTS)))
+def test_each_position_has_its_object():
+    found = np.asarray(at_positions(jnp.asarray(OBJECTS)))
     np.testing.assert_array_equal(found[..., 0], [[EMPTY, EMPTY, 7, 3, EMPTY], [EMPTY, EMPTY, EMPTY, EMPTY, 0]])
     np.testing.assert_array_equal(found[0, 2], [7, 4, 1, 2])
     np.testing.assert_array_equal(found[1, 4], [0, 1, 0, 4])
@@ -25,38 +25,38 @@ def random_logits():
     return {column: rng.normal(size=(2, 5, width)) for column, width in {0: 11, 1: 5, 2: 2}.items()}
 
 
-def test_the_cross_entropy_is_of_every_place_and_of_colour_and_size_where_a_digit_stands():
+def test_the_cross_entropy_is_of_every_position_and_of_colour_and_size_where_a_digit_is():
     logits = random_logits()
     log_p = {column: log_softmax(values, axis=-1) for column, values in logits.items()}
     expected = []
     for scene, objects in enumerate(OBJECTS):
         total = 0.0
         standing = {one[3]: one for one in objects.tolist() if one[0] >= 0}
-        for place in range(5):
-            digit, colour, size, _ = standing.get(place, (EMPTY, None, None, None))
-            total -= log_p[0][scene, place, digit]
+        for position in range(5):
+            digit, colour, size, _ = standing.get(position, (EMPTY, None, None, None))
+            total -= log_p[0][scene, position, digit]
             if colour is not None:
-                total -= log_p[1][scene, place, colour] + log_p[2][scene, place, size]
+                total -= log_p[1][scene, position, colour] + log_p[2][scene, position, size]
         expected.append(total)
     found = cross_entropy({column: jnp.asarray(values) for column, values in logits.items()}, jnp.asarray(OBJECTS))
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_reading_sure_logits_gives_the_objects_back():
-    truth = np.asarray(at_places(jnp.asarray(OBJECTS)))
+def test_certain_logits_give_the_objects_back():
+    truth = np.asarray(at_positions(jnp.asarray(OBJECTS)))
     sure = {column: 20 * jax.nn.one_hot(truth[..., column], width) for column, width in {0: 11, 1: 5, 2: 2}.items()}
-    found = np.asarray(read(sure))
+    found = np.asarray(most_likely(sure))
     assert all(agreement(found, OBJECTS)["scene"])
 
 
 def test_a_scene_has_at_least_one_digit():
     empty = {0: 20 * jax.nn.one_hot(jnp.full((1, 5), EMPTY), 11), 1: jnp.zeros((1, 5, 5)), 2: jnp.zeros((1, 5, 2))}
-    found = np.asarray(read(empty))
+    found = np.asarray(most_likely(empty))
     assert found[0, 0].min() >= 0
     assert (found[0, 1] == -1).all()
 
 
-def test_the_reader_learns_scenes_by_heart():
+def test_the_classifier_fits_a_few_scenes():
     train = scenes(digits(), side=16, captions=1, pairs=0.5).source.train.arrays
     batch = {"image": jnp.asarray(train["image"][:16]) / 255, "objects": jnp.asarray(train["objects"][:16])}
     model = scene_reader(optimizer=optax.adam(3e-3), channels=(8, 16), features=64)

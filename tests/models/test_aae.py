@@ -1,4 +1,4 @@
-"""The phases of the AAE, what labels do in them, and a game whose end is known in closed form."""
+"""The phases of the AAE, the effect of labels, and a case whose equilibrium is known in closed form."""
 
 import functools
 
@@ -11,18 +11,18 @@ import scipy.special
 import scipy.stats
 from flax import linen as nn
 
-from genjax.core import init_state, make_step
+from genjax.core import Model, init_state, make_step
 from genjax.models.latent.aae import (
     Optimizers,
     aae,
-    code_logits,
+    draw,
     label_slots,
-    make_draw,
     uniform_label,
     with_dropout,
 )
 from genjax.models.latent.aae_networks import Encoding, decode, encode, mlp_networks, reconstruct, with_slot
 from genjax.models.priors import Prior, gaussian, gaussian_mixture
+from genjax.networks.bound import bind
 
 SHAPE = (3, 2, 1)
 KEY = jax.random.key(0)
@@ -57,8 +57,13 @@ def batch(**more):
     return {name: jnp.asarray(array) for name, array in {"image": IMAGES, "label": LABELS, **more}.items()}
 
 
-@functools.cache
 def state_of(model):
+    return state_by_init(model.init, model.phases)
+
+
+@functools.cache
+def state_by_init(init, phases):
+    model = Model(init, phases, evaluate=None, generate=None)
     return jax.jit(lambda key: init_state(model, key, batch()))(KEY)
 
 
@@ -146,7 +151,8 @@ def test_the_discriminator_sees_real_codes_of_the_examples_class():
     labelled = np.array([True, False, True, True, False, False])
     slots = jnp.array([0, 3, 2, 2, 3, 3])
     real = jnp.stack([slots + 1.0, jnp.full(6, 7.0)], axis=1)
-    logits = [code_logits(networks, params, z, slots, 3) for z in (real, jnp.ones((6, 2)))]
+    discriminator = bind(networks, params, STATS).discriminator
+    logits = [discriminator(with_slot(z, slots, 3))[:, 0] for z in (real, jnp.ones((6, 2)))]
     expected = -scipy.special.log_expit(logits[0]) - scipy.special.log_expit(-logits[1])
     found = phase_loss(model, "discriminator", params, batch(labelled=labelled))
     np.testing.assert_allclose(found, expected.mean(), rtol=1e-5)
@@ -177,25 +183,26 @@ def test_training_decodes_samples_of_q_and_not_its_mean():
     networks, model = shaped_model()
     params, images = state_of(model).params, jnp.tile(jnp.asarray(IMAGES[:1]), (4000, 1, 1, 1))
     encoding = encode(networks, params, STATS, images[:1])
-    z = np.asarray(jax.jit(make_draw(networks, 0.0))(params, STATS, images, KEY).z)
+    z = np.asarray(jax.jit(lambda: draw(bind(networks, params, STATS), images, 0.0, KEY)[0].z)())
     np.testing.assert_allclose(z.std(0), np.exp(encoding.log_sigma[0]), rtol=5 / np.sqrt(2 * 4000))
 
 
 class Sharpness(nn.Module):
-    """A discriminator of labels that says 4 of a one-hot, and less of what is less sure."""
+    """Discriminator of labels whose logit is 4 for a one-hot vector, and less for less certain labels."""
 
     @nn.compact
     def __call__(self, label):
         return 10 * (label**2).sum(axis=-1, keepdims=True) - 6
 
 
-def test_both_games_are_those_of_their_logits():
+def test_both_adversarial_losses_are_those_of_their_logits():
     networks = semi_supervised_model()[0]._replace(label_discriminator=Sharpness())
     model = aae(SHAPE, networks, MARKER._replace(classes=0), optimizers=SGD, semi_supervised=True)
     params = state_of(model).params
     encoding = encode(networks, params, STATS, jnp.asarray(IMAGES))
-    fake = np.asarray(code_logits(networks, params, encoding.mean, None, 0), np.float64)
-    real = float(code_logits(networks, params, jnp.array([[0.0, 7.0]]), None, 0)[0])
+    discriminator = bind(networks, params, STATS).discriminator
+    fake = np.asarray(discriminator(encoding.mean)[:, 0], np.float64)
+    real = float(discriminator(jnp.array([[0.0, 7.0]]))[0, 0])
     fake_label = 10 * (np.asarray(encoding.label, np.float64) ** 2).sum(1) - 6
     softplus = functools.partial(np.logaddexp, 0)
     expected = softplus(-real) + softplus(fake).mean() + softplus(-4) + softplus(fake_label).mean()
@@ -211,7 +218,7 @@ def test_each_label_is_as_likely_as_the_others():
     assert scipy.stats.chisquare(drawn.sum(0)).pvalue > 1e-3
 
 
-def test_dropout_leaves_pixels_out_and_keeps_the_mean():
+def test_dropout_drops_pixels_and_keeps_the_mean():
     images = jnp.ones((1000, 4, 4, 1))
     dropped = np.asarray(with_dropout(images, 0.2, KEY))
     assert set(np.unique(dropped)) == {0, np.float32(1.25)}
@@ -295,26 +302,26 @@ class Rebuild(nn.Module):
         return nn.Dense(1)(z).reshape(-1, 1, 1, 1)
 
 
-def test_the_game_of_one_dimension_ends_where_both_deviations_are_equal():
+def test_in_one_dimension_training_ends_where_both_deviations_are_equal():
     """z = a x with x ~ N(0, 3^2) against N(0, 2^2): at the end |a| = 2 / 3."""
     networks = mlp_networks((1, 1, 1), latents=1)._replace(
         encoder=Scale(), discriminator=Quadratic(), decoder=Rebuild()
     )
     optimizers = SGD._replace(discriminator=optax.adam(0.02, b1=0.5), regularization=optax.adam(0.003, b1=0.5))
     model = aae((1, 1, 1), networks, gaussian(1, std=2.0), optimizers=optimizers)
-    game = model._replace(phases=model.phases[1:])
+    adversarial = model._replace(phases=model.phases[1:])
 
     @jax.jit
-    def play(key):
+    def train(key):
         def one(state, key):
             images = 3 * jax.random.normal(key, (200, 1, 1, 1))
-            state, _ = make_step(game.phases)(state, {"image": images})
+            state, _ = make_step(adversarial.phases)(state, {"image": images})
             return state, state.params["encoder"]["params"]["a"][0]
 
-        start = init_state(game, key, {"image": jnp.zeros((1, 1, 1, 1))})
+        start = init_state(adversarial, key, {"image": jnp.zeros((1, 1, 1, 1))})
         return jax.lax.scan(one, start, jax.random.split(key, 3000))[1]
 
-    scales = np.asarray(play(KEY))
+    scales = np.asarray(train(KEY))
     np.testing.assert_allclose(np.abs(scales[-1000:]).mean(), 2 / 3, rtol=0.05)
     assert abs(scales[0] - 2 / 3) > 0.3
 
@@ -326,8 +333,11 @@ def test_the_game_of_one_dimension_ends_where_both_deviations_are_equal():
         ({"prior": Prior(2, 0, lambda key, count, labels: jnp.zeros((count, 5)))}, r"shape \(2, 5\)"),
         ({"dropout": 1.0}, "dropout=1.0 must be at least 0 and below 1"),
         ({"semi_supervised": True}, "semi_supervised=True needs the classes of y, got classes=0"),
-        ({"image_shape": (4, 4, 1)}, r"decoder returns images \(3, 2, 1\), image_shape=\(4, 4, 1\)"),
-        ({"latents": 3, "prior": gaussian(3)}, r"encoder returns mean \(2,\), latents=3"),
+        ({"image_shape": (4, 4, 1)}, r"decoder returns arrays of shape \(1, 3, 2, 1\), must be \(1, 4, 4, 1\)"),
+        (
+            {"latents": 3, "prior": gaussian(3)},
+            r"encoder returns arrays of shape {'mean': \(1, 2\)}, must be {'mean': \(1, 3\)}",
+        ),
         ({"classes": 3}, "there is no label discriminator, classes=3"),
     ],
 )
@@ -342,5 +352,5 @@ def test_what_does_not_fit_is_named(change, message):
 def test_an_encoder_without_the_logits_of_y_is_refused():
     networks = mlp_networks(SHAPE, hidden=(5,), latents=2, classes=3)
     plain = mlp_networks(SHAPE, hidden=(5,), latents=2)
-    with pytest.raises(ValueError, match="encoder returns 0 logits of y, classes=3"):
+    with pytest.raises(ValueError, match=r"encoder returns .* must be {'mean': \(1, 2\), 'label': \(1, 3\)}"):
         aae(SHAPE, networks._replace(encoder=plain.encoder), gaussian(2), optimizers=SGD)

@@ -1,4 +1,4 @@
-"""The autoencoder: linear ones against principal component analysis, and the classifier on an encoder."""
+"""Autoencoders: linear ones against principal component analysis, and the classifier on an encoder."""
 
 import functools
 
@@ -17,15 +17,16 @@ from genjax.models.latent.autoencoder import (
     BERNOULLI,
     GAUSSIAN,
     autoencoder,
-    classifier,
     conv_networks,
     decode,
     encode,
-    init_networks,
+    example_inputs,
     mlp_networks,
     reconstruct,
     scaled_strides,
 )
+from genjax.models.latent.classifier import classifier
+from genjax.networks.bound import init_networks
 
 SHAPE = (2, 3, 1)
 KEY = jax.random.key(0)
@@ -90,7 +91,7 @@ def test_networks_with_hidden_units_are_not_linear():
 
     @jax.jit
     def bend():
-        params = init_networks(networks, KEY, x)
+        params, _ = init_networks(networks, KEY, **example_inputs(networks, x))
         return encode(networks, params, x[:1] + x[1:2]) - encode(networks, params, x)[:2].sum(0)
 
     assert abs(bend()).max() > 1e-3
@@ -138,7 +139,7 @@ def test_a_code_of_zero_is_the_mean_image_at_the_start(make, reconstruction):
 
     @jax.jit
     def both_ways():
-        params = init_networks(networks, KEY, jnp.asarray(IMAGES))
+        params, _ = init_networks(networks, KEY, **example_inputs(networks, jnp.asarray(IMAGES)))
         return decode(networks, params, jnp.zeros((1, 2)))[0], encode(networks, params, jnp.asarray(mean)[None])
 
     image, code = both_ways()
@@ -228,8 +229,12 @@ def test_misuse_is_named():
     optimizer = optax.sgd(1.0)
     for message, call in {
         "latents=0 must be at least 1": lambda: autoencoder(SHAPE, networks._replace(latents=0), optimizer=optimizer),
-        "the encoder returns codes": lambda: autoencoder(SHAPE, networks._replace(latents=3), optimizer=optimizer),
-        "the decoder returns images": lambda: autoencoder((3, 2, 1), networks, optimizer=optimizer),
+        r"the encoder returns arrays of shape \(1, 2\), must be \(1, 3\)": lambda: autoencoder(
+            SHAPE, networks._replace(latents=3), optimizer=optimizer
+        ),
+        r"the decoder returns arrays of shape \(1, 2, 3, 1\), must be \(1, 3, 2, 1\)": lambda: autoencoder(
+            (3, 2, 1), networks, optimizer=optimizer
+        ),
         "channels: 0 layers": lambda: conv_networks(SHAPE, channels=()),
         "classes=1 must be at least 2": lambda: classifier(encoder, 1, optimizer=optimizer),
         r"encoder_params: the shape of .*bias.* is \(4,\), the encoder's is \(5,\)": lambda: classifier(

@@ -26,7 +26,7 @@ from genjax.testing import (
 from genjax.training import init_seeds, iterate, seed
 
 V = 3
-read = jax.jit(char_rnn.read, static_argnums=0)
+read = jax.jit(char_rnn.conditionals, static_argnums=0)
 log_probs = jax.jit(char_rnn.log_probs, static_argnums=0)
 continuation = jax.jit(char_rnn.continuation, static_argnums=0, static_argnames="length")
 TEXT_CORE = sequential(categorical(V), hidden=4, layers=2)

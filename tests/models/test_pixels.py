@@ -10,9 +10,7 @@ from genjax.models.autoregressive.pixels import (
     categorical,
     element_uniforms,
     fill_by_passes,
-    given_pixels,
     logistic_mixture,
-    prefix_or_nan,
 )
 from genjax.testing import assert_sampler_matches, assert_stable
 
@@ -82,50 +80,6 @@ def test_a_sample_does_not_depend_on_how_many_are_drawn():
     many, few = (element_uniforms(jax.random.key(0), jnp.zeros((count, 2, 2, 1))) for count in (5, 2))
     np.testing.assert_array_equal(many[:2], few)
     assert len(np.unique(many)) == many.size
-
-
-def test_a_known_set_that_is_no_prefix_is_refused_or_nan():
-    x, known = jnp.ones((1, 3)), jnp.array([[1.0, 0.0, 1.0]])
-    with pytest.raises(ValueError, match=r"known: .* a prefix of its ordering"):
-        prefix_or_nan(x, known)
-    assert np.isnan(jax.jit(prefix_or_nan)(x, known)).all()
-    np.testing.assert_array_equal(jax.jit(prefix_or_nan)(x, jnp.array([[1.0, 1.0, 0.0]])), x)
-
-
-IMAGE = jnp.full((1, 2, 3, 1), 0.5)
-
-
-@pytest.mark.parametrize(
-    ("known", "message"),
-    [
-        (jnp.zeros((1, 2, 2, 1)), r"known: shape \(1, 2, 2, 1\) must be that of image, \(1, 2, 3, 1\)"),
-        (np.full((1, 2, 3, 1), 0.5), r"known: holds 0\.5, and must hold 0 \(not known\) and 1 only"),
-        (np.full((1, 2, 3, 1), 255, np.uint8), "known: holds 255"),
-        (np.full((1, 2, 3, 1), np.nan), "known: holds nan"),
-        (np.ones((1, 2, 3, 1), complex), "known: ndarray of complex128 must be an array of 0 and 1"),
-        (np.full((1, 2, 3, 1), "yes"), "known: ndarray of <U3 must be"),
-        ([[[[1], [0], [0]]] * 2], "known: list of None must be an array"),
-    ],
-)
-def test_known_of_another_shape_or_type_or_value_is_refused(known, message):
-    with pytest.raises(ValueError, match=message):
-        given_pixels({"image": IMAGE, "known": known})
-
-
-@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int32, np.float32])
-def test_known_is_0_and_1_and_hides_what_is_not_known(dtype):
-    known = np.array([1, 0, 1, 0, 0, 1], dtype).reshape(1, 2, 3, 1)
-    image = jnp.where(known, IMAGE, jnp.nan)
-    for given in (given_pixels, jax.jit(given_pixels)):
-        shown, ours = given({"image": image, "known": known})
-        np.testing.assert_array_equal(ours, known.astype(np.float32))
-        np.testing.assert_array_equal(shown, known * 0.5)
-    assert all((array == 0).all() for array in given_pixels({"image": IMAGE}))
-
-
-def test_known_values_that_come_too_late_to_be_refused_give_nan():
-    _, known = jax.jit(given_pixels)({"image": IMAGE, "known": jnp.full(IMAGE.shape, 255)})
-    assert np.isnan(known).all()
 
 
 @every_output

@@ -17,7 +17,7 @@ from genjax.models.latent.vae_networks import (
     conv_networks,
     decode,
     encode,
-    init_networks,
+    init_params,
     mlp_networks,
     reconstruct,
     with_top,
@@ -32,7 +32,7 @@ IMAGES = np.random.default_rng(0).integers(0, 2, (4, *SHAPE)).astype(np.float32)
 def small(*, gaussian=False):
     """A small model and fresh params; one compilation for all tests."""
     networks = mlp_networks(SHAPE, hidden=(5,), latents=2, gaussian=gaussian)
-    params = jax.jit(functools.partial(init_networks, networks))(KEY, jnp.zeros((1, *SHAPE)))
+    params = jax.jit(functools.partial(init_params, networks))(KEY, jnp.zeros((1, *SHAPE)))
     return networks, params
 
 
@@ -248,16 +248,18 @@ def test_misuse_is_named():
     for message, call in {
         "samples=0 must be at least 1": lambda: vae(SHAPE, networks, samples=0, optimizer=optax.sgd(1.0)),
         "samples=0 and rows=1000 must": lambda: make_evaluate(networks, samples=0),
-        "the decoder returns images": lambda: vae((2, 3, 1), networks, optimizer=optax.sgd(1.0)),
-        "the encoder returns latents": lambda: vae(SHAPE, networks._replace(latents=3), optimizer=optax.sgd(1.0)),
+        r"the decoder returns arrays of shape \(1, 3, 2, 1\), must be \(1, 2, 3, 1\)": lambda: vae(
+            (2, 3, 1), networks, optimizer=optax.sgd(1.0)
+        ),
+        r"the encoder returns arrays of shape \(\(1, 2\), \(1, 2\)\), must be \(\(1, 3\), \(1, 3\)\)": lambda: vae(
+            SHAPE, networks._replace(latents=3), optimizer=optax.sgd(1.0)
+        ),
         "beta=-1": lambda: vae(SHAPE, networks, beta=-1.0, optimizer=optax.sgd(1.0)),
         "warm_up=-2": lambda: vae(SHAPE, networks, warm_up=-2, optimizer=optax.sgd(1.0)),
         "prior_variance=0": lambda: vae(SHAPE, networks._replace(prior_variance=0), optimizer=optax.sgd(1.0)),
-        r"top returns latents z_2 and z_1 of \(3, 2\)": lambda: vae(
+        r"the top_encoder returns arrays of shape \(\(1, 3\), \(1, 3\)\), must be \(\(1, 4\), \(1, 4\)\)": lambda: vae(
             SHAPE,
-            networks._replace(
-                top=with_top(networks, latents=3, hidden=(), activation=jnp.tanh).top._replace(latents=4)
-            ),
+            with_top(networks, latents=3, hidden=(), activation=jnp.tanh)._replace(top_latents=4),
             optimizer=optax.sgd(1.0),
         ),
         "side=0": lambda: manifold_grid(lambda z: z, 0),

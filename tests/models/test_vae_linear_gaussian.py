@@ -8,7 +8,7 @@ from flax import linen as nn
 
 from genjax.losses.bound import elbo, iwae_bound, log_weights, monte_carlo_elbo
 from genjax.models.latent.vae import bound_terms, make_evaluate, make_generate
-from genjax.models.latent.vae_networks import GAUSSIAN, Gaussian, Networks, Top, encode, reparameterized
+from genjax.models.latent.vae_networks import GAUSSIAN, Gaussian, Networks, encode, reparameterized
 
 SHAPE = (3, 2, 1)
 KEY = jax.random.key(0)
@@ -110,7 +110,6 @@ def test_gradient_flows_through_the_sample():
 
 
 PRIOR_VARIANCE = 2.5
-TOP = Top(LinearEncoder(2), LinearEncoder(2), 2)
 
 
 def two_layers(examples, *, widen=1.0):
@@ -143,7 +142,9 @@ def two_layers(examples, *, widen=1.0):
     return jax.tree.map(jnp.asarray, params), jnp.asarray(x.reshape(-1, *SHAPE)), normal.logpdf(x)
 
 
-TWO = LINEAR._replace(top=TOP, prior_variance=PRIOR_VARIANCE)
+TWO = LINEAR._replace(
+    top_encoder=LinearEncoder(2), top_decoder=LinearEncoder(2), top_latents=2, prior_variance=PRIOR_VARIANCE
+)
 
 
 def test_exact_posterior_of_two_layers_makes_every_sample_weigh_p_of_x():

@@ -2,8 +2,8 @@
 
     p(x) = prod_t p(x_t | x_<t),   p(x_t | x_<t) = head(V h_t + b),   h_t = LSTM(x_{t-1}, h_{t-1})
 
-The same core reads both; its `Head` says what one element is. h_0 = 0, and before the first element stands one that
-is none: no character, or the mean of the values.
+The same recurrent network serves both; its `Head` is the distribution of one element. h_0 = 0, and the input before
+the first element is a start symbol: no character (a zero vector), or the mean of the values.
 """
 
 import math
@@ -41,11 +41,11 @@ def char_rnn(
     dtype: DTypeLike | None = None,
     optimizer: optax.GradientTransformation | None = None,
 ) -> Model:
-    """A model of texts whose characters are the integers 0 to `vocabulary_size` - 1.
+    """Model of texts whose characters are the integers 0 to `vocabulary_size` - 1.
 
-    `generate` draws `length` characters from probabilities^(1 / temperature); the rest is said at `make_model`.
-    `dtype` is that of the products, such as bfloat16; states, parameters and likelihoods stay as they are.
-    Raises ValueError where `vocabulary_size` is below 2, `hidden`, `layers` or `length` below 1, `dropout` not in
+    `generate` draws `length` characters from probabilities^(1 / temperature); `make_model` describes batches, training
+    and evaluation. `dtype` is the type of the products, such as bfloat16; states, parameters and likelihoods keep their
+    type. Raises ValueError where `vocabulary_size` is below 2, `hidden`, `layers` or `length` below 1, `dropout` not in
     [0, 1), or `temperature` not above 0.
     """
     head = categorical(vocabulary_size, temperature)
@@ -65,11 +65,11 @@ def series_rnn(
     dtype: DTypeLike | None = None,
     optimizer: optax.GradientTransformation | None = None,
 ) -> Model:
-    """A model of series of real values: each is of a mixture of `components` Gaussians given those before it.
+    """Model of series of real values: given the values before it, each follows a mixture of `components` Gaussians.
 
-    `mean` and `scale` are those of the values: the network sees them standardized. `generate` draws `length` values;
-    `dtype` is that of the products; the rest is said at `make_model`. Raises ValueError where `components`, `hidden`,
-    `layers` or `length` is below 1, `scale` not above 0, or `dropout` not in [0, 1).
+    `mean` and `scale` standardize the values that the network sees. `generate` draws `length` values; `dtype` is the
+    type of the products; `make_model` describes batches, training and evaluation. Raises ValueError where `components`,
+    `hidden`, `layers` or `length` is below 1, `scale` not above 0, or `dropout` not in [0, 1).
     """
     head = gaussian_mixture(components, mean, scale)
     core = sequential(head, hidden=hidden, layers=layers, dropout=dropout, dtype=dtype)
@@ -77,16 +77,16 @@ def series_rnn(
 
 
 def make_model(core: "Sequential", *, length: int, optimizer: optax.GradientTransformation | None = None) -> Model:
-    """The model of batches with `sequence` [B, T].
+    """Make the model of batches with `sequence` [B, T].
 
-    Training is truncated backpropagation through time: where `continues` [B] is true, a row goes on where the same
-    row of the batch before ended (`stats["carry"]`), and no gradient reaches across; elsewhere, and in a batch without
-    `continues`, it begins anew. The default optimizer is Karpathy's: RMSProp with step size 0.002 and decay 0.95, each
-    element of the gradient clipped to [-0.1, 0.1], which is his 5 for the sum over 50 characters.
+    Training is truncated backpropagation through time: where `continues` [B] is true, a row continues the same row of
+    the batch before it (`stats["carry"]`), without a gradient across the boundary; elsewhere, and in a batch without
+    `continues`, the state starts at 0. The default optimizer is Karpathy's: RMSProp with step size 0.002 and decay
+    0.95, each element of the gradient clipped to [-0.1, 0.1], which is his 5 for the sum over 50 characters.
 
-    `evaluate` takes every row from its beginning: the mean over its elements, or, where the batch has `weight` [B, T],
-    the weighted sum. `generate` draws the `length` elements that follow `prompt` [B, P]; without a prompt, as many
-    sequences from their beginning as the batch has rows.
+    `evaluate` starts every row from the initial state, and returns the mean over its elements or, where the batch has
+    `weight` [B, T], the weighted sum. `generate` draws the `length` elements that follow `prompt` [B, P]; without a
+    prompt it draws one sequence from its beginning for each row of `sequence`.
     """
     if length < 1:
         raise ValueError(f"length={length} must be at least 1")
@@ -101,7 +101,7 @@ def make_model(core: "Sequential", *, length: int, optimizer: optax.GradientTran
         carry = core.start(len(x))
         if "continues" in batch:
             carry = where_rows(batch["continues"], stats["carry"], carry)
-        carry, parameters = read(core, params["rnn"], carry, x, key)
+        carry, parameters = conditionals(core, params["rnn"], carry, x, key)
         return -core.head.log_prob(parameters, x).mean(), ({}, {"carry": carry})
 
     def evaluate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
@@ -116,11 +116,12 @@ def make_model(core: "Sequential", *, length: int, optimizer: optax.GradientTran
         return continuation(core, params["rnn"], key, prompt, length=length)[0]
 
     default = optax.chain(optax.clip(5 / 50), optax.rmsprop(2e-3, decay=0.95))
-    return Model(init, (Phase("likelihood", loss, ("rnn",), optimizer or default),), evaluate, generate)
+    phase = Phase("likelihood", loss, ("rnn",), optimizer or default)
+    return Model(init, (phase,), evaluate, generate, kinds=dict.fromkeys(core.head.metrics(jnp.zeros(1)), "exact"))
 
 
 def where_rows(condition: Bool[Array, " B"], these: PyTree, others: PyTree) -> PyTree:
-    """The rows of `these` where the condition holds, and those of `others` elsewhere."""
+    """Select the rows of `these` where the condition holds, and the rows of `others` elsewhere."""
 
     def choose(one: Array, other: Array) -> Array:
         return jnp.where(condition.reshape(-1, *[1] * (one.ndim - 1)), one, other)
@@ -129,26 +130,26 @@ def where_rows(condition: Bool[Array, " B"], these: PyTree, others: PyTree) -> P
 
 
 class Head(NamedTuple):
-    """The distribution of one element of a sequence, read off P parameters."""
+    """Distribution of one element of a sequence, given by P parameters."""
 
     parameters: int
-    """P."""
+    """Number of parameters of one element, P."""
     before: float
-    """What stands before the first element."""
+    """Start symbol: the input before the first element."""
     dtype: type
-    """Of elements."""
+    """Type of the elements."""
     features: Callable[[Sequences], Float[Array, "B T F"]]
-    """What the network reads of the elements."""
+    """Elements to inputs of the network."""
     log_prob: Callable[[Parameters, Elements], Elements]
-    """In nats, per element."""
+    """(parameters, elements) to log p of each element, in nats."""
     draw: Callable[[Key, Parameters], Elements]
-    """One element, under one key."""
+    """(key, parameters) to one element."""
     metrics: Callable[[Float[Array, " B"]], Metrics]
-    """Nats per element, by the names they are reported under."""
+    """Nats per element to the metrics that are reported, all of them exact."""
 
 
 def categorical(vocabulary_size: int, temperature: float = 1.0) -> Head:
-    """Characters 0 to `vocabulary_size` - 1 under a softmax; draws are from probabilities^(1 / temperature).
+    """Softmax over the characters 0 to `vocabulary_size` - 1; draws follow probabilities^(1 / temperature).
 
     Raises ValueError where there are fewer than two characters, or the temperature is not above 0.
     """
@@ -172,18 +173,19 @@ def categorical(vocabulary_size: int, temperature: float = 1.0) -> Head:
 
 
 def at_temperature(logits: Parameters, temperature: float) -> Parameters:
-    """Logits of probabilities^(1 / temperature), the greatest 0: as the temperature falls the others go to -inf."""
+    """Logits of probabilities^(1 / temperature); the greatest is 0, the others fall to -inf with the temperature."""
     return (logits - logits.max(axis=-1, keepdims=True)) / max(temperature, COLDEST)
 
 
 COLDEST = 1e-30
-"""Below it, the quotient of float32 numbers could be of 0 by 0."""
+"""Lowest temperature that is divided by; below it, float32 could give 0 / 0."""
 
 
 def gaussian_mixture(components: int, mean: float = 0.0, scale: float = 1.0) -> Head:
-    """Real values under a mixture of Gaussians; the network reads, and its mixture is of, (x - mean) / scale.
+    """Mixture of Gaussians over real values; the network's inputs and its mixture are standardized, (x - mean) / scale.
 
-    The nats are of the density of x itself. Raises ValueError where there is no component or `scale` is not above 0.
+    Log densities are those of x itself, in nats. Raises ValueError where there is no component or `scale` is not above
+    0.
     """
     if components < 1:
         raise ValueError(f"components={components} must be at least 1")
@@ -213,7 +215,7 @@ def gaussian_mixture(components: int, mean: float = 0.0, scale: float = 1.0) -> 
 
 
 class Network(nn.Module):
-    """From the features of each place to the parameters of the next element."""
+    """Recurrent network from the features of each element to the parameters of the next."""
 
     core: StackedLSTM
     parameters: int
@@ -222,20 +224,20 @@ class Network(nn.Module):
     def __call__(
         self, state: State, features: Float[Array, "B T F"], dropout_key: Key | None = None
     ) -> tuple[State, Float[Array, "B T P"]]:
-        """The state after the sequence, and parameters at each of its places."""
+        """Return the state after the sequence, and the parameters at each of its positions."""
         state, h = self.core(state, features, dropout_key)
         head = nn.Dense(self.parameters, dtype=self.core.dtype, kernel_init=uniform_init, name="head")
         return state, head(h).astype(h.dtype)
 
 
 class Sequential(NamedTuple):
-    """A recurrent network and what it models: everything but the weights."""
+    """Recurrent network and the head that reads its outputs: all of a model but its weights."""
 
     network: Network
     head: Head
 
     def start(self, batch: int) -> "Carry":
-        """Nothing read yet."""
+        """Return the carry before the first element."""
         core = self.network.core
         state = zero_state(batch, hidden=core.hidden, layers=core.layers)
         return Carry(state, jnp.full(batch, self.head.before, self.head.dtype))
@@ -243,23 +245,23 @@ class Sequential(NamedTuple):
     def advance(
         self, params: PyTree, state: State, x: Sequences, dropout_key: Key | None = None
     ) -> tuple[State, Float[Array, "B T P"]]:
-        """The network's state after `x`, and at each place the parameters of the element that follows."""
+        """Return the network's state after `x`, and at each position the parameters of the element that follows."""
         return self.network.apply({"params": params}, state, self.head.features(x), dropout_key)  # pyright: ignore[reportReturnType]
 
 
 class Carry(NamedTuple):
-    """What is known of a sequence after some of it: all that the next element's distribution depends on."""
+    """Summary of a sequence so far, which determines the distribution of its next element."""
 
     state: State
-    """Of the network, which has read all elements but the last."""
+    """State of the network after all elements but the last."""
     last: Shaped[Array, " B"]
-    """The last element."""
+    """Last element, which is the network's next input."""
 
 
 def sequential(
     head: Head, *, hidden: int, layers: int, dropout: float = 0.0, dtype: DTypeLike | None = None
 ) -> Sequential:
-    """`layers` of `hidden` LSTM units under a head. Raises ValueError where there is none, or for dropout >= 1."""
+    """Make `layers` of `hidden` LSTM units under a head. Raises ValueError where one is out of range."""
     if hidden < 1 or layers < 1:
         raise ValueError(f"hidden={hidden} and layers={layers} must be at least 1")
     if not 0 <= dropout < 1:
@@ -267,10 +269,10 @@ def sequential(
     return Sequential(Network(StackedLSTM(hidden, layers, dropout, dtype), head.parameters), head)
 
 
-def read(
+def conditionals(
     model: Sequential, params: PyTree, carry: Carry, x: Sequences, dropout_key: Key | None = None
 ) -> tuple[Carry, Float[Array, "B T P"]]:
-    """The carry after `x`, and the parameters of the conditional of each of its elements."""
+    """Return the carry after `x`, and the parameters of the conditional of each of its elements."""
     before = jnp.concatenate([carry.last[:, None], x[:, :-1]], axis=1)
     state, parameters = model.advance(params, carry.state, before, dropout_key)
     return Carry(state, x[:, -1]), parameters
@@ -278,21 +280,21 @@ def read(
 
 def log_probs(model: Sequential, params: PyTree, x: Sequences) -> Float[Array, "B T"]:
     """Log p(x_t | x_<t) in nats, for sequences that begin with `x`."""
-    _, parameters = read(model, params, model.start(len(x)), x)
+    _, parameters = conditionals(model, params, model.start(len(x)), x)
     return model.head.log_prob(parameters, x)
 
 
 def continuation(
     model: Sequential, params: PyTree, key: Key, prompt: Sequences, *, length: int
 ) -> tuple[Shaped[Array, "B length"], Float[Array, " B"]]:
-    """What follows `prompt` [B, T], which may be empty, and its log-probability as the sampler saw it.
+    """Draw the elements that follow `prompt` [B, T], which may be empty; return them with their log-probability.
 
-    The log-probability is the model's, whatever temperature draws. The random numbers of row i come of the key folded
-    with i: a continuation does not depend on how many are drawn.
+    The log-probability is that of the model at temperature 1. Row i uses the key folded with i, so that a continuation
+    does not depend on how many others are drawn.
     """
     carry = model.start(len(prompt))
     if prompt.shape[1]:
-        carry, _ = read(model, params, carry, prompt)
+        carry, _ = conditionals(model, params, carry, prompt)
     keys = jax.vmap(lambda row: jax.random.split(jax.random.fold_in(key, row), length))(jnp.arange(len(prompt)))
 
     def step(carry: Carry, keys: Keys) -> tuple[Carry, tuple[Array, Array]]:

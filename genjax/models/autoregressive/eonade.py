@@ -1,6 +1,6 @@
 """EoNADE: one network for all orderings of the pixels (Uria, Murray & Larochelle 2014; Uria et al. 2016, section 4).
 
-For any set of observed pixels, m_i = 1 where pixel i is observed, the network gives the conditional of each other one:
+For any set of observed pixels, m_i = 1 where pixel i is observed, the network gives the conditional of every other one:
 
     h^1 = relu(c^1 + (m * x) W + m F),   h^l = relu(c^l + h^(l-1) W^l),   p(x_i = 1 | x_m, m) = sigmoid(V_i . h^L + b_i)
 
@@ -21,10 +21,11 @@ from jax import Array
 from jax.nn.initializers import he_normal
 from jaxtyping import Float, Int
 
-from genjax.core import Model, Phase
+from genjax.core import Input, Model, Phase, with_inputs
 from genjax.losses.likelihood import bernoulli_log_prob, bits_per_dim, flat_pixels, log_mean_exp
 from genjax.models.autoregressive.nade import CHUNK, masked, pad_rows
-from genjax.models.autoregressive.pixels import bernoulli, element_uniforms, given_pixels
+from genjax.models.autoregressive.pixels import bernoulli, element_uniforms
+from genjax.models.completion import given_pixels
 from genjax.networks.start import frequency_logits
 from genjax.shuffle import permutation
 from genjax.types import Batch, Evaluate, Key, Metrics, Params, PyTree, Scalar, Stats
@@ -40,18 +41,18 @@ def eonade(
 ) -> Model:
     """EoNADE of binary images, with ReLU layers of the widths `hidden`.
 
-    Training descends `order_agnostic_nll`, for each image at one random set of observed pixels. `orderings` is the
-    number K of fixed random orderings (`fixed_orderings`), a power of two, in the mixture that is evaluated and drawn
-    from. `mean` are the pixels' marginal probabilities, to which the output biases are set. The default optimizer is
-    Adam with step size 0.001.
+    Training minimizes `order_agnostic_nll`, for each image at one random set of observed pixels. `orderings` is the
+    number K of fixed random orderings (`fixed_orderings`), a power of two, in the mixture that is evaluated and
+    sampled. `mean` holds the marginal probabilities of the pixels, from which the output biases start. The default
+    optimizer is Adam with step size 0.001.
 
-    `evaluate` is exact: `nll_nats` of the mixture of K orderings, and beside it `nll_k_orderings_nats` for k = 1, 2, 4,
-    ... below K: the mean over the K / k mixtures of k orderings in a row, so for k = 1 the mean over orderings.
-    It takes K D passes through all layers but the first.
+    `evaluate` is exact: `nll_nats` of the mixture of K orderings, and `nll_k_orderings_nats` for k = 1, 2, 4, ... below
+    K: the mean over the K / k mixtures of k consecutive orderings, so for k = 1 the mean over orderings. It takes K D
+    passes through all layers but the first.
 
-    `generate` draws images: an ordering for each, then its pixels one after another. Where the batch has `known`
-    [B, H, W, C] (0 or 1), any pixels of `image`, it completes `image`: known pixels come first in the ordering, and the
-    rest follows in the order of the ordering drawn. What is drawn is exact for that ordering.
+    `generate` draws an ordering for each image, then its pixels one after another. Where the batch has `known`
+    [B, H, W, C] (0 or 1), any pixels of `image`, it completes `image`: known pixels come first, and the others follow
+    in the order of the ordering drawn. The completion is exact for that ordering.
     Raises ValueError where a layer is below 1, or `orderings` is no power of two.
     """
     size = int(np.prod(image_shape))
@@ -88,16 +89,18 @@ def eonade(
         return jnp.where(jnp.isnan(known), jnp.nan, filled)
 
     phase = Phase("likelihood", loss, ("eonade",), optimizer or optax.adam(1e-3))
-    return Model(init, (phase,), evaluate, generate)
+    names = ("nll_nats", "bits_per_dim", *map(mixture_name, smaller_sizes(orderings)))
+    model = Model(init, (phase,), evaluate, generate, kinds=dict.fromkeys(names, "exact"))
+    return with_inputs(model, image=Input(image_shape, "binary"))
 
 
 def fixed_orderings(size: int, count: int) -> Int[np.ndarray, "K D"]:
-    """The first `count` of an endless list of random orderings: row k holds the pixels in the order of generation."""
+    """First `count` of an endless list of random orderings: row k holds the pixels in the order of generation."""
     return np.stack([permutation(size, seed=index) for index in range(count)])
 
 
 def init_weights(key: Key, marginals: Float[np.ndarray, " D"], hidden: Sequence[int]) -> dict[str, PyTree]:
-    """W, F and the kernels of deeper layers as He's; V ~ N(0, 0.01²); b = logit of the marginals; no other biases."""
+    """He initialization of W, F and deeper kernels; V ~ N(0, 0.01²); b = logit of the marginals; other biases are 0."""
     w_key, f_key, v_key, *deeper = jax.random.split(key, 3 + len(hidden) - 1)
     initializer = he_normal()
     return {
@@ -114,7 +117,7 @@ def init_weights(key: Key, marginals: Float[np.ndarray, " D"], hidden: Sequence[
 
 
 def last_hidden(params: PyTree, a: Float[Array, "*B first"]) -> Float[Array, "*B last"]:
-    """The last hidden layer, from the activations of the first."""
+    """Compute the last hidden layer from the activations of the first."""
     h = jax.nn.relu(a)
     for layer in params["deeper"]:
         h = jax.nn.relu(h @ layer["W"] + layer["c"])
@@ -122,7 +125,7 @@ def last_hidden(params: PyTree, a: Float[Array, "*B first"]) -> Float[Array, "*B
 
 
 def logits(params: PyTree, x: Float[Array, "B D"], observed: Float[Array, "B D"]) -> Float[Array, "B D"]:
-    """The logit of every pixel given the `observed` ones (1); of no meaning at these themselves."""
+    """Logit of every pixel given the `observed` pixels (marked by 1); at the observed pixels it has no meaning."""
     a = (x * observed) @ params["W"] + observed @ params["F"] + params["c"]
     return last_hidden(params, a) @ params["V"].T + params["b"]
 
@@ -130,18 +133,17 @@ def logits(params: PyTree, x: Float[Array, "B D"], observed: Float[Array, "B D"]
 def order_agnostic_nll(log_probs: Float[Array, "B D"], observed: Float[Array, "B D"]) -> Float[Array, " B"]:
     """J = D / (D - d) sum over the pixels not observed of -log p(x_i | x_m, m), in nats; d is the number observed.
 
-    Where d is uniform on 0, ..., D - 1 and the observed set uniform among those of size d, the mean of J is that of
-    -log p_o(x) over all D! orderings (JMLR, section 4, whose d
-    counts from 1).
+    If d is uniform on 0, ..., D - 1 and the observed set uniform among the sets of size d, the expectation of J is the
+    mean of -log p_o(x) over all D! orderings (JMLR, section 4, where d counts from 1).
     """
     dimensions = observed.shape[1]
     return -dimensions / (dimensions - observed.sum(-1)) * (log_probs * (1 - observed)).sum(-1)
 
 
 def draw_observed(key: Key, x: Float[Array, "B D"]) -> Float[Array, "B D"]:
-    """For each example a number d of observed pixels, uniform on 0, ..., D - 1, and a uniform set of that size.
+    """Draw for each example a number d of observed pixels, uniform on 0, ..., D - 1, and a uniform set of that size.
 
-    The key of example i is folded with i.
+    Returns 1 for observed pixels and 0 for the others. Example i uses the key folded with i.
     """
 
     def one(index: Array) -> Array:
@@ -153,13 +155,13 @@ def draw_observed(key: Key, x: Float[Array, "B D"]) -> Float[Array, "B D"]:
 
 
 def objective(params: PyTree, x: Float[Array, "B D"], key: Key) -> Float[Array, " B"]:
-    """`order_agnostic_nll` of each example at a random set of observed pixels."""
+    """Draw a set of observed pixels for each example, and return its `order_agnostic_nll`."""
     observed = draw_observed(key, x)
     return order_agnostic_nll(bernoulli_log_prob(logits(params, x, observed), x), observed)
 
 
 def make_estimate(draws: int) -> Evaluate:
-    """An evaluation of `draws` passes: `nll_estimate_nats`, an unbiased estimate of the mean over all orderings."""
+    """Return an evaluation of `draws` passes: `nll_estimate_nats`, an unbiased estimate of the mean over orderings."""
 
     def estimate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
         del stats
@@ -170,7 +172,7 @@ def make_estimate(draws: int) -> Evaluate:
 
 
 class Chunk(NamedTuple):
-    """Some pixels in a row of an ordering."""
+    """Consecutive pixels of an ordering, and their rows of the weights."""
 
     W: Float[Array, "J H"]
     F: Float[Array, "J H"]
@@ -180,17 +182,17 @@ class Chunk(NamedTuple):
 
 
 def log_prob(params: PyTree, order: Int[Array, " D"], x: Float[Array, "B D"]) -> Float[Array, " B"]:
-    """Log p_o(x) in nats under the ordering `order`; `x` in the order of the image."""
+    """Log p_o(x) in nats under the ordering `order`; `x` is in raster order."""
     return bernoulli_log_prob(ordered_logits(params, order, x), x[:, order]).sum(-1)
 
 
 def ordered_logits(
     params: PyTree, order: Int[Array, " D"], x: Float[Array, "B D"], *, chunk: int = CHUNK
 ) -> Float[Array, "B D"]:
-    """The logit of each pixel given those before it in `order`, in that order.
+    """Logit of each pixel given the pixels before it in `order`; returned in that order.
 
-    A scan over chunks of pixels carries the activation of the first layer; inside a chunk it is one product with a
-    strictly lower triangular mask, and deeper layers are products of [B chunk, H] with their weights.
+    A scan over chunks of pixels carries the activation of the first layer; inside a chunk the activation is one matrix
+    product with a strictly lower triangular mask, and deeper layers are products of [B chunk, H] with their weights.
     """
     rows = (params["W"], params["F"], params["V"], params["b"][:, None], x.T)
     chunks = [rearrange(pad_rows(row[order], chunk), "(n j) k -> n j k", j=chunk) for row in rows]
@@ -207,17 +209,17 @@ def ordered_logits(
 
 
 def smaller_sizes(orderings: int) -> list[int]:
-    """1, 2, 4, ... below the number of orderings."""
+    """Sizes of the smaller mixtures: 1, 2, 4, ... below the number of orderings."""
     return [2**power for power in range(orderings.bit_length() - 1)]
 
 
 def mixture_name(orderings: int) -> str:
-    """The metric of mixtures of so many orderings, of which there are more."""
+    """Name of the metric of the smaller mixtures of so many orderings."""
     return f"nll_{orderings}_ordering{'' if orderings == 1 else 's'}_nats"
 
 
 def smaller_mixtures(log_probs: Float[Array, "K B"]) -> dict[str, Float[Array, " B"]]:
-    """-log p of mixtures of k = 1, 2, 4, ... < K orderings: the mean over K / k of them, which share no ordering."""
+    """-log p of mixtures of k = 1, 2, 4, ... < K orderings: the mean over K / k mixtures that share no ordering."""
 
     def mean_nll(k: int) -> Float[Array, " B"]:
         return -log_mean_exp(rearrange(log_probs, "(n k) b -> n k b", k=k), axis=1).mean(0)
@@ -226,13 +228,13 @@ def smaller_mixtures(log_probs: Float[Array, "K B"]) -> dict[str, Float[Array, "
 
 
 def draw_orders(key: Key, orders: Int[np.ndarray, "K D"], count: int) -> Int[Array, "B D"]:
-    """One of `orders` for each of `count` samples; the key of sample i is folded with i."""
+    """Draw one of `orders` for each of `count` samples; sample i uses the key folded with i."""
     keys = jax.vmap(functools.partial(jax.random.fold_in, key))(jnp.arange(count))
     return jnp.asarray(orders)[jax.vmap(lambda key: jax.random.randint(key, (), 0, len(orders)))(keys)]
 
 
 def known_first(order: Int[Array, "B D"], known: Float[Array, "B D"]) -> Int[Array, "B D"]:
-    """Each ordering with the known pixels at its front, both parts in the order that they had."""
+    """Move the known pixels to the front of each ordering; known and unknown pixels keep their relative order."""
     unknown = 1 - jnp.take_along_axis(known, order, axis=1)
     return jnp.take_along_axis(order, jnp.argsort(unknown, axis=1, stable=True), axis=1)
 
@@ -247,7 +249,7 @@ def fill(
 ) -> Float[Array, "B D"]:
     """Draw pixel after pixel, each example in its own order, or take the pixel from `x` where it is `known`.
 
-    One row of W and of F is added to the activation of the first layer per pixel; the deeper layers are computed anew.
+    Each pixel adds its rows of W and F to the activation of the first layer; deeper layers are computed anew.
     """
     examples = jnp.arange(len(x))
 

@@ -17,10 +17,11 @@ from jax import Array
 from jax.nn.initializers import constant, zeros
 from jaxtyping import Float, Int
 
-from genjax.core import Model, Phase
+from genjax.core import Input, Model, Phase, with_inputs
 from genjax.losses.likelihood import bernoulli_log_prob, bits_per_dim, flat_pixels, log_mean_exp
 from genjax.models.autoregressive.nade import checked_ordering
-from genjax.models.autoregressive.pixels import bernoulli, element_uniforms, given_pixels, prefix_or_nan
+from genjax.models.autoregressive.pixels import bernoulli, element_uniforms
+from genjax.models.completion import given_pixels, prefix_or_nan
 from genjax.networks.masked import Activation, Degrees, MaskedMLP, spread_degrees
 from genjax.networks.start import frequency_logits
 from genjax.shuffle import permutation
@@ -41,18 +42,17 @@ def made(
 ) -> Model:
     """MADE of binary images, with hidden layers of the widths `hidden`.
 
-    Each training step draws one of the `masks` from its key (the paper cycles through them); the masks themselves
-    never change. `ordering[d]` is the pixel (its index in the flattened image) generated in place d; raster order
-    where none is given. With `shuffle` each mask has a random ordering of its own instead. `direct` connects inputs to
-    outputs. `mean` are the pixels' marginal probabilities, to which the output biases are set. The default optimizer
-    is Adam with step size 0.001.
+    Each training step draws one of the `masks` under its key (the paper cycles through them); the masks themselves
+    never change. `ordering[d]` is the pixel (its index in the flattened image) that is generated at position d; None
+    means raster order. With `shuffle` each mask has a random ordering of its own instead. `direct` connects inputs to
+    outputs. `mean` holds the marginal probabilities of the pixels, from which the output biases start. The default
+    optimizer is Adam with step size 0.001.
 
-    `evaluate` gives the exact -log p(x) of the one mask, or of the mixture of all. `generate` draws images: a mask for
-    each, then its pixels one after another. Where the batch has `known` [B, H, W, C] (0 or 1) it completes `image`,
-    the mask drawn with its probability given what is known: known pixels must be the first of every mask's ordering,
-    or ValueError is raised (under `jit`: the image is NaN).
-    Raises ValueError where a layer or `masks` is below 1, `ordering` is no permutation of the pixels, or it is given
-    beside `shuffle`.
+    `evaluate` returns the exact -log p(x) of the mixture of all masks. `generate` draws a mask for each image, then its
+    pixels one after another. Where the batch has `known` [B, H, W, C] (0 or 1) it completes `image`, and draws the mask
+    from its posterior given the known pixels: these must be the first of every mask's ordering, or ValueError is raised
+    (under `jit`, the image is NaN instead). Raises ValueError where a layer or `masks` is below 1, `ordering` is no
+    permutation of the pixels, or both `ordering` and `shuffle` are given.
     """
     size = int(np.prod(image_shape))
     if min(hidden, default=0) < 1:
@@ -99,24 +99,25 @@ def made(
         return prefix_or_nan(filled, known_in_orders).reshape(image.shape)
 
     phase = Phase("likelihood", loss, ("made",), optimizer or optax.adam(1e-3))
-    return Model(init, (phase,), evaluate, generate)
+    model = Model(init, (phase,), evaluate, generate, kinds={"nll_nats": "exact", "bits_per_dim": "exact"})
+    return with_inputs(model, image=Input(image_shape, "binary"))
 
 
 def stacked_degrees(orders: Sequence[Int[np.ndarray, " D"]], hidden: Sequence[int]) -> Degrees:
-    """The degrees of one mask for each of `orders`, [M, units] per layer: a function of nothing else."""
+    """Degrees of one mask for each of `orders`, [M, units] per layer; they depend on the arguments alone."""
     each = [spread_degrees(order, hidden, seed=mask) for mask, order in enumerate(orders)]
     return tuple(np.stack(layer) for layer in zip(*each, strict=True))
 
 
 def mask_of(every: Degrees, mask: int | Int[Array, "*B"]) -> Degrees:
-    """The degrees of a mask by its number, or of one mask for each example."""
+    """Select the degrees of one mask by its number, or of one mask for each example."""
     return tuple(jnp.asarray(layer)[mask] for layer in every)
 
 
 def draw_masks(key: Key, log_probs: Float[Array, "M B"]) -> Int[Array, " B"]:
-    """A mask for each example, with probability proportional to exp(`log_probs`).
+    """Draw a mask for each example, with probability proportional to exp(`log_probs`).
 
-    The key of example i is folded with i.
+    Example i uses the key folded with i.
     """
     keys = jax.vmap(lambda index: jax.random.fold_in(key, index))(jnp.arange(log_probs.shape[1]))
     return jax.vmap(jax.random.categorical)(keys, log_probs.T)
@@ -134,18 +135,19 @@ def fill(
 ) -> Float[Array, "B D"]:
     """Draw pixel after pixel, each example under its own mask, or take the pixel from `x` where it is `known`.
 
-    Equal to D passes, each of which needs only what the last pixel has changed: the pixel in place t adds its row to
-    the units of degree t or more, and units of degree t, which no later pixel changes, are added to the layer above.
+    Equal to D passes through the network, but only what the last pixel changes is computed: the pixel at position t
+    adds its row of the first kernel to the units of degree t or more, and units of degree t, which no later pixel
+    changes, are added to the layer above.
     """
-    places, *hidden = degrees  # [B, D], and [B, units] per hidden layer
+    positions, *hidden = degrees  # [B, D], and [B, units] per hidden layer
     layers = [params[f"hidden_{index}"] for index in range(1, len(hidden) + 1)]
     columns = params["output"]["kernel"].T
     direct = params["direct"]["kernel"].T if "direct" in params else jnp.zeros((x.shape[1], 1), x.dtype)
     rows = jnp.arange(len(x))
 
     def pixel(carry: tuple[list[Array], Array], step: tuple[Array, Array]) -> tuple[tuple[list[Array], Array], None]:
-        (activations, drawn), (place, index) = carry, step
-        seen = jnp.where(hidden[-1] < place, activation(activations[-1]), 0)
+        (activations, drawn), (position, index) = carry, step
+        seen = jnp.where(hidden[-1] < position, activation(activations[-1]), 0)
         logit = params["output"]["bias"][index] + (seen * columns[index]).sum(-1) + (drawn * direct[index]).sum(-1)
         value = bernoulli().draw(logit[:, None], uniform[rows, index])
         value = jnp.where(known[rows, index] > 0, x[rows, index], value)
@@ -153,12 +155,12 @@ def fill(
         after = []
         for layer, (a, degree) in enumerate(zip(activations, hidden, strict=True)):
             if layer:
-                final = jnp.where(hidden[layer - 1] == place, activation(after[-1]), 0)
+                final = jnp.where(hidden[layer - 1] == position, activation(after[-1]), 0)
                 change = final @ layers[layer]["kernel"]
-            after.append(a + jnp.where(degree >= place, change, 0))
+            after.append(a + jnp.where(degree >= position, change, 0))
         return (after, drawn.at[rows, index].set(value)), None
 
     start = [jnp.broadcast_to(layer["bias"], (len(x), layer["bias"].size)) for layer in layers]
-    steps = (jnp.arange(1, x.shape[1] + 1), jnp.argsort(places, axis=1).T)
+    steps = (jnp.arange(1, x.shape[1] + 1), jnp.argsort(positions, axis=1).T)
     (_, drawn), _ = jax.lax.scan(pixel, (start, jnp.zeros_like(x)), steps)
     return drawn

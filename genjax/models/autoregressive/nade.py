@@ -21,7 +21,7 @@ from jaxtyping import Float, Int
 
 from genjax.core import Input, Model, Phase, with_inputs
 from genjax.losses.likelihood import bernoulli_log_prob, bits_per_dim
-from genjax.models.autoregressive.pixels import given_pixels, prefix_or_nan
+from genjax.models.completion import given_pixels, prefix_or_nan
 from genjax.networks.start import frequency_logits
 from genjax.types import Batch, Key, Metrics, Params, Scalar, Stats
 
@@ -30,7 +30,7 @@ CHUNK = 14
 
 
 class Weights(NamedTuple):
-    """The four arrays of NADE, rows in the order of generation."""
+    """Arrays of NADE, with rows in the order of generation."""
 
     W: Float[Array, "D H"]
     V: Float[Array, "D H"]
@@ -49,13 +49,13 @@ def nade(
 ) -> Model:
     """NADE of binary images.
 
-    `ordering[d]` is the pixel (its index in the flattened image) generated in place d; raster order where none is
-    given. `tied` shares V = W, which the 2011 paper has as well. `mean` are the pixels' marginal
-    probabilities, to which the output biases are set. The default optimizer is Adam with step size 0.001.
+    `ordering[d]` is the pixel (its index in the flattened image) that is generated at position d; None means raster
+    order. `tied` shares V = W, a variant of the 2011 paper. `mean` holds the marginal probabilities of the pixels, from
+    which the output biases start. The default optimizer is Adam with step size 0.001.
 
-    `generate` draws images; where the batch has `known` [B, H, W, C] (0 or 1) it completes `image`: known pixels
-    must be the first of the ordering, or ValueError is raised (under `jit`: the image is NaN).
-    Raises ValueError where `hidden` is below 1 or `ordering` is no permutation of the pixels.
+    `generate` draws images; where the batch has `known` [B, H, W, C] (0 or 1) it completes `image`: known pixels must
+    be the first of the ordering, or ValueError is raised (under `jit`, the image is NaN instead). Raises ValueError
+    where `hidden` is below 1 or `ordering` is no permutation of the pixels.
     """
     order = checked_ordering(ordering, int(np.prod(image_shape)))
     if hidden < 1:
@@ -88,7 +88,7 @@ def nade(
 
 
 def checked_ordering(ordering: Sequence[int] | None, dimensions: int) -> Int[np.ndarray, " D"]:
-    """The ordering as an array; raster order for None."""
+    """Return the ordering as an array, raster order for None. Raises ValueError where it is no permutation."""
     order = np.arange(dimensions) if ordering is None else np.asarray(ordering)
     if not np.array_equal(np.sort(order), np.arange(dimensions)):
         raise ValueError(f"ordering={order} must hold each of the {dimensions} pixels 0 to {dimensions - 1} once")
@@ -96,12 +96,12 @@ def checked_ordering(ordering: Sequence[int] | None, dimensions: int) -> Int[np.
 
 
 def in_order(image: Float[Array, "B H W C"], order: Int[np.ndarray, " D"]) -> Float[Array, "B D"]:
-    """Pixels in the order of generation."""
+    """Flatten images to pixels in the order of generation."""
     return rearrange(image, "b h w c -> b (h w c)")[:, order]
 
 
 def init_weights(key: Key, marginals: Float[np.ndarray, " D"], *, hidden: int, tied: bool) -> dict[str, Array]:
-    """W, V ~ N(0, 0.01²); b = logit of the marginals, kept from 0.001 to 0.999; c = 0. No V where it is tied to W."""
+    """W, V ~ N(0, 0.01²); b = logit of the marginals clipped to [0.001, 0.999]; c = 0. V is absent where `tied`."""
     w_key, v_key = jax.random.split(key)
     params = {
         "W": 0.01 * jax.random.normal(w_key, (marginals.size, hidden)),
@@ -113,12 +113,12 @@ def init_weights(key: Key, marginals: Float[np.ndarray, " D"], *, hidden: int, t
 
 
 def weights(params: dict[str, Array]) -> Weights:
-    """The trained variables as four arrays, tied or not."""
+    """Return the trained variables as four arrays; V is W where they are tied."""
     return Weights(params["W"], params.get("V", params["W"]), params["b"], params["c"])
 
 
 def parameter_count(dimensions: int, hidden: int, *, tied: bool = False) -> int:
-    """2HD + D + H, or HD + D + H where V is tied to W."""
+    """Number of parameters: 2HD + D + H, or HD + D + H where V is tied to W."""
     return (1 if tied else 2) * hidden * dimensions + dimensions + hidden
 
 
@@ -128,11 +128,11 @@ def log_prob(weights: Weights, x: Float[Array, "B D"]) -> Float[Array, " B"]:
 
 
 def logits(weights: Weights, x: Float[Array, "B D"], *, chunk: int = CHUNK) -> Float[Array, "B D"]:
-    """The logit of each conditional, equations (2) and (3), in O(HD) per image.
+    """Logits of all conditionals, equations (2) and (3), in O(HD) operations per image.
 
-    A scan over chunks of pixels carries a = c + sum_{i<d} x_i W_i; inside a chunk the sum is one product with a
-    strictly lower triangular mask, so that the matrix unit does the work. Only the chunks' first activations are
-    kept for the gradient, which runs the recursion backwards (JMLR, algorithm 1).
+    A scan over chunks of pixels carries a = c + sum_{i<d} x_i W_i; inside a chunk the sum is one matrix
+    product with a strictly lower triangular mask, which is fast. For the gradient only the activation before each chunk
+    is stored, and the recursion runs backwards (JMLR, algorithm 1).
     """
     dimensions = x.shape[1]
     padded = jax.tree.map(lambda rows: pad_rows(rows, chunk), (weights.W, weights.V, weights.b[:, None], x.T))
@@ -142,12 +142,12 @@ def logits(weights: Weights, x: Float[Array, "B D"], *, chunk: int = CHUNK) -> F
 
 
 def pad_rows(rows: Float[Array, "D K"], chunk: int) -> Float[Array, "padded K"]:
-    """Rows of zeros after the last, to a multiple of `chunk`."""
+    """Append rows of zeros up to a multiple of `chunk`."""
     return jnp.pad(rows, ((0, -len(rows) % chunk), (0, 0)))
 
 
 class Chunk(NamedTuple):
-    """The pixels of one step of the scan."""
+    """Pixels of one step of the scan, and their rows of the weights."""
 
     W: Float[Array, "J H"]
     V: Float[Array, "J H"]
@@ -156,23 +156,23 @@ class Chunk(NamedTuple):
 
 
 def masked(x: Float[Array, "B J"]) -> Float[Array, "B J J"]:
-    """Row j holds the pixels before the j-th, and zero elsewhere."""
+    """Return one copy of `x` per pixel j: the pixels before j, and 0 from j on."""
     return x[:, None, :] * jnp.tril(jnp.ones((x.shape[1], x.shape[1]), x.dtype), -1)
 
 
 def hidden_units(a: Float[Array, "B H"], chunk: Chunk) -> Float[Array, "B J H"]:
-    """H of each pixel of the chunk, equation (3), from the activation `a` before its first."""
+    """Hidden units h of each pixel of the chunk, equation (3), from the activation `a` before its first pixel."""
     return jax.nn.sigmoid(a[:, None] + masked(chunk.x) @ chunk.W)
 
 
 def forward(a: Float[Array, "B H"], chunk: Chunk) -> tuple[Array, tuple[Array, Array]]:
-    """One step of the scan: the next activation; the chunk's logits, and the activation it began with."""
+    """Take one step of the scan; return the next activation, the logits of the chunk, and its first activation."""
     logits = (hidden_units(a, chunk) * chunk.V).sum(-1) + chunk.b
     return a + chunk.x @ chunk.W, (logits, a)
 
 
 def backward(da: Float[Array, "B H"], step: tuple[Chunk, Array, Array]) -> tuple[Array, Chunk]:
-    """One step of the scan backwards: from the gradient of the next activation to that of this one, and the chunk's."""
+    """Take one step backwards: from the gradient of the next activation to those of this activation and the chunk."""
     chunk, a, g = step  # g: gradient of the chunk's logits [B, J]
     h = hidden_units(a, chunk)
     d_act = g[..., None] * chunk.V * h * (1 - h)
@@ -191,19 +191,19 @@ def chunked_logits(
     c: Float[Array, " H"],
     x: Float[Array, "N B J"],
 ) -> Float[Array, "N B J"]:
-    """The logits of N chunks of J pixels. The derivative is by hand: a third faster on a CPU than automatic."""
+    """Logits of N chunks of J pixels, with a derivative by hand: on a CPU a third faster than the automatic one."""
     return chunked_logits_forward(W, V, b, c, x)[0]
 
 
 def chunked_logits_forward(W: Array, V: Array, b: Array, c: Array, x: Array) -> tuple[Array, tuple[Chunk, Array]]:
-    """The logits, and what the gradient needs: the chunks, and the activation before each."""
+    """Return the logits, and for the gradient the chunks with the activation before each."""
     chunks = Chunk(W, V, b, x)
     _, (logits, activations) = jax.lax.scan(forward, jnp.broadcast_to(c, (x.shape[1], c.size)), chunks)
     return logits, (chunks, activations)
 
 
 def chunked_logits_backward(kept: tuple[Chunk, Array], g: Array) -> tuple[Array, ...]:
-    """The gradient of W, V, b, c and x from that of the logits."""
+    """Return the gradients of W, V, b, c and x from the gradient `g` of the logits."""
     chunks, activations = kept
     dc, d = jax.lax.scan(backward, jnp.zeros_like(activations[0]), (chunks, activations, g), reverse=True)
     return d.W, d.V, d.b, dc.sum(0), d.x
@@ -214,22 +214,22 @@ chunked_logits.defvjp(chunked_logits_forward, chunked_logits_backward)
 
 @functools.partial(jax.jit, static_argnames="count")
 def sample(weights: Weights, key: Key, count: int) -> tuple[Float[Array, "B D"], Float[Array, " B"]]:
-    """`count` samples in the order of generation, and the log-probability of each as the sampler saw it.
+    """Draw `count` samples in the order of generation; return them with the log p of each that the sampler computed.
 
-    O(HD) per sample: one row of W is added to the activation where a pixel is on. The key of sample i is folded with
-    i, so that a sample does not depend on how many are drawn.
+    O(HD) per sample: each pixel adds its row of W to the activation. Sample i uses the key folded with i, so that it
+    does not depend on how many others are drawn.
     """
     unknown = jnp.zeros((count, weights.b.size))
     return fill(weights, key, unknown, unknown)
 
 
 def complete(weights: Weights, key: Key, x: Float[Array, "B D"], known: Float[Array, "B D"]) -> Float[Array, "B D"]:
-    """`x` with what follows the known pixels drawn anew; `prefix_or_nan` says what of known pixels that do not lead."""
+    """Draw all pixels after the known ones; `prefix_or_nan` refuses known pixels that are not the first."""
     return prefix_or_nan(fill(weights, key, x, known)[0], known)
 
 
 def fill(weights: Weights, key: Key, x: Float[Array, "B D"], known: Float[Array, "B D"]) -> tuple[Array, Array]:
-    """Draw pixel after pixel, or take it from `x` where it is known; log p of what comes out beside it."""
+    """Draw pixel after pixel, or take it from `x` where it is known; return the images and the log p of each."""
     keys = jax.vmap(functools.partial(jax.random.fold_in, key))(jnp.arange(len(x)))
     uniform = jax.vmap(lambda key: jax.random.uniform(key, (x.shape[1],)))(keys)
 

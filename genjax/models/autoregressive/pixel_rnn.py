@@ -3,8 +3,8 @@
     p(x) = prod_i p(x_i | x_<i)                                                                (1)
     p(x_i | x_<i) = p(x_i,R | x_<i) p(x_i,G | x_<i, x_i,R) p(x_i,B | x_<i, x_i,R, x_i,G)       (2)
 
-Pixels come row by row. The network is that of the paper's table 1: a 7x7 convolution with mask A, residual recurrent
-layers, and ReLU with a 1x1 convolution of mask B, twice.
+Pixels are generated row by row. The network follows the paper's table 1: a 7x7 convolution with mask A, residual
+recurrent layers, and twice a ReLU with a 1x1 convolution of mask B.
 """
 
 import functools
@@ -20,9 +20,10 @@ from jax import Array
 from jax.typing import DTypeLike
 from jaxtyping import Float, Int
 
-from genjax.core import Model, Phase
+from genjax.core import Input, Model, Phase, with_inputs
 from genjax.losses.likelihood import bits_per_dim, sum_pixels
-from genjax.models.autoregressive.pixels import Output, element_uniforms, given_pixels, prefix_or_nan
+from genjax.models.autoregressive.pixels import Output, element_uniforms
+from genjax.models.completion import given_pixels, prefix_or_nan
 from genjax.networks.masked_conv import MaskedConv
 from genjax.networks.pixel_recurrent import DiagonalBiLSTM, RowLSTM
 from genjax.types import Batch, Key, Metrics, Params, Scalar, Stats
@@ -30,33 +31,34 @@ from genjax.types import Batch, Key, Metrics, Params, Scalar, Stats
 Layer = Literal["row", "diagonal"]
 
 WINDOW = 7
-"""Side of the first convolution's kernel."""
+"""Kernel size of the first convolution."""
 
 Caches = tuple[Any, ...]
-"""What each recurrent layer keeps of the pixels before."""
+"""State of each recurrent layer after the pixels generated so far."""
 
 
 class PixelRNN(nn.Module):
-    """Images [B, H, W, C], centred, to the parameters [B, H, W, C, P] of each element's conditional.
+    """Network from centred images [B, H, W, C] to the parameters [B, H, W, C, P] of each element's conditional.
 
-    Feature j of every map belongs to channel j % C.
+    Feature j of every layer belongs to image channel j % C.
     """
 
     layer: Layer
     features: int
-    """Of an LSTM's state, h; the maps between the layers have 2 h."""
+    """Features h of the state of each LSTM; the outputs of the layers have 2 h."""
     layers: int
+    """Number of recurrent layers."""
     head_features: int
-    """Of the map between the last two convolutions."""
+    """Features between the last two convolutions."""
     channels: int
-    """C."""
+    """Channels of the images, C."""
     parameters: int
-    """P."""
+    """Parameters of each element's conditional, P."""
     dtype: DTypeLike | None = None
-    """Of the products; by default that of the inputs and the parameters."""
+    """Type of the products; by default that of the inputs and the parameters."""
 
     def setup(self) -> None:
-        """The layers, first to last."""
+        """Make the layers, first to last."""
         conv = functools.partial(MaskedConv, channels=self.channels, gain=1.0, dtype=self.dtype)
         recurrent = {"row": RowLSTM, "diagonal": DiagonalBiLSTM}[self.layer]
         wide = 2 * self.features
@@ -66,38 +68,39 @@ class PixelRNN(nn.Module):
         self.head = [conv(self.head_features, (1, 1), "B"), conv(self.channels * self.parameters, (1, 1), "B")]
 
     def __call__(self, x: Float[Array, "B H W C"]) -> Float[Array, "B H W C P"]:
-        """The parameters of all conditionals at once."""
-        maps = self.first(x)
+        """Compute the parameters of all conditionals at once."""
+        features = self.first(x)
         for recurrent, widen in zip(self.recurrent, self.widen, strict=True):
-            maps = maps + widen(recurrent(maps))
-        return self.read(maps).astype(x.dtype)
+            features = features + widen(recurrent(features))
+        return self.parameters_of(features).astype(x.dtype)
 
-    def read(self, maps: Float[Array, "B H W F"]) -> Float[Array, "B H W C P"]:
-        """The parameters at each pixel."""
+    def parameters_of(self, features: Float[Array, "B H W F"]) -> Float[Array, "B H W C P"]:
+        """Apply the last two convolutions, which return the parameters at each pixel."""
         for conv in self.head:
-            maps = conv(jax.nn.relu(maps))
-        return rearrange(maps, "b r j (p c) -> b r j c p", c=self.channels)
+            features = conv(jax.nn.relu(features))
+        return rearrange(features, "b r j (p c) -> b r j c p", c=self.channels)
 
     def start(self, batch: int, width: int) -> Caches:
-        """What the layers keep before the first pixel."""
+        """Return the states of the layers before the first pixel."""
         return tuple(recurrent.start(batch, width) for recurrent in self.recurrent)
 
     def pixel(
         self, caches: Caches, window: Float[Array, "B 4 7 C"], column: Int[Array, ""]
     ) -> tuple[Caches, Float[Array, "B C P"]]:
-        """The parameters at one pixel, from the image around it and what is kept of the pixels before.
+        """Compute the parameters at one pixel, from the image around it and the states after the pixels before it.
 
-        Those of a channel are right once the channels before it are in the window; so is what is kept, with the last.
+        The parameters of a channel are valid once the window holds the channels before it, and the states that are
+        returned once it holds all but the last.
         """
-        maps, kept = self.first(window, "window"), []
+        features, kept = self.first(window, "window"), []
         for cache, recurrent, widen in zip(caches, self.recurrent, self.widen, strict=True):
-            cache, h = recurrent.pixel(cache, maps[:, 0, 0], column)
-            maps = maps + widen(h[:, None, None])
+            cache, h = recurrent.pixel(cache, features[:, 0, 0], column)
+            features = features + widen(h[:, None, None])
             kept.append(cache)
-        return tuple(kept), self.read(maps)[:, 0, 0].astype(window.dtype)
+        return tuple(kept), self.parameters_of(features)[:, 0, 0].astype(window.dtype)
 
     def end_row(self, caches: Caches) -> Caches:
-        """What the layers keep when a row is complete."""
+        """Return the states of the layers when a row is complete."""
         return tuple(recurrent.end_row(cache) for recurrent, cache in zip(self.recurrent, caches, strict=True))
 
 
@@ -113,14 +116,14 @@ def pixel_rnn(
     dtype: DTypeLike | None = None,
     optimizer: optax.GradientTransformation | None = None,
 ) -> Model:
-    """A Row LSTM or Diagonal BiLSTM over images whose elements follow `output`.
+    """PixelRNN, with Row LSTM or Diagonal BiLSTM layers, of images whose elements are distributed as `output` says.
 
-    The defaults are the paper's best for binary MNIST; `head_features` is 2 `features` where none is given. `mean` is
-    subtracted from the images that the network sees. `dtype` is that of the products, such as bfloat16; states and
-    results stay as they are. The default optimizer is Adam with step size 0.001 and the gradient's norm clipped at 1.
+    The defaults are the paper's best for binary MNIST; `head_features` is 2 `features` by default. `mean` is subtracted
+    from the images that the network sees. `dtype` is the type of the products, such as bfloat16; states and results
+    keep their type. The default optimizer is Adam with step size 0.001, and the norm of the gradient is clipped at 1.
 
     `generate` draws images; where the batch has `known` [B, H, W, C] (0 or 1) it completes `image`: known elements
-    must be the first in raster order, or ValueError is raised (under `jit`: the image is NaN).
+    must be the first in raster order, or ValueError is raised (under `jit`, the image is NaN instead).
     Raises ValueError where a size is below 1, or `features` or `head_features` is no multiple of the channels.
     """
     network = make_network(
@@ -153,7 +156,8 @@ def pixel_rnn(
 
     default = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
     phase = Phase("likelihood", loss, ("pixel_rnn",), optimizer or default)
-    return Model(init, (phase,), evaluate, generate)
+    model = Model(init, (phase,), evaluate, generate, kinds={"nll_nats": "exact", "bits_per_dim": "exact"})
+    return with_inputs(model, image=Input(image_shape, output.values))
 
 
 def make_network(
@@ -166,7 +170,7 @@ def make_network(
     head_features: int | None = None,
     dtype: DTypeLike | None = None,
 ) -> PixelRNN:
-    """The network of `pixel_rnn`. Raises ValueError as it does."""
+    """Make the network of `pixel_rnn`. Raises ValueError as `pixel_rnn` does."""
     head = 2 * features if head_features is None else head_features
     if layers < 1:
         raise ValueError(f"layers={layers} must be at least 1")
@@ -179,7 +183,7 @@ def make_network(
 def conditionals(
     network: PixelRNN, params: Params, center: Float[np.ndarray, "H W C"], image: Float[Array, "B H W C"]
 ) -> Float[Array, "B H W C P"]:
-    """The parameters of each element's conditional."""
+    """Compute the parameters of each element's conditional."""
     return network.apply({"params": params["pixel_rnn"]}, image - center)  # pyright: ignore[reportReturnType]
 
 
@@ -193,7 +197,7 @@ def fill(
     image: Float[Array, "B H W C"],
     known: Float[Array, "B H W C"],
 ) -> Float[Array, "B H W C"]:
-    """What `fill_by_passes` draws under the same key, with one update of each layer's state per element.
+    """Draw the same as `pixels.fill_by_passes` under the same key, with one update of each layer's state per element.
 
     Where `known` is 1 the element of `image` is kept.
     """
@@ -211,9 +215,9 @@ def fill(
         window = jax.lax.dynamic_slice(x, (0, row, column, 0), (batch, reach + 1, WINDOW, channels))
         centers = jax.lax.dynamic_slice(around, (row, column, 0), (reach + 1, WINDOW, channels))
         caches, parameters = apply(caches, window - centers, column, method="pixel")
-        place = (slice(None), row, column, channel)
-        drawn = output.draw(parameters[:, channel], uniform[place])
-        value = jnp.where(known[place] > 0, image[place], drawn)
+        position = (slice(None), row, column, channel)
+        drawn = output.draw(parameters[:, channel], uniform[position])
+        value = jnp.where(known[position] > 0, image[position], drawn)
         return x.at[:, row + reach, column + reach, channel].set(value), caches
 
     def fill_row(row: Array, carry: tuple[Array, Caches]) -> tuple[Array, Caches]:

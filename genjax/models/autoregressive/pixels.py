@@ -1,42 +1,49 @@
-"""What all models of pixels share: the distribution of one pixel given its context, and what is known of an image.
+"""Distributions of one element of an image given its context, and the plain sampler of autoregressive models.
 
-A model of pixels gives parameters [B, H, W, C, P] of the conditional of each element, P as its `Output` says. Elements
-are generated row by row, in a row from left to right, in a pixel from the first channel to the last, unless the model
-has an ordering of its own.
+A model of pixels returns parameters [B, H, W, C, P] of the conditional of each element (one channel of one pixel); its
+`Output` says what the P parameters are. Elements are generated row by row, within a row from left to right, and within
+a pixel from the first channel to the last, unless the model has an ordering of its own.
 """
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.core import Tracer
 from jaxtyping import Float, Int
 
 from genjax.losses.discrete import categorical_log_prob, discretized_logistic_mixture_log_prob
 from genjax.losses.likelihood import bernoulli_log_prob
-from genjax.types import Batch, Key
+from genjax.types import Key
 
 Parameters = Float[Array, "*shape P"]
 Elements = Float[Array, "*shape"]
 
 
 class Output(NamedTuple):
-    """The distribution of one element over its levels 0, 1 / (levels - 1), ..., 1, read off P parameters."""
+    """Distribution of one element over the levels 0, 1 / (levels - 1), ..., 1, given by P parameters."""
 
     levels: int
     parameters: int
-    """P."""
+    """Number of parameters of one element, P."""
     log_prob: Callable[[Parameters, Elements], Elements]
-    """In nats, per element."""
+    """(parameters, elements) to log p of each element, in nats."""
     log_probs: Callable[[Parameters], Float[Array, "*shape levels"]]
-    """Of all levels, normalized."""
+    """Parameters to log p of every level, in nats; normalized."""
+
+    @property
+    def values(self) -> str:
+        """Range of the elements, in the words of `genjax.core.Input`."""
+        return "binary" if self.levels == 2 else f"levels-{self.levels}"
 
     def draw(self, parameters: Parameters, uniform: Elements) -> Elements:
-        """The level at which the distribution function first exceeds `uniform` in [0, 1); NaN where parameters are."""
+        """Draw by inversion: the level at which the distribution function first exceeds `uniform` in [0, 1).
+
+        NaN where a parameter is NaN.
+        """
         cumulative = jnp.cumsum(jnp.exp(self.log_probs(parameters)), axis=-1)
         level = (cumulative[..., :-1] <= uniform[..., None] * cumulative[..., -1:]).sum(axis=-1)
         value = level.astype(uniform.dtype) / (self.levels - 1)
@@ -44,7 +51,7 @@ class Output(NamedTuple):
 
 
 def bernoulli() -> Output:
-    """Binary pixels: one logit."""
+    """Bernoulli distribution of a binary element, with its logit as the only parameter."""
 
     def log_probs(parameters: Parameters) -> Array:
         return jnp.concatenate([jax.nn.log_sigmoid(-parameters), jax.nn.log_sigmoid(parameters)], axis=-1)
@@ -53,14 +60,14 @@ def bernoulli() -> Output:
 
 
 def categorical(levels: int) -> Output:
-    """A softmax over the levels. Raises ValueError where there are fewer than two."""
+    """Softmax over the levels. Raises ValueError where there are fewer than two."""
     if levels < 2:
         raise ValueError(f"levels={levels} must be at least 2")
     return Output(levels, levels, categorical_log_prob, jax.nn.log_softmax)
 
 
 def logistic_mixture(levels: int, components: int) -> Output:
-    """A mixture of discretized logistics: 3 parameters for each component.
+    """Mixture of discretized logistics, with 3 parameters for each component.
 
     Raises ValueError where there are fewer than two levels or no component.
     """
@@ -76,9 +83,9 @@ def logistic_mixture(levels: int, components: int) -> Output:
 
 
 def element_uniforms(key: Key, images: Float[Array, "B H W C"]) -> Float[Array, "B H W C"]:
-    """The random number of each element in [0, 1).
+    """Draw a random number in [0, 1) for each element.
 
-    Those of image i come of the key folded with i: a sample does not depend on how many are drawn beside it.
+    Image i uses the key folded with i, so that a sample does not depend on how many others are drawn.
     """
     keys = jax.vmap(functools.partial(jax.random.fold_in, key))(jnp.arange(len(images)))
     return jax.vmap(lambda key: jax.random.uniform(key, images.shape[1:], images.dtype))(keys)
@@ -93,10 +100,10 @@ def fill_by_passes(
     *,
     ordering: Int[np.ndarray, " D"] | None = None,
 ) -> Float[Array, "B H W C"]:
-    """Elements drawn one after another, each with all conditionals computed anew: the plain sampler, D passes.
+    """Draw the D elements one after another, computing all conditionals anew for each: the plain sampler of D passes.
 
-    Where `known` is 1 the element of `image` is kept; see `prefix_or_nan`. `ordering[d]` is the flat index of the
-    element drawn in place d.
+    Where `known` is 1 the element of `image` is kept; `completion.prefix_or_nan` checks that such elements come first.
+    `ordering[d]` is the flat index of the element drawn at position d.
     """
     shape, size = image.shape, image[0].size
     uniform = element_uniforms(key, image).reshape(-1, size)
@@ -104,46 +111,10 @@ def fill_by_passes(
     keep = jnp.zeros_like(given) if known is None else known.reshape(-1, size)
     order = jnp.arange(size) if ordering is None else jnp.asarray(ordering)
 
-    def element(place: Array, x: Array) -> Array:
-        index = order[place]
+    def element(position: Array, x: Array) -> Array:
+        index = order[position]
         parameters = conditionals(x.reshape(shape)).reshape(-1, size, output.parameters)[:, index]
         value = jnp.where(keep[:, index] > 0, given[:, index], output.draw(parameters, uniform[:, index]))
         return x.at[:, index].set(value)
 
     return jax.lax.fori_loop(0, size, element, jnp.zeros_like(given)).reshape(shape)
-
-
-def prefix_or_nan(filled: Array, known_in_order: Float[Array, "B D"]) -> Array:
-    """`filled` where the known elements are the first of the ordering: then what follows them is exact.
-
-    Otherwise ValueError, or, where the values are not known yet (under `jit`), NaN.
-    """
-    prefix = (known_in_order[:, 1:] <= known_in_order[:, :-1]).all()
-    if not isinstance(prefix, Tracer) and not prefix:
-        raise ValueError(
-            "known: the model completes what follows a prefix of its ordering; here a known pixel follows an unknown "
-            "one"
-        )
-    return jnp.where(prefix, filled, jnp.nan)
-
-
-def given_pixels(batch: Batch) -> tuple[Float[Array, "B H W C"], Float[Array, "B H W C"]]:
-    """The image with 0 where it is not known, and `known` as 0 and 1 of its dtype; all 0 where the batch has none.
-
-    Raises ValueError where `known` is no array of the image's shape, or holds another value than 0 and 1 (or false and
-    true); where values are not known yet (under `jit`), `known` is NaN then, and so are the images that come of it.
-    """
-    image = batch["image"]
-    if "known" not in batch:
-        return jnp.zeros_like(image), jnp.zeros_like(image)
-    known: Any = batch["known"]
-    dtype = getattr(known, "dtype", None)
-    if dtype is None or not any(jnp.issubdtype(dtype, kind) for kind in (jnp.bool_, jnp.integer, jnp.floating)):
-        raise ValueError(f"known: {type(known).__name__} of {dtype} must be an array of 0 and 1, or of booleans")
-    if known.shape != image.shape:
-        raise ValueError(f"known: shape {known.shape} must be that of image, {image.shape}")
-    valid = jnp.all((known == 0) | (known == 1))
-    if not isinstance(valid, Tracer) and not valid:
-        strange = np.asarray(known)[~np.isin(known, (0, 1))]
-        raise ValueError(f"known: holds {strange.flat[0]}, and must hold 0 (not known) and 1 only")
-    return jnp.where(known == 1, image, 0), jnp.where(valid, known, jnp.nan).astype(image.dtype)

@@ -23,22 +23,22 @@ from einops import rearrange
 from jax import Array
 from jaxtyping import Float
 
-from genjax.core import Model, Phase
+from genjax.core import Input, Model, Phase, with_inputs
 from genjax.losses.likelihood import bits_per_dim
 from genjax.losses.mixture import bounded_log_sigmas, gaussian_mixture_log_prob, scale_gradient
 from genjax.models.autoregressive.nade import checked_ordering, in_order, masked
-from genjax.models.autoregressive.pixels import given_pixels, prefix_or_nan
+from genjax.models.completion import given_pixels, prefix_or_nan
 from genjax.types import Batch, Key, Metrics, Params, Scalar, Stats
 
 CHUNK = 16
 """Pixels per masked matrix product."""
 
 SPREAD = 2.0
-"""How many standard deviations to either side of a pixel's mean its untrained components cover."""
+"""Half-width of the range that the untrained components of a pixel cover, in its standard deviations."""
 
 
 class Weights(NamedTuple):
-    """The five arrays of RNADE, rows in the order of generation; P = 3 K for alpha, mu and sigma in turn."""
+    """Arrays of RNADE, with rows in the order of generation; the P = 3 K columns are alpha, mu and sigma in turn."""
 
     W: Float[Array, "D H"]
     V: Float[Array, "D H P"]
@@ -48,18 +48,18 @@ class Weights(NamedTuple):
 
 
 class Mixture(NamedTuple):
-    """A mixture of K Gaussians for each element, of standardized values."""
+    """Mixture of K Gaussians for each element, over standardized values."""
 
     logits: Float[Array, "*shape K"]
     means: Float[Array, "*shape K"]
     log_sigmas: Float[Array, "*shape K"]
 
     def log_prob(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        """In nats, per element."""
+        """Log density of each element, in nats."""
         return gaussian_mixture_log_prob(self.logits, self.means, self.log_sigmas, x)
 
     def draw(self, uniform: Float[Array, "*shape"], normal: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        """The component by `uniform` in [0, 1), the value in it by `normal`: exactly of the density of `log_prob`."""
+        """Draw an exact sample: the component by `uniform` in [0, 1), then the value in it by `normal` ~ N(0, 1)."""
         cumulative = jnp.cumsum(jax.nn.softmax(self.logits), axis=-1)
         component = (cumulative[..., :-1] <= uniform[..., None] * cumulative[..., -1:]).sum(axis=-1, keepdims=True)
         mean = jnp.take_along_axis(self.means, component, axis=-1)[..., 0]
@@ -79,23 +79,23 @@ def rnade(
     std: Float[np.ndarray, "H W C"] | None = None,
     optimizer: optax.GradientTransformation | None = None,
 ) -> Model:
-    """RNADE of images of real values: `components` Gaussians for each pixel, with parameters of `hidden` units.
+    """RNADE of images of real values: a mixture of `components` Gaussians for each pixel, from `hidden` units.
 
-    `ordering[d]` is the pixel (its index in the flattened image) generated in place d; raster order where none is
-    given. `mean` and `std` standardize each pixel; 0 and 1 where they are not given. `scaled_means` multiplies the
-    gradient of each mean by its component's standard deviation, as the paper does. The default optimizer is Adam with
-    step size 0.001.
+    `ordering[d]` is the pixel (its index in the flattened image) that is generated at position d; None means raster
+    order. `mean` and `std` standardize each pixel (defaults 0 and 1). `scaled_means` multiplies the gradient of each
+    mean by the standard deviation of its component, as the paper does. The default optimizer is Adam with step size
+    0.001.
 
-    `evaluate` gives `nll_nats`, the negative log density of the image as it is, before standardization: a density,
-    which may be negative, and compares with densities of the same values only. `levels` says that the values are those
-    of K levels made continuous, (level + u) / K with u uniform in [0, 1). Then `bits_per_dim` is given as well: of the
-    levels, (nll_nats / D + log K) / log 2, whose mean over u is an upper bound (Theis, van den Oord & Bethge 2016).
+    `evaluate` returns `nll_nats`, the negative log density of the image before standardization: it may be negative, and
+    compares with densities of the same values only. With `levels` = K the values must be K levels made continuous,
+    (level + u) / K with u uniform in [0, 1); `evaluate` then adds `bits_per_dim` of the levels, (nll_nats / D + log K)
+    / log 2, whose mean over u is an upper bound (Theis, van den Oord & Bethge 2016).
 
-    `generate` draws images, values outside the data's range among them; where the batch has `known` [B, H, W, C] (0 or
-    1) it completes `image`: known pixels must be the first of the ordering, or ValueError is raised (under `jit`: the
-    image is NaN).
-    Raises ValueError where `hidden` or `components` is below 1, `ordering` is no permutation of the pixels, or `mean`
-    or `std` has another shape than the image, is not finite or, of `std`, not above 0.
+    `generate` draws images, in which some values may lie outside the range of the data; where the batch has `known`
+    [B, H, W, C] (0 or 1) it completes `image`: known pixels must be the first of the ordering, or ValueError is raised
+    (under `jit`, the image is NaN instead).
+    Raises ValueError where `hidden` or `components` is below 1, `ordering` is no permutation of the pixels, `mean` or
+    `std` is not finite or not of the image's shape, or `std` is not above 0.
     """
     order = checked_ordering(ordering, math.prod(image_shape))
     if hidden < 1 or components < 1:
@@ -137,16 +137,18 @@ def rnade(
         x, _ = fill(Weights(**params["rnade"]), key, standardized(image), in_order(known, order))
         values = prefix_or_nan(x * scale.astype(x.dtype) + shift.astype(x.dtype), in_order(known, order))
         drawn = values[:, np.argsort(order)].reshape(image.shape)
-        return jnp.where((known > 0) & ~jnp.isnan(drawn), image, drawn)  # known values as they came, not rounded
+        return jnp.where((known > 0) & ~jnp.isnan(drawn), image, drawn)  # known values exactly as given
 
     phase = Phase("likelihood", loss, ("rnade",), optimizer or optax.adam(1e-3))
-    return Model(init, (phase,), evaluate, generate)
+    kinds = {"nll_nats": "exact"} if levels is None else {"nll_nats": "exact", "bits_per_dim": "elbo"}
+    model = Model(init, (phase,), evaluate, generate, kinds=kinds)
+    return with_inputs(model, image=Input(image_shape, "real" if levels is None else "unit"))
 
 
 def standardization(
     image_shape: tuple[int, int, int], mean: np.ndarray | None, std: np.ndarray | None
 ) -> tuple[Float[np.ndarray, "H W C"], Float[np.ndarray, "H W C"]]:
-    """The mean and the standard deviation of each pixel, 0 and 1 by default, in float64."""
+    """Return mean and standard deviation of each pixel in float64, by default 0 and 1; ValueError as in `rnade`."""
     shift = np.zeros(image_shape) if mean is None else np.asarray(mean, np.float64)
     scale = np.ones(image_shape) if std is None else np.asarray(std, np.float64)
     for name, array in (("mean", shift), ("std", scale)):
@@ -158,10 +160,11 @@ def standardization(
 
 
 def init_weights(key: Key, dimensions: int, *, hidden: int, components: int) -> Weights:
-    """W, V ~ N(0, 0.01²); c = 0; rho = 1; components of equal weight, spread evenly and as wide as they lie apart.
+    """W, V ~ N(0, 0.01²); c = 0; rho = 1; components of equal weight, whose means are spread evenly.
 
-    They cover `SPREAD` standard deviations to either side. b^sigma is the log of the distance (the authors' code has
-    the distance itself there, which makes sigma its exponential).
+    The means cover `SPREAD` standard deviations to either side, and each sigma starts at the distance between two of
+    them: b^sigma is the log of the distance (in the authors' code b^sigma is the distance itself, so that sigma starts
+    at its exponential).
     """
     w_key, v_key = jax.random.split(key)
     distance = 2 * SPREAD / (components + 1)
@@ -177,14 +180,14 @@ def init_weights(key: Key, dimensions: int, *, hidden: int, components: int) -> 
 
 
 def parameter_count(dimensions: int, hidden: int, components: int) -> int:
-    """HD + 3KHD + 3KD + H + D."""
+    """Number of parameters: HD + 3KHD + 3KD + H + D."""
     return dimensions * hidden * (1 + 3 * components) + 3 * components * dimensions + hidden + dimensions
 
 
 def log_prob(weights: Weights, x: Float[Array, "B D"], *, scaled_means: bool = False) -> Float[Array, " B"]:
     """Log p(x) in nats of standardized values.
 
-    With `scaled_means` it is the same, and the gradient of each mean arrives multiplied by its standard deviation.
+    `scaled_means` leaves the value and multiplies the gradient of each mean by the standard deviation of its component.
     """
     mixture = conditionals(weights, x)
     if scaled_means:
@@ -194,10 +197,11 @@ def log_prob(weights: Weights, x: Float[Array, "B D"], *, scaled_means: bool = F
 
 
 def conditionals(weights: Weights, x: Float[Array, "B D"], *, chunk: int = CHUNK) -> Mixture:
-    """The mixture of each conditional, [B, D, K], in O(HDK) per image.
+    """Mixtures of all conditionals, [B, D, K], in O(HDK) operations per image.
 
-    A scan over chunks of pixels carries a = c + sum_{i<d} x_i W_i; inside a chunk the sum is one product with a
-    strictly lower triangular mask. The gradient keeps the chunks' first activations only, and computes the rest anew.
+    A scan over chunks of pixels carries a = c + sum_{i<d} x_i W_i; inside a chunk the sum is one matrix product with a
+    strictly lower triangular mask. For the gradient only the activation before each chunk is stored, and the rest is
+    computed anew.
     """
     dimensions = x.shape[1]
     rows = Chunk(weights.W, weights.V, weights.b, weights.rho, x.T)
@@ -208,7 +212,7 @@ def conditionals(weights: Weights, x: Float[Array, "B D"], *, chunk: int = CHUNK
 
 
 class Chunk(NamedTuple):
-    """The pixels of one step of the scan."""
+    """Pixels of one step of the scan, and their rows of the weights."""
 
     W: Float[Array, "J H"]
     V: Float[Array, "J H P"]
@@ -218,36 +222,36 @@ class Chunk(NamedTuple):
 
 
 def in_chunks(rows: Float[Array, "D ..."], chunk: int) -> Float[Array, "N J ..."]:
-    """Rows in chunks of J = `chunk`, the last filled up with zeros."""
+    """Split rows into chunks of J = `chunk`; the last chunk is padded with zeros."""
     padded = jnp.pad(rows, ((0, -len(rows) % chunk), *((0, 0) for _ in rows.shape[1:])))
     return padded.reshape(-1, chunk, *rows.shape[1:])
 
 
 def chunk_step(a: Float[Array, "B H"], chunk: Chunk) -> tuple[Array, Float[Array, "B J P"]]:
-    """One step of the scan: the next activation, and the parameters of the chunk's mixtures."""
+    """Take one step of the scan; return the next activation, and the parameters of the chunk's mixtures."""
     x = chunk.x.T
     h = jax.nn.relu(chunk.rho[:, None] * (a[:, None] + masked(x) @ chunk.W))
     return a + x @ chunk.W, jnp.einsum("bjh,jhp->bjp", h, chunk.V) + chunk.b
 
 
 def mixture_of(parameters: Float[Array, "*shape P"]) -> Mixture:
-    """The parameters taken apart."""
+    """Split parameters into logits, means and log sigmas."""
     return Mixture(*jnp.split(parameters, 3, axis=-1))
 
 
 @functools.partial(jax.jit, static_argnames="count")
 def sample(weights: Weights, key: Key, count: int) -> tuple[Float[Array, "B D"], Float[Array, " B"]]:
-    """`count` standardized samples in the order of generation, and the log density of each as the sampler saw it.
+    """Draw `count` standardized samples in the order of generation; return them with their log densities.
 
-    O(HDK) per sample: one row of W, times the value drawn, is added to the activation. The key of sample i is folded
-    with i, so that a sample does not depend on how many are drawn.
+    O(HDK) per sample: each pixel adds its row of W, times the value drawn, to the activation. Sample i uses the key
+    folded with i, so that it does not depend on how many others are drawn.
     """
     unknown = jnp.zeros((count, weights.rho.size))
     return fill(weights, key, unknown, unknown)
 
 
 def fill(weights: Weights, key: Key, x: Float[Array, "B D"], known: Float[Array, "B D"]) -> tuple[Array, Array]:
-    """Draw pixel after pixel, or take it from `x` where it is known; log p of what comes out beside it."""
+    """Draw pixel after pixel, or take it from `x` where it is known; return the images and the log p of each."""
     uniform, normal = noise(key, x)
 
     def pixel(carry: tuple[Array, Array], row: tuple[Array, ...]) -> tuple[tuple[Array, Array], Array]:
@@ -263,7 +267,7 @@ def fill(weights: Weights, key: Key, x: Float[Array, "B D"], known: Float[Array,
 
 
 def noise(key: Key, x: Float[Array, "B D"]) -> tuple[Float[Array, "B D"], Float[Array, "B D"]]:
-    """The uniform and the normal number of each element, those of sample i under the key folded with i."""
+    """Draw a uniform and a normal number for each element; sample i uses the key folded with i."""
 
     def of_sample(index: Array) -> tuple[Array, Array]:
         uniform_key, normal_key = jax.random.split(jax.random.fold_in(key, index))

@@ -1,9 +1,9 @@
-"""Tabular models: p(x) = prod_i p(x_i | context of x_i), each conditional a table that is counted and not descended.
+"""Tabular models: p(x) = prod_i p(x_i | context of x_i), each conditional a table of counts, without gradients.
 
-The context decides the model: nothing (independent pixels), the last pixel (Markov), the last k (AR-k), all earlier
-ones (the full joint), or neighbours above and to the left. Contexts of one model share one flat table: the row of
-pixel i is starts[i] + sum_j strides[i, j] x[neighbours[i, j]], so a shorter context has a shorter table and no row is
-out of reach.
+The context decides the model: nothing (independent pixels), the last pixel (Markov), the last k pixels (AR-k), all
+earlier pixels (the full joint), or neighbours above and to the left. The contexts of one model share one flat table:
+the row of pixel i is starts[i] + sum_j strides[i, j] x[neighbours[i, j]], so that a shorter context has a shorter table
+and every row can occur.
 """
 
 import functools
@@ -19,10 +19,11 @@ from jaxtyping import Array, Bool, Float, Int
 
 from genjax.core import Model, Phase
 from genjax.losses.likelihood import flat_pixels
-from genjax.models.autoregressive.pixels import given_pixels, prefix_or_nan
+from genjax.models.completion import given_pixels, prefix_or_nan
 from genjax.types import Batch, Key, Metrics, Params, Scalar, Stats
 
 MAX_COUNTS = 2**26
+"""Largest number of counts in a table."""
 
 OFFSETS = (
     *((0, -1), (-1, 0), (-1, -1), (-1, 1), (-2, 0), (0, -2)),
@@ -32,30 +33,32 @@ OFFSETS = (
 
 
 class Contexts(NamedTuple):
-    """Which earlier pixels each of D pixels looks at, and where the rows of its table lie."""
+    """Earlier pixels on which each of D pixels depends, and the rows of its table."""
 
     levels: int
+    """Number of values of a pixel, m."""
     order: Int[np.ndarray, " D"]
     """Pixel (flat index) that is generated first, second, ..."""
     neighbours: Int[np.ndarray, "D K"]
-    """Pixels each pixel looks at; 0 where there is none."""
+    """Pixels on which each pixel depends; 0 where there is no such neighbour."""
     strides: Int[np.ndarray, "D K"]
-    """What one level of that neighbour adds to the row; 0 where there is none, so that it reads as 0."""
+    """Rows between two levels of that neighbour; 0 where there is no such neighbour, so that it counts as 0."""
     starts: Int[np.ndarray, " D"]
+    """First row of each pixel's table."""
     rows: int
-    """Conditional distributions in all."""
+    """Number of rows, one for each conditional distribution."""
 
 
 def ar_contexts(
     pixels: int, k: int, *, levels: int = 2, ordering: Sequence[int] | Int[np.ndarray, " D"] | None = None
 ) -> Contexts:
-    """Each pixel sees the `k` generated just before it: k=0 independent, k=1 Markov, k=pixels-1 the full joint.
+    """Contexts of the `k` pixels generated just before each pixel: k=0 independent, k=1 Markov, k=pixels-1 full joint.
 
     Args:
         pixels: D = height x width x channels.
-        k: From 0 to D - 1; the first k pixels see as many as there are.
+        k: From 0 to D - 1; the first k pixels depend on all pixels before them.
         levels: A pixel has the values 0, 1 / (levels - 1), ..., 1.
-        ordering: A permutation of the D flat indices; row by row, channels innermost, by default.
+        ordering: A permutation of the D flat indices; by default row by row, with channels innermost.
 
     Raises ValueError where k or the ordering is out of range or the tables would hold more than 2^26 counts.
     """
@@ -73,14 +76,14 @@ def ar_contexts(
 def offset_contexts(
     height: int, width: int, offsets: Sequence[tuple[int, int]], *, levels: int = 2, tied: bool = False
 ) -> Contexts:
-    """Each pixel of a one-channel image sees the pixels at `offsets` from it, row by row; outside the image it reads 0.
+    """Contexts of the pixels at `offsets` from each pixel of a one-channel image; pixels outside the image count as 0.
 
     Args:
         height: Rows of the image.
         width: Columns of the image.
         offsets: (row, column) of each neighbour relative to the pixel: a row above, or the same row to the left.
         levels: A pixel has the values 0, 1 / (levels - 1), ..., 1.
-        tied: One table for all pixels rather than one for each.
+        tied: Whether all pixels share one table; by default each has its own.
 
     Raises ValueError where an offset repeats or is not causal, or the tables would hold more than 2^26 counts.
     """
@@ -95,7 +98,7 @@ def offset_contexts(
 
 
 def lay_out(neighbours: Int[np.ndarray, "D K"], *, levels: int, order: Int[np.ndarray, " D"], tied: bool) -> Contexts:
-    """The contexts of these neighbours (-1 where there is none), with the rows of each pixel's table one after another.
+    """Contexts of these neighbours (-1 where there is none); the tables of the pixels follow one another.
 
     Raises ValueError where `levels` is below 2 or the tables would hold more than 2^26 counts.
     """
@@ -115,32 +118,32 @@ def lay_out(neighbours: Int[np.ndarray, "D K"], *, levels: int, order: Int[np.nd
 
 
 def free_parameters(contexts: Contexts) -> int:
-    """Free parameters of these tables: levels - 1 for each conditional distribution."""
+    """Number of free parameters of these tables: levels - 1 for each conditional distribution."""
     return contexts.rows * (contexts.levels - 1)
 
 
 def independent_parameters(pixels: int, *, levels: int = 2) -> int:
-    """(m - 1) n: n for binary pixels."""
+    """Free parameters of independent pixels, (m - 1) n: n for binary pixels."""
     return (levels - 1) * pixels
 
 
 def markov_parameters(pixels: int, *, levels: int = 2) -> int:
-    """(m - 1) + (n - 1) (m - 1) m: 2 n - 1 for binary pixels."""
+    """Free parameters of a Markov chain, (m - 1) + (n - 1) (m - 1) m: 2 n - 1 for binary pixels."""
     return (levels - 1) * (1 + (pixels - 1) * levels)
 
 
 def ar_parameters(pixels: int, k: int, *, levels: int = 2) -> int:
-    """m^k - 1 + (n - k) (m - 1) m^k: 2^k - 1 + (n - k) 2^k for binary pixels."""
+    """Free parameters of AR-k, m^k - 1 + (n - k) (m - 1) m^k: 2^k - 1 + (n - k) 2^k for binary pixels."""
     return levels**k - 1 + (pixels - k) * (levels - 1) * levels**k
 
 
 def joint_parameters(pixels: int, *, levels: int = 2) -> int:
-    """m^n - 1, the full joint distribution: 2^n - 1 for binary pixels."""
+    """Free parameters of the full joint distribution, m^n - 1: 2^n - 1 for binary pixels."""
     return levels**pixels - 1
 
 
 def table_rows(contexts: Contexts, values: Int[Array, "B D"]) -> Int[Array, "B D"]:
-    """The row of the table that each pixel's context selects."""
+    """Row of the table that the context of each pixel selects."""
     rows = jnp.broadcast_to(contexts.starts.astype(np.int32), values.shape)
     for neighbours, strides in zip(contexts.neighbours.T, contexts.strides.T.astype(np.int32), strict=True):
         rows += strides * values[:, neighbours]
@@ -150,13 +153,13 @@ def table_rows(contexts: Contexts, values: Int[Array, "B D"]) -> Int[Array, "B D
 def conditionals(
     contexts: Contexts, weights: Float[Array, "rows m"], values: Int[Array, "B D"]
 ) -> Float[Array, "B D m"]:
-    """The nats log p(x_i = v | context of x_i) of all levels v; `weights` are counts plus smoothing, any positive."""
+    """Log p(x_i = v | context of x_i) of all levels v, in nats; `weights` are counts plus smoothing, above 0."""
     context_weights = weights[table_rows(contexts, values)]
     return jnp.log(context_weights) - jnp.log(context_weights.sum(axis=-1, keepdims=True))
 
 
 def log_prob(contexts: Contexts, weights: Float[Array, "rows m"], values: Int[Array, "B D"]) -> Float[Array, " B"]:
-    """The exact log p(x) in nats."""
+    """Exact log p(x) in nats."""
     log_probs = conditionals(contexts, weights, values)
     return jnp.take_along_axis(log_probs, values[..., None], axis=-1).sum(axis=(1, 2))
 
@@ -164,20 +167,20 @@ def log_prob(contexts: Contexts, weights: Float[Array, "rows m"], values: Int[Ar
 def add_counts(
     contexts: Contexts, counts: Int[Array, "rows m"], values: Int[Array, "B D"], weights: Int[Array, " B"]
 ) -> Int[Array, "rows m"]:
-    """The counts with each pixel of example i counted `weights[i]` times."""
+    """Return the counts after counting each pixel of example i `weights[i]` times."""
     cells = table_rows(contexts, values) * contexts.levels + values
     return counts.reshape(-1).at[cells].add(weights[:, None]).reshape(counts.shape)
 
 
 def to_levels(image: Float[Array, "B H W C"], levels: int) -> Int[Array, "B D"]:
-    """Pixels in [0, 1] as whole numbers 0, ..., levels - 1, the nearest where they lie between."""
+    """Round pixels in [0, 1] to integers 0, ..., levels - 1."""
     return jnp.round(image.reshape(len(image), -1) * (levels - 1)).astype(jnp.int32)
 
 
 def sample(
     contexts: Contexts, weights: Float[Array, "rows m"], values: Int[Array, " D"], known: Bool[Array, " D"], key: Key
 ) -> Int[Array, " D"]:
-    """One image drawn pixel by pixel in order; pixels that are `known` keep their value in `values`."""
+    """Draw one image, pixel by pixel in order; pixels that are `known` keep their value in `values`."""
     neighbours, strides, starts = map(jnp.asarray, (contexts.neighbours, contexts.strides, contexts.starts))
 
     def draw(values: Int[Array, " D"], step: tuple[Int[Array, ""], Scalar]) -> tuple[Int[Array, " D"], None]:
@@ -194,21 +197,21 @@ def sample(
 
 
 def tabular(contexts: Contexts, *, examples: int, smoothing: float = 0.1) -> Model:
-    """Counted conditional probabilities p = (c_v + a) / (c + m a), as a model of one phase that moves no network.
+    """Model of counted conditional probabilities p = (c_v + a) / (c + m a); its one phase updates counts, no network.
 
     Steps count the first `examples` examples of the stream, that is each training example once, whether or not the
-    batch divides their number; further steps change nothing. The phase's loss is the mean negative log-likelihood of a
-    batch under the counts of those before it. `generate` draws images; where the batch has `known` [B, H, W, C] (0 or
-    1) it completes `image`: known pixels must be the first of the ordering, or ValueError is raised (under `jit`: the
-    image is NaN).
+    batch size divides their number; further steps change nothing. The loss of the phase is the mean negative
+    log-likelihood of a batch under the counts of the batches before it. `generate` draws images; where the batch has
+    `known` [B, H, W, C] (0 or 1) it completes `image`: known pixels must be the first of the ordering, or ValueError is
+    raised (under `jit`, the image is NaN instead).
 
     Args:
-        contexts: What each pixel looks at.
+        contexts: Pixels on which each pixel depends.
         examples: Size of the training set.
         smoothing: The count a > 0 added to each value (0 would give unseen values probability 0).
 
-    Raises ValueError where `examples` or `smoothing` is not positive, a count could reach 2^31, or the image does not
-    have as many pixels as the contexts.
+    Raises ValueError where `examples` or `smoothing` is not positive, a count could reach 2^31, or images do not have
+    as many pixels as the contexts.
     """
     if examples < 1:
         raise ValueError(f"examples={examples} must be at least 1")
@@ -220,13 +223,11 @@ def tabular(contexts: Contexts, *, examples: int, smoothing: float = 0.1) -> Mod
         raise ValueError(f"examples={examples}: one count could reach {most}, and 32 bits hold less than 2^31")
 
     def init(key: Key, batch: Batch) -> tuple[Params, Stats]:
-        if math.prod(batch["image"].shape[1:]) != pixels:
-            raise ValueError(
-                f"batch['image']: {batch['image'].shape[1:]} must have {pixels} pixels, as the contexts do"
-            )
+        check_pixels(batch["image"], pixels)
         return {}, {"counts": jnp.zeros((contexts.rows, levels), jnp.int32), "seen": jnp.zeros((), jnp.int32)}
 
     def count(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
+        check_pixels(batch["image"], pixels)
         values = to_levels(batch["image"], levels)
         nll = -log_prob(contexts, stats["counts"] + smoothing, values).mean()
         first_time = stats["seen"] + jnp.arange(len(values)) < examples
@@ -235,10 +236,12 @@ def tabular(contexts: Contexts, *, examples: int, smoothing: float = 0.1) -> Mod
         return nll, ({"nll_nats": nll}, {"counts": counts, "seen": seen})
 
     def evaluate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
+        check_pixels(batch["image"], pixels)
         nll = -log_prob(contexts, stats["counts"] + smoothing, to_levels(batch["image"], levels))
         return {"nll_nats": nll, "bits_per_dim": nll / (pixels * math.log(2))}
 
     def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Float[Array, "B H W C"]:
+        check_pixels(batch["image"], pixels)
         image, is_known = given_pixels(batch)
         values, known = to_levels(image, levels), flat_pixels(is_known)
         keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(len(values)))
@@ -246,4 +249,11 @@ def tabular(contexts: Contexts, *, examples: int, smoothing: float = 0.1) -> Mod
         filled = draw(values, known > 0, keys) / (levels - 1)
         return prefix_or_nan(filled, known[:, contexts.order]).reshape(image.shape)
 
-    return Model(init, (Phase("count", count, (), optax.identity()),), evaluate, generate)
+    phase, kinds = Phase("count", count, (), optax.identity()), {"nll_nats": "exact", "bits_per_dim": "exact"}
+    return Model(init, (phase,), evaluate, generate, kinds=kinds)
+
+
+def check_pixels(image: Float[Array, "B H W C"], pixels: int) -> None:
+    """Raise ValueError where images have another number of pixels than the contexts."""
+    if math.prod(image.shape[1:]) != pixels:
+        raise ValueError(f"batch['image']: {image.shape[1:]} must have {pixels} pixels, as the contexts do")

@@ -1,19 +1,18 @@
 """Adversarial autoencoder (Makhzani et al. 2015): a discriminator cannot tell its codes from samples of a prior.
 
-The codes of all data, q(z) = E_x q(z|x), become like p(z) by a game on samples of both, so that any prior that can be
-sampled will do. With classes the encoder gives a label y as well, and a second game makes the labels of all data like
-draws from a uniform categorical distribution.
+An adversarial loss on samples makes the codes of all data, q(z) = E_x q(z|x), follow the prior p(z), which need not
+have a density. With classes the encoder returns a label y as well, and a second adversarial loss makes the labels of
+all data follow a uniform categorical distribution.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
-from genjax.core import Model, Phase
+from genjax.core import Input, Model, Phase, with_inputs
 from genjax.losses.adversarial import discriminator_loss, nonsaturating_generator_loss
 from genjax.losses.reconstruction import squared_error
 from genjax.models.completion import refuse_known
@@ -24,18 +23,20 @@ from genjax.models.latent.aae_networks import (
     Networks,
     check_networks,
     decode,
+    decoded,
     encode,
-    encode_batch,
-    init_networks,
+    encoding_of,
+    example_inputs,
     joined,
     with_slot,
 )
 from genjax.models.priors import Prior, check_prior
+from genjax.networks.bound import Bound, bind, init_networks, updated
 from genjax.types import Batch, Evaluate, Generate, Key, Loss, Metrics, Params, Scalar, Stats
 
 
 class Optimizers(NamedTuple):
-    """Of each phase."""
+    """Optimizer of each phase."""
 
     reconstruction: optax.GradientTransformation
     discriminator: optax.GradientTransformation
@@ -52,20 +53,20 @@ def aae(
     semi_supervised: bool = False,
     dropout: float = 0.0,
 ) -> Model:
-    """An AAE whose phases are reconstruction, discriminator, regularization and, where it is so, semi_supervised.
+    """AAE whose phases are reconstruction, discriminator, regularization and, if `semi_supervised`, semi_supervised.
 
-    Without classes of y: where the prior has classes, labels shape it. The discriminator is told the class of each
-    example that `labelled` [B] in the batch marks, and sees real codes of the same class beside it; the others fill the
-    slot "unlabelled", and their real codes are of the whole prior (sec. 2.3). A batch without `labelled` has none.
+    Where the prior has classes, labels shape the code (sec. 2.3). The discriminator is given the class of each example
+    that `labelled` [B] in the batch marks, with real codes of the same class; the other examples have the class
+    "unlabelled", with real codes of the whole prior. Without `labelled` all examples are unlabelled.
 
-    With classes of y and `semi_supervised`, y is the class (sec. 5): the last phase descends the cross-entropy of
-    `labelled_label` [M] given `labelled_image` [M, H, W, C], a mini-batch of its own, or where the batch has none that
-    of the `labelled` among its examples. Without it, y is a cluster (sec. 6).
+    Where the networks have classes, the code has a label y. With `semi_supervised`, y is the class (sec. 5): the last
+    phase minimizes the cross-entropy of `labelled_label` [M] given `labelled_image` [M, H, W, C], a mini-batch of its
+    own, or, where the batch has none, of the `labelled` ones among its examples. Otherwise y is a cluster (sec. 6).
 
-    `dropout` is the probability that a pixel is left out of what the encoder sees in training. `evaluate` gives
-    squared_error, summed over pixels, of the reconstruction and, where semi-supervised, error_rate of the class;
-    `generate` the decoder's means at samples of the prior, of the classes in `label` if they are there (a cluster is
-    drawn); `embed` the mean code, and q(y|x) after it.
+    `dropout` is the probability that a pixel of the encoder's input is dropped in training. `evaluate` returns
+    squared_error of the reconstruction, summed over pixels, and if `semi_supervised` error_rate of the class;
+    `generate` the decoder's means at samples of the prior, of the classes in `label` where the batch has it (a cluster
+    is drawn); `embed` the mean code, followed by q(y|x).
 
     Raises ValueError where the prior's samples are no codes, the networks do not fit `image_shape` or each other,
     `semi_supervised` lacks classes, or `dropout` is not in [0, 1).
@@ -77,158 +78,166 @@ def aae(
     check_prior(prior, networks.latents)
     check_networks(networks, prior, image_shape)
     discriminators = ("discriminator", "label_discriminator") if networks.classes else ("discriminator",)
-    draw = make_draw(networks, dropout)
     phases = [
-        Phase("reconstruction", reconstruction_loss(networks, draw), ("encoder", "decoder"), optimizers.reconstruction),
-        Phase("discriminator", game_loss(networks, prior, draw), discriminators, optimizers.discriminator),
-        Phase("regularization", regularization_loss(networks, prior, draw), ("encoder",), optimizers.regularization),
+        Phase(
+            "reconstruction", reconstruction_loss(networks, dropout), ("encoder", "decoder"), optimizers.reconstruction
+        ),
+        Phase("discriminator", discriminators_loss(networks, prior, dropout), discriminators, optimizers.discriminator),
+        Phase("regularization", regularization_loss(networks, prior, dropout), ("encoder",), optimizers.regularization),
     ]
     if semi_supervised:
         loss = semi_supervised_loss(networks, dropout)
         phases.append(Phase("semi_supervised", loss, ("encoder",), optimizers.semi_supervised))
-    return Model(
-        init=lambda key, batch: init_networks(networks, prior, key, batch["image"]),
+    model = Model(
+        init=lambda key, batch: init_variables(networks, prior, key, batch["image"]),
         phases=tuple(phases),
         evaluate=make_evaluate(networks, semi_supervised=semi_supervised),
         generate=make_generate(networks, prior, semi_supervised=semi_supervised),
         embed=lambda params, stats, batch: embedding(networks, params, stats, batch["image"]),
+        kinds={"squared_error": "exact", **({"error_rate": "exact"} if semi_supervised else {})},
     )
+    return with_inputs(model, **inputs_of(image_shape, networks, prior, semi_supervised=semi_supervised))
 
 
-class Draw(NamedTuple):
-    """What training sees of a batch."""
+def inputs_of(
+    image_shape: tuple[int, int, int], networks: Networks, prior: Prior, *, semi_supervised: bool
+) -> dict[str, Input]:
+    """Shapes and ranges of the arrays that the model uses."""
+    image = Input(image_shape, "unit")
+    if semi_supervised:
+        label = Input((), f"classes-{networks.classes}")
+        return {"image": image, "label": label, "labelled_image": image, "labelled_label": label}
+    return {"image": image, "label": Input((), f"classes-{prior.classes}")} if prior.classes else {"image": image}
+
+
+def init_variables(networks: Networks, prior: Prior, key: Key, images: Images) -> tuple[Params, Stats]:
+    """Fresh parameters of all networks, and the running statistics of the encoder, the only network that has some."""
+    params, stats = init_networks(networks, key, **example_inputs(networks, prior, images))
+    return params, {"encoder": stats["encoder"]}
+
+
+class Code(NamedTuple):
+    """Code of a batch of images in training."""
 
     z: Latents
-    """A sample of q(z|x)."""
-    label: Classes | None
-    """q(y|x)."""
-    stats: Stats
-    """With the running statistics moved on."""
+    """Sample of q(z|x)."""
+    y: Classes | None
+    """q(y|x); None where there are no classes."""
 
 
-MakeDraw = Callable[[Params, Stats, Images, Key], Draw]
+def draw(bound: Networks, x: Images, dropout: float, key: Key) -> tuple[Code, Bound]:
+    """Draw codes of images with dropped pixels; return them, and the encoder with its new running statistics.
 
-
-def make_draw(networks: Networks, dropout: float) -> MakeDraw:
-    """Codes of images with pixels left out."""
-
-    def draw(params: Params, stats: Stats, images: Images, key: Key) -> Draw:
-        dropout_key, sample_key = jax.random.split(key)
-        encoding, stats = encode_batch(networks, params, stats, with_dropout(images, dropout, dropout_key))
-        return Draw(encoding.sample(sample_key), encoding.label, stats)
-
-    return draw
+    `bound` are the networks with their variables.
+    """
+    dropout_key, sample_key = jax.random.split(key)
+    outputs, encoder = bound.encoder.train(with_dropout(x, dropout, dropout_key))
+    encoding = encoding_of(outputs)
+    return Code(encoding.sample(sample_key), encoding.label), encoder
 
 
 def with_dropout(images: Images, dropout: float, key: Key) -> Images:
-    """Each value becomes 0 with probability `dropout`; those that stay are scaled so that the mean does."""
+    """Set each value to 0 with probability `dropout`, and scale the others so that the expectation stays."""
     if not dropout:
         return images
     return images * jax.random.bernoulli(key, 1 - dropout, images.shape) / (1 - dropout)
 
 
-def reconstruction_loss(networks: Networks, draw: MakeDraw) -> Loss:
-    """The squared error summed over pixels, mean over the batch."""
+def reconstruction_loss(networks: Networks, dropout: float) -> Loss:
+    """Loss of encoder and decoder: E_x |x - decoder(z, y)|^2 with z ~ q(z|x), y = q(y|x), summed over pixels.
+
+    The other phases use the statistics of their own batches too, but only this one keeps the running statistics.
+    """
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
-        code = draw(params, stats, batch["image"], key)
-        reconstruction = decode(networks, params, code.z, code.label)
-        # The other phases read the statistics of their batches, too; only this one moves the running ones.
-        return squared_error(reconstruction, batch["image"]).mean(), ({}, code.stats)
+        x = batch["image"]
+        bound = bind(networks, params, stats)
+        (z, y), encoder = draw(bound, x, dropout, key)
+        return squared_error(decoded(bound, z, y), x).mean(), ({}, updated(stats, encoder=encoder))
 
     return loss
 
 
-def game_loss(networks: Networks, prior: Prior, draw: MakeDraw) -> Loss:
-    """The discriminators' loss, real codes being those of the prior; the sum of both where there are two."""
+def discriminators_loss(networks: Networks, prior: Prior, dropout: float) -> Loss:
+    """Loss of the discriminators D of codes and, with classes, D_y of labels: the sum of both.
+
+    -E_{z ~ p(z)} log D(z) - E_x log(1 - D(z)),   z ~ q(z|x)
+    -E_{y ~ p(y)} log D_y(y) - E_x log(1 - D_y(y)),   y = q(y|x), p(y) uniform on one-hot vectors
+    """
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
         draw_key, prior_key, label_key = jax.random.split(key, 3)
-        slots, count = label_slots(batch, prior), len(batch["image"])
-        fake, fake_label, _ = draw(params, stats, batch["image"], draw_key)
-        real_logits = code_logits(networks, params, prior.sample(prior_key, count, slots), slots, prior.classes)
-        fake_logits = code_logits(networks, params, fake, slots, prior.classes)
-        total = discriminator_loss(real_logits, fake_logits).mean()
-        metrics = {"accuracy": accuracy(real_logits, fake_logits)}
-        if fake_label is not None:
-            real_label = uniform_label(label_key, count, networks.classes)
-            label_logits = [label_realness(networks, params, label) for label in (real_label, fake_label)]
-            total += discriminator_loss(*label_logits).mean()
-            metrics["label_accuracy"] = accuracy(*label_logits)
+        x, slots = batch["image"], label_slots(batch, prior)
+        bound = bind(networks, params, stats)
+        fake, _ = draw(bound, x, dropout, draw_key)
+        real_z = prior.sample(prior_key, len(x), slots)
+        logits = [bound.discriminator(with_slot(z, slots, prior.classes))[:, 0] for z in (real_z, fake.z)]
+        total, metrics = discriminator_loss(*logits).mean(), {"accuracy": accuracy(*logits)}
+        if bound.label_discriminator is not None:
+            real_y = uniform_label(label_key, len(x), networks.classes)
+            logits = [bound.label_discriminator(y)[:, 0] for y in (real_y, fake.y)]
+            total += discriminator_loss(*logits).mean()
+            metrics["label_accuracy"] = accuracy(*logits)
         return total, (metrics, stats)
 
     return loss
 
 
-def regularization_loss(networks: Networks, prior: Prior, draw: MakeDraw) -> Loss:
-    """The encoder's loss as a generator of codes, and of labels where there are classes."""
+def regularization_loss(networks: Networks, prior: Prior, dropout: float) -> Loss:
+    """Loss of the encoder as a generator of codes: -E_x log D(z) with z ~ q(z|x), and with classes - E_x log D_y(y)."""
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
-        fake, fake_label, _ = draw(params, stats, batch["image"], key)
-        logits = code_logits(networks, params, fake, label_slots(batch, prior), prior.classes)
+        slots = label_slots(batch, prior)
+        bound = bind(networks, params, stats)
+        (z, y), _ = draw(bound, batch["image"], dropout, key)
+        logits = bound.discriminator(with_slot(z, slots, prior.classes))[:, 0]
         total = nonsaturating_generator_loss(logits).mean()
-        if fake_label is not None:
-            total += nonsaturating_generator_loss(label_realness(networks, params, fake_label)).mean()
+        if bound.label_discriminator is not None:
+            total += nonsaturating_generator_loss(bound.label_discriminator(y)[:, 0]).mean()
         return total, ({}, stats)
 
     return loss
 
 
 def semi_supervised_loss(networks: Networks, dropout: float) -> Loss:
-    """The cross-entropy of q(y|x), mean over the labelled examples; 0 where there is none."""
+    """Cross-entropy -E log q(label|x) in nats, mean over the labelled examples; 0 where there are none."""
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
-        images, labels, labelled = labelled_examples(batch)
-        encoding, _ = encode_batch(networks, params, stats, with_dropout(images, dropout, key))
-        logits: Any = encoding.label_logits
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.where(labelled, labels, 0))
+        x, labels, labelled = labelled_examples(batch)
+        outputs, _ = bind(networks, params, stats).encoder.train(with_dropout(x, dropout, key))
+        losses = optax.softmax_cross_entropy_with_integer_labels(outputs["label"], jnp.where(labelled, labels, 0))
         return jnp.where(labelled, losses, 0).sum() / jnp.maximum(labelled.sum(), 1), ({}, stats)
 
     return loss
 
 
 def labelled_examples(batch: Batch) -> tuple[Images, Int[Array, " batch"], Bool[Array, " batch"]]:
-    """Images, labels, and which labels may be used: of the labelled mini-batch, or else of the batch itself."""
+    """Return images, labels, and a mask of usable labels: the labelled mini-batch, or else the batch itself."""
     if "labelled_image" in batch:
         return batch["labelled_image"], batch["labelled_label"], jnp.ones(len(batch["labelled_label"]), bool)
     return batch["image"], batch["label"], batch["labelled"]
 
 
 def label_slots(batch: Batch, prior: Prior) -> Int[Array, " batch"] | None:
-    """The label of each example that `labelled` marks, `prior.classes` for the others; None without classes."""
+    """Label of each example that `labelled` marks, `prior.classes` for the others; None for a prior without classes."""
     if not prior.classes:
         return None
     unlabelled = jnp.full(len(batch["image"]), prior.classes, jnp.int32)
     return jnp.where(batch["labelled"], batch["label"], unlabelled) if "labelled" in batch else unlabelled
 
 
-def code_logits(
-    networks: Networks, params: Params, z: Latents, slots: Int[Array, " batch"] | None, classes: int
-) -> Float[Array, " batch"]:
-    """The discriminator's logits of codes."""
-    logits: Any = networks.discriminator.apply(params["discriminator"], with_slot(z, slots, classes))
-    return logits[:, 0]
-
-
-def label_realness(networks: Networks, params: Params, label: Classes) -> Float[Array, " batch"]:
-    """The label discriminator's logits."""
-    network: Any = networks.label_discriminator
-    logits = network.apply(params["label_discriminator"], label)
-    return logits[:, 0]
-
-
 def accuracy(real_logits: Float[Array, " batch"], fake_logits: Float[Array, " batch"]) -> Scalar:
-    """How often a discriminator is right: 0.5 where it cannot tell."""
+    """Accuracy of a discriminator: 0.5 where it cannot tell real from fake."""
     return ((real_logits > 0).mean() + (fake_logits < 0).mean()) / 2
 
 
 def uniform_label(key: Key, count: int, classes: int) -> Classes:
-    """One-hots, each class as likely as the others."""
+    """Draw one-hot vectors, in which every class is equally likely."""
     return jax.nn.one_hot(jax.random.randint(key, (count,), 0, classes), classes)
 
 
 def make_evaluate(networks: Networks, *, semi_supervised: bool) -> Evaluate:
-    """squared_error of the reconstruction and, where semi-supervised, error_rate of the class."""
+    """Evaluation of squared_error of the reconstruction and, if `semi_supervised`, error_rate of the class."""
 
     def evaluate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
         encoding = encode(networks, params, stats, batch["image"])
@@ -243,9 +252,10 @@ def make_evaluate(networks: Networks, *, semi_supervised: bool) -> Evaluate:
 
 
 def make_generate(networks: Networks, prior: Prior, *, semi_supervised: bool) -> Generate:
-    """The decoder's means at samples of the prior, each of which depends on the key, its place and its label alone.
+    """Generation of the decoder's means at samples of the prior.
 
-    Raises ValueError where the batch has `known`: nothing is completed.
+    Each image depends on the key, its position in the batch and its label alone. Raises ValueError where the batch has
+    `known`, since an AAE does not complete images.
     """
 
     def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Images:
@@ -268,6 +278,6 @@ def make_generate(networks: Networks, prior: Prior, *, semi_supervised: bool) ->
 
 
 def embedding(networks: Networks, params: Params, stats: Stats, images: Images) -> Float[Array, "batch features"]:
-    """The mean code, and q(y|x) after it where there are classes."""
+    """Mean code, followed by q(y|x) where there are classes."""
     encoding = encode(networks, params, stats, images)
     return joined(encoding.mean, encoding.label)

@@ -1,9 +1,13 @@
 """Variational autoencoder (Kingma & Welling 2014) and its importance weighted bound (Burda et al. 2016).
 
-Prior p(z) = N(0, s^2 I), posterior q(z|x) = N(mean(x), diag(var(x))), any p(x|z); the bounds are in
+    log p(x) >= E_q(z|x) log p(x|z) - KL(q(z|x) || p(z))
+
+with the prior p(z) = N(0, s^2 I), the posterior q(z|x) = N(mean(x), diag(var(x))), and any p(x|z); the bounds are in
 genjax/losses/bound.py. With a second stochastic layer (Burda et al. 2016, sec. 2 and 5)
 
-    p(x, z) = p(z_2) p(z_1|z_2) p(x|z_1),   q(z|x) = q(z_1|x) q(z_2|z_1),   each but p(z_2) and p(x|z_1) as q above
+    p(x, z) = p(z_2) p(z_1|z_2) p(x|z_1),   q(z|x) = q(z_1|x) q(z_2|z_1)
+
+where p(z_2) is the prior above, and p(z_1|z_2), q(z_1|x) and q(z_2|z_1) are Gaussians as the posterior above.
 """
 
 import functools
@@ -17,7 +21,7 @@ import optax
 from jax.scipy.special import ndtri
 from jaxtyping import Array, Float, Int
 
-from genjax.core import Model, Phase
+from genjax.core import Input, Model, Phase, with_inputs
 from genjax.losses.bound import Bound, Terms, elbo, streamed_means, tempered
 from genjax.losses.divergence import gaussian_kl_between
 from genjax.losses.likelihood import gaussian_log_prob
@@ -32,36 +36,12 @@ from genjax.models.latent.vae_networks import (
     decode_top,
     encode,
     encode_top,
-    init_networks,
+    init_params,
     network_names,
     reparameterized,
 )
+from genjax.networks.bound import bind
 from genjax.types import Batch, Evaluate, Generate, Key, Loss, Metrics, Params, Scalar, Stats
-
-
-def bound_terms(
-    networks: Networks, params: Params, images: Images, posterior: Gaussian, noise: Float[Array, "k batch noise"]
-) -> Terms:
-    """What every bound is made of, at the samples of q(z|x) that `noise` ~ N(0, I) makes, `noise_size` per sample."""
-    top, zero = networks.top, jnp.zeros(())
-    z = reparameterized(posterior, noise[..., : networks.latents])
-
-    def log_likelihood(z: Latents) -> Float[Array, " batch"]:
-        return networks.likelihood.log_prob(networks.decoder.apply(params["decoder"], z), images)
-
-    likelihoods = jax.vmap(log_likelihood)(z)
-    log_posterior = gaussian_log_prob(z, *posterior).sum(axis=-1)
-    if top is None:
-        log_prior = gaussian_log_prob(z, zero, networks.log_prior_variance).sum(axis=-1)
-        kl = gaussian_kl_between(*posterior, zero, networks.log_prior_variance)
-        return Terms(likelihoods, log_prior, log_posterior, jnp.broadcast_to(kl, log_prior.shape))
-    above = jax.vmap(functools.partial(encode_top, top, params))(z)
-    highest = reparameterized(above, noise[..., networks.latents :])
-    below = jax.vmap(functools.partial(decode_top, top, params))(highest)
-    log_posterior += gaussian_log_prob(highest, *above).sum(axis=-1)
-    log_prior = gaussian_log_prob(highest, zero, networks.log_prior_variance).sum(axis=-1)
-    log_prior += gaussian_log_prob(z, *below).sum(axis=-1)
-    return Terms(likelihoods, log_prior, log_posterior, log_posterior - log_prior)
 
 
 def vae(
@@ -75,13 +55,13 @@ def vae(
     beta: float = 1.0,
     warm_up: int = 0,
 ) -> Model:
-    """A VAE, or with `bound=iwae_bound` an IWAE, whose networks ascend `bound` with `samples` samples per image.
+    """VAE, or with `bound=iwae_bound` IWAE, whose networks maximize `bound` with `samples` samples of q(z|x) per image.
 
-    Training weighs the divergence from the prior by `beta`; with `warm_up` the weight rises to it in a line over so
-    many steps, beta t / warm_up in step t (Sonderby et al. 2016, sec. 2.3), counted in `stats`. `evaluate` gives
-    elbo_nats, iwae_K_nats with K = `evaluation_samples`, and kl_nats, none of them weighed; `generate` the means of
-    p(x|z) at prior samples; `embed` the means of q(z_1|x). Raises ValueError where a number of samples is below 1,
-    `beta`, `warm_up` or the prior's variance is out of range, or the networks do not fit `image_shape`.
+    Training weights the KL divergence from the prior by `beta`; with `warm_up` the weight rises linearly over so many
+    steps, to beta t / warm_up in step t (Sonderby et al. 2016, sec. 2.3), counted in `stats`. `evaluate` returns
+    elbo_nats, iwae_K_nats with K = `evaluation_samples`, and kl_nats, all with weight 1; `generate` the means of p(x|z)
+    at prior samples; `embed` the means of q(z_1|x). Raises ValueError where a number of samples is below 1, `beta`,
+    `warm_up` or the prior's variance is out of range, or the networks do not fit `image_shape`.
     """
     if samples < 1:
         raise ValueError(f"samples={samples} must be at least 1")
@@ -92,23 +72,32 @@ def vae(
     check_networks(networks, image_shape)
     loss = bound_loss(networks, bound, samples, beta=beta, warm_up=warm_up)
     stats = {"steps": jnp.zeros((), jnp.int32)} if warm_up else {}
-    return Model(
-        init=lambda key, batch: (init_networks(networks, key, batch["image"]), stats),
+    model = Model(
+        init=lambda key, batch: (init_params(networks, key, batch["image"]), stats),
         phases=(Phase("bound", loss, network_names(networks), optimizer),),
         evaluate=make_evaluate(networks, samples=evaluation_samples),
         generate=make_generate(networks),
         embed=lambda params, stats, batch: encode(networks, params, batch["image"]).mean,
+        kinds={
+            "elbo_nats": "elbo",
+            f"iwae_{evaluation_samples}_nats": f"iwae-{evaluation_samples}",
+            "kl_nats": "estimate" if networks.top_latents else "exact",
+        },
     )
+    return with_inputs(model, image=Input(image_shape, networks.likelihood.values))
 
 
 def bound_loss(networks: Networks, bound: Bound, samples: int, *, beta: float = 1.0, warm_up: int = 0) -> Loss:
-    """The loss of the phase: minus the mean of `bound` over the batch, the divergence from the prior weighed."""
+    """Loss of all networks: minus `bound` of log p(x), mean over the batch, with the KL divergence weighted by beta.
+
+    For the ELBO, -E_q log p(x|z) + beta KL(q(z|x) || p(z)) (Kingma & Welling 2014, eq. 7; Higgins et al. 2017, eq. 4).
+    """
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
-        images = batch["image"]
-        posterior = encode(networks, params, images)
-        noise = jax.random.normal(key, (samples, len(images), networks.noise_size), images.dtype)
-        terms = bound_terms(networks, params, images, posterior, noise)
+        x = batch["image"]
+        posterior = encode(networks, params, x)
+        noise = jax.random.normal(key, (samples, len(x), networks.noise_size), x.dtype)
+        terms = bound_terms(networks, params, x, posterior, noise)
         metrics = {"elbo_nats": elbo(terms).mean(), "kl_nats": terms.kl.mean()}
         if warm_up:
             stats = {"steps": stats["steps"] + 1}
@@ -119,15 +108,42 @@ def bound_loss(networks: Networks, bound: Bound, samples: int, *, beta: float = 
     return loss
 
 
+def bound_terms(
+    networks: Networks, params: Params, x: Images, posterior: Gaussian, noise: Float[Array, "k batch noise"]
+) -> Terms:
+    """Log-densities at samples of q(z|x), one for each row of `noise` ~ N(0, I), from which every bound is made.
+
+    With one layer, z_1 = mean + sigma noise ~ q(z_1|x): log p(x|z_1), log p(z_1), log q(z_1|x), and their KL divergence
+    in closed form. With two, log p(z) = log p(z_1|z_2) + log p(z_2), log q(z|x) = log q(z_1|x) + log q(z_2|z_1), and
+    the KL divergence is their difference.
+    """
+    zero = jnp.zeros(())
+    decoder, log_var = bind(networks, params, {}).decoder, networks.log_prior_variance
+    z_1 = reparameterized(posterior, noise[..., : networks.latents])
+    log_likelihood = jax.vmap(lambda z: networks.likelihood.log_prob(decoder(z), x))(z_1)
+    log_q = gaussian_log_prob(z_1, *posterior).sum(axis=-1)
+    if not networks.top_latents:
+        log_p = gaussian_log_prob(z_1, zero, log_var).sum(axis=-1)
+        kl = gaussian_kl_between(*posterior, zero, log_var)
+        return Terms(log_likelihood, log_p, log_q, jnp.broadcast_to(kl, log_p.shape))
+    above = jax.vmap(functools.partial(encode_top, networks, params))(z_1)
+    z_2 = reparameterized(above, noise[..., networks.latents :])
+    below = jax.vmap(functools.partial(decode_top, networks, params))(z_2)
+    log_q += gaussian_log_prob(z_2, *above).sum(axis=-1)
+    log_p = gaussian_log_prob(z_2, zero, log_var).sum(axis=-1)
+    log_p += gaussian_log_prob(z_1, *below).sum(axis=-1)
+    return Terms(log_likelihood, log_p, log_q, log_q - log_p)
+
+
 def example_keys(key: Key, count: int) -> jaxtyping.Key[Array, " count"]:
-    """One key per example, the same whatever the other examples are."""
+    """Make one key per example, which does not depend on the other examples."""
     return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(count))
 
 
 def make_evaluate(networks: Networks, *, samples: int, rows: int = 1000) -> Evaluate:
-    """elbo_nats, iwae_K_nats and kl_nats per image, with K = `samples` samples of q(z|x).
+    """Evaluation of elbo_nats, iwae_K_nats and kl_nats of each image, with K = `samples` samples of q(z|x).
 
-    Sample i of an image depends on the key, its place in the batch and i alone, so that neither its neighbours nor
+    Sample i of an image depends on the key, its position in the batch and i alone, so that neither the other images nor
     `rows`, about the number of z in memory at a time, change the result. Raises ValueError where either is below 1.
     """
     if samples < 1 or rows < 1:
@@ -153,7 +169,7 @@ def make_evaluate(networks: Networks, *, samples: int, rows: int = 1000) -> Eval
 def sample_noise(
     keys: jaxtyping.Key[Array, " batch"], indices: Int[Array, " k"], latents: int, dtype: jnp.dtype
 ) -> Float[Array, "k batch latents"]:
-    """N(0, I) noise of the samples with these indices."""
+    """N(0, I) noise of the samples with these indices, for each example's key."""
 
     def noise(index: Array, key: Key) -> Float[Array, " latents"]:
         return jax.random.normal(jax.random.fold_in(key, index), (latents,), dtype)
@@ -162,9 +178,9 @@ def sample_noise(
 
 
 def make_generate(networks: Networks, *, draw_pixels: bool = False) -> Generate:
-    """Images at prior samples of z: the means of p(x|z), as papers show them, or with `draw_pixels` samples of x.
+    """Generation from prior samples of z: means of p(x|z), as papers show them, or with `draw_pixels` samples of x.
 
-    Raises ValueError where the batch has `known`: nothing is completed.
+    Raises ValueError where the batch has `known`, since a VAE does not complete images.
     """
 
     def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Images:
@@ -175,29 +191,29 @@ def make_generate(networks: Networks, *, draw_pixels: bool = False) -> Generate:
         z = prior_sample(networks, params, noise)
         if not draw_pixels:
             return decode(networks, params, z)
-        output = networks.decoder.apply(params["decoder"], z)
+        output = bind(networks, params, stats).decoder(z)
         return jax.vmap(networks.likelihood.sample)(output, example_keys(pixel_key, count))
 
     return generate
 
 
 def prior_sample(networks: Networks, params: Params, noise: Float[Array, "batch noise"]) -> Latents:
-    """z_1 ~ p(z_1) as `noise` ~ N(0, I) makes it, `noise_size` numbers for each: the topmost layer first."""
+    """Prior sample z_1 ~ p(z_1) from `noise` ~ N(0, I), `noise_size` numbers each: the numbers of z_1, then of z_2."""
     own, above = noise[:, : networks.latents], noise[:, networks.latents :]
     deviation = math.sqrt(networks.prior_variance)
-    if networks.top is None:
+    if not networks.top_latents:
         return deviation * own
-    return reparameterized(decode_top(networks.top, params, deviation * above), own)
+    return reparameterized(decode_top(networks, params, deviation * above), own)
 
 
 def manifold_grid(decode: Callable[[Latents], Images], side: int) -> Images:
-    """What `decode` makes of a side x side grid of 2-D latents at equal quantiles of the prior, row by row.
+    """Images that `decode` returns for a side x side grid of 2-D latents at equal quantiles of N(0, I), row by row.
 
     Latents are ndtri((i + 0.5) / side), i < side (Kingma & Welling 2014, fig. 4). Raises ValueError where side < 1.
     """
     if side < 1:
         raise ValueError(f"side={side} must be at least 1")
-    # The half keeps clear of the quantiles 0 and 1, which are infinite.
+    # The half avoids the quantiles 0 and 1, which are infinite.
     quantiles = ndtri((jnp.arange(side) + 0.5) / side)
     rows, columns = jnp.meshgrid(quantiles, quantiles, indexing="ij")
     return decode(jnp.stack([rows.ravel(), columns.ravel()], axis=-1))

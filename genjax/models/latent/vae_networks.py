@@ -1,6 +1,9 @@
-"""The networks of a VAE (Kingma & Welling 2014), with one stochastic layer or two, and what they give of images.
+"""Networks of a VAE (Kingma & Welling 2014) with one or two stochastic layers, and its likelihoods.
 
-p(x, z) = p(z_2) p(z_1|z_2) p(x|z_1),   q(z|x) = q(z_1|x) q(z_2|z_1),   each but p(z_2) and p(x|z_1) a Gaussian
+    p(x, z) = p(z_2) p(z_1|z_2) p(x|z_1),   q(z|x) = q(z_1|x) q(z_2|z_1)
+
+The networks return the means and log variances of p(z_1|z_2), q(z_1|x) and q(z_2|z_1), and the parameters of p(x|z_1).
+With one stochastic layer, z is z_1 and its prior is N(0, s^2 I).
 """
 
 from collections.abc import Callable, Sequence
@@ -13,6 +16,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from genjax.losses.likelihood import bernoulli_log_prob, flat_pixels, gaussian_log_prob
+from genjax.networks.bound import bind, check_outputs, init_networks
 from genjax.networks.conv import ConvDecoder, ConvEncoder
 from genjax.networks.mlp import MLP, Activation, GaussianEncoder, GaussianPixels, ImageMLP
 from genjax.networks.start import image_bias
@@ -23,12 +27,18 @@ Latents = Float[Array, "batch latents"]
 
 
 class Likelihood(NamedTuple):
-    """p(x|z), read off what the decoder returns: arrays with a leading batch axis."""
+    """p(x|z_1), as functions of the decoder's output: arrays with a leading batch axis."""
 
     log_prob: Callable[[PyTree, Images], Float[Array, " batch"]]
-    """In nats, summed over pixels."""
+    """(output, images) to log p(x|z_1) in nats, summed over pixels."""
     mean: Callable[[PyTree], Images]
+    """Output to the mean of p(x|z_1)."""
     sample: Callable[[PyTree, Key], Array]
+    """(output, key) to a sample of p(x|z_1)."""
+    shape: Callable[[tuple[int, ...]], Any] = lambda images: images
+    """Shape of images to that of the output, or to a tuple of shapes where the output is a tuple."""
+    values: str = "binary"
+    """Range of the pixels, in the words of `genjax.core.Input`."""
 
 
 BERNOULLI = Likelihood(
@@ -36,7 +46,7 @@ BERNOULLI = Likelihood(
     mean=jax.nn.sigmoid,
     sample=lambda logits, key: jax.random.bernoulli(key, jax.nn.sigmoid(logits)).astype(logits.dtype),
 )
-"""For binary images; the decoder returns logits."""
+"""Likelihood of binary images; the decoder returns logits."""
 
 GAUSSIAN = Likelihood(
     log_prob=lambda output, x: gaussian_log_prob(*map(flat_pixels, (x, *output))).sum(axis=1),
@@ -44,133 +54,116 @@ GAUSSIAN = Likelihood(
     sample=lambda output, key: (output[0] + jnp.exp(output[1] / 2) * jax.random.normal(key, output[0].shape)).clip(
         0, 1
     ),
+    shape=lambda images: (images, images),
+    values="unit",
 )
-"""For grey images; the decoder gives mean and log variance. A density: do not compare its nats with Bernoulli nats."""
-
-
-class Top(NamedTuple):
-    """The networks of a second stochastic layer, z_2 above z_1."""
-
-    encoder: nn.Module
-    """z_1 [batch, latents of the first] to mean and log variance of q(z_2|z_1), [batch, latents] each."""
-    decoder: nn.Module
-    """z_2 [batch, latents] to mean and log variance of p(z_1|z_2)."""
-    latents: int
+"""Density of grey images; the decoder returns mean and log variance. Its nats do not compare with Bernoulli nats."""
 
 
 class Networks(NamedTuple):
-    """What a VAE is made of."""
+    """Networks of a VAE; their parameters have the same names."""
 
     encoder: nn.Module
     """Images to mean and log variance of q(z_1|x), [batch, latents] each."""
     decoder: nn.Module
-    """Latents z_1 [batch, latents] to what `likelihood` reads."""
+    """z_1 [batch, latents] to the parameters of p(x|z_1), as `likelihood` says."""
     latents: int
+    """Dimension of z_1."""
     likelihood: Likelihood = BERNOULLI
-    top: Top | None = None
-    """The second stochastic layer, if there is one; z is z_1 elsewhere."""
+    top_encoder: nn.Module | None = None
+    """z_1 [batch, latents] to mean and log variance of q(z_2|z_1), [batch, top_latents] each."""
+    top_decoder: nn.Module | None = None
+    """z_2 [batch, top_latents] to mean and log variance of p(z_1|z_2), [batch, latents] each."""
+    top_latents: int = 0
+    """Dimension of z_2; 0 for a VAE of one stochastic layer."""
     prior_variance: float = 1.0
-    """s^2, of the topmost layer's prior N(0, s^2 I)."""
+    """Variance s^2 of the prior N(0, s^2 I) of the topmost layer."""
 
     @property
     def noise_size(self) -> int:
-        """Latents of all layers, those of z_1 first."""
-        return self.latents + (0 if self.top is None else self.top.latents)
+        """Number of latents of all layers."""
+        return self.latents + self.top_latents
 
     @property
     def log_prior_variance(self) -> Array:
-        """Log s^2."""
+        """Logarithm of the variance s^2 of the prior."""
         return jnp.log(jnp.asarray(self.prior_variance))
 
 
 class Gaussian(NamedTuple):
-    """N(mean, diag(exp(log_var))), such as q(z|x)."""
+    """Gaussian distribution N(mean, diag(exp(log_var))), such as q(z_1|x)."""
 
     mean: Latents
     log_var: Latents
 
 
 def reparameterized(gaussian: Gaussian, noise: Float[Array, "*k batch latents"]) -> Float[Array, "*k batch latents"]:
-    """Z = mean + sigma noise, which lets the gradient through (Kingma & Welling 2014, sec. 2.4)."""
+    """Reparameterized sample z = mean + sigma noise, through which gradients flow (Kingma & Welling 2014, sec. 2.4)."""
     return gaussian.mean + jnp.exp(gaussian.log_var / 2) * noise
 
 
-def encode(networks: Networks, params: Params, images: Images) -> Gaussian:
-    """The posterior q(z_1|x)."""
-    output: Any = networks.encoder.apply(params["encoder"], images)
-    return Gaussian(*output)
+def encode(networks: Networks, params: Params, x: Images) -> Gaussian:
+    """Posterior q(z_1|x)."""
+    return Gaussian(*bind(networks, params, {}).encoder(x))
 
 
-def decode(networks: Networks, params: Params, latents: Latents) -> Images:
-    """The mean of p(x|z), in [0, 1]."""
-    return networks.likelihood.mean(networks.decoder.apply(params["decoder"], latents))
+def decode(networks: Networks, params: Params, z: Latents) -> Images:
+    """Mean of p(x|z_1), in [0, 1]."""
+    return networks.likelihood.mean(bind(networks, params, {}).decoder(z))
 
 
-def reconstruct(networks: Networks, params: Params, images: Images) -> Images:
-    """The mean of p(x|z) at the mean of q(z|x)."""
-    return decode(networks, params, encode(networks, params, images).mean)
+def reconstruct(networks: Networks, params: Params, x: Images) -> Images:
+    """Mean of p(x|z_1) at the mean of q(z_1|x)."""
+    return decode(networks, params, encode(networks, params, x).mean)
 
 
-def encode_top(top: Top, params: Params, z: Latents) -> Gaussian:
-    """The posterior q(z_2|z_1)."""
-    output: Any = top.encoder.apply(params["top_encoder"], z)
-    return Gaussian(*output)
+def encode_top(networks: Networks, params: Params, z: Latents) -> Gaussian:
+    """Posterior q(z_2|z_1)."""
+    bound: Any = bind(networks, params, {})
+    return Gaussian(*bound.top_encoder(z))
 
 
-def decode_top(top: Top, params: Params, z: Latents) -> Gaussian:
-    """The prior p(z_1|z_2)."""
-    output: Any = top.decoder.apply(params["top_decoder"], z)
-    return Gaussian(*output)
+def decode_top(networks: Networks, params: Params, z: Latents) -> Gaussian:
+    """Prior p(z_1|z_2)."""
+    bound: Any = bind(networks, params, {})
+    return Gaussian(*bound.top_decoder(z))
 
 
 def network_names(networks: Networks) -> tuple[str, ...]:
-    """What there is to train."""
-    return ("encoder", "decoder", *(() if networks.top is None else ("top_encoder", "top_decoder")))
+    """Names of the networks that are trained."""
+    return ("encoder", "decoder", *(("top_encoder", "top_decoder") if networks.top_latents else ()))
 
 
-def init_networks(networks: Networks, key: Key, images: Images) -> Params:
-    """Fresh variables of all networks."""
-    encoder_key, decoder_key = jax.random.split(key)
-    latents = jnp.zeros((1, networks.latents), images.dtype)
-    params = {
-        "encoder": networks.encoder.init(encoder_key, images),
-        "decoder": networks.decoder.init(decoder_key, latents),
-    }
-    if networks.top is None:
+def example_inputs(networks: Networks, images: Images) -> dict[str, tuple[Array, ...]]:
+    """Examples of the inputs of the encoder and the decoder."""
+    return {"encoder": (images,), "decoder": (jnp.zeros((1, networks.latents), images.dtype),)}
+
+
+def example_top_inputs(networks: Networks, images: Images) -> dict[str, tuple[Array, ...]]:
+    """Examples of the inputs of the networks of the second stochastic layer; empty where there is none."""
+    if not networks.top_latents:
+        return {}
+    z_1, z_2 = (jnp.zeros((1, latents), images.dtype) for latents in (networks.latents, networks.top_latents))
+    return {"top_encoder": (z_1,), "top_decoder": (z_2,)}
+
+
+def init_params(networks: Networks, key: Key, images: Images) -> Params:
+    """Fresh parameters of all networks."""
+    params, _ = init_networks(networks, key, **example_inputs(networks, images))
+    if not networks.top_latents:
         return params
-    encoder_key, decoder_key = jax.random.split(jax.random.fold_in(key, 1))
-    return {
-        **params,
-        "top_encoder": networks.top.encoder.init(encoder_key, latents),
-        "top_decoder": networks.top.decoder.init(decoder_key, jnp.zeros((1, networks.top.latents), images.dtype)),
-    }
+    top, _ = init_networks(networks, jax.random.fold_in(key, 1), **example_top_inputs(networks, images))
+    return {**params, **top}
 
 
 def check_networks(networks: Networks, image_shape: tuple[int, int, int]) -> None:
     """Raise ValueError where the networks' outputs do not have the shapes of latents and images."""
-
-    def outputs(key: Key) -> tuple[Array, Array]:
-        images = jnp.zeros((1, *image_shape))
-        params = init_networks(networks, key, images)
-        return encode(networks, params, images).mean, decode(networks, params, jnp.zeros((1, networks.latents)))
-
-    def top_outputs(key: Key, top: Top) -> tuple[Array, Array]:
-        params, z = init_networks(networks, key, jnp.zeros((1, *image_shape))), jnp.zeros((1, networks.latents))
-        return encode_top(top, params, z).mean, decode_top(top, params, jnp.zeros((1, top.latents))).mean
-
-    mean, image = jax.eval_shape(outputs, jax.random.key(0))
-    if mean.shape != (1, networks.latents):
-        raise ValueError(f"networks: the encoder returns latents {mean.shape[1:]}, latents={networks.latents}")
-    if image.shape != (1, *image_shape):
-        raise ValueError(f"networks: the decoder returns images {image.shape[1:]}, image_shape={image_shape}")
-    if (top := networks.top) is not None:
-        shapes = tuple(
-            output.shape[1] for output in jax.eval_shape(lambda key: top_outputs(key, top), jax.random.key(0))
-        )
-        if shapes != (top.latents, networks.latents):
-            raise ValueError(
-                f"networks: top returns latents z_2 and z_1 of {shapes}, must be {(top.latents, networks.latents)}"
-            )
+    images = jnp.zeros((1, *image_shape))
+    z_1, z_2 = (1, networks.latents), (1, networks.top_latents)
+    outputs = {"encoder": (z_1, z_1), "decoder": networks.likelihood.shape((1, *image_shape))}
+    if networks.top_latents:
+        outputs |= {"top_encoder": (z_2, z_2), "top_decoder": (z_1, z_1)}
+    check_outputs(networks, example_inputs(networks, images) | example_top_inputs(networks, images), outputs)
 
 
 def mlp_networks(
@@ -182,9 +175,10 @@ def mlp_networks(
     mean: Float[np.ndarray, "H W C"] | None = None,
     gaussian: bool = False,
 ) -> Networks:
-    """An encoder with layers of `hidden` units and its mirror (Burda et al. 2016: 784-200-200-50, tanh).
+    """Dense encoder with layers of `hidden` units, and its mirror (Burda et al. 2016: 784-200-200-50, tanh).
 
-    The encoder subtracts the mean training image and the decoder starts from it. `gaussian`: for grey images.
+    The encoder subtracts `mean`, the mean training image, and the decoder's output starts from it. `gaussian` selects
+    the Gaussian likelihood, for grey images.
     """
     body = MLP(tuple(hidden), activation, activate_final=True)
     decoder = ImageMLP(image_shape, tuple(reversed(hidden)), activation, bias_init=image_bias(mean))
@@ -192,13 +186,13 @@ def mlp_networks(
 
 
 def with_top(networks: Networks, *, latents: int, hidden: Sequence[int], activation: Activation) -> Networks:
-    """The networks with a second stochastic layer of dense networks (Burda et al. 2016: 100-100-100-50, tanh).
+    """Add a second stochastic layer of `latents` with dense networks (Burda et al. 2016: 100-100-100-50, tanh).
 
-    `hidden` are the layers between z_1 and z_2, which p(z_1|z_2) has in reverse.
+    q(z_2|z_1) has layers of `hidden` units, and p(z_1|z_2) has them in reverse.
     """
     up = GaussianEncoder(MLP(tuple(hidden), activation, activate_final=True), latents)
     down = GaussianEncoder(MLP(tuple(reversed(hidden)), activation, activate_final=True), networks.latents)
-    return networks._replace(top=Top(up, down, latents))
+    return networks._replace(top_encoder=up, top_decoder=down, top_latents=latents)
 
 
 def conv_networks(
@@ -210,7 +204,10 @@ def conv_networks(
     mean: Float[np.ndarray, "H W C"] | None = None,
     gaussian: bool = False,
 ) -> Networks:
-    """Convolutions of stride 2 with `channels` maps, a dense layer, and their mirror; `mean` as in `mlp_networks`."""
+    """Convolutional encoder with layers of `channels` of stride 2 and a dense layer, and its mirror.
+
+    `mean` and `gaussian` are those of `mlp_networks`.
+    """
     body = ConvEncoder(tuple(channels), features)
     decoder = ConvDecoder(image_shape, tuple(reversed(channels)), features, bias_init=image_bias(mean))
     return gaussian_networks(body, decoder, latents, mean, gaussian=gaussian)
@@ -219,7 +216,7 @@ def conv_networks(
 def gaussian_networks(
     body: nn.Module, decoder: nn.Module, latents: int, mean: Float[np.ndarray, "H W C"] | None, *, gaussian: bool
 ) -> Networks:
-    """A Gaussian posterior on top of `body`, and `decoder`'s logits read as Bernoulli or as Gaussian means."""
+    """Networks with a Gaussian posterior on top of `body`, and a decoder of Bernoulli logits or of Gaussian pixels."""
     encoder = GaussianEncoder(body, latents, center=lambda x: x if mean is None else x - mean)
     return (
         Networks(encoder, GaussianPixels(decoder), latents, GAUSSIAN)
