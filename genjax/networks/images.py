@@ -11,3 +11,7 @@ def signed(images: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 def unsigned(images: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Map [-1, 1] to [0, 1]."""
     return (images + 1) / 2
+
+
+SPAN = 2
+"""Length of [-1, 1] over that of [0, 1]: the factor by which differences of pixels grow under `signed`."""
