@@ -14,7 +14,7 @@ def with_levels(data: Dataset, levels: int) -> Dataset:
         require_binary(data)
         return data
     if data.protocol != "real" or levels < 2:
-        raise ValueError(f"levels={levels} of {data.protocol} data: use 2, or more than 2 with --binarization none")
+        raise ValueError(f"levels={levels} of {data.protocol} data: use 2, or more than 2 with binarization='none'")
 
     def load(raw: Batch, key: Key) -> Batch:
         batch = data.load(raw, key)
@@ -33,7 +33,7 @@ def dequantized(data: Dataset, levels: int) -> Dataset:
     Raises ValueError where the values are not grey or coloured ones as stored (binarization "none"), or K is below 2.
     """
     if data.protocol != "real" or levels < 2:
-        raise ValueError(f"levels={levels} of {data.protocol} data: use 2 or more, with --binarization none")
+        raise ValueError(f"levels={levels} of {data.protocol} data: use 2 or more, with binarization='none'")
 
     def load(raw: Batch, key: Key) -> Batch:
         value_key, noise_key = jax.random.split(key)
