@@ -1,42 +1,43 @@
 """PixelRNN: Row LSTM and Diagonal BiLSTM (van den Oord, Kalchbrenner & Kavukcuoglu 2016).
 
-An image comes row by row, pixel by pixel, channel by channel (equations 1 and 2):
+The likelihood of an image is a product of conditionals, row by row, pixel by pixel, channel by channel (equations 1
+and 2):
 
     p(x) = prod_i p(x_i | x_<i),   p(x_i | x_<i) = p(R | x_<i) p(G | x_<i, R) p(B | x_<i, R, G)
 
-Each conditional is read off a map that recurrent layers have made, LSTMs whose state is a map too (equation 3):
+The parameters of each conditional are computed from the output of recurrent layers: LSTMs with a state at each pixel
+(equation 3), where K_ss and K_is are convolutions:
 
     [o, f, i, g] = act(K_ss * h_before + K_is * x),   c = f c_before + i g,   h = o tanh(c)
 
---layer row takes a row at a time: K_ss reads three pixels of the row above. A pixel sees a triangle above it and misses
-the rest (on the digits, a pixel at the side misses some; the one in the middle, none). --layer diagonal takes a
-diagonal at a time, W + H - 1 in all: K_ss reads the pixels above and to the left. A second stream comes from the right,
-one row lower, so that a pixel sees all that is before it. The figure receptive_field shows which pixels are seen.
+With --layer row the LSTM goes from row to row: K_ss reads three pixels of the row above. A pixel sees a triangle above
+it, and misses the earlier pixels outside of it; on small images only pixels near the sides miss any. With --layer
+diagonal it goes from diagonal to diagonal, W + H - 1 in all: K_ss reads the pixels above and to the left. A second LSTM
+runs from the right and is shifted one row down, so that each pixel sees all earlier ones. The figure receptive_field
+shows which pixels are seen.
 
-The layers are in genjax/networks/pixel_recurrent.py, the network is `PixelRNN` in
-genjax/models/autoregressive/pixel_rnn.py. `fill` there draws images: each layer keeps its states, so that a pixel
-costs one update per layer and not a pass over the image.
+The layers are in genjax/networks/pixel_recurrent.py, and the network is `PixelRNN` in
+genjax/models/autoregressive/pixel_rnn.py. `fill` there draws images: each layer keeps its states, so that a pixel costs
+one update of each layer and not a pass over the whole image.
 
-Test NLL in nats on static binarized MNIST; target: below 88.33 (NADE), and the numbers of the paper's table 4:
+    python -m experiments.pixel_rnn                                           the embedded digits
+    python -m experiments.pixel_rnn --preset small --data-dir DIR             static binarized MNIST, one layer
+    python -m experiments.pixel_rnn --preset small --layer row --layers 3 --data-dir DIR
+    python -m experiments.pixel_rnn --preset paper --data-dir DIR             Diagonal BiLSTM, seven layers
+    python -m experiments.pixel_rnn --preset small --dataset cifar10_jpeg --binarization none --levels 8 --shrink 2
+        --features 18 --steps 10000 --data-dir DIR                            CIFAR-10 at 16x16, 8 levels
 
-    Diagonal BiLSTM, 7 layers, h=16    79.20
-    Diagonal BiLSTM, 1 layer, h=32     80.75
-    Row LSTM                           80.54
+Data: binary pixels by default. Grey and colour images take --levels K --binarization none, and --shrink where they are
+large. The TFDS set cifar10_jpeg is CIFAR-10 as JPEG files, so numbers on it compare with no paper's; tables of counts
+(experiments.tabular) are the baselines.
 
-    --preset small                            Diagonal BiLSTM, 1 layer, h=16    84.30, 42 min on one CPU core
-    --preset small --layer row --layers 3     Row LSTM, 3 layers, h=16          83.31, 41 min on one CPU core
-    --preset paper                            Diagonal BiLSTM, 7 layers, h=16   not measured yet
+Metrics: nll_nats is -log p(x) per image, exact, and bits_per_dim is the same in bits per pixel and channel.
 
-Colour, on CIFAR-10 as JPEG, 16x16 and 8 levels (--dataset cifar10_jpeg --binarization none --levels 8 --shrink 2
---features 18 --steps 10000), in bits/dim that compare with no paper's: 0.919, 7 min on one CPU core. A histogram of
-each pixel and channel has 2.754, tables of the one value before 1.825, of the three before 1.371 (experiments.tabular).
-
-Where we leave the paper: Adam with a cosine decay and the gradient's norm clipped at 1, in place of RMSProp with a
-constant step size (--optimizer rmsprop takes it, with the decay). The states above and left of the image are learned,
-one vector for all places. The parameters with the best validation likelihood are kept. Of the paper's Row LSTM for
-MNIST neither layers nor h are known to us: `paper` uses those of the Diagonal BiLSTM.
-
-Grey and colour images take --levels K --binarization none, and --shrink where they are large.
+Differences from the paper: Adam with a cosine decay and the gradient's norm clipped at 1, in place of RMSProp with a
+constant step size (--optimizer rmsprop takes RMSProp, with the decay and the clipping). The states above and to the
+left of the image are learned, one vector for all positions. The parameters with the best validation likelihood are
+kept. How many layers and units the paper's Row LSTM for MNIST has is not known to us: `paper` uses those of the
+Diagonal BiLSTM.
 
 Known failures: training goes through all rows or diagonals one after another, so that small batches hardly make use of
 an accelerator. A completion knows a prefix of the raster order only.
@@ -44,74 +45,122 @@ an accelerator. A completion knows a prefix of the raster order only.
 
 import functools
 from collections.abc import Mapping
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import optax
 
 from experiments.tabular import COLOUR
+from genjax.core import Model
+from genjax.data.dataset import Dataset
 from genjax.data.levels import with_levels
-from genjax.data.load import load_dataset, mean_image
+from genjax.data.load import mean_image
 from genjax.models.autoregressive import pixel_rnn as pixel_rnn_model
-from genjax.models.autoregressive.pixels import bernoulli, categorical
-from genjax.pictures.figures import Picture, receptive_field, samples_and_completions, seen_by_the_centre, test_images
-from genjax.runs.experiment import Common, Experiment, Precision, Reference, Run, Select, check_positive, compute_dtype
+from genjax.models.autoregressive.pixels import Output, bernoulli, categorical
+from genjax.pictures.figures import (
+    Figures,
+    Picture,
+    receptive_field,
+    samples_and_completions,
+    seen_by_the_centre,
+    test_images,
+)
+from genjax.runs.experiment import Experiment, Reference, Select
+from genjax.runs.options import Data, Precision, Run, check_positive, compute_dtype
 from genjax.runs.runner import main
 from genjax.types import Key, Params, Stats
 
 
-def pixel_rnn(
-    run: Common = Run(),  # noqa: B008 (frozen)
-    *,
-    layer: pixel_rnn_model.Layer = "diagonal",
-    features: int = 16,
-    layers: int = 7,
-    head_features: int | None = None,
-    levels: int = 2,
-    shrink: int = 1,
-    precision: Precision = "float32",
-    optimizer: Literal["adam", "rmsprop"] = "adam",
-    learning_rate: float = 3e-3,
-    final_learning_rate: float = 1e-4,
-) -> Experiment:
-    """A Row LSTM or a Diagonal BiLSTM.
+@dataclass(frozen=True)
+class Options:
+    """A Row LSTM or a Diagonal BiLSTM."""
 
-    Args:
-        run: Data, seeds and steps.
-        layer: Row LSTM, or Diagonal BiLSTM.
-        features: Units h of each LSTM; the maps between the layers have 2 h. A multiple of the channels.
-        layers: Recurrent layers, each with a residual connection.
-        head_features: Of the map between the last two convolutions; 2 h where none is given.
-        levels: Values of a pixel; above 2 for grey and colour images, with --binarization none.
-        shrink: Side of the blocks of pixels of which one is made, their mean.
-        precision: Of the computation; parameters are float32.
-        optimizer: Adam, or RMSProp as in the paper.
-        learning_rate: Its step size at the start.
-        final_learning_rate: Its step size at the end of a cosine decay.
-    """
-    check_positive(learning_rate=learning_rate, final_learning_rate=final_learning_rate)
-    binary_or_grey = load_dataset(run.dataset, data_dir=run.data_dir, binarization=run.binarization, shrink=shrink)
-    data = with_levels(binary_or_grey, levels)
-    output, mean = bernoulli() if levels == 2 else categorical(levels), mean_image(data)
-    sizes = {
-        "layer": layer,
-        "features": features,
-        "layers": layers,
-        "head_features": head_features,
-        "dtype": compute_dtype(precision),
-    }
-    rate = optax.cosine_decay_schedule(learning_rate, run.steps, final_learning_rate / learning_rate)
-    descent = {"adam": optax.adam, "rmsprop": optax.rmsprop}[optimizer](rate)
-    model = pixel_rnn_model.pixel_rnn(
-        data.image_shape,
-        output=output,
-        mean=mean,
-        optimizer=optax.chain(optax.clip_by_global_norm(1.0), descent),
-        **sizes,
-    )
+    data: Data = Data()
+    run: Run = Run()
+    layer: pixel_rnn_model.Layer = "diagonal"
+    """Recurrent layers: Row LSTM, or Diagonal BiLSTM."""
+    features: int = 16
+    """Units h of each LSTM, a multiple of the image's channels; between the layers there are 2 h features."""
+    layers: int = 7
+    """Number of recurrent layers, each with a residual connection."""
+    head_features: int | None = None
+    """Features between the last two convolutions; by default 2 h."""
+    levels: int = 2
+    """Number of values of each pixel and channel; above 2 for grey and colour images, with --binarization none."""
+    shrink: int = 1
+    """Shrink the images by this factor: each block of shrink x shrink pixels becomes its mean."""
+    precision: Precision = "float32"
+    """Precision of the network's computation; parameters and likelihoods are float32."""
+    optimizer: Literal["adam", "rmsprop"] = "adam"
+    """Optimizer: Adam, or RMSProp as in the paper."""
+    learning_rate: float = 3e-3
+    """The optimizer's step size at the start."""
+    final_learning_rate: float = 1e-4
+    """The optimizer's step size at the end of its cosine decay."""
+
+
+PRESETS = {
+    "quick": Options(
+        Data(binarization="threshold"),
+        Run(steps=600, batch_size=32, evaluate_every=100),
+        layers=1,
+        learning_rate=5e-3,
+    ),
+    "small": Options(
+        Data(dataset="binarized_mnist"),
+        Run(batch_size=16, steps=25_000, evaluate_every=2500),
+        layers=1,
+    ),
+    "paper": Options(
+        Data(dataset="binarized_mnist"),
+        Run(batch_size=16, steps=400_000, evaluate_every=5000),
+        learning_rate=1e-3,
+    ),
+}
+
+
+def pixel_rnn(options: Options) -> Experiment:
+    """PixelRNN on images."""
+    check_positive(learning_rate=options.learning_rate, final_learning_rate=options.final_learning_rate)
+    data = with_levels(options.data.load(shrink=options.shrink), options.levels)
+    output = bernoulli() if options.levels == 2 else categorical(options.levels)
+    mean, sizes = mean_image(data), sizes_of(options)
+    model = pixel_rnn_model.pixel_rnn(data.image_shape, output=output, mean=mean, optimizer=optimizer(options), **sizes)
     network = pixel_rnn_model.make_network(data.image_shape[2], output, **sizes)
-    order = np.arange(int(np.prod(data.image_shape)))
-    samples = samples_and_completions(model, data, order)
+    return Experiment(
+        model=model,
+        data=data,
+        figures=make_figures(model, network, output, data, mean),
+        select=Select("nll_nats", "min"),
+        seeds_together=False,
+    )
+
+
+def sizes_of(options: Options) -> dict[str, Any]:
+    """Arguments that the model and its network share."""
+    return {
+        "layer": options.layer,
+        "features": options.features,
+        "layers": options.layers,
+        "head_features": options.head_features,
+        "dtype": compute_dtype(options.precision),
+    }
+
+
+def optimizer(options: Options) -> optax.GradientTransformation:
+    """Adam or RMSProp with a cosine decay; the norm of the gradient is clipped at 1."""
+    decay = options.final_learning_rate / options.learning_rate
+    rate = optax.cosine_decay_schedule(options.learning_rate, options.run.steps, decay)
+    descent = {"adam": optax.adam, "rmsprop": optax.rmsprop}[options.optimizer](rate)
+    return optax.chain(optax.clip_by_global_norm(1.0), descent)
+
+
+def make_figures(
+    model: Model, network: pixel_rnn_model.PixelRNN, output: Output, data: Dataset, mean: np.ndarray
+) -> Figures:
+    """Samples, completions of test images, and the receptive field of the pixel in the middle."""
+    samples = samples_and_completions(model, data, np.arange(int(np.prod(data.image_shape))))
 
     def figures(params: Params, stats: Stats, key: Key) -> Mapping[str, Picture]:
         image = test_images(data, 32)
@@ -119,35 +168,11 @@ def pixel_rnn(
         seen = seen_by_the_centre(lambda x: output.log_prob(conditionals(x), image), image)
         return {**samples(params, stats, key), "receptive_field": receptive_field(seen)}
 
-    return Experiment(
-        model=model,
-        data=data,
-        kinds={"nll_nats": "exact", "bits_per_dim": "exact"},
-        figures=figures,
-        select=Select("nll_nats", "min"),
-        seeds_together=False,
-    )
-
-
-PRESETS = {
-    "quick": {
-        "run": Run(steps=600, batch_size=32, binarization="threshold", evaluate_every=100),
-        "layers": 1,
-        "learning_rate": 5e-3,
-    },
-    "small": {
-        "run": Run(dataset="binarized_mnist", batch_size=16, steps=25_000, evaluate_every=2500),
-        "layers": 1,
-    },
-    "paper": {
-        "run": Run(dataset="binarized_mnist", batch_size=16, steps=400_000, evaluate_every=5000),
-        "learning_rate": 1e-3,
-    },
-}
+    return figures
 
 
 def published(value: float, source: str, **options: str | int) -> Reference:
-    """A number on static binarized MNIST."""
+    """A published test NLL in nats on static binarized MNIST."""
     return Reference("nll_nats", "binarized_mnist", "static", value, source, options)
 
 

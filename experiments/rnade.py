@@ -6,41 +6,42 @@ The density of an image is a product of conditionals, one pixel after another:
     a_1 = c,   a_{d+1} = a_d + x_d W_d,   h_d = ReLU(rho_d a_d)
     alpha_d, mu_d, sigma_d = softmax, identity and exp of a linear map of h_d
 
-`conditionals` in genjax/models/autoregressive/rnade.py computes all of them in O(HDK); `fill` there draws images, from
-the same density without any clipping. `gaussian_mixture_log_prob` in genjax/losses/mixture.py is the mixture, and
-`scale_gradient` there the paper's heuristic: the gradient of mu is multiplied by sigma (--no-scaled-means: it is not).
+`conditionals` in genjax/models/autoregressive/rnade.py computes all of them in O(HDK); `fill` there draws images from
+the same density, without any clipping. `gaussian_mixture_log_prob` in genjax/losses/mixture.py is the log-density of a
+mixture. `scale_gradient` there is a heuristic of the paper: the gradient of each mean is multiplied by its component's
+standard deviation (--no-scaled-means turns it off).
 
-A density of values that are a few levels only has no upper bound. So the K levels of the pixels are made continuous,
-(level + u) / K with u uniform in [0, 1), drawn anew in each training step and once for the held-out images
-(`dequantized` in genjax/data/levels.py). Pixels are standardized, and the change of variables is in all numbers:
+    python -m experiments.rnade                                 the embedded digits, 64 pixels of 17 levels
+    python -m experiments.rnade --preset small                  the same, trained longer, three seeds
+    python -m experiments.rnade --preset paper --data-dir DIR   MNIST, 256 levels
+
+Data: a density of values that take a few levels only has no upper bound. So the K levels of the pixels are made
+continuous, (level + u) / K with u uniform in [0, 1), drawn anew in each training step and once for the held-out images
+(`dequantized` in genjax/data/levels.py). The network sees standardized pixels; the change of variables is part of all
+metrics.
+
+Metrics:
 
     nll_nats        -log p(x) of the dequantized image: a density, negative where pixels are almost constant. It
                     compares with densities of the same values only
-    bits_per_dim    of the K levels, an upper bound: (nll_nats / D + log K) / log 2
+    bits_per_dim    bits per pixel of the K levels, an upper bound: (nll_nats / D + log K) / log 2
 
-Test nll_nats on the digits, 64 pixels of 17 levels. Target: below a Gaussian with full covariance; beside it
-scikit-learn's mixture of Gaussians, with the components and the regularization that are best on the validation split
-(`baselines` computes both, and a test that they are these):
+The baseline in the result of each run is a Gaussian with full covariance, fitted to the same data
+(`gaussian_nll_nats`). `baselines` computes it and scikit-learn's mixture of Gaussians, whose number of components and
+regularization are the best on the validation split; a test holds both numbers.
 
-    Gaussian, full covariance                                     -50.09
-    mixture of 10 Gaussians, full covariance                      -65.41
-    --preset quick     H=100, K=10, 1000 steps, one seed          -87.06, 34 s on two CPU cores
-    --preset small     H=100, K=10, 3000 steps, three seeds       -88.93 ± 0.38, 2 min on two CPU cores
-    --preset paper     H=512, K=10, MNIST of 256 levels           not measured yet
+Differences from the paper: Adam with a cosine decay in place of stochastic gradient descent with momentum; weight decay
+apart from the gradient (AdamW), on V as well as W; images of digits in place of speech, image patches and UCI data; the
+parameters with the best validation likelihood are kept. The authors' code starts the bias of log sigma at the distance
+between the initial means, and clips sigma in the sampler only; here it starts at the logarithm of that distance, and
+the sampler and the density use the same sigma.
 
-The result of each run holds the Gaussian's number for its data as well (`gaussian_nll_nats`).
-
-Where we leave the paper: Adam with a cosine decay in place of stochastic gradient descent with momentum; the decay of
-the weights apart from the gradient (AdamW), for V as well as W; images of digits in place of its speech, patches and
-UCI data; the parameters with the best validation likelihood are kept. The authors' code starts b^sigma at the distance
-of the components, where sigma is the exponential of it, and clips sigma in the sampler only: here it starts at the log
-of the distance, and sampler and density are of one sigma.
-
-Known failures: it overfits 1297 images within some hundred steps, and needs the decay of its weights. Samples may leave
-[0, 1], since Gaussians have tails: pictures show them clipped.
+Known failures: it overfits the 1297 training digits within some hundred steps, and needs weight decay. Samples may
+leave [0, 1], since Gaussians have tails: pictures show them clipped.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import jax
@@ -53,74 +54,96 @@ from matplotlib.figure import Figure
 from genjax.core import Model
 from genjax.data.dataset import Dataset, Split
 from genjax.data.levels import dequantized
-from genjax.data.load import load_dataset
 from genjax.evaluation import evaluation_key, map_split
 from genjax.models.autoregressive import rnade as rnade_model
 from genjax.pictures.figures import Figures, Picture, samples_and_completions, test_images
-from genjax.runs.experiment import Common, Experiment, Reference, Run, Select, check_positive
+from genjax.runs.experiment import Experiment, Reference, Select
+from genjax.runs.options import Data, Run, check_positive
 from genjax.runs.runner import main
 from genjax.shuffle import permutation
 from genjax.types import Key, Params, Stats
 
 COMPONENTS = (7, 10, 14)
-"""Of the mixtures of Gaussians that `baselines` tries."""
+"""Numbers of components of the Gaussian mixtures that `baselines` fits."""
 
 REGULARIZATIONS = (1e-4, 3e-4, 1e-3)
-"""What it tries to add to the diagonal of each covariance."""
+"""Values that `baselines` adds to the diagonal of each covariance, one per fit."""
 
 DRAWS = 5
-"""Noises of each training image of which it fits them; RNADE has new noise in each step."""
+"""Copies of each training image, each with its own noise, to which `baselines` fits the mixtures."""
 
 
-def rnade(
-    run: Common = Run(binarization="none"),  # noqa: B008 (frozen)
-    *,
-    levels: int = 17,
-    hidden: int = 512,
-    components: int = 10,
-    ordering: Literal["raster", "random"] = "raster",
-    scaled_means: bool = True,
-    learning_rate: float = 1e-3,
-    final_learning_rate: float = 1e-4,
-    weight_decay: float = 0.0,
-) -> Experiment:
-    """RNADE with one hidden layer.
+@dataclass(frozen=True)
+class Options:
+    """RNADE with one hidden layer."""
 
-    Args:
-        run: Data, seeds and steps.
-        levels: Grey values K of a pixel, before noise makes them continuous: 17 for the digits, 256 for bytes.
-        hidden: Hidden units H.
-        components: Gaussians of each pixel.
-        ordering: Order in which the pixels are generated: row by row, or one fixed random permutation.
-        scaled_means: Multiply the gradient of each mean by its component's standard deviation.
-        learning_rate: Adam's step size at the start.
-        final_learning_rate: Adam's step size at the end of its cosine decay.
-        weight_decay: What the weights W and V lose in a step, as a multiple of the step size.
-    """
-    check_positive(learning_rate=learning_rate, final_learning_rate=final_learning_rate)
-    if not 0 <= weight_decay < np.inf:
-        raise ValueError(f"--weight-decay {weight_decay} must be at least 0 and finite")
-    grey = load_dataset(run.dataset, data_dir=run.data_dir, binarization=run.binarization)
-    data = dequantized(grey, levels)
+    data: Data = Data(binarization="none")
+    run: Run = Run()
+    levels: int = 17
+    """Grey values K of a pixel, before noise makes them continuous: 17 for the digits, 256 for bytes."""
+    hidden: int = 512
+    """Hidden units H."""
+    components: int = 10
+    """Gaussians in the mixture of each pixel."""
+    ordering: Literal["raster", "random"] = "raster"
+    """Order in which the pixels are generated: row by row, or one fixed random permutation."""
+    scaled_means: bool = True
+    """Multiply the gradient of each mean by its component's standard deviation."""
+    learning_rate: float = 1e-3
+    """Adam's step size at the start."""
+    final_learning_rate: float = 1e-4
+    """Adam's step size at the end of its cosine decay."""
+    weight_decay: float = 0.0
+    """Weight decay of W and V (AdamW): a step takes away this fraction of them, times the step size."""
+
+
+PRESETS = {
+    "quick": Options(
+        run=Run(steps=1000, evaluate_every=100),
+        hidden=100,
+        learning_rate=3e-3,
+        weight_decay=3.0,
+    ),
+    "small": Options(
+        run=Run(seeds=(0, 1, 2), steps=3000, evaluate_every=200),
+        hidden=100,
+        learning_rate=1e-2,
+        weight_decay=5.0,
+    ),
+    "paper": Options(
+        Data(dataset="mnist", binarization="none"),
+        Run(steps=25_000, evaluate_every=500),
+        levels=256,
+    ),
+}
+
+
+def rnade(options: Options) -> Experiment:
+    """RNADE on dequantized grey images."""
+    check_positive(learning_rate=options.learning_rate, final_learning_rate=options.final_learning_rate)
+    if not 0 <= options.weight_decay < np.inf:
+        raise ValueError(f"--weight-decay {options.weight_decay} must be at least 0 and finite")
+    grey = options.data.load()
+    data = dequantized(grey, options.levels)
     shape, pixels = data.image_shape, int(np.prod(data.image_shape))
-    gaussian = fit_gaussian(grey, levels)
-    order = np.arange(pixels) if ordering == "raster" else permutation(pixels)
-    schedule = optax.cosine_decay_schedule(learning_rate, run.steps, final_learning_rate / learning_rate)
+    gaussian = fit_gaussian(grey, options.levels)
+    order = np.arange(pixels) if options.ordering == "raster" else permutation(pixels)
+    decay = options.final_learning_rate / options.learning_rate
+    schedule = optax.cosine_decay_schedule(options.learning_rate, options.run.steps, decay)
     model = rnade_model.rnade(
         shape,
-        hidden=hidden,
-        components=components,
+        hidden=options.hidden,
+        components=options.components,
         ordering=order.tolist(),
-        scaled_means=scaled_means,
-        levels=levels,
+        scaled_means=options.scaled_means,
+        levels=options.levels,
         mean=gaussian.mean.reshape(shape),
         std=np.sqrt(np.diag(gaussian.covariance)).reshape(shape),
-        optimizer=optax.adamw(schedule, weight_decay=weight_decay, mask=decaying),
+        optimizer=optax.adamw(schedule, weight_decay=options.weight_decay, mask=decaying),
     )
     return Experiment(
         model=model,
         data=data,
-        kinds={"nll_nats": "exact", "bits_per_dim": "elbo"},
         figures=make_figures(model, data, order, gaussian),
         select=Select("nll_nats", "min"),
         seeds_together=False,
@@ -129,7 +152,7 @@ def rnade(
 
 
 def decaying(params: Params) -> Mapping[str, Mapping[str, bool]]:
-    """The weights that decay: W and V, not the biases nor rho."""
+    """Which parameters have weight decay: W and V, not the biases nor rho."""
     return {"rnade": {name: name in ("W", "V") for name in params["rnade"]}}
 
 
@@ -140,7 +163,7 @@ class Gaussian(NamedTuple):
     covariance: Float[np.ndarray, "D D"]
 
     def nll_nats(self, images: Float[np.ndarray, "N D"]) -> float:
-        """The mean over images, by the Cholesky factor of the covariance."""
+        """Mean of -log p(x) over the images in nats, by the Cholesky factor of the covariance."""
         factor = np.linalg.cholesky(self.covariance)
         whitened = np.linalg.solve(factor, (images - self.mean).T)
         log_determinant = 2 * np.log(np.diag(factor)).sum()
@@ -148,9 +171,9 @@ class Gaussian(NamedTuple):
 
 
 def fit_gaussian(grey: Dataset, levels: int) -> Gaussian:
-    """The maximum likelihood Gaussian of the dequantized training images, the noise integrated out.
+    """Return the maximum likelihood Gaussian of the dequantized training images, with the noise integrated out.
 
-    (level + u) / K has mean (level + 1/2) / K, and of the noise each pixel's variance is greater by 1 / (12 K^2).
+    (level + u) / K has mean (level + 1/2) / K, and the noise adds 1 / (12 K^2) to the variance of each pixel.
     """
     level = np.round(images_of(grey, grey.train) * (levels - 1))
     covariance = np.atleast_2d(np.cov(level.T, bias=True)) + np.eye(level.shape[1]) / 12
@@ -158,7 +181,7 @@ def fit_gaussian(grey: Dataset, levels: int) -> Gaussian:
 
 
 def images_of(data: Dataset, split: Split, key: Key | None = None) -> Float[np.ndarray, "N D"]:
-    """All images of a split as a run measures them, with the same noise, or with that of another key."""
+    """All images of a split, flat, with the noise that a run measures them with, or with noise from another key."""
     load = jax.jit(data.load)
 
     def image(raw: Mapping[str, jax.Array], key: Key) -> jax.Array:
@@ -176,10 +199,11 @@ def baselines(
     components: Sequence[int] = COMPONENTS,
     regularizations: Sequence[float] = REGULARIZATIONS,
 ) -> dict[str, float]:
-    """What stands beside RNADE: densities of the same dequantized images, test NLL in nats.
+    """Fit the baselines of RNADE to the same dequantized images, and return their test NLL in nats.
 
-    A Gaussian, and a mixture of Gaussians, all with full covariance; the number of components and what is added to the
-    diagonals are those with the best validation NLL. It takes minutes, most of it for many components.
+    They are a Gaussian and a mixture of Gaussians, all with full covariance. The number of components of the mixture
+    and the value added to the diagonals are those with the best validation NLL. It takes minutes, mostly for the
+    mixtures of many components.
     """
     from sklearn.mixture import GaussianMixture  # slow to import
 
@@ -216,7 +240,7 @@ def make_figures(model: Model, data: Dataset, order: Int[np.ndarray, " D"], gaus
 def conditional_densities(
     params: Params, image: Float[jax.Array, "1 H W C"], order: Int[np.ndarray, " D"], gaussian: Gaussian
 ) -> Figure:
-    """The densities of pixels in the middle row of an image, each given all pixels before it, and their values."""
+    """Plot the density of some pixels in the middle row, each given all pixels before it, with a line at its value."""
     mean, std = gaussian.mean[order], np.sqrt(np.diag(gaussian.covariance))[order]
     values = np.asarray(image, np.float64).reshape(-1)[order]
     standardized = jnp.asarray((values - mean) / std, jnp.float32)
@@ -229,31 +253,15 @@ def conditional_densities(
     columns = np.unique(np.linspace(0, width - 1, 8).round().astype(int))[1:-1]
     panels = figure.subplots(2, 3, squeeze=False).flat
     for column, axes in zip(columns, panels, strict=False):
-        place = int(np.argwhere(order == ((height // 2) * width + column) * channels)[0, 0])
-        axes.plot(grid, densities[:, place], linewidth=1)
-        axes.axvline(values[place], color="black", linestyle=":", linewidth=1)
+        position = int(np.argwhere(order == ((height // 2) * width + column) * channels)[0, 0])
+        axes.plot(grid, densities[:, position], linewidth=1)
+        axes.axvline(values[position], color="black", linestyle=":", linewidth=1)
         axes.set_title(f"row {height // 2}, column {column}", fontsize=9)
     for axes in list(panels):
         axes.set_axis_off()
     figure.suptitle("conditional densities of a test image's pixels; dotted: their values", fontsize=10)
     return figure
 
-
-PRESETS = {
-    "quick": {
-        "run": Run(steps=1000, evaluate_every=100, binarization="none"),
-        "hidden": 100,
-        "learning_rate": 3e-3,
-        "weight_decay": 3.0,
-    },
-    "small": {
-        "run": Run(seeds=(0, 1, 2), steps=3000, evaluate_every=200, binarization="none"),
-        "hidden": 100,
-        "learning_rate": 1e-2,
-        "weight_decay": 5.0,
-    },
-    "paper": {"run": Run(dataset="mnist", steps=25_000, evaluate_every=500, binarization="none"), "levels": 256},
-}
 
 REFERENCES = (
     Reference("nll_nats", "digits", "dequantized-17", -50.091, "a Gaussian with full covariance (`baselines`)"),

@@ -2,28 +2,31 @@
 
     p(x) = prod_t p(x_t | x_<t),   p(x_t | x_<t) = sum_k w_k N(x_t | m_k, s_k^2),   (w, m, s) = V h_t + b
 
-with softmax and exponential where weights and deviations ask for them (`gaussian_mixture` in
-genjax/models/autoregressive/char_rnn.py); h_t, training and sampling are those of experiments.char_rnn.
+The weights w pass through a softmax and the deviations s through an exponential (`gaussian_mixture` in
+genjax/models/autoregressive/char_rnn.py). The LSTM h_t, the training and the sampling are those of
+experiments.char_rnn.
 
     python -m experiments.time_series                             the oscillation, embedded
     python -m experiments.time_series --components 1              with one Gaussian, which cannot have two peaks
-    python -m experiments.time_series --series my.csv             a series of one's own (.npy, .csv: its last column)
+    python -m experiments.time_series --preset small              longer, three seeds
+    python -m experiments.time_series --preset paper              a larger network
+    python -m experiments.time_series --series my.csv             a series of your own (.npy, .csv: its last column)
 
-The oscillation (genjax/data/series.py) is a damped pendulum that each step kicks to one side or the other:
-x_t = a x_{t-1} + b x_{t-2} + e_t, e_t about -1 or 1 with standard deviation 0.25. Its likelihood is known, so that
-`nats_per_value` has a floor, the true process's own on the same values but the first two, which begin it:
-`true_nats_per_value` in result.json. One Gaussian cannot get below 1.449, the entropy of the Gaussian with the variance
-of e_t.
+Data: the oscillation (genjax/data/series.py) is a damped pendulum that each step kicks to one side or the other:
+x_t = a x_{t-1} + b x_{t-2} + e_t, with e_t around -1 or 1 and standard deviation 0.25. Its likelihood is known.
 
-    --preset quick     0.7333 on the test split, where the true process has 0.7233; 43 s on two CPU cores
+Metrics: nats_per_value is the mean of -log p of a held-out value, exact: the density is in the unit of the data, so it
+may be negative. For the oscillation, true_nats_per_value in result.json is the same of the true process, which no model
+can beat but by chance (it leaves out the first two values, which start it). One Gaussian cannot get below 1.449, the
+entropy of the Gaussian with the variance of e_t.
 
-The nats are of a density in the unit of the data, and may be negative. Pictures: simulated continuations of test
-values, and the density of one value given those before it.
+Pictures: simulated continuations of test values, and the density of one value given those before it.
 
-Known failures: with more than some ten components several do the same; a series whose level drifts beyond what the
-training part has seen is extrapolated badly.
+Known failures: with more than some ten components, several become the same. A series whose level drifts beyond the
+range of the training part is extrapolated badly.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import jax
@@ -32,75 +35,113 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from experiments.char_rnn import adam
-from genjax.data.series import load_series, oscillation, oscillation_log_prob
+from genjax.core import Model
+from genjax.data.binarize import Binarization
+from genjax.data.series import Series, load_series, oscillation, oscillation_log_prob
 from genjax.data.stream import stream_dataset, stream_feed
 from genjax.models.autoregressive import char_rnn as char_rnn_model
-from genjax.runs.experiment import Common, Experiment, Precision, Reference, Run, Select, check_positive, compute_dtype
+from genjax.runs.experiment import Experiment, Reference, Select
+from genjax.runs.options import Precision, Run, check_positive, compute_dtype, expand
 from genjax.runs.runner import main
 from genjax.types import Key, Params, Stats
 
 PREFIX, CONTINUATION, DRAWN = 60, 60, 5
-"""Of the picture: test values that are given, values drawn after them, and how often."""
+"""In the picture of continuations: test values given, values drawn after them, and continuations of each prefix."""
 
 HISTOGRAM = 4000
-"""Values in the histogram."""
+"""Values in the histogram of the value after a prefix."""
 
 
-def time_series(
-    run: Common = Run(),  # noqa: B008 (frozen)
-    *,
-    series: str | None = None,
-    components: int = 5,
-    hidden: int = 32,
-    layers: int = 1,
-    dropout: float = 0.0,
-    sequence_length: int = 50,
-    precision: Precision = "float32",
-    learning_rate: float = 1e-2,
-) -> Experiment:
-    """A recurrent model of a series of real values.
+@dataclass(frozen=True)
+class Data:
+    """Series to train on."""
 
-    Args:
-        run: Seeds and steps; --dataset is oscillation (embedded).
-        series: File to read in place of it: .npy, or .csv with the values in its last column.
-        components: Gaussians in the mixture.
-        hidden: LSTM units in each layer.
-        layers: Layers.
-        dropout: Probability that an output of a layer is left out in training.
-        sequence_length: Values through which gradients flow back: each step reads so many in every row.
-        precision: Of the computation; parameters are float32.
-        learning_rate: Adam's step size at the start of its cosine decay.
-    """
-    check_positive(sequence_length=sequence_length, learning_rate=learning_rate)
-    if series is None and run.dataset != "oscillation":
-        raise ValueError(f"dataset={run.dataset!r}: must be oscillation; for a series of your own give --series FILE")
-    source = oscillation() if series is None else load_series(Path(series).expanduser())
+    dataset: str = "oscillation"
+    """Series: oscillation (embedded); --series takes a file."""
+    data_dir: Path | None = None
+    """Without effect: the embedded series needs no directory."""
+    binarization: Binarization = "static"
+    """Without effect: a series has no pixels."""
+    series: Path | None = None
+    """File to read in place of --dataset: .npy, or .csv with the values in its last column."""
+
+    def __post_init__(self) -> None:
+        """Expand ~ in paths."""
+        expand(self, "data_dir")
+
+    def load(self) -> Series:
+        """The series in three parts; ValueError for an unknown name."""
+        if self.series is not None:
+            return load_series(self.series.expanduser())
+        if self.dataset != "oscillation":
+            raise ValueError(
+                f"--dataset {self.dataset} must be oscillation; for a series of your own give --series FILE"
+            )
+        return oscillation()
+
+
+@dataclass(frozen=True)
+class Options:
+    """A recurrent model of a series of real values."""
+
+    data: Data = Data()
+    run: Run = Run()
+    components: int = 5
+    """Number of Gaussians in the mixture."""
+    hidden: int = 32
+    """LSTM units in each layer."""
+    layers: int = 1
+    """Number of LSTM layers."""
+    dropout: float = 0.0
+    """Probability that an output of a layer is dropped in training."""
+    sequence_length: int = 50
+    """Values that each step reads in every row, and through which gradients flow back."""
+    precision: Precision = "float32"
+    """Precision of the network's computation; parameters, states and likelihoods are float32."""
+    learning_rate: float = 1e-2
+    """Adam's step size at the start of its cosine decay."""
+
+
+PRESETS = {
+    "quick": Options(run=Run(steps=1500, batch_size=20, evaluate_every=250)),
+    "small": Options(run=Run(seeds=(0, 1, 2), steps=6000, batch_size=20, evaluate_every=500)),
+    "paper": Options(
+        run=Run(steps=20_000, batch_size=20, evaluate_every=1000),
+        components=20,
+        hidden=400,
+        layers=3,
+    ),
+}
+
+
+def time_series(options: Options) -> Experiment:
+    """A recurrent model of a series of real values."""
+    check_positive(sequence_length=options.sequence_length, learning_rate=options.learning_rate)
+    source, length = options.data.load(), options.sequence_length
     model = char_rnn_model.series_rnn(
-        components=components,
+        components=options.components,
         mean=float(source.train.mean()),
         scale=float(source.train.std()),
-        hidden=hidden,
-        layers=layers,
-        dropout=dropout,
+        hidden=options.hidden,
+        layers=options.layers,
+        dropout=options.dropout,
         length=CONTINUATION,
-        dtype=compute_dtype(precision),
-        optimizer=adam(learning_rate, run.steps),
+        dtype=compute_dtype(options.precision),
+        optimizer=adam(options.learning_rate, options.run.steps),
     )
+    known = options.data.series is None
     return Experiment(
         model=model,
         data=stream_dataset(source.name, "values", source.train, source.validation, source.test, source.sha256),
-        kinds={"nats_per_value": "exact"},
         figures=lambda params, stats, key: figures(model, params, stats, source.test, key),
         select=Select("nats_per_value", "min"),
-        feed=lambda seeds, batch_size: stream_feed(source.train, seeds, batch_size, length=sequence_length),
-        facts={} if series else {"true_nats_per_value": float(-oscillation_log_prob(source.test).mean())},
+        feed=lambda seeds, batch_size: stream_feed(source.train, seeds, batch_size, length=length),
+        facts={"true_nats_per_value": float(-oscillation_log_prob(source.test).mean())} if known else {},
     )
 
 
-def continuations(
-    model: char_rnn_model.Model, params: Params, stats: Stats, test: np.ndarray, key: Key, *, panels: int = 3
-) -> Figure:
-    """Values of the test part, and what the model draws after each of some prefixes of them."""
+def continuations(model: Model, params: Params, stats: Stats, test: np.ndarray, key: Key, *, panels: int = 3) -> Figure:
+    """Plot test values, and continuations that the model draws after some prefixes of them."""
     prefix = min(PREFIX, len(test) // 2)
     shown = min(prefix + CONTINUATION, len(test))
     starts = np.linspace(0, len(test) - shown, panels).astype(int)
@@ -124,8 +165,8 @@ def continuations(
     return figure
 
 
-def next_values(model: char_rnn_model.Model, params: Params, stats: Stats, test: np.ndarray, key: Key) -> Figure:
-    """A histogram of values drawn after one prefix."""
+def next_values(model: Model, params: Params, stats: Stats, test: np.ndarray, key: Key) -> Figure:
+    """Plot a histogram of the values that the model draws after one prefix."""
     prefix = test[: min(PREFIX, len(test))]
     prompts = jnp.broadcast_to(jnp.asarray(prefix), (HISTOGRAM, len(prefix)))
     drawn = jax.jit(model.generate)(params, stats, {"prompt": prompts}, key)[:, 0]
@@ -137,24 +178,13 @@ def next_values(model: char_rnn_model.Model, params: Params, stats: Stats, test:
     return figure
 
 
-def figures(model: char_rnn_model.Model, params: Params, stats: Stats, test: np.ndarray, key: Key) -> dict[str, Figure]:
+def figures(model: Model, params: Params, stats: Stats, test: np.ndarray, key: Key) -> dict[str, Figure]:
     """Continuations of test values, and the distribution of the value after one prefix."""
     return {
         "samples": continuations(model, params, stats, test, key),
         "next_value": next_values(model, params, stats, test, key),
     }
 
-
-PRESETS = {
-    "quick": {"run": Run(dataset="oscillation", steps=1500, batch_size=20, evaluate_every=250)},
-    "small": {"run": Run(dataset="oscillation", seeds=(0, 1, 2), steps=6000, batch_size=20, evaluate_every=500)},
-    "paper": {
-        "run": Run(dataset="oscillation", steps=20_000, batch_size=20, evaluate_every=1000),
-        "hidden": 400,
-        "layers": 3,
-        "components": 20,
-    },
-}
 
 REFERENCES = (Reference("nats_per_value", "oscillation", "values", 1.449, "the best single Gaussian, exact"),)
 

@@ -1,4 +1,4 @@
-"""What an adversarial autoencoder is measured by and drawn as: codes beside the prior, clusters, samples, styles."""
+"""Measurements and pictures of an adversarial autoencoder: codes and the prior, clusters, samples, styles."""
 
 from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
@@ -25,11 +25,11 @@ from genjax.types import Batch, Key, Metrics, Params, Stats
 Task = Literal["none", "semi-supervised", "clustering"]
 
 MMD_SAMPLES = 5000
-"""Codes and prior samples of `code_mmd2`, at most."""
+"""Most codes, and most prior samples, that `code_mmd2` compares."""
 
 
 class Parts(NamedTuple):
-    """What pictures and measurements are made of."""
+    """The model, its networks, its prior, its data and its task, from which pictures and measurements are made."""
 
     model: Model
     networks: aae_networks.Networks
@@ -41,17 +41,17 @@ class Parts(NamedTuple):
 
 
 def prior_samples(prior: Prior, count: int, key: Key) -> Float[np.ndarray, "count latents"]:
-    """Samples of the whole prior."""
+    """Samples of the prior, of all its classes."""
     return np.asarray(prior.sample(key, count, None))
 
 
 Encode = Callable[[Params, Stats, Split, Key], Mapping[str, np.ndarray]]
-"""(params, stats, split, key) -> `codes` [N, latents], samples of q(z|x), and `label` [N, classes], q(y|x), of all
-examples in order; no label where there is no y."""
+"""(params, stats, split, key) -> `codes` [N, latents], samples of q(z|x), and `label` [N, classes], q(y|x), for all
+examples in order; without y there is no `label`."""
 
 
 def make_encode(networks: aae_networks.Networks, data: Dataset) -> Encode:
-    """One program for all seeds and splits."""
+    """Return the function that encodes a split; it compiles once for all seeds and splits."""
 
     def encode(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
         encoding = aae_networks.encode(networks, params, stats, batch["image"])
@@ -62,7 +62,7 @@ def make_encode(networks: aae_networks.Networks, data: Dataset) -> Encode:
 
 
 def make_measure(parts: Parts, kernel: Kernel, parzen_samples: int) -> Measure:
-    """code_mmd2, cluster_error_rate where there are clusters and classes, Parzen where there are samples for it."""
+    """Measures code_mmd2; cluster_error_rate, given clusters and classes; Parzen, if `parzen_samples` is above 0."""
 
     def measure(params: Params, stats: Stats, split: Split, key: Key) -> dict[str, float]:
         code_key, prior_key, sample_key = jax.random.split(key, 3)
@@ -83,18 +83,18 @@ def make_measure(parts: Parts, kernel: Kernel, parzen_samples: int) -> Measure:
 
 
 def class_of_cluster(parts: Parts, params: Params, stats: Stats) -> Int[np.ndarray, " clusters"]:
-    """What the validation images say each cluster is."""
+    """The class of each cluster: that of the validation image with the greatest q(y|x)."""
     validation = parts.data.validation
     seen = parts.encode(params, stats, validation, jax.random.key(0))
     return cluster_labels(seen["label"], labels_of(validation))
 
 
 ROWS = 8
-"""Of a grid of samples."""
+"""Rows of a grid of samples."""
 
 
 def make_figures(parts: Parts) -> Figures:
-    """Samples, reconstructions beside their originals, the codes beside the prior, and styles where there is y."""
+    """Samples, images with their reconstructions, codes next to the prior in two dimensions, and styles, given y."""
 
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
         sample_key, code_key, prior_key, style_key = jax.random.split(key, 4)
@@ -115,7 +115,7 @@ def make_figures(parts: Parts) -> Figures:
 
 
 def samples_grid(parts: Parts, params: Params, stats: Stats, key: Key) -> Figure:
-    """Decoder means at samples of the prior; one column per class where labels have shaped it."""
+    """A grid of decoder means at samples of the prior; one column per class if labels have shaped the prior."""
     shaped = parts.prior.classes > 0 and parts.labels > 0 and parts.task == "none"
     columns = parts.prior.classes if shaped else ROWS
     batch = {"image": jnp.zeros((ROWS * columns, *parts.data.image_shape))}
@@ -127,7 +127,7 @@ def samples_grid(parts: Parts, params: Params, stats: Stats, key: Key) -> Figure
 
 
 def style_grid(parts: Parts, params: Params, key: Key) -> Figure:
-    """Each row has one z of the prior, each column one value of y."""
+    """A grid of decoder means: each row has one z of the prior, each column one value of y."""
     columns = parts.networks.classes
     z = jnp.repeat(parts.prior.sample(key, ROWS, None), columns, axis=0)
     y = jnp.tile(jnp.eye(columns), (ROWS, 1))
@@ -137,7 +137,7 @@ def style_grid(parts: Parts, params: Params, key: Key) -> Figure:
 
 
 def codes_and_prior(parts: Parts, codes: Float[np.ndarray, "N 2"], key: Key) -> Figure:
-    """The codes of test images in the colours of their classes, and beside them as many samples of the prior."""
+    """Scatter plots of the codes of test images, in the colours of their classes, and of as many prior samples."""
     labels = labels_of(parts.data.test) if has_labels(parts.data) else None
     classes = parts.prior.classes
     slots = jnp.arange(len(codes)) % classes if classes and parts.labels else None

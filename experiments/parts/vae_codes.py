@@ -1,4 +1,4 @@
-"""What a VAE is measured by and drawn as: active units, samples, and what lies between codes and along each latent."""
+"""Measurements and pictures of a VAE: active units, samples, interpolations, traversals and codes."""
 
 import math
 
@@ -18,13 +18,22 @@ from genjax.models.latent import vae_networks
 from genjax.pictures.figures import beside, code_scatter, image_grid, test_images
 from genjax.types import Batch, Key, Metrics, Params, Stats
 
+SCATTERED = 2000
+"""Test images in the scatter plot of codes."""
+
+BETWEEN = 9
+"""Images in a row of the pictures of interpolation and traversal."""
+
+UNIT_SAMPLES = 16
+"""Samples of q(z_1|x) over which the posterior mean of z_2 is averaged."""
+
 
 def figures(
     model: Model, networks: vae_networks.Networks, data: Dataset, params: Params, stats: Stats, key: Key
 ) -> dict[str, Figure]:
-    """Samples (means of p(x|z)), reconstructions, what lies between images and along each latent, the codes' scatter.
+    """Samples (means of p(x|z)), reconstructions, interpolations, traversals, and a scatter plot of the codes.
 
-    The manifold as well where z has two dimensions and one layer.
+    With one stochastic layer of two dimensions, also the manifold.
     """
     samples = model.generate(params, stats, {"image": jnp.zeros((64, *data.image_shape))}, key)
     images = test_images(data, 32)
@@ -52,15 +61,8 @@ def figures(
     return drawn
 
 
-SCATTERED = 2000
-"""Test images in the scatter of codes."""
-
-BETWEEN = 9
-"""Images in a row of the pictures of interpolation and traversal."""
-
-
 def two_widest(codes: Float[np.ndarray, "N latents"]) -> tuple[int, int]:
-    """The two latents with the greatest variance, in their order; twice the same where there is only one."""
+    """Indices of the two latents with the greatest variance, in increasing order; with one latent, 0 twice."""
     widest = np.sort(np.argsort(-codes.var(axis=0), kind="stable")[:2])
     return int(widest[0]), int(widest[-1])
 
@@ -68,7 +70,7 @@ def two_widest(codes: Float[np.ndarray, "N latents"]) -> tuple[int, int]:
 def interpolation(
     networks: vae_networks.Networks, params: Params, codes: Float[np.ndarray, "N latents"], *, rows: int = 8
 ) -> Float[jax.Array, "images H W C"]:
-    """Decoder means on the line from each code to the next, the first of the `codes` in pairs."""
+    """Decoder means on the line between the two codes of each pair, for the first `rows` pairs of `codes`."""
     ends = np.resize(codes, (2 * rows, codes.shape[1])).reshape(rows, 2, 1, -1)
     weight = np.linspace(0, 1, BETWEEN)[:, None]
     line = (1 - weight) * ends[:, 0] + weight * ends[:, 1]
@@ -78,9 +80,9 @@ def interpolation(
 def traversal(
     networks: vae_networks.Networks, params: Params, codes: Float[np.ndarray, "N latents"], *, rows: int = 10
 ) -> Float[jax.Array, "images H W C"]:
-    """Decoder means where one latent runs over 3 deviations of the codes to either side and the others stay.
+    """Decoder means along one latent per row, from 3 standard deviations below its mean to 3 above.
 
-    They stay at the first code; the latents are those that vary most.
+    The other latents stay at the first of the `codes`. The rows are the latents that vary most.
     """
     deviations = codes.std(axis=0)
     latents = np.argsort(-deviations, kind="stable")[:rows]
@@ -92,7 +94,7 @@ def traversal(
 
 
 def make_measure(networks: vae_networks.Networks, data: Dataset) -> Measure:
-    """The active units of each stochastic layer."""
+    """Measures the active units of each stochastic layer (Burda et al. 2016, section 5.2)."""
 
     def posterior_means(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
         del stats
@@ -111,7 +113,3 @@ def make_measure(networks: vae_networks.Networks, data: Dataset) -> Measure:
         return {name: float(active_units(means)) for name, means in values.items()}
 
     return measure
-
-
-UNIT_SAMPLES = 16
-"""Samples of q(z_1|x) over which E[z_2|x] is a mean."""

@@ -48,16 +48,17 @@ def source(name: str, data_dir: Path | None) -> Source:
 
 def require_binary(dataset: Dataset) -> None:
     """Raise ValueError unless all pixels are 0 or 1."""
-    if dataset.protocol not in BINARY_PROTOCOLS and dataset.image_shape[2] > 1:
+    if dataset.protocol in BINARY_PROTOCOLS:
+        return
+    if dataset.image_shape[2] > 1:
         raise ValueError(
-            f"dataset={dataset.name!r}: the model needs binary pixels, and these are in colour; use a model of real "
-            "values (such as a VAE with likelihood='gaussian') or of levels (such as a table with levels=8)"
+            f"the model needs binary pixels, and those of {dataset.name!r} are in colour; use a model of real values, "
+            "such as a VAE with likelihood='gaussian', or of levels, such as tables or PixelCNN with levels=8"
         )
-    if dataset.protocol not in BINARY_PROTOCOLS:
-        raise ValueError(
-            f"binarization: the model needs binary pixels, and those of {dataset.name!r} are {dataset.protocol}; use "
-            f"{', '.join(BINARY_PROTOCOLS[:-1])} or {BINARY_PROTOCOLS[-1]}"
-        )
+    raise ValueError(
+        f"binarization='none': the model needs binary pixels, and those of {dataset.name!r} are {dataset.protocol}; "
+        f"use one of {', '.join(BINARY_PROTOCOLS[:-1])} or {BINARY_PROTOCOLS[-1]}"
+    )
 
 
 def mean_image(dataset: Dataset, *, chunk: int = 1000) -> Float[np.ndarray, "H W C"]:

@@ -104,7 +104,7 @@ def tfds_text(name: str, data_dir: Path | None) -> Text:
     try:
         builder = prepared_builder(name, data_dir)
     except ValueError as error:
-        raise ValueError(f"{error}; texts are descriptions, tiny_shakespeare, or a text file") from error
+        raise ValueError(f"{error}; texts are descriptions, tiny_shakespeare, or a file of your own") from error
     features, splits = builder.info.features, builder.info.splits
     if "text" not in features or not isinstance(features["text"], tfds.features.Text):
         raise ValueError(f"dataset={name!r}: has no text in its features: {one_line(features)}")

@@ -140,7 +140,7 @@ def test_detect_ranks_test_images_above_noise_and_takes_a_background_off(finishe
         (["--batch-size", "5000"], "--batch-size 5000 must be from 1 to 1297"),
         (["--dataset", "digit"], "dataset='digit'.*nearest: digits"),
         (["--dataset", "mnist", "--data-dir", "/nowhere"], "data_dir='/nowhere': no such directory"),
-        (["--binarization", "none"], "--binarization: the model needs binary pixels"),
+        (["--binarization", "none"], "binarization='none': the model needs binary pixels"),
         (["--dataset", "./none.npz"], "none.npz"),
     ],
 )

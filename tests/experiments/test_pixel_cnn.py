@@ -5,10 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.pixel_cnn import classes_of, coarse, grey, pixel_cnn, with_condition
+from experiments.pixel_cnn import Options, classes_of, coarse, grey, pixel_cnn, with_condition
 from genjax.data.dataset import Dataset, resident
 from genjax.data.load import load_dataset
-from genjax.runs.experiment import Run
+from genjax.runs.options import Data, Run
+
+THRESHOLD = Data(binarization="threshold")
 
 
 def data_set(shape, labels=None):
@@ -45,8 +47,8 @@ def test_classes_are_counted_up_to_the_greatest_label():
         (lambda: classes_of(data_set((2, 2, 1))), "--task labels: 'made' has no labels"),
         (lambda: with_condition(data_set((4, 4, 1)), "colorize", factor=2, levels=8), "'made' are grey"),
         (lambda: with_condition(data_set((4, 6, 1)), "super-resolution", factor=4, levels=8), "--factor 4 must be at"),
-        (lambda: pixel_cnn(Run(binarization="threshold"), levels=8), "levels=8 of threshold data"),
-        (lambda: pixel_cnn(Run(binarization="threshold"), features=0), "features=0 must be at least 1"),
+        (lambda: pixel_cnn(Options(THRESHOLD, levels=8)), "levels=8 of threshold data"),
+        (lambda: pixel_cnn(Options(THRESHOLD, features=0)), "features=0 must be at least 1"),
     ],
 )
 def test_what_cannot_be_done_is_refused(call, message):
@@ -56,9 +58,10 @@ def test_what_cannot_be_done_is_refused(call, message):
 
 @pytest.mark.parametrize("levels", [2, 17])
 def test_every_picture_of_a_conditional_model_is_drawn(levels):
-    run = Run(binarization="threshold" if levels == 2 else "none", batch_size=4)
+    images = THRESHOLD if levels == 2 else Data(binarization="none")
     task = "labels" if levels == 2 else "super-resolution"
-    experiment = pixel_cnn(run, features=1, blocks=1, first_kernel=3, levels=levels, task=task)
+    sizes = {"features": 1, "blocks": 1, "first_kernel": 3, "levels": levels}
+    experiment = pixel_cnn(Options(images, Run(batch_size=4), task=task, **sizes))
     batch = experiment.data.load(
         jax.tree.map(jnp.asarray, load_dataset("digits").test.read(np.arange(4))), jax.random.key(0)
     )

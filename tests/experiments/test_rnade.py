@@ -1,16 +1,16 @@
-"""The experiment on RNADE: what stands beside it, and the images that they share."""
+"""The experiment on RNADE: its baselines, and the images that they share."""
 
 import jax
 import numpy as np
 import pytest
 import scipy.stats
 
-from experiments.rnade import REFERENCES, baselines, fit_gaussian, images_of, rnade
+from experiments.rnade import REFERENCES, Options, baselines, fit_gaussian, images_of, rnade
 from genjax.data.levels import dequantized
 from genjax.data.load import load_dataset
 from genjax.evaluation import make_evaluate_seeds
-from genjax.runs.experiment import Run
 from genjax.runs.loop import split_means
+from genjax.runs.options import Data
 
 
 @pytest.fixture(scope="module")
@@ -60,4 +60,4 @@ def test_the_references_are_what_the_baselines_give(grey):
 
 def test_binary_pixels_are_refused():
     with pytest.raises(ValueError, match="levels=17 of static data"):
-        rnade(Run())
+        rnade(Options(Data(binarization="static")))

@@ -1,5 +1,6 @@
 """Every experiment draws and measures on a set of thirty images of one's own."""
 
+import importlib
 import json
 
 import numpy as np
@@ -7,7 +8,6 @@ import pytest
 
 from genjax.commands.detect import detect
 from genjax.runs.directory import RunError
-from genjax.runs.options import experiment_function
 from genjax.runs.runner import main
 
 OPTIONS = {
@@ -37,11 +37,10 @@ OPTIONS = {
 def test_thirty_images_are_enough(name, tmp_path):
     path = tmp_path / "own.npz"
     np.savez(path, image=np.random.default_rng(0).integers(0, 2, (30, 6, 4), dtype=np.uint8) * 255)
-    function = experiment_function(name)
-    presets = __import__(f"experiments.{name}", fromlist=[name]).PRESETS
+    module = importlib.import_module(f"experiments.{name}")
     common = ["--dataset", path, "--steps", 4, "--batch-size", 5, "--evaluate-every", 2, "--workdir", tmp_path / "run"]
     with pytest.raises(SystemExit) as exit_:
-        main(function, presets, [str(word) for word in [*OPTIONS[name], *common]])
+        main(getattr(module, name), module.PRESETS, [str(word) for word in [*OPTIONS[name], *common]])
     assert exit_.value.code == 0
     result = json.loads((tmp_path / "run/result.json").read_text())
     assert result["dataset"]["name"] == "own"

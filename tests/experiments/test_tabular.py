@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.tabular import SMOOTHINGS, ContextKind, make_contexts, pick_smoothing
+from experiments.tabular import SMOOTHINGS, ContextKind, Options, make_contexts, pick_smoothing
 from experiments.tabular import tabular as tabular_experiment
 from genjax.data.dataset import Dataset, resident
 from genjax.data.feed import make_feed
@@ -21,7 +21,7 @@ from genjax.models.autoregressive.tabular import (
     offset_contexts,
     tabular,
 )
-from genjax.runs.experiment import Run
+from genjax.runs.options import Data
 from genjax.training import init_seeds, iterate
 from tests.models.tabular_cases import CASES, HEIGHT, RASTER, WIDTH, counted_by_hand, random_values, to_image
 
@@ -100,6 +100,7 @@ def test_binarized_mnist(binarized_mnist, contexts, smoothing, expected):
 
 def test_shrunk_images_have_a_table_of_their_size():
     """16 pixels of 17 levels each, a pixel's table once and its neighbour's 15 times."""
-    experiment = tabular_experiment(Run(binarization="none"), contexts="markov", levels=17, shrink=2, smoothing=0.1)
+    options = Options(Data(binarization="none"), contexts="markov", levels=17, shrink=2, smoothing=0.1)
+    experiment = tabular_experiment(options)
     assert experiment.data.image_shape == (4, 4, 1)
     assert experiment.facts["parameters"] == markov_parameters(16, levels=17)
