@@ -111,7 +111,7 @@ def option(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def check_positive(**options: float) -> None:
+def check_positive(**options: float | int) -> None:
     """Raise ValueError where an option is not a finite number above 0."""
     for name, value in options.items():
         if not 0 < value < math.inf:
