@@ -9,8 +9,8 @@ The GAN of experiments.gan with convolutional networks, whose architecture follo
 The side of an image is base 2^n with a base from 4 to 7; other sizes are refused. At 64x64 n is 4 and the base is 4,
 which with --filters 128 gives the paper's 1024, 512, 256 and 128 channels; at 28x28 n is 2 and the base is 7. The
 networks are in genjax/models/adversarial/dcgan_networks.py, the model is in genjax/models/adversarial/dcgan.py, and the
-two phases of a training step in genjax/models/adversarial/gan.py. Weights start at N(0, 0.02^2), convolutions have no
-biases, Adam has b1 = 0.5. In training the discriminator normalizes real and generated images in separate batches.
+two phases of a training step in genjax/models/adversarial/gan.py. Weights start at N(0, 0.02^2), there are no biases,
+Adam has b1 = 0.5. In training the discriminator normalizes real and generated images in separate batches.
 
 Samples are drawn with the running statistics of the generator's own updates, so that a sample does not depend on the
 others of its batch; the authors' code normalizes by the batch that is drawn. The running statistics of the
