@@ -39,10 +39,10 @@ start, which shows what growing is worth: at equal numbers of images if all batc
 paper), and otherwise at the --steps you choose. In result.json `images` counts them and `wall_seconds` is the time.
 
 **Numbers.** `swd_S`, for each side S of the growth, is the sliced Wasserstein-1 distance between test images and as
-many samples, both pooled to S x S pixels and taken as points (genjax/metrics/sliced_wasserstein.py); 0 means equal sets.
+many samples, both pooled to S x S pixels and taken as points (genjax/metrics/sliced_wasserstein.py); 0 for equal sets.
 `patch_distance` is the paper's measure on 7x7 patches of each level of a Laplacian pyramid, normalized in contrast and
-colour (genjax/metrics/patches.py; the paper multiplies it by 1000, uses more patches and images, and ends its pyramid at
-16 pixels instead of 7). `real_...` is the same distance with training images in place of samples: the value of a perfect
+colour (genjax/metrics/patches.py; the paper multiplies it by 1000, uses more patches and images, ends its pyramid at
+16 pixels, not 7). `real_...` is the same distance with training images in place of samples: the value of a perfect
 generator. At most 2000 images and 1 GiB of them are compared. `real_logit` and `fake_logit` are outputs of D at test
 images and samples, computed with the running minibatch deviation of real images, and the losses are computed from them.
 
