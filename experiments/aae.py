@@ -73,7 +73,7 @@ from genjax.models import priors
 from genjax.models.latent import aae as aae_model
 from genjax.models.latent.aae_networks import Networks, mlp_networks
 from genjax.models.priors import Prior
-from genjax.runs.experiment import Experiment, Reference
+from genjax.runs.experiment import Baseline, Experiment, Reference
 from genjax.runs.options import Data, Run, check_positive
 from genjax.runs.runner import main
 

@@ -70,7 +70,7 @@ from genjax.measures.features import (
 )
 from genjax.models.latent import autoencoder as autoencoder_model
 from genjax.pictures.figures import code_scatter, image_grid, test_batch
-from genjax.runs.experiment import Experiment, Reference, Select
+from genjax.runs.experiment import Baseline, Experiment, Reference, Select
 from genjax.runs.options import Data, Run, check_positive
 from genjax.runs.runner import main
 from genjax.types import Key, Params, Stats

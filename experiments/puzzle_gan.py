@@ -1,24 +1,25 @@
 """Puzzle-GAN (Lee, Yun, Choi, Yoo, Yang & Oh 2018): a few patches without positions become a whole image.
 
-The paper is "Unsupervised holistic image generation from key local patches"; Puzzle-GAN is the lectures' name for it. A
-generator reads patches of an image x and noise z, and returns an image G and a mask M^. The mask is to be M, the union
-of the boxes that the patches were cut from, which it is not given:
+The paper is "Unsupervised holistic image generation from key local patches"; Puzzle-GAN is the name that lectures give
+it. A generator reads patches of an image x and noise z, and returns an image G and a mask M^. The mask should equal M,
+the union of the boxes from which the patches were cut; the generator is not told where they are:
 
     mask             w sum |M^ - M|                             over pixels
     appearance       w sum |G M^ - x M|                         images from -1 to 1
-    game             -log D(G)
-    generator        descends their sum; w falls from --first-weight to --last-weight in equal factors
-    discriminator    descends -log D(x) - log(1 - D(G)) - log(1 - D(s M + x (1 - M))) - log(1 - D(x M + s (1 - M)))
+    adversarial      -log D(G)
+    generator        minimizes their sum; w falls exponentially from --first-weight to --last-weight
+    discriminator    minimizes -log D(x) - log(1 - D(G)) - log(1 - D(s M + x (1 - M))) - log(1 - D(x M + s (1 - M)))
 
-with s another real image: a part of the one in the other is no real image either, so that D has to look at how parts
-and the rest fit. They are `generator_phase_loss` and `discriminator_phase_loss` in
-genjax/models/adversarial/puzzle_gan.py; all are means over the batch. The generator moves in every second step; in
-`quick` and `small` in every one.
+Here s is another real image. The last two terms are composites: a part of one real image in another is no real image
+either, so that D has to check whether the parts fit the rest. All losses are means over the batch; they are in
+genjax/models/adversarial/puzzle_gan.py. The generator is updated in every second step, in `quick` and `small` in every
+step.
 
-Each patch is resized to the size of the image and read by one encoder; its maps are summed over the patches at every
-size, so that neither image nor mask can depend on their order. A decoder makes the mask of the sums, a second one the
-image of its maps, of the encoding and of z, which therefore never reaches the mask (genjax/models/adversarial/puzzle_gan_networks.py).
-Layers are DCGAN's, for the same sizes of images.
+Each patch is resized to the size of the image and encoded by the same encoder. The encodings are summed over the
+patches at every layer, so that neither image nor mask can depend on the order of the patches. One decoder turns the
+sums into the mask; a second one turns its features, the encoding and z into the image, so that the mask does not depend
+on z (genjax/models/adversarial/puzzle_gan_networks.py). The layers, and the sizes of images that they allow, are those
+of DCGAN.
 
     python -m experiments.puzzle_gan                                          digits, 16x16
     python -m experiments.puzzle_gan --no-mask                                or --no-game, --no-composites
@@ -27,210 +28,183 @@ Layers are DCGAN's, for the same sizes of images.
     python -m experiments.puzzle_gan --preset small --data-dir DIR            MNIST, 28x28
     python -m experiments.puzzle_gan --dataset ./photos --enlarge 1 --patches 4 --patch-side 16
 
-**Patches.** The paper takes the three boxes that EdgeBox finds most likely to hold an object. Here they are squares of
-one size with the largest variance of pixels that do not overlap, from a grid of half their side
-(genjax/data/patches.py): an honest stand-in, no EdgeBox. The model sees no positions and no sizes.
+**Patches.** The paper takes the three boxes that EdgeBox finds most likely to hold an object. Here they are the squares
+of one size with the largest variance of pixels that do not overlap, from a grid of half their side
+(genjax/data/patches.py). The model is given no positions and no sizes.
 
-**Jigsaw.** With --jigsaw n all n x n pieces go in, in an order of their own for each image. M is then 1 everywhere,
-and there are no composites, since they would be real images. The generator says nothing of a piece's place: it is read
-off the restored image, as the one-to-one assignment of pieces to cells with the least squared error
-(genjax/metrics/puzzle.py). `piece_accuracy` is the share of pieces in their places, by chance 1 / n^2;
-`jigsaw_accuracy` that of images without a misplaced piece, by chance 1 / (n^2)!. Equal pieces, such as black corners,
-have places that nobody can tell: `ceiling_...` in result.json is what is left to find, `chance_...` what chance finds.
+**Jigsaw.** With --jigsaw n all n x n pieces are used, in an order of their own for each image. M is then 1 everywhere,
+and there are no composites, since they would be real images. The generator does not return the positions of pieces:
+they are found by assigning pieces to cells of the restored image, one to one, with the least squared error
+(genjax/metrics/puzzle.py). `piece_accuracy` is the fraction of pieces at their own position, by chance 1 / n^2;
+`jigsaw_accuracy` is the fraction of images without a misplaced piece, by chance 1 / (n^2)!. Positions of equal pieces,
+such as black corners, cannot be told apart: `ceiling_...` in result.json is the highest possible accuracy, `chance_...`
+the accuracy by chance.
 
-**Numbers.** `mask_iou` is the intersection over union of M^ > 1/2 and M; beside it `mean_mask_iou`, that of the mean
-training mask at its best threshold, and `random_mask_iou`, that of another image's mask. `part_error` is the mean of
-|G - x| where M is 1, in [0, 1], `mask_error` that of |M^ - M| everywhere. `restored_digit_accuracy` is the share of
-restored images in which a classifier, trained on real ones, reads the digit of x; beside it `patch_digit_accuracy`,
-that of logistic regression on the pixels of the patches (those of a jigsaw in any order), and `real_digit_accuracy`,
-the classifier's on the images themselves, the ceiling.
+**Metrics.** `mask_iou` is the intersection over union of M^ > 1/2 and M. Its baselines are `mean_mask_iou` of the mean
+training mask at its best threshold and `random_mask_iou` of another image's mask. `part_error` is the mean of |G - x|
+where M is 1, in [0, 1], and `mask_error` the mean of |M^ - M| over all pixels. `restored_digit_accuracy` is the
+fraction of restored images in which a classifier, trained on real images, finds the digit of x. Its baseline is
+`patch_digit_accuracy`, of logistic regression on the pixels of the patches (of a jigsaw's pieces in any order), and its
+ceiling `real_digit_accuracy`, of the classifier on the images themselves. `real_logit` and `fake_logit` are the outputs
+of D for x and G.
 
-On the embedded digits, each pixel as 2x2, one seed, test split (300 images):
+**What the terms do.** The adversarial loss is responsible for the image outside of the patches: without it the patches
+are restored more precisely, and all around them is noise. Without the loss of the mask nothing has to be where it was:
+the mask becomes empty, and then the appearance loss is 0.
 
-                                           mask_iou    restored_digit_accuracy    part_error
-    quick (800 steps)                      0.892       0.747                      0.130
-    mean mask, another image's mask        0.513, 0.404
-    logistic regression on the patches                 0.653
-    the images themselves                              0.987
-    quick --no-mask                        not measured yet
-    quick --no-game                        not measured yet
+**Differences from the paper.** The patches are chosen otherwise (above), and all are of one size, so that none is
+enlarged more than another. Losses are summed over pixels and averaged over the batch. w falls at each update of the
+generator, not at each epoch. The other image s is the next one of the batch. Images are not mirrored. D is trained on
+logits without the second sigmoid of the authors' code. There are no biases before batch normalization, and samples are
+drawn with running statistics. Sums over pixels weigh more in larger images, so that --first-weight and --last-weight
+are larger for small images. `paper` has the paper's networks and options on CIFAR-10, since TFDS has none of the
+paper's sets of faces and cars at a size that the networks allow.
 
-On MNIST, 28x28, 3000 steps, test split (10 000 images), `small` with three seeds, else one:
-
-                                           mask_iou         restored_digit_accuracy    part_error
-    small                                  0.914 +- 0.003   0.688 +- 0.015             0.171 +- 0.003
-    small --no-game                        0.928            0.311                      0.102
-    small --no-mask                        0.000            0.057                      0.332
-    mean mask, another image's mask        0.597, 0.509
-    logistic regression on the patches                      0.552
-    the images themselves                                   0.964
-
-    --preset paper                         not measured yet; no number of the paper is at hand
-
-What lies outside the patches is the game's: without it the patches are nearer to the image's, and all round them is
-noise. Without the loss of the mask nothing has to be where it was: the mask is empty, and with it the appearance.
-
-                                           piece_accuracy    jigsaw_accuracy    restored_digit_accuracy
-    quick --jigsaw 2 --steps 500           0.977             0.957              0.967
-    chance                                 0.250             0.042
-    logistic regression on the pieces                                           0.793
-    quick --jigsaw 3 --enlarge 3           not measured yet
-
-No two pieces of one of these images are equal: the ceiling is 1.
-
-Where we leave the paper: the patches (above), all of one size, so that none is enlarged more than another; sums of the
-losses are over pixels, means over the batch; w falls at each move of the generator, not at each epoch; the other image
-s is the next one of the batch; images are not mirrored; D is trained on logits without the second sigmoid of the
-authors' code; no biases before batch normalization; running statistics draw. Sums over pixels weigh more in larger
-images: in small ones --first-weight and --last-weight are larger here.
-
-`paper` has the paper's networks and options on CIFAR-10, since TFDS has none of its sets of faces and cars at a size
-that the networks have.
-
-Known failures: noises change little in an image that the patches say much of. As w falls the game takes over: in
-`quick` mask_error on validation images rose from 0.071 after 400 steps to 0.091 after 800, and some restored digits get
-worse. A patch of a straight stroke fits in many places, and its mask is spread over them. Squares on the grid never
-reach the last rows and columns where their side does not divide the image's.
+**Known failures.** Where the patches determine most of an image the noise changes little. As w falls the adversarial
+loss takes over, and masks and some restored digits get worse again towards the end of `quick`. A patch with a straight
+stroke fits in many positions, and its mask is spread over them. Squares on the grid never reach the last rows and
+columns where their side does not divide that of the image.
 """
 
-from experiments.parts.games import adam, check_shares, with_extras
-from experiments.parts.puzzles import COLUMNS, Puzzles, facts, load, make_figures, make_measure, measured
+from dataclasses import dataclass
+
+from experiments.parts.adversarial import adam, check_fractions, with_average_and_history
+from experiments.parts.domains import check_grey
+from experiments.parts.puzzles import COLUMNS, Cut, Puzzles, facts, load, make_figures, make_measure
 from genjax.models.adversarial import puzzle_gan as model_of
 from genjax.models.adversarial.gan import Optimizers
 from genjax.pictures.figures import test_batch
-from genjax.runs.experiment import Common, Experiment, Reference, Run, check_positive
+from genjax.runs.experiment import Baseline, Experiment, Reference
+from genjax.runs.options import Data, Run, check_positive
 from genjax.runs.runner import main
 
-EVALUATED = ("mask_iou", "mask_error", "part_error", "real_logit", "fake_logit")
 
+@dataclass(frozen=True)
+class Options:
+    """A GAN that restores images from patches without positions."""
 
-def puzzle_gan(
-    run: Common = Run(binarization="none", batch_size=64),  # noqa: B008 (frozen)
-    *,
-    patches: int | None = None,
-    patch_side: int | None = None,
-    jigsaw: int = 0,
-    enlarge: int = 1,
-    mask: bool = True,
-    game: bool = True,
-    composites: bool = True,
-    first_weight: float = 1e-2,
-    last_weight: float = 1e-4,
-    discriminator_moves: int = 2,
-    average: float = 0.0,
-    filters: int = 64,
-    features: int = 128,
-    latents: int = 128,
-    learning_rate: float = 2e-4,
-    discriminator_learning_rate: float = 2e-4,
-) -> Experiment:
-    """A GAN that restores images from patches without positions.
-
-    Args:
-        run: What every experiment has.
-        patches: Of each image, where there is no jigsaw; by default 3.
-        patch_side: Of a patch, in pixels; by default 3/8 of the image's.
-        jigsaw: All n x n pieces of the image in place of key patches; 0 for none.
-        enlarge: Side of the block of pixels that each pixel of the data becomes.
-        mask: Whether the generator is told where the patches were (the loss of the mask).
-        game: Whether it is to deceive the discriminator.
-        composites: Whether the discriminator is shown parts of real images in others.
-        first_weight: Of mask and appearance at the generator's first move.
-        last_weight: At its last.
-        discriminator_moves: Of the discriminator for each of the generator.
-        average: Decay of the average of the generator that images are of; 0 for none.
-        filters: Maps of the first convolution of encoder and discriminator; each next one has twice as many, but at
-            most eight times.
-        features: That the encoder makes of all patches together.
-        latents: Dimensions of the noise, uniform on [-1, 1].
-        learning_rate: Adam's step size, of the generator.
-        discriminator_learning_rate: Of the discriminator.
-    """
-    check_positive(
-        patches=1 if patches is None else patches,
-        enlarge=enlarge,
-        first_weight=first_weight,
-        last_weight=last_weight,
-        discriminator_moves=discriminator_moves,
-        filters=filters,
-        features=features,
-        latents=latents,
-        learning_rate=learning_rate,
-        discriminator_learning_rate=discriminator_learning_rate,
-    )
-    check_shares(average=average)
-    check_run(run, discriminator_moves, composites=composites and not jigsaw)
-    found = load(run, enlarge=enlarge, patches=patches, patch_side=patch_side, jigsaw=jigsaw)
-    networks = networks_of(run, found, filters=filters, features=features, latents=latents)
-    model = model_of.puzzle_gan(
-        found.data.image_shape,
-        networks,
-        optimizers=Optimizers(adam(discriminator_learning_rate), adam(learning_rate)),
-        schedule=model_of.weight_schedule(first_weight, last_weight, run.steps // discriminator_moves),
-        weights=model_of.Weights(mask=float(mask), game=float(game)),
-        composites=composites and not jigsaw,
-        discriminator_moves=discriminator_moves,
-    )
-    model = with_extras(model, test_batch(found.data, COLUMNS), average=average, steps=run.steps)
-    return Experiment(
-        model=model,
-        data=found.data,
-        kinds=dict.fromkeys((*EVALUATED, *measured(found)), "estimate"),
-        figures=make_figures(networks, found),
-        seeds_together=False,
-        facts=facts(found),
-        measure=make_measure(model, found),
-    )
-
-
-def check_run(run: Run, discriminator_moves: int, *, composites: bool) -> None:
-    """Raise ValueError where the run has options that Puzzle-GAN cannot do with."""
-    if run.binarization != "none":
-        raise ValueError(f"--binarization {run.binarization}: images that are made are grey; use --binarization none")
-    if run.steps < discriminator_moves:
-        raise ValueError(f"--steps {run.steps}: the generator moves once in {discriminator_moves}, so it never does")
-    if composites and run.batch_size < 2:
-        raise ValueError(f"--batch-size {run.batch_size}: composites are of two images; take more, or --no-composites")
-
-
-def networks_of(run: Run, found: Puzzles, *, filters: int, features: int, latents: int) -> model_of.Networks:
-    """The networks for these images; ValueError where the architecture cannot reach their size."""
-    try:
-        return model_of.conv_networks(found.data.image_shape, filters=filters, features=features, latents=latents)
-    except ValueError as error:
-        raise ValueError(f"--dataset {run.dataset}: {error}") from error
+    data: Data = Data(binarization="none")
+    run: Run = Run(batch_size=64)
+    cut: Cut = Cut()  # noqa: RUF009 (frozen)
+    mask: bool = True
+    """Train the mask, which tells the generator where the patches were."""
+    game: bool = True
+    """Train the generator with the adversarial loss."""
+    composites: bool = True
+    """Show the discriminator parts of real images in other real images."""
+    first_weight: float = 1e-2
+    """Weight of the mask and appearance losses at the generator's first update."""
+    last_weight: float = 1e-4
+    """Weight of the mask and appearance losses at the generator's last update."""
+    discriminator_moves: int = 2
+    """Updates of the discriminator for each update of the generator."""
+    average: float = 0.0
+    """Decay of the moving average of the generator's weights that restores images; 0 for no average."""
+    filters: int = 64
+    """Channels of the first convolution of encoder and discriminator. Each later one has twice as many as the one
+    before, but at most eight times as many as the first."""
+    features: int = 128
+    """Dimensions of the encoding of all patches together."""
+    latents: int = 128
+    """Dimensions of the noise, uniform on [-1, 1]."""
+    learning_rate: float = 2e-4
+    """Learning rate of the generator's Adam optimizer."""
+    discriminator_learning_rate: float = 2e-4
+    """Learning rate of the discriminator's Adam optimizer."""
 
 
 PRESETS = {
-    "quick": {
-        "run": Run(steps=800, batch_size=32, binarization="none", evaluate_every=200),
-        "enlarge": 2,
-        "first_weight": 0.1,
-        "last_weight": 0.01,
-        "discriminator_moves": 1,
-        "average": 0.95,
-        "filters": 16,
-        "features": 64,
-        "latents": 16,
-        "learning_rate": 2e-3,
-        "discriminator_learning_rate": 5e-4,
-    },
-    "small": {
-        "run": Run(dataset="mnist", steps=3000, batch_size=32, binarization="none", evaluate_every=500),
-        "first_weight": 0.05,
-        "last_weight": 0.005,
-        "discriminator_moves": 1,
-        "average": 0.99,
-        "filters": 16,
-        "features": 64,
-        "latents": 32,
-        "learning_rate": 1e-3,
-        "discriminator_learning_rate": 5e-4,
-    },
-    "paper": {
-        "run": Run(dataset="cifar10_jpeg", steps=79_000, batch_size=64, binarization="none", evaluate_every=3000),
-    },
+    "quick": Options(
+        Data(binarization="none"),
+        Run(steps=800, batch_size=32, evaluate_every=200),
+        Cut(enlarge=2),
+        first_weight=0.1,
+        last_weight=0.01,
+        discriminator_moves=1,
+        average=0.95,
+        filters=16,
+        features=64,
+        latents=16,
+        learning_rate=2e-3,
+        discriminator_learning_rate=5e-4,
+    ),
+    "small": Options(
+        Data(dataset="mnist", binarization="none"),
+        Run(steps=3000, batch_size=32, evaluate_every=500),
+        first_weight=0.05,
+        last_weight=0.005,
+        discriminator_moves=1,
+        average=0.99,
+        filters=16,
+        features=64,
+        latents=32,
+        learning_rate=1e-3,
+        discriminator_learning_rate=5e-4,
+    ),
+    "paper": Options(
+        Data(dataset="cifar10_jpeg", binarization="none"), Run(steps=79_000, batch_size=64, evaluate_every=3000)
+    ),
 }
+
+
+def puzzle_gan(options: Options) -> Experiment:
+    """A GAN that restores images from patches without positions."""
+    composites = options.composites and not options.cut.jigsaw
+    check(options, composites=composites)
+    found = load(options.data, options.cut)
+    networks = networks_of(options, found)
+    steps, moves = options.run.steps, options.discriminator_moves
+    model = model_of.puzzle_gan(
+        found.data.image_shape,
+        networks,
+        optimizers=Optimizers(adam(options.discriminator_learning_rate), adam(options.learning_rate)),
+        schedule=model_of.weight_schedule(options.first_weight, options.last_weight, steps // moves),
+        weights=model_of.Weights(mask=float(options.mask), game=float(options.game)),
+        composites=composites,
+        discriminator_moves=moves,
+    )
+    model = with_average_and_history(model, test_batch(found.data, COLUMNS), average=options.average, steps=steps)
+    return Experiment(
+        model=model,
+        data=found.data,
+        figures=make_figures(networks, found),
+        measure=make_measure(model, found),
+        facts=facts(found),
+        seeds_together=False,
+    )
+
+
+def check(options: Options, *, composites: bool) -> None:
+    """Raise ValueError where an option is out of range, or the options of the run do not suit Puzzle-GAN."""
+    check_positive(
+        patches=1 if options.cut.patches is None else options.cut.patches,
+        enlarge=options.cut.enlarge,
+        first_weight=options.first_weight,
+        last_weight=options.last_weight,
+        discriminator_moves=options.discriminator_moves,
+        filters=options.filters,
+        features=options.features,
+        latents=options.latents,
+        learning_rate=options.learning_rate,
+        discriminator_learning_rate=options.discriminator_learning_rate,
+    )
+    check_fractions(average=options.average)
+    check_grey(options.data)
+    run, moves = options.run, options.discriminator_moves
+    if run.steps < moves:
+        raise ValueError(f"--steps {run.steps}: the generator is updated once in {moves} steps, so it never is")
+    if composites and run.batch_size < 2:
+        raise ValueError(f"--batch-size {run.batch_size}: composites need two images; take more, or --no-composites")
+
+
+def networks_of(options: Options, found: Puzzles) -> model_of.Networks:
+    """Return the networks for these images; ValueError where the architecture cannot reach their size."""
+    sizes = {"filters": options.filters, "features": options.features, "latents": options.latents}
+    try:
+        return model_of.conv_networks(found.data.image_shape, **sizes)
+    except ValueError as error:
+        raise ValueError(f"--dataset {options.data.dataset}: {error}") from error
+
 
 REFERENCES: tuple[Reference, ...] = ()
 

@@ -1,7 +1,8 @@
-"""Captioned images as an experiment reads them: scenes of digits, or a folder of one's own, one caption at a time."""
+"""Data of the text-to-image experiment: captioned scenes of digits or a captioned folder, one caption at a time."""
 
 import functools
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,31 +16,49 @@ from genjax.data.captions import Vocabulary, captioned_folder, decode
 from genjax.data.dataset import Dataset, Load, Source, Split, resident
 from genjax.data.load import source
 from genjax.data.scenes import scenes
-from genjax.runs.experiment import Run
+from genjax.runs.options import Data
 from genjax.types import Batch, Key
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """Options of the scenes that are composed of digits; a folder of captioned images does not use them."""
+
+    side: int = 32
+    """Height and width of a scene in pixels."""
+    captions: int = 5
+    """Captions of each scene."""
+    copies: int = 1
+    """Scenes for each digit of the data set."""
+    pairs: float = 0.25
+    """Fraction of the scenes that have two digits."""
 
 
 class Captioned(NamedTuple):
     """Images with captions."""
 
     data: Dataset
+    """Images whose batches have one of the captions of each."""
     vocabulary: Vocabulary
     held_out: Split | None
-    """Scenes of pairs that no other split has; None where the images are a user's own."""
+    """Scenes of the pairs of digit and colour that no other split has; None for a folder of images."""
     all_pairs: Callable[[], Dataset] | None
-    """Draws scenes of the same digits with all pairs, from which the reader learns."""
+    """Returns scenes of the same digits with all pairs, on which the scene classifier is trained; None for a folder."""
 
 
-def load(run: Run, *, side: int, captions: int, copies: int, pairs: float) -> Captioned:
-    """Scenes of the digits of --dataset, or the images of a folder with their captions."""
-    path = Path(run.dataset).expanduser()
-    if path.suffix != ".npz" and (path.is_absolute() or run.dataset.startswith(".")):
+def load(data: Data, options: Scenes) -> Captioned:
+    """Compose scenes of the digits of --dataset, or read the images and captions of a folder.
+
+    Raises ValueError where the scenes cannot be composed, or the captions of a split are all the same.
+    """
+    path = Path(data.dataset).expanduser()
+    if path.suffix != ".npz" and (path.is_absolute() or data.dataset.startswith(".")):
         found = captioned_folder(path)
-        check_differ(run.dataset, found.source)
+        check_differ(data.dataset, found.source)
         return Captioned(one_caption(found.source), found.vocabulary, None, None)
-    digits = source(run.dataset, run.data_dir)
-    make = functools.partial(scenes, digits, side=side, copies=copies, pairs=pairs)
-    drawn = make(captions=captions)
+    digits = source(data.dataset, data.data_dir)
+    make = functools.partial(scenes, digits, side=options.side, copies=options.copies, pairs=options.pairs)
+    drawn = make(captions=options.captions)
     return Captioned(
         one_caption(drawn.source),
         drawn.vocabulary,
@@ -49,7 +68,7 @@ def load(run: Run, *, side: int, captions: int, copies: int, pairs: float) -> Ca
 
 
 def check_differ(dataset: str, found: Source) -> None:
-    """Raise ValueError where all images that are measured have the same captions, so that none are another's."""
+    """Raise ValueError where all images of a split have the same captions: none would have wrong ones to compare."""
     for name, split in (("validation", found.validation), ("test", found.test)):
         if not with_other_captions(split)[1].any():
             raise ValueError(
@@ -58,13 +77,13 @@ def check_differ(dataset: str, found: Source) -> None:
 
 
 def one_caption(source: Source) -> Dataset:
-    """The data whose batches have one of the captions of each image, drawn under the key."""
+    """Return the data whose batches have one caption of each image, drawn at random."""
     data = present(source, "none")
     return data._replace(load=with_one_caption(data.load))
 
 
 def with_one_caption(load: Load) -> Load:
-    """`caption` [B, captions, T] becomes [B, T], and so do `wrong_caption` and `other_caption`."""
+    """Choose one of the captions of each image: `caption` and the like [B, captions, T] become [B, T]."""
 
     def loaded(raw: Mapping[str, Array], key: Key) -> Batch:
         image_key, caption_key = jax.random.split(key)
@@ -78,18 +97,21 @@ def with_one_caption(load: Load) -> Load:
 
 
 def chosen(captions: Int[Array, "B captions T"], key: Key) -> Int[Array, "B T"]:
-    """One caption of each image, any of them."""
+    """Choose one caption of each image at random."""
     index = jax.random.randint(key, (len(captions),), 0, captions.shape[1])
     return jnp.take_along_axis(captions, index[:, None, None], axis=1)[:, 0]
 
 
 def objects_of(split: Split) -> Int[np.ndarray, "N 2 4"]:
-    """What stands in each scene."""
+    """Return the objects of each scene of a split (genjax/data/scenes.py)."""
     return split.read(np.arange(split.size))["objects"]
 
 
 def with_other_captions(split: Split) -> tuple[Split, np.ndarray]:
-    """The split with the captions of the next example as `other_caption`, and where these are of something else."""
+    """Return the split with the captions of the previous example as `other_caption`, and whether they are wrong [N].
+
+    They are not wrong where both examples have the same objects, or without objects the same captions.
+    """
     examples = split.read(np.arange(split.size))
     rolled = {name: np.roll(array, 1, axis=0) for name, array in examples.items()}
     named = "objects" if "objects" in examples else "caption"
@@ -98,5 +120,5 @@ def with_other_captions(split: Split) -> tuple[Split, np.ndarray]:
 
 
 def texts(captions: Int[Array, "B T"], found: Captioned) -> list[str]:
-    """The captions in words."""
+    """Return the captions as words."""
     return [decode(row, found.vocabulary) for row in np.asarray(captions)]

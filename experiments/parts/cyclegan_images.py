@@ -1,4 +1,4 @@
-"""What CycleGAN's generators make of images: how far it is from the truth, which digits are read in it, pictures."""
+"""Metrics and figures of CycleGAN's translations: errors against the truth, digits that are kept, rows of images."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -7,63 +7,53 @@ import jax
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.parts.domains import make_reader, rows_of_images
-from genjax.capabilities import Translation
+from experiments.parts.domains import make_classify, rows_of_images
+from genjax.capabilities import Translator
 from genjax.data.dataset import Split
 from genjax.data.domains import Domains
 from genjax.data.labels import class_count, labels_of
 from genjax.evaluation import Measure, make_split_values
 from genjax.models.adversarial import cyclegan as model_of
-from genjax.networks.named import applied
+from genjax.networks.bound import bind
 from genjax.pictures.figures import Figures, test_batch
 from genjax.types import Batch, Key, Metrics, Params, Stats
 
 COLUMNS = 12
-"""Images of a picture."""
+"""Images in a row of a figure."""
 
-
-def is_read(found: Domains) -> bool:
-    """Whether digits are to be the same before and after, and there is something to read them by."""
-    return found.paired and class_count(found.first) > 1
-
-
-ERRORS = ("cycle_error", "real_score", "fake_score")
-READ = ("digit_agreement", "real_digit_agreement")
 UNCHANGED = "unchanged_paired_error"
 
 
-def metric_names(found: Domains) -> list[str]:
-    """What the model and `make_measure` measure."""
-    names = [*ERRORS, *(["paired_error"] if found.paired else []), *(READ if is_read(found) else [])]
-    return [f"{direction}{name}" for direction in ("", "other_") for name in names] + [UNCHANGED] * found.paired
+def keeps_class(found: Domains) -> bool:
+    """Whether a translation should keep the digit or other class of an image, and the data have classes."""
+    return found.paired and class_count(found.first) > 1
 
 
 def translations(networks: model_of.Networks, params: Params, stats: Stats, batch: Batch) -> dict[str, jax.Array]:
-    """What the generators make of a batch, and of that: G(x), F(G(x)), F(y) and G(F(y))."""
-
-    def out(name: str, images: jax.Array) -> jax.Array:
-        return applied(networks, name, params, stats, images)
-
-    there, back = out("generator_y", batch["image"]), out("generator_x", batch["other_image"])
+    """Translate a batch both ways, and back: G(x), F(G(x)), F(y) and G(F(y))."""
+    bound = bind(networks, params, stats)
+    G, F = bound.generator_y, bound.generator_x
+    translated, other_translated = G(batch["image"]), F(batch["other_image"])
     return {
-        "made": there,
-        "returned": out("generator_x", there),
-        "other_made": back,
-        "other_returned": out("generator_y", back),
+        "translated": translated,
+        "returned": F(translated),
+        "other_translated": other_translated,
+        "other_returned": G(other_translated),
     }
 
 
 def make_measure(networks: model_of.Networks, found: Domains) -> Measure | None:
-    """Of pairs, how far an image is from what it is to become, and how often a classifier reads its digit after it."""
+    """For pairs, return the measure of the error without any change, and of digits that are kept; else None."""
     if not found.paired:
         return None
 
     def seen(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
-        made = translations(networks, params, stats, batch)
-        images = {name: {**batch, **made}[name] for name in ("image", "other_image", "made", "other_made")}
+        both = {**batch, **translations(networks, params, stats, batch)}
+        images = {name: both[name] for name in ("image", "other_image", "translated", "other_translated")}
         return {**images, UNCHANGED: abs(batch["image"] - batch["other_image"]).mean(axis=(1, 2, 3))}
 
-    values, agreement = make_split_values(seen, found.both.load), make_agreement(found) if is_read(found) else None
+    values = make_split_values(seen, found.both.load)
+    agreement = make_agreement(found) if keeps_class(found) else None
 
     def measure(params: Params, stats: Stats, split: Split, key: Key) -> dict[str, float]:
         measured = values(params, stats, split, key)
@@ -74,30 +64,30 @@ def make_measure(networks: model_of.Networks, found: Domains) -> Measure | None:
 
 
 def make_agreement(found: Domains) -> Callable[[Mapping[str, np.ndarray], np.ndarray], dict[str, float]]:
-    """How often a classifier of a domain reads in what was made of an image, and in a real one, the right digit."""
-    read, read_other = make_reader(found.second), make_reader(found.first)
+    """Return the function that gives how often classifiers find the right digit in translated and in real images."""
+    classify_first, classify_second = make_classify(found.first), make_classify(found.second)
 
     def agreement(images: Mapping[str, np.ndarray], labels: np.ndarray) -> dict[str, float]:
         digits = {
-            "digit_agreement": read(images["made"]),
-            "real_digit_agreement": read(images["other_image"]),
-            "other_digit_agreement": read_other(images["other_made"]),
-            "other_real_digit_agreement": read_other(images["image"]),
+            "digit_agreement": classify_second(images["translated"]),
+            "real_digit_agreement": classify_second(images["other_image"]),
+            "other_digit_agreement": classify_first(images["other_translated"]),
+            "other_real_digit_agreement": classify_first(images["image"]),
         }
-        return {name: float((one == labels).mean()) for name, one in digits.items()}
+        return {name: float((found == labels).mean()) for name, found in digits.items()}
 
     return agreement
 
 
 def make_figures(networks: model_of.Networks, found: Domains) -> Figures:
-    """Test images of each domain, what is made of them, and what of that."""
+    """Return the figures: for both directions, test images, their translations, and the way back."""
 
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
         batch = test_batch(found.both, COLUMNS)
-        made = jax.jit(functools.partial(translations, networks))(params, stats, batch)
+        images = jax.jit(functools.partial(translations, networks))(params, stats, batch)
         directions = {"": found.names, "other_": found.names[::-1]}
         return {
-            f"to_{names[1]}": direction_figure(prefix, names, batch, made, paired=found.paired)
+            f"to_{names[1]}": direction_figure(prefix, names, batch, images, paired=found.paired)
             for prefix, names in directions.items()
         }
 
@@ -105,23 +95,24 @@ def make_figures(networks: model_of.Networks, found: Domains) -> Figures:
 
 
 def direction_figure(
-    prefix: str, names: tuple[str, str], batch: Batch, made: Mapping[str, jax.Array], *, paired: bool
+    prefix: str, names: tuple[str, str], batch: Batch, images: Mapping[str, jax.Array], *, paired: bool
 ) -> Figure:
-    """Source, translation and cycle of each image in a column, and where it is known what was to be made."""
+    """In a column each image, its translation, the true translation where it is known, and the way back."""
     source, truth = ("other_image", "image") if prefix else ("image", "other_image")
-    rows = {names[0]: batch[source], f"to {names[1]}": made[f"{prefix}made"]}
+    rows = {names[0]: batch[source], f"to {names[1]}": images[f"{prefix}translated"]}
     if paired:
         rows["the truth"] = batch[truth]
-    rows["and back"] = made[f"{prefix}returned"]
-    arrays = {name: np.asarray(images) for name, images in rows.items()}
+    rows["and back"] = images[f"{prefix}returned"]
+    arrays = {name: np.asarray(row) for name, row in rows.items()}
     return rows_of_images(arrays, title=f"{names[0]} to {names[1]} and back")
 
 
-def make_translation(networks: model_of.Networks, found: Domains) -> Translation:
-    """Each domain of the other's images."""
+def make_translator(networks: model_of.Networks, found: Domains) -> Translator:
+    """Return the capability to translate images of each domain to the other."""
     first, second = found.names
-    generators = {second: "generator_y", first: "generator_x"}
-    reads = dict(zip(generators, found.shapes, strict=True))
-    return Translation(
-        reads, lambda params, stats, images, to: applied(networks, generators[to], params, stats, images)
-    )
+
+    def translate(params: Params, stats: Stats, images: jax.Array, to: str) -> jax.Array:
+        bound = bind(networks, params, stats)
+        return bound.generator_y(images) if to == second else bound.generator_x(images)
+
+    return Translator({second: found.shapes[0], first: found.shapes[1]}, translate)

@@ -1,4 +1,4 @@
-"""What a model of points is measured by and drawn as, where their density is known."""
+"""Metrics and figures of models of points whose true density is known."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,6 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.parts.games import KINDS
 from genjax.core import Model
 from genjax.data.dataset import Dataset, Split
 from genjax.data.points import Mixture, points
@@ -20,58 +19,60 @@ from genjax.runs.experiment import Experiment
 from genjax.types import Key, Params, Stats
 
 DRAWN = 10_000
-"""Points that the metrics are of."""
+"""Samples from which the metrics are computed."""
 
 SHOWN = 2000
-"""Points in a picture."""
+"""Points in a figure."""
 
-FILMED = 500
-"""Points in each frame of a movie."""
+HISTORY_POINTS = 500
+"""Points in each frame of the movie."""
 
 FRAMES = 50
-"""Of a movie, but the first."""
+"""Frames of the movie after the first, which is drawn before training."""
 
 MARGIN = 1.25
-"""How far pictures and the divergence's grid reach, in the greatest coordinate of a mean."""
+"""Limit of the axes and of the divergence's grid, as a multiple of the largest coordinate of a mean."""
 
 FAIR = 10
-"""A mode is covered by a tenth of its share of good samples."""
+"""A mode counts as covered from one FAIR-th of its fair share of good samples on."""
 
 TRUE_STREAM = 9
-"""Of the points that are as many as the samples, none of them in the data set."""
+"""Random stream of the points of the mixture that are measured as a baseline; none of them is in the data set."""
 
 NAMES = ("modes_covered", "high_quality", "jsd_nats")
 
 Points = Float[np.ndarray, "N 2"]
 
 
-def like(mixture: Mixture, count: int) -> dict[str, np.ndarray]:
-    """A batch of `count` points."""
+def blank_points(mixture: Mixture, count: int) -> dict[str, np.ndarray]:
+    """A batch of `count` points at 0, from which the model needs only their number."""
     return {"point": np.zeros((count, mixture.means.shape[1]), np.float32)}
 
 
 def drawn(model: Model, mixture: Mixture, params: Params, stats: Stats, count: int, key: Key) -> Points:
-    """Samples of a model."""
-    batch = {name: jnp.asarray(array) for name, array in like(mixture, count).items()}
+    """Draw `count` samples of a model."""
+    batch = {name: jnp.asarray(array) for name, array in blank_points(mixture, count).items()}
     return np.asarray(jax.jit(model.generate)(params, stats, batch, key))
 
 
 def point_experiment(model: Model, mixture: Mixture, data: Dataset, *, average: float, steps: int) -> Experiment:
-    """A GAN of points with its movie, its metrics and its pictures; `average` as in `with_extras` of games.py."""
+    """Return the experiment of a GAN of points, with its movie, its metrics and its figures.
+
+    `average` is the decay of the generator's moving average, 0 for none.
+    """
     model = with_average(model, decay=average) if average else model
-    filming = with_sample_history(model, like(mixture, FILMED), frames=FRAMES, steps=steps)
+    model = with_sample_history(model, blank_points(mixture, HISTORY_POINTS), frames=FRAMES, steps=steps)
     return Experiment(
-        model=filming,
+        model=model,
         data=data,
-        kinds={**KINDS, **dict.fromkeys(NAMES, "estimate")},
-        figures=make_figures(filming, mixture),
-        measure=make_measure(filming, mixture),
+        figures=make_figures(model, mixture),
+        measure=make_measure(model, mixture),
         facts=facts(mixture),
     )
 
 
 def make_measure(model: Model, mixture: Mixture) -> Measure:
-    """The modes covered, the share of good samples, and the divergence from the mixture."""
+    """Return the measure of covered modes, of the fraction of good samples, and of the divergence from the mixture."""
 
     def measure(params: Params, stats: Stats, split: Split, key: Key) -> dict[str, float]:
         return numbers(*compare(drawn(model, mixture, params, stats, DRAWN, key), mixture))
@@ -80,19 +81,19 @@ def make_measure(model: Model, mixture: Mixture) -> Measure:
 
 
 def compare(samples: Points, mixture: Mixture) -> tuple[Modes, Divergence]:
-    """What genjax/metrics/modes.py says of samples."""
+    """Compare samples with the mixture by the metrics of genjax/metrics/modes.py."""
     least = len(samples) // (FAIR * len(mixture.means))
     modes = mode_coverage(samples, mixture.means, mixture.std, least=least)
     return modes, grid_divergence(samples, mixture.means, mixture.std, limit=reach(mixture))
 
 
 def numbers(modes: Modes, divergence: Divergence) -> dict[str, float]:
-    """The metrics by their names."""
+    """The metrics by name."""
     return dict(zip(NAMES, (float(modes.covered), modes.high_quality, divergence.nats), strict=True))
 
 
 def facts(mixture: Mixture) -> dict[str, int | float | str]:
-    """How the metrics are measured, and what points of the mixture itself would have."""
+    """The protocols of the metrics, and as a baseline the metrics of points of the mixture itself."""
     modes, divergence = compare(points(mixture, DRAWN, stream=TRUE_STREAM), mixture)
     true = {f"true_{name}": value for name, value in numbers(modes, divergence).items()}
     protocols = {"modes_protocol": modes.protocol, "jsd_protocol": divergence.protocol}
@@ -100,7 +101,7 @@ def facts(mixture: Mixture) -> dict[str, int | float | str]:
 
 
 def make_figures(model: Model, mixture: Mixture) -> Figures:
-    """Samples beside the truth, and how they came to be over training."""
+    """Return the figures: samples next to points of the mixture, and a movie of samples over training."""
 
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Picture]:
         samples = drawn(model, mixture, params, stats, SHOWN, key)
@@ -110,12 +111,12 @@ def make_figures(model: Model, mixture: Mixture) -> Figures:
 
 
 def beside_truth(samples: Points, mixture: Mixture) -> Figure:
-    """Samples to the right of as many points of the mixture."""
+    """Points of the mixture on the left, as many samples on the right."""
     figure = Figure(figsize=(8, 4.2), layout="constrained")
     for axes, shown, title in zip(
         figure.subplots(1, 2, sharex=True, sharey=True),
         (points(mixture, len(samples)), samples),
-        (f"{mixture.name}: the truth", "samples"),
+        (f"{mixture.name}: true density", "samples"),
         strict=True,
     ):
         frame(axes, mixture)
@@ -125,7 +126,7 @@ def beside_truth(samples: Points, mixture: Mixture) -> Figure:
 
 
 def movie(film: SampleHistory, mixture: Mixture) -> Movie:
-    """The samples of each frame over the means of the mixture."""
+    """The samples of each frame, with a circle at each mean of the mixture."""
     figure = Figure(figsize=(4, 4.2), layout="constrained")
     axes = figure.add_subplot()
     frame(axes, mixture)
@@ -140,12 +141,12 @@ def movie(film: SampleHistory, mixture: Mixture) -> Movie:
 
 
 def frame(axes: Axes, mixture: Mixture) -> None:
-    """The same part of the plane in all pictures."""
+    """Show the same part of the plane in all figures."""
     axes.set_aspect("equal")
     axes.set_xlim(-reach(mixture), reach(mixture))
     axes.set_ylim(-reach(mixture), reach(mixture))
 
 
 def reach(mixture: Mixture) -> float:
-    """How far from 0 a coordinate may lie to be seen."""
+    """The largest coordinate, in absolute value, that figures and histograms include."""
     return MARGIN * float(np.abs(mixture.means).max())

@@ -1,4 +1,4 @@
-"""What StarGAN's translations are worth, and how they look: domains and digits read by classifiers of real images."""
+"""Metrics and figures of StarGAN's translations: domains and digits that classifiers find, errors, rows of images."""
 
 import jax
 import jax.numpy as jnp
@@ -6,74 +6,65 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
-from experiments.parts.domains import Images, make_reader, rows_of_images
-from genjax.capabilities import Translation
+from experiments.parts.domains import Images, make_classify, rows_of_images
+from genjax.capabilities import Translator
 from genjax.data.attributes import Domain, Labelled, AttributeLabels, label_arrays
 from genjax.data.dataset import Dataset, Split
 from genjax.data.labels import class_count, labels_of
 from genjax.evaluation import Measure, make_split_values
 from genjax.models.adversarial import stargan as model_of
-from genjax.networks.named import applied
+from genjax.networks.bound import bind
 from genjax.pictures.figures import INCHES_PER_IMAGE, Figures, test_batch, tile
 from genjax.types import Batch, Key, Metrics, Params, Stats
 
 COLUMNS, ROWS = 12, 8
-"""Images of a picture: in a row of round trips, and in a column of domains."""
+"""Images in a row of the round trips, and in a column of the figure of domains."""
 
 MOST_DOMAINS = 16
-"""Columns of the picture of all domains."""
+"""Columns of the figure of domains, at most."""
 
-READ = ("domain_accuracy", "real_domain_accuracy", "unchanged_domain_accuracy")
 UNCHANGED = "unchanged_paired_error"
-DIGITS = ("digit_agreement", "real_digit_agreement")
 
 
 def keeps_class(found: Labelled) -> bool:
-    """Whether what the data call the label is to be the same after as before, and is no domain."""
+    """Whether a translation should keep the label of the data: the label is no domain, and has several values."""
     return found.paired and class_count(found.data) > 1
 
 
-def metric_names(found: Labelled) -> list[str]:
-    """What the model and `make_measure` measure."""
-    names = ["cycle_error", "real_score", "fake_score", *READ]
-    pairs = ["paired_error", UNCHANGED] if found.paired else []
-    return [*names, *pairs, *(DIGITS if keeps_class(found) else [])]
-
-
 def make_measure(networks: model_of.Networks, found: Labelled) -> Measure:
-    """How often classifiers read in a translation its target, and the digit of the image it was made of.
-
-    And with pairs, the error of a generator that changes nothing.
-    """
+    """Return the measure of target domains and digits that classifiers find in translations, with baselines."""
 
     def images(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
+        G = bind(networks, params, stats).generator
         label, image = model_of.target_label(found.schema, batch), batch["image"]
-        seen = {"image": image, "made": applied(networks, "generator", params, stats, image, label)}
+        seen = {"image": image, "translated": G(image, label)}
         return {**seen, UNCHANGED: abs(image - batch["truth"]).mean(axis=(1, 2, 3))} if found.paired else seen
 
     values = make_split_values(images, found.data.load)
-    domain_of, digit_of = make_reader(called_label(found.data, "domain")), make_reader(found.data)
+    domain_of, digit_of = make_classify(called_label(found.data, "domain")), make_classify(found.data)
 
     def measure(params: Params, stats: Stats, split: Split, key: Key) -> dict[str, float]:
         seen = values(params, stats, split, key)
-        made, before = (domain_of(seen[name]) for name in ("made", "image"))
+        translated, original = domain_of(seen["translated"]), domain_of(seen["image"])
         target = labels_of(split, "target_domain")
-        agreements = dict(
-            zip(READ, (made == target, before == labels_of(split, "domain"), before == target), strict=True)
-        )
+        per_image = {
+            "domain_accuracy": translated == target,
+            "real_domain_accuracy": original == labels_of(split, "domain"),
+            "unchanged_domain_accuracy": original == target,
+        }
         if keeps_class(found):
             label = labels_of(split)
-            agreements |= {
-                name: digit_of(seen[of]) == label for name, of in zip(DIGITS, ("made", "image"), strict=True)
-            }
-        agreements |= {UNCHANGED: seen[UNCHANGED]} if found.paired else {}
-        return {name: float(np.mean(values)) for name, values in agreements.items()}
+            per_image["digit_agreement"] = digit_of(seen["translated"]) == label
+            per_image["real_digit_agreement"] = digit_of(seen["image"]) == label
+        if found.paired:
+            per_image[UNCHANGED] = seen[UNCHANGED]
+        return {name: float(np.mean(each)) for name, each in per_image.items()}
 
     return measure
 
 
 def called_label(data: Dataset, name: str) -> Dataset:
-    """The images whose label is what they have by another name."""
+    """Return the data with another array of the examples, such as "domain", as the label."""
 
     def renamed(split: Split) -> Split:
         arrays = None if split.arrays is None else {"image": split.arrays["image"], "label": split.arrays[name]}
@@ -88,7 +79,7 @@ def called_label(data: Dataset, name: str) -> Dataset:
 
 
 def make_figures(networks: model_of.Networks, found: Labelled) -> Figures:
-    """Test images in all domains, and round trips of some."""
+    """Return the figures: test images translated to all domains, and round trips of some."""
 
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
         batch = test_batch(found.data, COLUMNS)
@@ -103,15 +94,15 @@ def make_figures(networks: model_of.Networks, found: Labelled) -> Figures:
 def domains_figure(
     networks: model_of.Networks, found: Labelled, params: Params, stats: Stats, images: jax.Array
 ) -> Figure:
-    """A row for each image, first as it is, then in each domain."""
-    translate = jax.jit(make_translation(networks, found).translate, static_argnums=3)
+    """A row for each image: the image itself, then its translations to all domains."""
+    translate = jax.jit(make_translator(networks, found).translate, static_argnums=3)
     names = [domain.name for domain in found.domains[:MOST_DOMAINS]]
     columns = [np.asarray(images), *(np.asarray(translate(params, stats, images, name)) for name in names)]
     return columns_of_images(dict(zip(["image", *names], columns, strict=True)))
 
 
 def columns_of_images(columns: dict[str, Images]) -> Figure:
-    """A column of images under each name."""
+    """A column of images for each name."""
     images = np.stack(list(columns.values()), axis=1)
     rows, count, _, width = images.shape[:4]
     longest = max(map(len, columns))
@@ -122,8 +113,8 @@ def columns_of_images(columns: dict[str, Images]) -> Figure:
     mosaic = tile(images.reshape(-1, *images.shape[2:]), count)
     axes.imshow(mosaic.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.xaxis.tick_top()
-    places = [1 + (width + 1) * column + width / 2 for column in range(count)]
-    axes.set_xticks(places, list(columns), fontsize=7, rotation=90)
+    centres = [1 + (width + 1) * column + width / 2 for column in range(count)]
+    axes.set_xticks(centres, list(columns), fontsize=7, rotation=90)
     axes.set_yticks([])
     axes.tick_params(length=0)
     axes.set_frame_on(False)
@@ -131,38 +122,36 @@ def columns_of_images(columns: dict[str, Images]) -> Figure:
 
 
 def round_trips(networks: model_of.Networks, found: Labelled, params: Params, stats: Stats, batch: Batch) -> Figure:
-    """Source, translation and the way back of each image in a column, and where it is known what was to be made."""
+    """In a column each image, its translation, the true translation where it is known, and the way back."""
 
     @jax.jit
-    def made(params: Params, stats: Stats, batch: Batch) -> tuple[jax.Array, jax.Array]:
-        there = applied(
-            networks, "generator", params, stats, batch["image"], model_of.target_label(found.schema, batch)
-        )
-        return there, applied(networks, "generator", params, stats, there, model_of.own_label(found.schema, batch))
+    def there_and_back(params: Params, stats: Stats, batch: Batch) -> tuple[jax.Array, jax.Array]:
+        G = bind(networks, params, stats).generator
+        there = G(batch["image"], model_of.target_label(found.schema, batch))
+        return there, G(there, model_of.own_label(found.schema, batch))
 
-    there, back = made(params, stats, batch)
+    there, back = there_and_back(params, stats, batch)
     rows = {"image": batch["image"], "translation": there}
     if found.paired:
         rows["the truth"] = batch["truth"]
     rows["and back"] = back
-    return rows_of_images(
-        {name: np.asarray(images) for name, images in rows.items()}, title="to another domain and back"
-    )
+    arrays = {name: np.asarray(images) for name, images in rows.items()}
+    return rows_of_images(arrays, title="to another domain and back")
 
 
-def make_translation(networks: model_of.Networks, found: Labelled) -> Translation:
-    """Any image to each of the domains."""
+def make_translator(networks: model_of.Networks, found: Labelled) -> Translator:
+    """Return the capability to translate any image to each of the domains."""
     labels = {domain.name: label_of(found, domain) for domain in found.domains}
 
     def translate(params: Params, stats: Stats, images: jax.Array, to: str) -> jax.Array:
         label = jnp.broadcast_to(labels[to], (len(images), labels[to].size))
-        return applied(networks, "generator", params, stats, images, label.astype(images.dtype))
+        return bind(networks, params, stats).generator(images, label.astype(images.dtype))
 
-    return Translation(dict.fromkeys(labels, found.data.image_shape), translate)
+    return Translator(dict.fromkeys(labels, found.data.image_shape), translate)
 
 
 def label_of(found: Labelled, domain: Domain) -> Float[np.ndarray, " numbers"]:
-    """What the generator reads for a domain."""
+    """Return the label of a domain as the generator reads it."""
     said = label_arrays(found.schema, AttributeLabels(np.array([domain.values]), np.array([domain.label_set])))
     images = jnp.zeros((1, *found.data.image_shape))
     return np.asarray(

@@ -1,4 +1,4 @@
-"""What images made of captions are measured by, a network that reads scenes, and drawn as."""
+"""Metrics and figures of the text-to-image experiment: a classifier reads the objects in generated scenes."""
 
 import functools
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
 from experiments.parts.captioned import Captioned, objects_of, texts, with_other_captions
@@ -22,114 +22,116 @@ from genjax.metrics.scenes import ATTRIBUTES, agreement
 from genjax.models.adversarial import text_to_image as model_of
 from genjax.models.adversarial.average import averaged
 from genjax.models.adversarial.text_to_image_networks import Networks
-from genjax.networks.named import applied
+from genjax.networks.bound import bind
 from genjax.pictures.figures import Figures, captioned_grid, test_batch
 from genjax.pictures.sample_history import sample_history, sample_history_figure
 from genjax.types import Batch, Key, Metrics, Params, Stats
 
-READER_STEPS = 2000
+CLASSIFIER_STEPS = 2000
+"""Training steps of the scene classifier."""
 
 ACCURACIES = (*ATTRIBUTES, "scene")
+"""Attributes whose accuracies are measured, and `scene` for all of them together."""
 
-
-def metric_names(found: Captioned) -> list[str]:
-    """What the model and `make_measure` measure."""
-    scores = [f"{fake}{name}" for fake in ("", "fake_") for name in ("matching_score", "pair_logit")]
-    accuracies = [f"{kind}{name}_accuracy" for kind in ("", "real_", "zero_shot_") for name in ACCURACIES]
-    return [*scores, "matching_auroc", "pair_auroc", *(accuracies if found.held_out else [])]
+Objects = Int[np.ndarray, "N 2 4"]
 
 
 def chances(found: Captioned) -> dict[str, float]:
-    """How often unrelated captions of the test split agree."""
+    """Accuracies by chance: how often the objects of unrelated scenes of the test split agree."""
     if found.held_out is None:
         return {}
     objects = objects_of(found.data.test)
-    agreed = agreement(np.roll(objects, 1, axis=0), objects)
-    return {f"chance_{name}_accuracy": float(agreed[name].mean()) for name in ACCURACIES}
+    return accuracies("chance_", np.roll(objects, 1, axis=0), found.data.test)
 
 
 def make_measure(model: Model, networks: Networks, found: Captioned) -> Measure:
-    """The areas under the curves of matching, and what the reader finds in generated and in real scenes."""
-
-    def scores(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
-        pairs = {name: batch[name] for name in ("caption", "other_caption")}
-        metrics = {
-            name: model_of.pair_metrics(networks, params, stats, batch["image"], captions)
-            for name, captions in pairs.items()
-        }
-        return {f"{kind}/{name}": values for kind, each in metrics.items() for name, values in each.items()}
-
-    split_scores = make_split_values(scores, found.data.load)
-    read = make_read(model, found)
+    """Return the measure of the areas under the matching curves, and for scenes of the classifier's accuracies."""
+    matching, classified = make_matching(networks, found), make_classified(model, found)
 
     def measure(params: Params, stats: Stats, split: Split, key: Key) -> dict[str, float]:
-        beside, differ = with_other_captions(split)
-        values = split_scores(params, stats, beside, key)
-        measured = {
-            name: auroc(values[f"caption/{score}"], values[f"other_caption/{score}"][differ])
-            for name, score in (("matching_auroc", "matching_score"), ("pair_auroc", "pair_logit"))
-        }
+        measured = matching(params, stats, split, key)
         if found.held_out is None:
             return measured
         return {
             **measured,
-            **accuracies("", read.generated(params, stats, split, key), split),
-            **accuracies("real_", read.real(split, key), split),
-            **accuracies("zero_shot_", read.generated(params, stats, found.held_out, key), found.held_out),
+            **accuracies("", classified.generated(params, stats, split, key), split),
+            **accuracies("real_", classified.real(split, key), split),
+            **accuracies("zero_shot_", classified.generated(params, stats, found.held_out, key), found.held_out),
         }
 
     return measure
 
 
-Objects = Int[np.ndarray, "N 2 4"]
+def make_matching(networks: Networks, found: Captioned) -> Callable[[Params, Stats, Split, Key], dict[str, float]]:
+    """Return the measure of how well scores tell an image's own caption from the caption of another image."""
+
+    def scores(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
+        metrics = {
+            name: model_of.pair_metrics(networks, params, stats, batch["image"], batch[name])
+            for name in ("caption", "other_caption")
+        }
+        return {f"{kind}/{name}": values for kind, each in metrics.items() for name, values in each.items()}
+
+    split_scores = make_split_values(scores, found.data.load)
+
+    def matching(params: Params, stats: Stats, split: Split, key: Key) -> dict[str, float]:
+        with_others, differ = with_other_captions(split)
+        values = split_scores(params, stats, with_others, key)
+        return {
+            name: auroc(values[f"caption/{score}"], values[f"other_caption/{score}"][differ])
+            for name, score in (("matching_auroc", "matching_score"), ("pair_auroc", "pair_logit"))
+        }
+
+    return matching
 
 
-class Read(NamedTuple):
-    """What the reader finds in the images of a split, by (params, stats, split, key)."""
+class Classified(NamedTuple):
+    """Objects that the scene classifier finds."""
 
     generated: Callable[[Params, Stats, Split, Key], Objects]
-    """In images that the model makes of its captions."""
+    """(params, stats, split, key) -> objects in images that the model generates from the captions of the split."""
     real: Callable[[Split, Key], Objects]
+    """(split, key) -> objects in the images of the split."""
 
 
-def make_read(model: Model, found: Captioned) -> Read:
-    """The reader is trained when it is first asked."""
-    reader = scene_reader(optimizer=optax.adam(optax.cosine_decay_schedule(1e-3, READER_STEPS)))
+def make_classified(model: Model, found: Captioned) -> Classified:
+    """Return the functions that classify scenes; the classifier is trained when one of them is first called."""
+    classifier = scene_reader(optimizer=optax.adam(optax.cosine_decay_schedule(1e-3, CLASSIFIER_STEPS)))
 
     @functools.cache
     def weights() -> Params:
         if found.all_pairs is None:
-            raise ValueError("these images are no scenes: there is nothing to read")
-        return trained(reader, found.all_pairs(), READER_STEPS)
+            raise ValueError("these images are not scenes of digits: there is nothing to classify")
+        return trained(classifier, found.all_pairs(), CLASSIFIER_STEPS)
 
-    def objects_of_generated(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
+    def objects_generated(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
         images = model.generate(params["model"], stats, batch, key)
-        return {"objects": reader.generate(params["reader"], {}, {"image": images}, key)}
+        return {"objects": classifier.generate(params["classifier"], {}, {"image": images}, key)}
 
-    of_generated = make_split_values(objects_of_generated, found.data.load)
-    of_real = make_split_values(
-        lambda params, stats, batch, key: {"objects": reader.generate(params, stats, batch, key)}, found.data.load
-    )
-    return Read(
-        lambda params, stats, split, key: of_generated({"model": params, "reader": weights()}, stats, split, key)[
-            "objects"
-        ],
-        lambda split, key: of_real(weights(), {}, split, key)["objects"],
-    )
+    def objects_real(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
+        return {"objects": classifier.generate(params, stats, batch, key)}
+
+    of_generated = make_split_values(objects_generated, found.data.load)
+    of_real = make_split_values(objects_real, found.data.load)
+
+    def generated(params: Params, stats: Stats, split: Split, key: Key) -> Objects:
+        return of_generated({"model": params, "classifier": weights()}, stats, split, key)["objects"]
+
+    return Classified(generated, lambda split, key: of_real(weights(), {}, split, key)["objects"])
 
 
-def accuracies(kind: str, read: Objects, split: Split) -> dict[str, float]:
-    """The shares of scenes that agree with the split's objects."""
-    agreed = agreement(read, objects_of(split))
-    return {f"{kind}{name}_accuracy": float(agreed[name].mean()) for name in ACCURACIES}
+def accuracies(prefix: str, objects: Objects, split: Split) -> dict[str, float]:
+    """The fraction of scenes in which the objects agree with those of the split, by attribute and for the scene."""
+    agreed = agreement(objects, objects_of(split))
+    return {f"{prefix}{name}_accuracy": float(agreed[name].mean()) for name in ACCURACIES}
 
 
 ROWS, COLUMNS = 8, 8
-"""Of a picture."""
+"""Rows and columns of a figure."""
 
 
 def make_figures(model: Model, networks: Networks, found: Captioned) -> Figures:
-    """Images of captions that were seen and held out, of texts between two, and of styles of real images."""
+    """Return the figures: images of captions, seen and held out, between two captions, and in the style of others."""
 
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
         drawn = {
@@ -139,43 +141,48 @@ def make_figures(model: Model, networks: Networks, found: Captioned) -> Figures:
         if found.held_out is not None:
             batch = test_batch(found.data._replace(test=found.held_out), ROWS)
             drawn["zero_shot"] = caption_figure(model, found, batch, params, stats, key, "held out")
-        drawn["interpolation"] = interpolation_figure(networks, found, *averaged(params, stats), key)
-        drawn["styles"] = style_figure(networks, found, *averaged(params, stats))
+        bound = bind(networks, *averaged(params, stats))
+        drawn["interpolation"] = interpolation_figure(bound, found, key)
+        drawn["styles"] = style_figure(bound, found)
         return drawn
 
     return figures
 
 
 def caption_figure(
-    model: Model, found: Captioned, batch: Batch, params: Params, stats: Stats, key: Key, what: str
+    model: Model, found: Captioned, batch: Batch, params: Params, stats: Stats, key: Key, captions: str
 ) -> Figure:
-    """A real image of each caption, and generated ones."""
+    """A row for each caption: a real image, and generated ones."""
     repeated = {name: jnp.repeat(array, COLUMNS - 1, axis=0) for name, array in batch.items()}
     fake = np.asarray(jax.jit(model.generate)(params, stats, repeated, key))
     rows = fake.reshape(ROWS, COLUMNS - 1, *fake.shape[1:])
     images = np.concatenate([np.asarray(batch["image"])[:, None], rows], axis=1)
-    return captioned_grid(images, texts(batch["caption"], found), title=f"{what}: a real image, generated ones")
+    title = f"captions {captions} in training: a real image, generated ones"
+    return captioned_grid(images, texts(batch["caption"], found), title=title)
 
 
-def interpolation_figure(networks: Networks, found: Captioned, params: Params, stats: Stats, key: Key) -> Figure:
-    """In each row one noise and texts on the line from one caption to another."""
+def interpolation_figure(bound: Networks, found: Captioned, key: Key) -> Figure:
+    """In each row images of one noise and of embeddings along the line from one caption to another."""
     captions = test_batch(found.data, 2 * ROWS)["caption"]
-    h = applied(networks, "text_encoder", params, stats, captions).reshape(2, ROWS, 1, -1)
-    share = jnp.linspace(0, 1, COLUMNS)[:, None]
-    between = ((1 - share) * h[0] + share * h[1]).reshape(ROWS * COLUMNS, -1)
-    z = jnp.repeat(model_of.drawn_noise(networks.prior, key, ROWS), COLUMNS, axis=0)
-    images = np.asarray(applied(networks, "generator", params, stats, z, between))
+    h = bound.text_encoder(captions).reshape(2, ROWS, 1, -1)
+    fraction = jnp.linspace(0, 1, COLUMNS)[:, None]
+    between = ((1 - fraction) * h[0] + fraction * h[1]).reshape(ROWS * COLUMNS, -1)
+    z = jnp.repeat(model_of.drawn_noise(bound.prior, key, ROWS), COLUMNS, axis=0)
     names = texts(captions, found)
     rows = [f"{start}\n-> {end}" for start, end in zip(names[:ROWS], names[ROWS:], strict=True)]
-    return captioned_grid(images.reshape(ROWS, COLUMNS, *images.shape[1:]), rows, title="from one caption to another")
+    return captioned_grid(rows_of(bound.generator(z, between)), rows, title="from one caption to another")
 
 
-def style_figure(networks: Networks, found: Captioned, params: Params, stats: Stats) -> Figure:
-    """In each row one caption and the styles of the real images in the first row."""
+def style_figure(bound: Networks, found: Captioned) -> Figure:
+    """In each row images of one caption, each in the style of the real image in the first row above it."""
     batch = test_batch(found.data, COLUMNS + ROWS - 1)
     real, captions = batch["image"][:COLUMNS], batch["caption"][COLUMNS:]
-    style = jnp.tile(applied(networks, "style_encoder", params, stats, real), (len(captions), 1))
-    h = applied(networks, "text_encoder", params, stats, captions)
-    images = applied(networks, "generator", params, stats, style, jnp.repeat(h, COLUMNS, axis=0))
-    rows = np.concatenate([np.asarray(real), np.asarray(images)]).reshape(ROWS, COLUMNS, *real.shape[1:])
+    style = jnp.tile(bound.style_encoder(real), (len(captions), 1))
+    images = bound.generator(style, jnp.repeat(bound.text_encoder(captions), COLUMNS, axis=0))
+    rows = rows_of(jnp.concatenate([real, images]))
     return captioned_grid(rows, ["styles of these", *texts(captions, found)], title="captions in the style of images")
+
+
+def rows_of(images: jax.Array) -> Float[np.ndarray, "rows columns H W C"]:
+    """Arrange ROWS x COLUMNS images in rows."""
+    return np.asarray(images).reshape(ROWS, COLUMNS, *images.shape[1:])

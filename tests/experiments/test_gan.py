@@ -1,23 +1,32 @@
-"""The experiments on GAN and DCGAN: what they say of bad options, and what they measure and draw."""
+"""The experiments on GAN and DCGAN: their errors about bad options, their metrics and their figures."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments import dcgan as dcgan_file
 from experiments.dcgan import PROBES, dcgan
-from experiments.gan import gan, momentum
+from experiments.gan import Options, gan, momentum
 from experiments.ledger import references
-from experiments.parts.games import game_of
+from experiments.parts.adversarial import adversarial_loss
 from experiments.parts.points import DRAWN, FRAMES, compare
 from genjax.core import init_state
 from genjax.data.points import points, ring
 from genjax.pictures.figures import Movie
-from genjax.runs.experiment import Run
+from genjax.runs.options import Data, Run
 
-RUN = Run(binarization="none", steps=10)
-RING = Run(dataset="ring", steps=10)
-SMALL = {"hidden": (4,), "maxout": (3,), "pieces": 2, "latents": 3}
+DATA, RING = Data(binarization="none"), Data(dataset="ring")
+RUN = Run(steps=10)
+SMALL = {"run": RUN, "hidden": (4,), "maxout": (3,), "pieces": 2, "latents": 3}
+
+
+def small(**options):
+    return gan(Options(**{"data": DATA, **SMALL, **options}))
+
+
+def small_dcgan(**options):
+    return dcgan(dcgan_file.Options(DATA, RUN, **{"filters": 1, **options}))
 
 
 @pytest.mark.parametrize(
@@ -30,12 +39,12 @@ SMALL = {"hidden": (4,), "maxout": (3,), "pieces": 2, "latents": 3}
         ({"maxout": (3, 0)}, "--maxout 0 must be above 0"),
         ({"smoothing": 1.0}, "--smoothing 1.0 must be at least 0 and below 1"),
         ({"smoothing": 0.1, "loss": "hinge"}, "--smoothing 0.1: --loss hinge has no targets"),
-        ({"run": RING, "parzen": True}, "the density of --dataset ring is known"),
+        ({"data": RING, "parzen": True}, "the density of --dataset ring is known"),
     ],
 )
 def test_bad_options_are_named(options, message):
     with pytest.raises(ValueError, match=message):
-        gan(**{"run": RUN, **SMALL, **options})
+        small(**options)
 
 
 def test_bad_options_of_dcgan_are_named():
@@ -45,7 +54,7 @@ def test_bad_options_of_dcgan_are_named():
         ({"discriminator_moves": 0}, "--discriminator-moves 0 must be above 0"),
     ):
         with pytest.raises(ValueError, match=message):
-            dcgan(RUN, **{"filters": 1, **options})
+            small_dcgan(**options)
 
 
 def state_of(experiment, batch):
@@ -54,17 +63,17 @@ def state_of(experiment, batch):
 
 def test_smoothing_lowers_the_target_of_real_examples_alone():
     """The best output at real examples is then logit(0.9), not infinite; at fake ones nothing changes."""
-    plain, smooth = game_of("nonsaturating", 0.0), game_of("nonsaturating", 0.1)
+    plain, smooth = adversarial_loss("nonsaturating", 0.0), adversarial_loss("nonsaturating", 0.1)
     real, fake = jnp.log(9.0), jnp.asarray(-0.7)
     np.testing.assert_allclose(jax.grad(smooth.discriminator)(real, fake), 0, atol=1e-7)
     assert jax.grad(plain.discriminator)(real, fake) < -0.05
-    slopes = [jax.grad(game.discriminator, argnums=1)(real, fake) for game in (plain, smooth)]
+    slopes = [jax.grad(loss.discriminator, argnums=1)(real, fake) for loss in (plain, smooth)]
     assert slopes[0] == slopes[1]
     assert smooth.generator is plain.generator
 
 
 def test_points_are_measured_against_their_density_and_drawn_beside_it():
-    experiment = gan(RING, **SMALL)
+    experiment = small(data=RING)
     state = state_of(experiment, {"point": jnp.zeros((2, 2))})
     found = experiment.measure(state.params, state.stats, experiment.data.test, jax.random.key(1))
     assert found["modes_covered"] < 8
@@ -76,7 +85,8 @@ def test_points_are_measured_against_their_density_and_drawn_beside_it():
     assert set(drawn) == {"samples", "training"}
     assert isinstance(drawn["training"], Movie)
     assert drawn["training"].frames == 1  # nothing is trained yet
-    assert set(found) < set(experiment.kinds)
+    assert set(found) == {"modes_covered", "high_quality", "jsd_nats"}
+    assert {experiment.kind(name) for name in found} == {"estimate"}
     assert FRAMES > 1
 
 
@@ -93,18 +103,18 @@ def test_a_mode_is_covered_by_a_tenth_of_its_share_of_good_samples():
 
 
 def test_images_have_parzen_where_it_is_asked_for():
-    experiment = gan(RUN, **SMALL, parzen=True, parzen_samples=20)
+    experiment = small(parzen=True, parzen_samples=20)
     state = state_of(experiment, {"image": jnp.zeros((2, 8, 8, 1))})
     found = experiment.measure(state.params, state.stats, experiment.data.test, jax.random.key(1))
-    assert set(found) < set(experiment.kinds)
+    assert {experiment.kind(name) for name in found} == {"estimate"}
     assert found["parzen_nats"] < found["parzen_training_images_nats"]
     drawn = experiment.figures(state.params, state.stats, jax.random.key(1))
     assert set(drawn) == {"samples", "training", "nearest"}
-    assert gan(RUN, **SMALL).measure is None
+    assert small().measure is None
 
 
 def test_a_generator_of_images_starts_at_the_mean_image():
-    experiment = gan(RUN, **SMALL)
+    experiment = small()
     state = state_of(experiment, {"image": jnp.zeros((2, 8, 8, 1))})
     sample = experiment.model.generate(state.params, state.stats, {"image": jnp.zeros((1, 8, 8, 1))}, jax.random.key(0))
     mean = experiment.data.train.arrays["image"].mean(axis=0)
@@ -112,9 +122,10 @@ def test_a_generator_of_images_starts_at_the_mean_image():
 
 
 def test_dcgan_draws_all_it_promises():
-    experiment = dcgan(RUN, filters=1, latents=3, average=0.9)
-    assert set(PROBES) < set(experiment.kinds)
-    assert dcgan(RUN, filters=1, probe=False).measure is None
+    experiment = small_dcgan(latents=3, average=0.9)
+    assert {experiment.kind(name) for name in PROBES} == {"exact"}
+    assert experiment.kind("real_logit") == "estimate"
+    assert small_dcgan(probe=False).measure is None
     state = state_of(experiment, {"image": jnp.zeros((2, 8, 8, 1))})
     drawn = experiment.figures(state.params, state.stats, jax.random.key(1))
     assert set(drawn) == {"samples", "training", "interpolation"}

@@ -1,4 +1,4 @@
-"""Puzzle-GAN's experiment: what it says of bad options, what it measures of known restorers, and what it draws."""
+"""Puzzle-GAN's experiment: its errors about bad options, its metrics of known restorers, and its figures."""
 
 import functools
 
@@ -9,20 +9,17 @@ import pytest
 from flax import linen as nn
 
 from experiments.parts.puzzles import (
-    BASELINES,
     COLUMNS,
-    DIGITS,
-    SOLVED,
+    Cut,
     Puzzles,
     enlarged,
     facts,
     make_figures,
     make_measure,
     mask_baselines,
-    measured,
     put_together,
 )
-from experiments.puzzle_gan import EVALUATED, puzzle_gan
+from experiments.puzzle_gan import Options, puzzle_gan
 from genjax.core import Model
 from genjax.data.binarize import present
 from genjax.data.dataset import Source, resident
@@ -33,10 +30,13 @@ from genjax.models.adversarial import puzzle_gan as model_of
 from genjax.models.adversarial.puzzle_gan import Networks
 from genjax.models.priors import uniform
 from genjax.pictures.figures import test_batch as batch_of
-from genjax.runs.experiment import Run
+from genjax.runs.options import Data, Run
 
-RUN = Run(binarization="none", steps=10, batch_size=4)
+DATA, RUN = Data(binarization="none"), Run(steps=10, batch_size=4)
 TINY = {"filters": 1, "features": 2, "latents": 2}
+DIGITS = {"restored_digit_accuracy", "patch_digit_accuracy", "real_digit_accuracy"}
+BASELINES = {"mean_mask_iou", "random_mask_iou"}
+SOLVED = {"piece_accuracy", "jigsaw_accuracy"}
 RNG = np.random.default_rng(0)
 
 
@@ -44,36 +44,39 @@ RNG = np.random.default_rng(0)
     ("options", "message"),
     [
         ({"filters": 0}, "--filters 0 must be above 0"),
-        ({"patches": 0}, "--patches 0 must be above 0"),
+        ({"cut": Cut(patches=0)}, "--patches 0 must be above 0"),
         ({"first_weight": 0.0}, "--first-weight 0.0 must be above 0"),
         ({"average": 1.0}, "--average 1.0 must be at least 0 and below 1"),
-        ({"run": Run()}, "--binarization static: .* use --binarization none"),
-        ({"run": Run(binarization="none", steps=1)}, "--steps 1: the generator moves once in 2"),
-        ({"run": Run(binarization="none", batch_size=1)}, "--batch-size 1: composites are of two images"),
-        ({"enlarge": 2, "patches": 5}, "--patches 5: images of 16x16 have 4 of 6x6 that do not overlap"),
-        ({"patch_side": 9}, "--patch-side 9 must be from 2 to 8: images of 8x8"),
-        ({"patch_side": 1}, "--patch-side 1 must be from 2 to 8"),
-        ({"jigsaw": 3}, "--jigsaw 3 must be at least 2 and divide the sides of images of 8x8"),
-        ({"jigsaw": 1}, "--jigsaw 1 must be at least 2"),
-        ({"jigsaw": 2}, "--jigsaw 2: all pieces go in; it has no use for --patches and --patch-side"),
-        ({"jigsaw": 2, "patches": None, "patch_side": 4}, "--jigsaw 2: all pieces go in"),
-        ({"patch_side": 8}, "--patch-side 8: 1 of them are the whole of images of 8x8"),
-        ({"run": Run(dataset="odd", binarization="none")}, "--dataset odd: image_shape=.* height and width must be 4"),
+        ({"data": Data()}, "--binarization static: .* use --binarization none"),
+        ({"run": Run(steps=1)}, "--steps 1: the generator is updated once in 2 steps"),
+        ({"run": Run(batch_size=1)}, "--batch-size 1: composites need two images"),
+        ({"cut": Cut(enlarge=2, patches=5)}, "--patches 5: images of 16x16 have 4 of 6x6 that do not overlap"),
+        ({"cut": Cut(1, 9)}, "--patch-side 9 must be from 2 to 8: images of 8x8"),
+        ({"cut": Cut(1, 1)}, "--patch-side 1 must be from 2 to 8"),
+        ({"cut": Cut(1, jigsaw=3)}, "--jigsaw 3 must be at least 2 and divide the sides of images of 8x8"),
+        ({"cut": Cut(1, jigsaw=1)}, "--jigsaw 1 must be at least 2"),
+        ({"cut": Cut(1, jigsaw=2)}, "--jigsaw 2: all pieces are used; --patches and --patch-side do not apply"),
+        ({"cut": Cut(patch_side=4, jigsaw=2)}, "--jigsaw 2: all pieces are used"),
+        ({"cut": Cut(1, 8)}, "--patch-side 8: 1 of them are the whole of images of 8x8"),
+        (
+            {"data": Data(dataset="odd", binarization="none")},
+            "--dataset odd: image_shape=.* height and width must be 4",
+        ),
     ],
 )
 def test_bad_options_are_named(options, message, monkeypatch):
     odd = resident({"image": np.zeros((2, 9, 9, 1), np.uint8), "label": np.zeros(2, np.int32)})
-    load = lambda run, name: Source(name, odd, odd, odd, "") if name == "odd" else digits()  # noqa: E731
+    load = lambda data, name: Source(name, odd, odd, odd, "") if name == "odd" else digits()  # noqa: E731
     monkeypatch.setattr("experiments.parts.puzzles.load_source", load)
     with pytest.raises(ValueError, match=message):
-        puzzle_gan(**{"run": RUN, **TINY, "patches": 1, **options})
+        puzzle_gan(Options(**{"data": DATA, "run": RUN, "cut": Cut(1), **TINY, **options}))
 
 
-def test_the_weight_falls_over_the_generators_moves(monkeypatch):
+def test_the_weight_falls_over_the_generators_updates(monkeypatch):
     asked = []
     make = model_of.weight_schedule
     monkeypatch.setattr(model_of, "weight_schedule", lambda *arguments: asked.append(arguments) or make(*arguments))
-    puzzle_gan(RUN, **TINY, first_weight=0.5, last_weight=0.1, discriminator_moves=2)
+    puzzle_gan(Options(DATA, RUN, **TINY, first_weight=0.5, last_weight=0.1, discriminator_moves=2))
     assert asked == [(0.5, 0.1, 5)]
 
 
@@ -100,8 +103,8 @@ def random_images():
     return RNG.random((300, 4, 4, 1)).astype(np.float32)
 
 
-def measure_of(found, generate, read, monkeypatch):
-    monkeypatch.setattr("experiments.parts.puzzles.make_reader", lambda domain: read)
+def measure_of(found, generate, classify, monkeypatch):
+    monkeypatch.setattr("experiments.parts.puzzles.make_classify", lambda data: classify)
     return make_measure(restorer(generate), found)({"none": jnp.zeros(1)}, {}, found.data.test, jax.random.key(0))
 
 
@@ -110,7 +113,7 @@ def test_a_jigsaw_is_solved_by_its_image_and_left_to_chance_by_a_black_one(monke
     found = Puzzles(whole, with_jigsaw(whole, 2), 2)
     right = lambda images: np.arange(len(images)) % 2 * (images.max() > 0)  # noqa: E731
     solved = measure_of(found, lambda batch: batch["image"], right, monkeypatch)
-    assert set(solved) == {*SOLVED, *DIGITS} == set(measured(found))
+    assert set(solved) == SOLVED | DIGITS
     assert solved["piece_accuracy"] == solved["jigsaw_accuracy"] == 1
     assert solved["restored_digit_accuracy"] == solved["real_digit_accuracy"] == 1
     guessed = measure_of(found, lambda batch: 0 * batch["image"], right, monkeypatch)
@@ -130,7 +133,7 @@ def test_patches_are_read_by_a_linear_model_of_their_pixels(monkeypatch):
     numbers = measure_of(
         found, lambda batch: 0 * batch["image"], lambda images: np.zeros(len(images), int), monkeypatch
     )
-    assert set(numbers) == {*BASELINES, *DIGITS} == set(measured(found))
+    assert set(numbers) == BASELINES | DIGITS
     assert numbers["patch_digit_accuracy"] == 1
     assert numbers["restored_digit_accuracy"] == numbers["real_digit_accuracy"] == 0.5
 
@@ -183,7 +186,7 @@ def test_it_draws_what_goes_in_and_what_comes_out(jigsaw):
 
 
 def test_every_number_has_its_kind():
-    experiment = puzzle_gan(RUN, **TINY, enlarge=2, jigsaw=2)
+    experiment = puzzle_gan(Options(DATA, RUN, Cut(enlarge=2, jigsaw=2), **TINY))
     batch = {name: jnp.asarray(array) for name, array in batch_of(experiment.data, 4).items()}
     assert batch["patches"].shape == (4, 4, 8, 8, 1)
 
@@ -192,5 +195,5 @@ def test_every_number_has_its_kind():
         return experiment.model.evaluate(params, stats, batch, key)
 
     found = jax.eval_shape(evaluated, jax.random.key(0))
-    assert set(found) == set(EVALUATED)
-    assert set(experiment.kinds) == {*EVALUATED, *SOLVED, *DIGITS}
+    assert set(found) == {"mask_iou", "mask_error", "part_error", "real_logit", "fake_logit"}
+    assert {experiment.kind(name) for name in (*found, *SOLVED, *DIGITS)} == {"estimate"}

@@ -1,4 +1,4 @@
-"""What the experiments on adversarial games share: the games, and samples of images with a film of some."""
+"""Parts that several adversarial experiments share: losses by name, checks, optimizers, and figures of samples."""
 
 import functools
 import math
@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 
 from genjax.core import Model
 from genjax.data.dataset import Dataset
-from genjax.data.load import load_dataset
 from genjax.losses.adversarial import (
     HINGE,
     LEAST_SQUARES,
@@ -27,77 +26,77 @@ from genjax.models.adversarial.average import with_average
 from genjax.pictures.drawing import drawn
 from genjax.pictures.figures import image_grid
 from genjax.pictures.sample_history import sample_history, sample_history_figure, with_sample_history
-from genjax.runs.experiment import Run, option
+from genjax.runs.options import option
 from genjax.types import Key, Params, Stats
 
-GAMES = {game.name: game for game in (MINIMAX, NONSATURATING, LEAST_SQUARES, WASSERSTEIN, HINGE)}
-GameName = Literal["minimax", "nonsaturating", "least-squares", "wasserstein", "hinge"]
+LossName = Literal["minimax", "nonsaturating", "least-squares", "wasserstein", "hinge"]
 
-TARGETED = {
+LOSSES = {loss.name: loss for loss in (MINIMAX, NONSATURATING, LEAST_SQUARES, WASSERSTEIN, HINGE)}
+
+WITH_TARGETS = {
     "minimax": discriminator_loss,
     "nonsaturating": discriminator_loss,
     "least-squares": least_squares_discriminator_loss,
 }
-"""The losses of discriminators that have a target for each kind of example."""
-
-KINDS: dict[str, str] = dict.fromkeys(("real_logit", "fake_logit", "discriminator_loss", "generator_loss"), "estimate")
+"""Discriminator losses with a target for real and for generated examples, which can be smoothed."""
 
 ROWS = 8
-"""Of a grid of samples, and of a film of images, but the first."""
+"""Rows of a grid of samples; rows of the sample history after the first, which is drawn before training."""
 
 COLUMNS = 12
-"""Images in a row of the film."""
+"""Images in a row of the sample history."""
 
 
-def game_of(name: GameName, smoothing: float) -> Game:
-    """The game of this name; with `smoothing` above 0 the discriminator's target for real examples is so much below 1.
+def adversarial_loss(name: LossName, smoothing: float) -> Game:
+    """Return the losses of both networks by name, with one-sided label smoothing (Salimans et al. 2016, sec. 3.4).
 
-    One-sided label smoothing (Salimans et al. 2016, sec. 3.4). Raises ValueError where the game has no targets.
+    The discriminator's target for real examples is 1 - `smoothing`. Raises ValueError where `smoothing` is above 0 and
+    the loss has no targets.
     """
-    game = GAMES[name]
+    loss = LOSSES[name]
     if not smoothing:
-        return game
-    if name not in TARGETED:
+        return loss
+    if name not in WITH_TARGETS:
         raise ValueError(f"--smoothing {smoothing}: --loss {name} has no targets that could be smoothed")
-    return game._replace(discriminator=functools.partial(TARGETED[name], real_target=1 - smoothing))
+    return loss._replace(discriminator=functools.partial(WITH_TARGETS[name], real_target=1 - smoothing))
 
 
-def check_shares(**options: float) -> None:
+def check_fractions(**options: float) -> None:
     """Raise ValueError where an option is not at least 0 and below 1."""
     for name, value in options.items():
         if not 0 <= value < 1:
             raise ValueError(f"{option(name)} {value} must be at least 0 and below 1")
 
 
-def check_finite(**options: float) -> None:
-    """Raise ValueError where an option is not a finite number from 0 on."""
+def check_not_negative(**options: float) -> None:
+    """Raise ValueError where an option is negative or not finite."""
     for name, value in options.items():
         if not 0 <= value < math.inf:
             raise ValueError(f"{option(name)} {value} must be at least 0 and finite")
 
 
-def load_images(run: Run) -> Dataset:
-    """The images of a run."""
-    return load_dataset(run.dataset, data_dir=run.data_dir, binarization=run.binarization)
-
-
 def adam(learning_rate: float) -> optax.GradientTransformation:
-    """Adam with b1 0.5: a player's gradient is soon out of date (Radford et al. 2016)."""
+    """Adam with b1 = 0.5: gradients of an adversarial loss are soon out of date (Radford et al. 2016)."""
     return optax.adam(learning_rate, b1=0.5)
 
 
-def empty_batch(data: Dataset) -> Mapping[str, np.ndarray]:
-    """What a film has images of, where nothing says what is in them."""
+def blank_images(data: Dataset) -> Mapping[str, np.ndarray]:
+    """The batch from which a sample history is drawn by a model that needs only the number of images."""
     return {"image": np.zeros((COLUMNS, *data.image_shape), np.float32)}
 
 
-def with_extras(model: Model, batch: Mapping[str, np.ndarray | jax.Array], *, average: float, steps: int) -> Model:
-    """The model with an average of its generator, where `average` is not 0, and a film of what it makes of `batch`."""
+def with_average_and_history(
+    model: Model, batch: Mapping[str, np.ndarray | jax.Array], *, average: float, steps: int
+) -> Model:
+    """Return the model with a moving average of its generator and a sample history over `steps` of training.
+
+    `average` is the decay of the moving average, 0 for none; the history holds `model.generate` of `batch`.
+    """
     model = with_average(model, decay=average) if average else model
     return with_sample_history(model, batch, frames=ROWS, steps=steps)
 
 
 def sample_figures(model: Model, data: Dataset, params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
-    """Samples, and how some came to be over training."""
+    """A grid of samples, and the sample history: samples of the same noise at several times of training."""
     samples = drawn(model, data, params, stats, ROWS**2, key)
     return {"samples": image_grid(samples, columns=ROWS, title="samples"), "training": sample_history_figure(sample_history(stats))}

@@ -1,4 +1,4 @@
-"""The experiments on games with codes and captions: what they promise to measure and to draw, of tiny networks."""
+"""The experiments on InfoGAN and text to image: their metrics and figures of tiny networks, and their errors."""
 
 import contextlib
 import io
@@ -12,21 +12,29 @@ import pytest
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 
-from experiments.infogan import infogan
+from experiments import infogan as infogan_file
+from experiments import text_to_image as text_to_image_file
 from experiments.parts import text_to_image_scenes
-from experiments.text_to_image import text_to_image
+from experiments.parts.captioned import Scenes
+from genjax.capabilities import Captioner
 from genjax.commands.sample import captioned
 from genjax.core import init_state
 from genjax.metrics.scenes import ATTRIBUTES
 from genjax.models.adversarial import text_to_image as model_of
 from genjax.runs.directory import RunError
-from genjax.runs.experiment import Run
+from genjax.runs.options import Data, Run
 from genjax.runs.restore import Restored
 
 READ = np.array([[3, 1, 0, 2], [-1] * 4])
-"""Digit, colour, size and place, and nothing beside it."""
+"""Digit, colour, size and position of one object, and no second one."""
 
-RUN = Run(binarization="none", steps=10)
+DATA, RUN = Data(binarization="none"), Run(steps=10)
+SIZES = {"filters": 1, "features": 3, "text_features": 2, "latents": 2, "hidden": 3}
+
+
+def text_to_image(data=DATA, run=RUN, scenes=None, **options):
+    scenes = scenes or Scenes(side=16, captions=1)
+    return text_to_image_file.text_to_image(text_to_image_file.Options(data, run, scenes, **options))
 
 
 def state_of(experiment, batch):
@@ -35,7 +43,7 @@ def state_of(experiment, batch):
 
 def test_infogan():
     sizes = {"noise": 2, "categories": 3, "continuous": 1, "channels": (2, 2), "hidden": 3, "recognition_hidden": 2}
-    experiment = infogan(RUN, **sizes, average=0.9)
+    experiment = infogan_file.infogan(infogan_file.Options(DATA, RUN, **sizes, average=0.9))
     state = state_of(experiment, {"image": jnp.zeros((2, 8, 8, 1))})
     drawn = experiment.figures(state.params, state.stats, jax.random.key(1))
     assert set(drawn) == {"samples", "training", "categories", "number_1"}
@@ -43,6 +51,8 @@ def test_infogan():
     found = experiment.measure(state.params, state.stats, data.test, jax.random.key(1))
     (seen, train), (unseen, test) = (categories(experiment, state, split) for split in (data.train, data.test))
     best = max(itertools.permutations(range(10), 3), key=lambda classes: np.sum(np.array(classes)[seen] == train))
+    assert {experiment.kind(name) for name in found} == {"exact"}
+    assert experiment.kind("category_information_nats") == "estimate"
     assert found["category_error"] == pytest.approx(np.mean(np.array(best)[unseen] != test))
 
 
@@ -56,17 +66,17 @@ def categories(experiment, state, split):
 def test_text_to_image(monkeypatch):
     reader = SimpleNamespace(generate=lambda params, stats, batch, key: read_as(params["read"], batch["image"]))
     monkeypatch.setattr(text_to_image_scenes, "scene_reader", lambda *, optimizer: reader)
-    monkeypatch.setattr(text_to_image_scenes, "trained", lambda *reader_data_steps: {"read": jnp.asarray(READ)})
-    sizes = {"filters": 1, "features": 3, "text_features": 2, "latents": 2, "hidden": 3}
-    experiment = text_to_image(RUN, side=16, captions=1, matching_steps=2, **sizes, average=0.9)
+    monkeypatch.setattr(text_to_image_scenes, "trained", lambda *model_data_steps: {"read": jnp.asarray(READ)})
+    experiment = text_to_image(matching_steps=2, **SIZES, average=0.9)
     raw = experiment.data.train.read(np.arange(2))
     batch = experiment.data.load({name: jnp.asarray(array) for name, array in raw.items()}, jax.random.key(0))
     state = state_of(experiment, batch)
     drawn = experiment.figures(state.params, state.stats, jax.random.key(1))
     assert set(drawn) == {"samples", "training", "zero_shot", "interpolation", "styles"}
     found = experiment.measure(state.params, state.stats, experiment.data.test, jax.random.key(1))
-    scores = {f"{fake}{name}" for fake in ("", "fake_") for name in ("matching_score", "pair_logit")}
-    assert {*found, *scores} == set(experiment.kinds)
+    accuracies = {f"{kind}{name}_accuracy" for kind in ("", "real_", "zero_shot_") for name in (*ATTRIBUTES, "scene")}
+    assert set(found) == {"matching_auroc", "pair_auroc", *accuracies}
+    assert {experiment.kind(name) for name in (*found, "matching_score")} == {"estimate"}
     assert_reading_is_counted(found, experiment.data.test.arrays)
     assert_captions_are_told_apart(found, experiment, state)
     assert_texts_are_checked(experiment)
@@ -114,9 +124,8 @@ def test_options_of_text_to_image_reach_the_model(monkeypatch):
     monkeypatch.setattr(
         model_of, "text_to_image", lambda *shape, **options: asked.update(options) or make(*shape, **options)
     )
-    sizes = {"filters": 1, "features": 3, "text_features": 2, "latents": 2, "hidden": 3}
     weights = {"matching_weight": 0.3, "interpolation": 0.7}
-    text_to_image(RUN, side=16, captions=1, matching_steps=2, **sizes, **weights, style_steps=3)
+    text_to_image(matching_steps=2, **SIZES, **weights, style_steps=3)
     assert {name: asked[name] for name in weights} == weights
     assert (asked["matching_steps"], asked["style_start"]) == (2, 7)
 
@@ -128,14 +137,15 @@ def test_a_folder_whose_captions_are_all_alike_is_named(tmp_path):
     with pytest.raises(
         ValueError, match=r"--dataset .*: validation has 3 images whose captions are the same; needs two"
     ):
-        text_to_image(Run(str(tmp_path), binarization="none", steps=10), matching_steps=2)
+        text_to_image(Data(str(tmp_path), binarization="none"), matching_steps=2)
 
 
 def assert_texts_are_checked(experiment):
     """Words that are not known are named; a text without one that is known, or without any, is refused."""
-    run = Restored({"experiment": "text_to_image"}, experiment, ((0,),), ())
+    run = Restored(text_to_image, SimpleNamespace(name="text_to_image"), experiment, ((0,),), ())
+    tokens = experiment.capability(Captioner).tokens
     with contextlib.redirect_stderr(io.StringIO()) as said:
-        assert captioned(run, "a purplish seven with a hat")["caption"].shape == (1, *experiment.caption("seven").shape)
+        assert captioned(run, "a purplish seven with a hat")["caption"].shape == (1, *tokens("seven").shape)
         assert said.getvalue() == "warning: --text: no caption of the training has purplish, with, hat\n"
         captioned(run, "seven")
     assert len(said.getvalue().splitlines()) == 1
@@ -149,15 +159,18 @@ def assert_texts_are_checked(experiment):
     [
         ({"average": 1.0}, "--average 1.0 must be at least 0 and below 1"),
         ({"matching_steps": 10}, "--matching-steps 10 must be from 1 to --steps 10 less 1"),
-        ({"matching_steps": 2, "style_steps": 9}, "--style-steps 9 must be from 1 to 8, the game's steps"),
+        (
+            {"matching_steps": 2, "style_steps": 9},
+            "--style-steps 9 must be from 1 to 8, the steps after --matching-steps",
+        ),
         ({"filters": 0}, "--filters 0 must be above 0"),
         ({"matching_weight": np.inf}, "--matching-weight inf must be at least 0 and finite"),
         ({"interpolation": -1.0}, "--interpolation -1.0 must be at least 0 and finite"),
-        ({"matching_steps": 2, "side": 18}, "--side 18: image_shape="),
-        ({"run": Run(binarization="none", steps=10, batch_size=1)}, "--batch-size 1: captions are compared"),
-        ({"run": Run(steps=10)}, "--binarization static: captioned images are in colour"),
+        ({"matching_steps": 2, "scenes": Scenes(side=18)}, "--side 18: image_shape="),
+        ({"run": Run(steps=10, batch_size=1)}, "--batch-size 1: captions are compared"),
+        ({"data": Data()}, "--binarization static: captioned images are in colour"),
     ],
 )
 def test_bad_options_of_text_to_image_are_named(options, message):
     with pytest.raises(ValueError, match=message):
-        text_to_image(**{"run": RUN, **options})
+        text_to_image(**options)
