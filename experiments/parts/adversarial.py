@@ -99,4 +99,7 @@ def with_average_and_history(
 def sample_figures(model: Model, data: Dataset, params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
     """A grid of samples, and the sample history: samples of the same noise at several times of training."""
     samples = drawn(model, data, params, stats, ROWS**2, key)
-    return {"samples": image_grid(samples, columns=ROWS, title="samples"), "training": sample_history_figure(sample_history(stats))}
+    return {
+        "samples": image_grid(samples, columns=ROWS, title="samples"),
+        "training": sample_history_figure(sample_history(stats)),
+    }

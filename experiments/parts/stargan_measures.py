@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from experiments.parts.domains import Images, make_classify, rows_of_images
 from genjax.capabilities import Translator
-from genjax.data.attributes import Domain, Labelled, AttributeLabels, label_arrays
+from genjax.data.attributes import AttributeLabels, Domain, Labelled, label_arrays
 from genjax.data.dataset import Dataset, Split
 from genjax.data.labels import class_count, labels_of
 from genjax.evaluation import Measure, make_split_values

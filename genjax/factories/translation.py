@@ -8,7 +8,7 @@ genjax/models/adversarial.
 import jax.numpy as jnp
 
 from genjax.core import Input, Model
-from genjax.data.attributes import Attribute, Scheme
+from genjax.data.attributes import Attribute, Schema
 from genjax.data.patches import cut_out, key_windows, room, squares
 from genjax.factories.wrap import (
     ImageShape,
@@ -59,7 +59,7 @@ def stargan(
     """
     if classes < 2:
         raise ValueError(f"classes={classes} must be at least 2: each class of the labels is a domain")
-    schema = Scheme((Attribute("class", tuple(map(str, range(classes)))),), ((True,),))
+    schema = Schema((Attribute("class", tuple(map(str, range(classes)))),), ((True,),))
     networks = stargan_model.conv_networks(
         image_shape, schema, filters=filters, blocks=blocks, discriminator_filters=discriminator_filters
     )

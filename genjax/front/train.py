@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from genjax.capabilities import Feeder
-from genjax.core import Model, TrainState, moves
+from genjax.core import Model, TrainState, is_due
 from genjax.data.arrays import ArrayDataset
 from genjax.data.dataset import Dataset
 from genjax.data.feed import Feed, check_seeds, make_feed
@@ -183,7 +183,7 @@ def losses_of(model: Model, pending: Sequence[Metrics], last: int) -> list[dict[
     fetched = jax.device_get(list(pending))
     first = last - len(fetched)
     return [
-        {phase.name: metrics[f"{phase.name}/loss"] for phase in model.phases if moves(phase, first + index)}
+        {phase.name: metrics[f"{phase.name}/loss"] for phase in model.phases if is_due(phase, first + index)}
         for index, metrics in enumerate(fetched)
     ]
 
