@@ -35,7 +35,7 @@ from genjax.models.autoregressive.pixel_cnn_networks import (
 )
 from genjax.models.autoregressive.pixels import Output, element_uniforms
 from genjax.models.completion import given_pixels, prefix_or_nan
-from genjax.networks.masked_conv import next_row, with_pixel
+from genjax.networks.masked_conv import Position, next_row, with_pixel
 from genjax.types import Batch, Key, Metrics, Params, PyTree, Scalar, Stats
 
 
