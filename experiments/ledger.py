@@ -161,11 +161,17 @@ def system_row(name: str, kept: Sequence[Entry]) -> Sequence[str]:
 
 
 def plainest(kept: Sequence[Entry]) -> Entry | None:
-    """Return the run with the headline metric that has a reference and the fewest options, at best of `paper`."""
+    """Return the run that stands for a system: with its headline metric, a reference, and the fewest changed options.
 
-    def order(one: Entry) -> tuple[bool, int, bool]:
+    Among equals it is the one with the most seeds, then the smallest preset. Runs that leave a part of the system out
+    change an option, so the system itself comes first.
+    """
+
+    def order(one: Entry) -> tuple[bool, int, int, bool]:
+        options = [word for word in shlex.split(one.result["command"]) if word.startswith("--")]
+        changed = [word for word in options if word not in ("--preset", "--seeds")]
         unknown = not references_of(one, one.headline or "")
-        return unknown, len(shlex.split(one.result["command"])), one.result["preset"] != "paper"
+        return unknown, len(changed), -len(one.result["seeds"]), one.result["preset"] == "paper"
 
     return min((one for one in kept if one.headline in one.metrics), key=order, default=None)
 
