@@ -163,15 +163,16 @@ def system_row(name: str, kept: Sequence[Entry]) -> Sequence[str]:
 def plainest(kept: Sequence[Entry]) -> Entry | None:
     """Return the run that stands for a system: with its headline metric, a reference, and the fewest changed options.
 
-    Among equals it is the one with the most seeds, then the smallest preset. Runs that leave a part of the system out
-    change an option, so the system itself comes first.
+    Among equals `paper` comes first, then `small`, then the run with the most seeds. Runs that leave out a part of the
+    system change an option, so they come after the system itself.
     """
 
-    def order(one: Entry) -> tuple[bool, int, int, bool]:
+    def order(one: Entry) -> tuple[bool, int, int, int]:
         options = [word for word in shlex.split(one.result["command"]) if word.startswith("--")]
         changed = [word for word in options if word not in ("--preset", "--seeds")]
         unknown = not references_of(one, one.headline or "")
-        return unknown, len(changed), -len(one.result["seeds"]), one.result["preset"] == "paper"
+        preset = {"paper": 0, "small": 1}.get(one.result["preset"], 2)
+        return unknown, len(changed), preset, -len(one.result["seeds"])
 
     return min((one for one in kept if one.headline in one.metrics), key=order, default=None)
 
