@@ -3,12 +3,16 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from experiments.ledger import PAGES, README, results, with_tables
 from experiments.tabular import COLOUR
 
 TEXT = README.read_text(encoding="utf-8")
+
+LONGEST = 150
+"""Lines of the README."""
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}/{page.name}")
@@ -27,13 +31,26 @@ def test_a_kept_result_is_complete(result):
         assert len(values["per_seed"]) == len(result["seeds"])
 
 
-def test_the_python_example_runs():
-    example = re.search(r"```python\nimport jax(.*?)```", TEXT, re.DOTALL)
-    assert example is not None
-    code = ("import jax" + example.group(1)).replace("hidden=500", "hidden=2").replace("(100,", "(2,")
-    names: dict = {}
-    exec(code, names)
-    assert names["images"].shape == (2, 28, 28, 1)
+def python_blocks(page):
+    """The Python of a page, at sizes that a test can bear."""
+    code = "\n".join(re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL))
+    for written, smaller in (("steps=2000", "steps=2"), ("hidden=500", "hidden=2"), ("(100, 28", "(2, 28")):
+        code = code.replace(written, smaller)
+    return code
+
+
+@pytest.mark.parametrize("page", ["README.md", "genjax/README.md"])
+def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    names = {"images": rng.integers(0, 256, (60, 8, 8), np.uint8), "labels": rng.integers(0, 3, 60)}
+    exec(python_blocks(README.parent / page), names)
+    if page == "README.md":
+        assert names["samples"].shape == (16, 8, 8, 1)
+        assert (tmp_path / "my-run").is_dir()
+    else:
+        assert names["images"].shape == (2, 28, 28, 1)
+        assert names["scores"]["nll_nats"].shape == (5,)
 
 
 def test_the_ledger_is_not_empty():
@@ -49,6 +66,10 @@ def test_colour_images_stand_beside_what_the_ledger_has_of_tables():
     }
     for reference in COLOUR:
         assert any(reference.value == pytest.approx(value, abs=1e-3) for value in kept), reference
+
+
+def test_the_readme_is_short():
+    assert len(TEXT.splitlines()) <= LONGEST
 
 
 def test_the_package_index_is_never_suggested():
