@@ -1,4 +1,4 @@
-"""Labels that say domains, targets in turn, and what becomes of digits."""
+"""Labels that give domains, targets in turn, and painted digits."""
 
 import functools
 import itertools
@@ -27,7 +27,7 @@ SOURCE = Source("greys", greys(36), greys(13), greys(15), "0" * 64)
 
 
 def in_reading(source):
-    """The same images, read from a disk as it were."""
+    """Return the source without arrays in memory, as if its images were read from disk."""
     splits = (Split(split.size, split.read, None) for split in (source.train, source.validation, source.test))
     return Source(source.name, *splits, source.sha256)
 
@@ -38,7 +38,7 @@ def made(*, halves=False, names=NAMES):
 
 
 def paint(image, colour, polarity, size):
-    """One image [H, W, 1] of bytes, place by place."""
+    """Paint one image [H, W, 1] of bytes pixel by pixel."""
     height, width = image.shape[:2]
     canvas = np.zeros((2 * height, 2 * width, 3))
     for row, column in itertools.product(range(2 * height), range(2 * width)):

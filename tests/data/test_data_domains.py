@@ -21,7 +21,7 @@ RNG = np.random.default_rng(0)
 
 
 def greys(size, start):
-    """Images whose first pixel is their number."""
+    """Images whose first pixel is their index."""
     image = RNG.integers(0, 256, (size, 3, 2, 1)).astype(np.uint8)
     image[:, 0, 0, 0] = np.arange(start, start + size)
     return resident({"image": image, "label": np.arange(size, dtype=np.int32) % 3})
@@ -31,7 +31,7 @@ SOURCE = Source("greys", greys(20, 1), greys(6, 101), greys(6, 201), "0" * 64)
 
 
 def in_reading(source):
-    """The same images, read from a disk as it were."""
+    """Return the source without arrays in memory, as if its images were read from disk."""
     splits = (Split(split.size, split.read, None) for split in (source.train, source.validation, source.test))
     return Source(source.name, *splits, source.sha256)
 

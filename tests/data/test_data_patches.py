@@ -77,7 +77,7 @@ def test_key_patches_of_an_image_are_always_the_same():
 
 @pytest.mark.parametrize(("shape", "side"), [((8, 8, 1), 4), ((10, 10, 1), 4), ((8, 11, 1), 5), ((6, 9, 1), 3)])
 def test_an_image_has_room_for_as_many_patches_as_the_worst_order_leaves(shape, side):
-    """All ways to take squares until none is left that does not overlap."""
+    """Every way to take squares without overlap until no more fit."""
     windows = squares(shape, side)
     apart = ~windows.overlaps
 

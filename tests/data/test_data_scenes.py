@@ -1,4 +1,4 @@
-"""Scenes are what their objects and their captions say, read back by rules of the test's own."""
+"""Scenes agree with their objects and captions, which the test parses by its own rules."""
 
 import collections
 import functools
@@ -22,7 +22,7 @@ WORDS = {
 
 
 def digits(split):
-    """Image i of a split is a square of its own grey, a level of split and i; labels go round."""
+    """Image i of a split is a square of a grey level of its own; labels go round."""
     count = 40
     grey = (100 + 50 * split + np.arange(count)).astype(np.uint8)
     image = np.broadcast_to(grey.reshape(-1, 1, 1, 1), (count, 8, 8, 1)).copy()
@@ -43,7 +43,7 @@ def all_splits():
 
 
 def read(caption):
-    """The attributes of each clause."""
+    """Return the attributes of each clause of a caption."""
     return sorted(
         tuple(
             next(WORDS[column][word] for word in clause.split() if word in WORDS[column]) for column in range(4)
@@ -86,7 +86,7 @@ def test_a_wrong_caption_is_wrong_in_one_thing_and_fits_a_scene_that_could_be(na
 
 
 def difference(told, there):
-    """How many digits there are, and the one column in which they differ; places of two change together."""
+    """Return the number of digits and the one column that differs; positions of two digits change together."""
     assert len(told) == len(there)
     by_place = [sorted(scene, key=lambda one: one[3]) for scene in (told, there)]
     columns = {column for a, b in zip(*by_place, strict=True) for column in range(4) if a[column] != b[column]}

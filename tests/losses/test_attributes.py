@@ -13,7 +13,7 @@ BITS = np.array([[0, 1, 0, 1, 1, 0], [1, 0, 0, 0, 0, 1]])
 
 
 def test_each_attribute_has_its_columns_and_its_cross_entropy():
-    """A softmax over several values, the sigmoid of a single one."""
+    """Losses equal the negative log-softmax of several values and log-sigmoid of a single one."""
     found = attribute_losses(jnp.asarray(LOGITS), jnp.asarray(BITS, float), SIZES)
     first, last = log_softmax(LOGITS[:, :3], axis=1), log_softmax(LOGITS[:, 4:], axis=1)
     single = [np.log(expit(LOGITS[0, 3])), np.log(1 - expit(LOGITS[1, 3]))]

@@ -6,7 +6,7 @@ from genjax.losses.matching import structured_joint_loss
 
 
 def loops(scores, same):
-    """The formula term by term."""
+    """Reference: the formula term by term."""
     count = len(scores)
     losses = []
     for n in range(count):

@@ -1,4 +1,4 @@
-"""What the phases of CycleGAN descend and whom they move, and what cycles cannot tell."""
+"""Losses of CycleGAN in closed form, the networks that each phase updates, and the limits of cycle consistency."""
 
 import functools
 
@@ -23,7 +23,7 @@ WITH_IDENTITY = Weights(identity=5.0)
 
 
 class Scale(nn.Module):
-    """A f(x)."""
+    """Network a f(x) with one parameter a."""
 
     start: float
     function: object = staticmethod(lambda x: x)
@@ -53,7 +53,7 @@ def state_of(**options):
 
 @functools.cache
 def loss_of(index, **options):
-    """Of a phase: its value, metrics and stats, and the gradient with respect to every network."""
+    """Value, metrics and stats of a phase's loss, and its gradient with respect to every network."""
     state = state_of(**options)
 
     def loss(params):
@@ -64,14 +64,14 @@ def loss_of(index, **options):
 
 
 def terms():
-    """The generators' terms in closed form, images from -1 to 1."""
+    """Terms of the generators' loss in closed form, images from -1 to 1."""
     game = ((0.6 * 0.5 * X - 1) ** 2).mean() + ((0.3 * 0.8 * Y - 1) ** 2).mean()
     cycle = 2 * (np.abs(0.8 * 0.5 * X - X).mean() + np.abs(0.5 * 0.8 * Y - Y).mean())
     identity = 2 * (np.abs(0.5 * Y - Y).mean() + np.abs(0.8 * X - X).mean())
     return {"game": game, "cycle": cycle, "identity": identity}
 
 
-def test_the_generators_descend_game_cycle_and_identity():
+def test_the_generators_descend_adversarial_cycle_and_identity_losses():
     value, metrics, _, gradients = loss_of(0)
     for name, term in terms().items():
         np.testing.assert_allclose(metrics[name], term, rtol=1e-5)
@@ -103,7 +103,7 @@ def test_the_discriminators_descend_half_of_their_squares():
     np.testing.assert_allclose(gradients["discriminator_y"], expected, rtol=1e-5)
 
 
-def test_each_phase_moves_its_own_networks_and_the_second_sees_the_first():
+def test_each_phase_updates_its_own_networks_and_the_second_sees_the_first():
     assert [phase.wrt for phase in model().phases] == [
         ("generator_y", "generator_x"),
         ("discriminator_x", "discriminator_y"),
@@ -130,7 +130,7 @@ def test_a_full_pool_gives_the_discriminators_old_images():
 
 @pytest.mark.parametrize("shift", [0, 1, 2])
 def test_cycles_of_maps_that_undo_each_other_cost_nothing_whatever_the_maps_are(shift):
-    """Of three pairs of inverse maps one at most is right: the cycle does not tell which, and the game may not."""
+    """At most one of three pairs of inverse maps is right; the cycle loss cannot tell which."""
     maps = [(turned(1), turned(-1)), (turned(2), turned(2)), (lambda x: 1 - x, lambda x: 1 - x)]
     there, back = maps[shift]
     _, metrics, _, _ = loss_of(0, networks=Networks(Scale(1.0, there), Scale(1.0, back), Scale(1.0), Scale(1.0)))
@@ -166,7 +166,7 @@ def test_evaluation_is_of_both_directions_and_of_pairs_where_there_are_some():
 
 
 class Flat(nn.Module):
-    """One score for an image."""
+    """Discriminator with one score for an image."""
 
     @nn.compact
     def __call__(self, x):

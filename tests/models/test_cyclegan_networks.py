@@ -21,7 +21,7 @@ def with_random_kernels(discriminator, image):
 
 
 def seen(discriminator, image, row, column):
-    """Which pixels a score has a derivative in."""
+    """Pixels with respect to which a score has a derivative."""
     variables = with_random_kernels(discriminator, image)
     gradient = jax.jit(jax.grad(lambda image: discriminator.apply(variables, image)[0, row, column, 0]))(image)
     return np.asarray(gradient[0, ..., 0]) != 0

@@ -1,4 +1,4 @@
-"""What the phases of Puzzle-GAN descend, whom they move, and what a composite is."""
+"""Losses of Puzzle-GAN in closed form, the networks that each phase updates, and composites."""
 
 import functools
 import re
@@ -37,7 +37,7 @@ SCHEDULE = weight_schedule(0.5, 0.125, 3)
 
 
 class Flat(nn.Module):
-    """An image and a mask that are the same everywhere: A and B times the mean of the patches."""
+    """Generator of a constant image and a constant mask: a and b times the mean of the patches."""
 
     @nn.compact
     def __call__(self, patches, z, train=False):
@@ -47,7 +47,7 @@ class Flat(nn.Module):
 
 
 class Mean(nn.Module):
-    """D times the sum of an image with growing weights, so that places count."""
+    """Discriminator d times the sum of an image with growing weights, so that positions count."""
 
     @nn.compact
     def __call__(self, images, train=False):
@@ -71,7 +71,7 @@ def start():
 
 @functools.cache
 def loss_of(index, moves=0, **options):
-    """Of a phase: its value, metrics and stats, and the gradient with respect to every number."""
+    """Value, metrics and stats of a phase's loss, and its gradient with respect to every parameter."""
     state = start()
     stats = {**state.stats, "moves": jnp.asarray(moves)}
     loss = lambda params: model(**options).phases[index].loss(params, stats, BATCH, KEY)  # noqa: E731
@@ -85,7 +85,7 @@ def logit(images):
 
 
 def terms():
-    """The generator's terms in closed form."""
+    """Terms of the generator's loss in closed form."""
     return {
         "mask": np.abs(MADE - M).sum((1, 2, 3)).mean(),
         "appearance": np.abs((2 * G - 1) * MADE - (2 * X - 1) * M).sum((1, 2, 3)).mean(),
@@ -94,7 +94,7 @@ def terms():
 
 
 @pytest.mark.parametrize(("moves", "weight"), [(0, 0.5), (1, 0.25), (2, 0.125)])
-def test_the_generator_descends_mask_appearance_and_game(moves, weight):
+def test_the_generator_descends_mask_appearance_and_adversarial_losses(moves, weight):
     value, metrics, stats, _ = loss_of(1, moves, weights=Weights(2.0, 3.0, 5.0))
     for name, term in terms().items():
         np.testing.assert_allclose(metrics[name], term, rtol=1e-5)
@@ -160,7 +160,7 @@ def test_the_generator_moves_in_every_second_step_after_the_discriminator():
 
 @functools.cache
 def conv():
-    """With a discriminator that normalizes, which the paper's for images of this size does not."""
+    """Puzzle-GAN whose discriminator has batch normalization, unlike the paper's for images of this size."""
     networks = conv_networks((8, 8, 1), filters=1, features=2, latents=2)._replace(discriminator=Discriminator((1, 2)))
     return puzzle_gan((8, 8, 1), networks, optimizers=SGD, schedule=SCHEDULE)
 
@@ -171,7 +171,7 @@ CONV_BATCH = {
     "mask": jnp.zeros((3, 8, 8, 1)).at[:, 2:5].set(1),
 }
 PARTS = ("encoder", "mask", "image")
-"""Of the generator."""
+"""Parts of the generator."""
 
 
 @functools.cache
@@ -180,7 +180,7 @@ def conv_state():
 
 
 def test_whom_each_term_of_the_generator_reaches():
-    """The mask's loss leaves the image's decoder alone, but by what they share all terms count for both."""
+    """The mask loss does not reach the image's decoder; the other terms reach all parts of the generator."""
     state, terms = conv_state(), ("mask", "appearance", "game")
 
     @jax.jit

@@ -1,4 +1,4 @@
-"""What the generator may know of its patches, and what of the noise."""
+"""Dependence of the generator's outputs on the order of the patches and on the noise."""
 
 import functools
 
@@ -17,7 +17,7 @@ GENERATOR = Generator(SHAPE, (2, 4), 5)
 
 @functools.cache
 def variables():
-    """Kernels of 0.5 where the paper has 0.02, so that outputs differ; statistics that are not those of the start."""
+    """Variables with kernels of 0.5 in place of 0.02, so that outputs differ, and shifted running statistics."""
     found = jax.jit(GENERATOR.init)(KEY, jnp.zeros((1, 3, 6, 6, 1)), jnp.zeros((1, 3)))
     params = jax.tree.map(lambda leaf: 25 * leaf if leaf.ndim > 1 else leaf, found["params"])
     return {"params": params, "batch_stats": jax.tree.map(lambda leaf: leaf + 0.3, found["batch_stats"])}
@@ -49,7 +49,7 @@ def test_image_mask_and_statistics_do_not_depend_on_the_order_of_the_patches(tra
 
 
 def test_two_patches_may_change_places_to_the_last_bit():
-    """A sum of two numbers does not round otherwise in the other order."""
+    """The rounded sum of two numbers does not depend on their order."""
     pair, z = jnp.asarray(PATCHES[:, :2], jnp.float32), jnp.ones((4, 3))
     before, after = (run()(variables(), patches, z) for patches in (pair, pair[:, ::-1]))
     jax.tree.map(np.testing.assert_array_equal, after, before)

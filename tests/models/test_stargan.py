@@ -1,4 +1,4 @@
-"""What the phases of StarGAN descend and whom they move, whose labels are targets, and what a label set hides."""
+"""Losses of StarGAN in closed form, the networks that each phase updates, targets, and label sets."""
 
 import functools
 import re
@@ -43,13 +43,13 @@ BATCH = {
 }
 SGD = Optimizers(optax.sgd(0.1), optax.sgd(0.1))
 WEIGHT = RNG.normal(size=SHAPE).astype(np.float32)
-"""Of the linear critic."""
+"""Weights of the linear critic."""
 ROWS = RNG.normal(size=(4, 4)).astype(np.float32)
-"""Of its logits."""
+"""Weights of the critic's logits."""
 
 
 class Shade(nn.Module):
-    """A x, and b times the first number of the label."""
+    """Generator a x + b c, where c is the first number of the label."""
 
     @nn.compact
     def __call__(self, x, label):
@@ -58,7 +58,7 @@ class Shade(nn.Module):
 
 
 class Linear(nn.Module):
-    """The score c (WEIGHT . images from -1 to 1), twice; the logits c (ROWS . mean), which tell the bits apart."""
+    """Discriminator with the score c (WEIGHT . images from -1 to 1), twice, and the logits c (ROWS . mean)."""
 
     @nn.compact
     def __call__(self, x):
@@ -82,7 +82,7 @@ def state():
 
 @functools.cache
 def loss_of(phase, weights=Weights(), schema=SCHEMA):  # noqa: B008
-    """Its value, metrics, and the gradient with respect to every network."""
+    """Value and metrics of a phase's loss, and its gradient with respect to every network."""
     loss = model(weights, schema).phases[phase].loss
     batch = {**BATCH, "label_set": jnp.asarray(SETS)} if schema is HALVES else BATCH
     run = jax.jit(jax.value_and_grad(lambda params: loss(params, state().stats, batch, KEY), has_aux=True))
@@ -91,7 +91,7 @@ def loss_of(phase, weights=Weights(), schema=SCHEMA):  # noqa: B008
 
 
 def made(target, x=X):
-    """What `Shade` makes."""
+    """Output of `Shade`."""
     return 0.5 * x + 0.1 * target[:, 0, None, None, None]
 
 
@@ -100,7 +100,7 @@ def score(x):
 
 
 def cross_entropy(x, bits):
-    """Of the linear logits: of the three colours, and of the single bit."""
+    """Cross-entropy of the linear logits: of the three colours, plus that of the single bit."""
     logits = x.mean(axis=(1, 2)) @ ROWS[:1]
     single = np.logaddexp(0, -np.where(bits[:, 3] == 1, logits[:, 3], -logits[:, 3]))
     return (-(bits[:, :3] * log_softmax(logits[:, :3], axis=1)).sum(axis=1) + single).mean()
@@ -154,7 +154,7 @@ def test_terms_of_weight_0_are_told_and_not_descended(weights, left):
     np.testing.assert_allclose(value, np.dot([1, 10, 1][:left], terms), rtol=1e-5)
 
 
-def test_each_phase_moves_its_own_network_and_the_generator_every_second_step():
+def test_each_phase_updates_its_own_network_and_the_generator_every_second_step():
     one, run = state(), jax.jit(make_step(model().phases))
     for step, expected in enumerate([{"discriminator"}, {"discriminator", "generator"}, {"discriminator"}]):
         before, (one, metrics) = one, run(one, BATCH)
@@ -221,7 +221,7 @@ def test_evaluation_is_of_the_target_and_its_way_back():
 
 
 class Flat(nn.Module):
-    """One score for an image, and as many logits as there are."""
+    """Discriminator with one score for an image, and logits of `bits`."""
 
     bits: int
 

@@ -1,4 +1,4 @@
-"""What a generator can see of a label, and what the two heads read."""
+"""Labels in the generator under both paddings, and the shapes of the two heads."""
 
 import functools
 import itertools
@@ -22,7 +22,7 @@ def with_random_leaves(module, *inputs):
 
 @pytest.mark.parametrize(("padding", "seen"), [("reflect", False), ("zero", True)])
 def test_a_label_is_lost_under_reflection_padding_and_seen_under_zero_padding(padding, seen):
-    """Normalization takes out exactly what the label adds: the same number at every place of a map."""
+    """Instance normalization removes exactly what the label adds, a constant in each channel."""
     with jax.enable_x64(True):
         images = jnp.asarray(RNG.random((1, 8, 8, 1)))
         generator = LabelledGenerator(ResidualGenerator(1, 2, 1, 1, padding, 3, affine=True))
@@ -44,7 +44,7 @@ def test_a_label_is_a_map_for_each_bit_beside_the_image():
 
 
 def test_the_papers_networks_at_128():
-    """Its tables 4 and 5, for five attributes; a transposed convolution has 3x3 for their 4x4."""
+    """Tables 4 and 5 of the paper for five attributes, with transposed convolutions of 3x3 in place of 4x4."""
     image, label = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((1, 128, 128, 3), (1, 5)))
     made, variables = jax.eval_shape(
         functools.partial(LabelledGenerator(ResidualGenerator(3, padding="zero", affine=True)).init_with_output, KEY),

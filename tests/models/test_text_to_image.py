@@ -1,4 +1,4 @@
-"""What each phase of text to image descends, and when it moves."""
+"""Losses of each phase of text to image, and the steps in which it updates."""
 
 import functools
 import itertools
@@ -30,7 +30,7 @@ CAPTIONS = jnp.array([[2, 3, 0], [4, 0, 0], [3, 2, 4], [1, 4, 2]])
 BATCH = {"image": IMAGES, "caption": CAPTIONS}
 SGD = Optimizers(*(optax.sgd(0.1) for _ in range(4)))
 FIXED = Prior(3, 0, lambda key, count, labels: jnp.full((count, 3), 0.7))
-"""All noise is alike, so that a phase's fakes are known."""
+"""Prior whose noise is constant, so that the fakes of a phase are known."""
 
 
 @functools.cache
@@ -46,7 +46,7 @@ def model(**weights):
 
 @functools.cache
 def state():
-    """Weights of size 1: with the paper's of 0.02 the players say the same of everything."""
+    """State with weights of size 1: with the paper's 0.02 the outputs hardly depend on the inputs."""
     start = jax.jit(lambda: init_state(model(), KEY, BATCH))()
     leaves, tree = jax.tree.flatten(start.params)
     keys = jax.random.split(KEY, len(leaves))
@@ -77,7 +77,7 @@ def in_training(network, *inputs):
 
 
 def says(images, h):
-    """Log D and log (1 - D) of pairs, mean over a batch."""
+    """Return log D and log (1 - D) of pairs, mean over a batch."""
     logits = np.asarray(in_training(bound().discriminator, images, h), np.float64)
     return log_expit(logits).mean(), log_expit(-logits).mean()
 
@@ -209,7 +209,7 @@ def test_images_of_another_shape_are_refused():
 
 
 class Flat(nn.Module):
-    """So many zeros for each image."""
+    """Encoder to zeros of length `features`."""
 
     features: int
 
