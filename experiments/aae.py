@@ -39,7 +39,7 @@ Metrics:
                           a model: its baselines are the same number for training images, and for k-means centres, in
                           place of samples (Theis et al. 2016 report that the centres win)
 
-Differences from the paper: Adam with a cosine decay in place of SGD with momentum; 50 000 training images where it has
+Differences from the paper: Adam with a cosine decay instead of SGD with momentum; 50 000 training images where it has
 60 000; the dimensions of z besides y, and the length of training, are not known to us. The labelled mini-batch of each
 step is drawn with replacement. `paper` asks for a GPU; on a CPU, --hidden 500 500 --steps 15000 is 30 epochs of a
 smaller network.

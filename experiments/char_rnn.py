@@ -68,7 +68,7 @@ class Data:
     binarization: Binarization = "static"
     """Without effect: a text has no pixels."""
     text: Path | None = None
-    """Text file in UTF-8 to read in place of --dataset."""
+    """Text file in UTF-8 to read instead of --dataset."""
 
     def __post_init__(self) -> None:
         """Expand ~ in paths."""

@@ -27,7 +27,7 @@ Metrics:
     nll_estimate_nats         J at a few random sets, measured on the validation split during training; a run keeps the
                               parameters where it is lowest
 
-Differences from the papers: Adam with a cosine decay in place of stochastic gradient descent with momentum; all layers
+Differences from the papers: Adam with a cosine decay instead of stochastic gradient descent with momentum; all layers
 trained from the start and not one after another; He's initial weights.
 
 Known failures: the estimate on the validation split is noisy, though each evaluation takes the same sets. A single

@@ -22,8 +22,8 @@ after pixel, in D passes, each of which computes only what the last pixel has ch
 
 Metrics: nll_nats is -log p(x) per image, exact, and bits_per_dim is the same in bits per pixel.
 
-Differences from the paper: Adam with a cosine decay in place of Adagrad at 0.01; Glorot's initial weights; masks drawn
-at random in each step in place of a cycle through them; hidden degrees spread evenly over 1 to D - 1 and shuffled, not
+Differences from the paper: Adam with a cosine decay instead of Adagrad at 0.01; Glorot's initial weights; masks drawn
+at random in each step instead of a cycle through them; hidden degrees spread evenly over 1 to D - 1 and shuffled, not
 drawn independently; pixels row by row unless --shuffle is given. As in the paper, inputs are connected to outputs
 directly, and the parameters with the best validation likelihood are kept. The paper's numbers are from 8000 hidden
 units in a layer.

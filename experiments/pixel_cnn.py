@@ -28,7 +28,7 @@ paper's; tables of counts (experiments.tabular) are the baselines.
 Metrics: nll_nats is -log p(x) per image, exact, and bits_per_dim is the same in bits per pixel and channel.
 
 Differences from the papers: the network sees images less their mean, by which it can tell the position in the image;
-Adam with a cosine decay and the gradient's norm clipped at 1, in place of RMSProp; `small` begins with a 15x15 kernel;
+Adam with a cosine decay and the gradient's norm clipped at 1, instead of RMSProp; `small` begins with a 15x15 kernel;
 the hidden layer of the output has 2h channels at every size (the paper has 1024 for CIFAR-10); the parameters with the
 best validation likelihood are kept.
 
@@ -138,10 +138,7 @@ PRESETS = {
         shrink=2,
         learning_rate=4e-3,
     ),
-    "paper": Options(
-        Data(dataset="binarized_mnist"),
-        Run(steps=250_000, batch_size=16, evaluate_every=3125),
-    ),
+    "paper": Options(Data(dataset="binarized_mnist"), Run(steps=250_000, batch_size=16, evaluate_every=3125)),
 }
 
 

@@ -33,7 +33,7 @@ large. The TFDS set cifar10_jpeg is CIFAR-10 as JPEG files, so numbers on it com
 
 Metrics: nll_nats is -log p(x) per image, exact, and bits_per_dim is the same in bits per pixel and channel.
 
-Differences from the paper: Adam with a cosine decay and the gradient's norm clipped at 1, in place of RMSProp with a
+Differences from the paper: Adam with a cosine decay and the gradient's norm clipped at 1, instead of RMSProp with a
 constant step size (--optimizer rmsprop takes RMSProp, with the decay and the clipping). The states above and to the
 left of the image are learned, one vector for all positions. The parameters with the best validation likelihood are
 kept. How many layers and units the paper's Row LSTM for MNIST has is not known to us: `paper` uses those of the

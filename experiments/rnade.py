@@ -30,8 +30,8 @@ The baseline in the result of each run is a Gaussian with full covariance, fitte
 (`gaussian_nll_nats`). `baselines` computes it and scikit-learn's mixture of Gaussians, whose number of components and
 regularization are the best on the validation split; a test holds both numbers.
 
-Differences from the paper: Adam with a cosine decay in place of stochastic gradient descent with momentum; weight decay
-apart from the gradient (AdamW), on V as well as W; images of digits in place of speech, image patches and UCI data; the
+Differences from the paper: Adam with a cosine decay instead of stochastic gradient descent with momentum; weight decay
+apart from the gradient (AdamW), on V as well as W; images of digits instead of speech, image patches and UCI data; the
 parameters with the best validation likelihood are kept. The authors' code starts the bias of log sigma at the distance
 between the initial means, and clips sigma in the sampler only; here it starts at the logarithm of that distance, and
 the sampler and the density use the same sigma.

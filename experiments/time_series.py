@@ -63,7 +63,7 @@ class Data:
     binarization: Binarization = "static"
     """Without effect: a series has no pixels."""
     series: Path | None = None
-    """File to read in place of --dataset: .npy, or .csv with the values in its last column."""
+    """File to read instead of --dataset: .npy, or .csv with the values in its last column."""
 
     def __post_init__(self) -> None:
         """Expand ~ in paths."""

@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 
-from experiments.autoencoder import PRESETS, autoencoder, drawn_codes
+from experiments.autoencoder import PRESETS, Options, autoencoder, drawn_codes
 from genjax.commands.embed import check_features, embed, features_of_files
 from genjax.commands.sample import sample
 from genjax.commands.transfer import (
@@ -35,7 +35,6 @@ from genjax.models.latent.autoencoder import mlp_networks
 from genjax.models.latent.classifier import classifier
 from genjax.runs.config import parse
 from genjax.runs.directory import RunError
-from genjax.runs.experiment import Run
 from genjax.runs.restore import restore_run
 from genjax.runs.runner import main
 
@@ -178,8 +177,9 @@ def test_embed_names_what_is_wrong(directory, run, tmp_path):
     with pytest.raises(RunError, match=r"a\.csv must end in \.npz"):
         embed(directory, out=tmp_path / "a.csv")
     without = run.experiment._replace(model=run.experiment.model._replace(embed=None))
-    with pytest.raises(RunError, match=r"nade has no features; runs of .*autoencoder.*vae.* have"):
-        check_features(run._replace(config={"experiment": "nade"}, experiment=without))
+    other = run.config._replace(experiment="experiments.nade:nade")
+    with pytest.raises(RunError, match="nade has no features"):
+        check_features(run._replace(config=other, experiment=without))
     assert not (tmp_path / "a.npz").exists()
 
 
@@ -259,8 +259,10 @@ def test_transfer_names_what_is_wrong(directory, run, tmp_path):
     label = known_labels(run.experiment.data.train)
     with pytest.raises(RunError, match=r"--labels 5000: must be from 10.* to "):
         draw_rows(label, 5000, 2)
-    with pytest.raises(RunError, match=r"is a run of experiments.vae, must be one of experiments.autoencoder"):
-        check_run(directory, run._replace(config={"experiment": "vae"}))
+    without = run.experiment._replace(capabilities=())
+    other = run.config._replace(experiment="experiments.vae:vae")
+    with pytest.raises(RunError, match="vae has no encoder to transfer; runs of an autoencoder have"):
+        check_run(directory, run._replace(config=other, experiment=without))
     train = run.experiment.data.train
     bare = Split(train.size, lambda indices: {"image": train.read(indices)["image"]}, None)
     data = run.experiment.data._replace(train=bare, name="photos")
@@ -283,9 +285,9 @@ def test_options_out_of_range_are_named():
         "--features 0 must be above 0": {"network": "conv", "features": 0},
     }.items():
         with pytest.raises(ValueError, match=message):
-            autoencoder(Run(binarization="none"), **options)
+            autoencoder(Options(**options))
 
 
 def test_no_hidden_widths_are_a_linear_autoencoder():
-    assert parse(autoencoder, PRESETS, ["--hidden"])["options"]["hidden"] == ()
-    assert parse(autoencoder, PRESETS, [])["options"]["hidden"] == (256, 128)
+    assert parse(autoencoder, PRESETS, ["--hidden"]).options.hidden == ()
+    assert parse(autoencoder, PRESETS, []).options.hidden == (256, 128)

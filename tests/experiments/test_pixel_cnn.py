@@ -1,4 +1,4 @@
-"""The experiment on PixelCNN: what its tasks give, and what they draw."""
+"""The experiment on PixelCNN: the conditions of its tasks, and its pictures."""
 
 import jax
 import jax.numpy as jnp
