@@ -83,18 +83,18 @@ def training_step(logits: Logits) -> Call:
     optimizer = optax.adam(1e-3)
     x = jnp.asarray(binary_images(BATCH).reshape(BATCH, -1))
     weights = nade_weights()
-    memory = [(weights, optimizer.init(weights))]
+    carry = [(weights, optimizer.init(weights))]
 
     @functools.partial(jax.jit, donate_argnums=0)
-    def step(memory: Any) -> Any:
-        weights, state = memory
+    def step(carry: Any) -> Any:
+        weights, state = carry
         gradients = jax.grad(lambda weights: -bernoulli_log_prob(logits(weights, x), x).sum(-1).mean())(weights)
         updates, state = optimizer.update(gradients, state, weights)
         return optax.apply_updates(weights, updates), state
 
     def call() -> Array:
-        memory[0] = step(memory[0])
-        return memory[0][0].c
+        carry[0] = step(carry[0])
+        return carry[0][0].c
 
     return call
 
@@ -124,10 +124,10 @@ def framework_step(seeds: Sequence[int]) -> Call:
     feed = make_feed(resident({"image": binary_images(EXAMPLES)}), lambda raw, key: dict(raw), seeds, BATCH)
     step, items = make_train_step(model, feed), feed.items(0)
     start = init_seeds(model, feed, seeds)
-    memory = [start if len(seeds) > 1 else seed(start, 0)]
+    carry = [start if len(seeds) > 1 else seed(start, 0)]
 
     def call() -> Array:
-        memory[0], metrics = step(memory[0], feed.arrays, next(items))
+        carry[0], metrics = step(carry[0], feed.arrays, next(items))
         return metrics["bound/loss"]
 
     return call
@@ -144,10 +144,10 @@ def make_step_alone() -> Call:
     def step(state: TrainState, images: Array, indices: Array) -> tuple[TrainState, Metrics]:
         return advance(state, {"image": images[indices]})
 
-    memory = [init_state(model, jax.random.key(0), {"image": images[:1]})]
+    carry = [init_state(model, jax.random.key(0), {"image": images[:1]})]
 
     def call() -> Array:
-        memory[0], metrics = step(memory[0], images, next(batches))
+        carry[0], metrics = step(carry[0], images, next(batches))
         return metrics["bound/loss"]
 
     return call
@@ -178,11 +178,11 @@ def handwritten_step() -> Call:
         updates, state = optimizer.update(gradients, state, params)
         return (optax.apply_updates(params, updates), state, count + 1), value
 
-    memory = [(params, optimizer.init(params), jnp.zeros((), jnp.int32))]
+    carry = [(params, optimizer.init(params), jnp.zeros((), jnp.int32))]
     batches, key = shuffled_batches(), jax.random.key(2)
 
     def call() -> Array:
-        memory[0], value = step(*memory[0], images, next(batches), key)
+        carry[0], value = step(*carry[0], images, next(batches), key)
         return value
 
     return call
