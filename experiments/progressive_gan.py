@@ -224,7 +224,7 @@ def check(options: Options) -> None:
 
 
 def levels_of(data: Dataset, start: int) -> int:
-    """How often the smallest images are doubled to reach the size of the data; ValueError where they cannot."""
+    """Number of doublings of the smallest images to reach the size of the data; ValueError where they cannot."""
     try:
         return doublings(data.image_shape, start)
     except ValueError as error:
