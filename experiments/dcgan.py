@@ -99,8 +99,8 @@ class Options:
     discriminator_learning_rate: float = 2e-4
     """Learning rate of the discriminator's Adam optimizer."""
     probe: bool = True
-    """Where the data have labels, measure linear probes of the discriminator's features, of a random discriminator's
-    and of pixels; on 10 000 images this takes minutes."""
+    """Measure linear probes of the discriminator's features, of an untrained discriminator's features, and of pixels,
+    where the data have labels; on 10 000 images this takes minutes."""
 
 
 PRESETS = {

@@ -1,32 +1,33 @@
 """Progressive growing of GANs on images (Karras, Aila, Laine & Lehtinen 2018).
 
-Training begins on images reduced to --start pixels a side. After --stable-images images, a block that doubles the side
-is added to both networks and faded in over --fade-images images; and so on until the side is that of the data, which
-must be --start times a power of 2. During a fade the generator, the discriminator and the real images are mixed by the
-same weight alpha, which grows linearly with the number of images seen (fig. 2):
+Training begins on images shrunk to --start pixels a side. When the networks have been trained on --stable-images, a
+block is added to each of them that doubles the side, and is faded in over --fade-images; and so on until the side is
+that of the data, which must be --start times a power of 2. While a level is faded in, the generator, the discriminator
+and the real images are mixed with the same weight alpha, linear in the number of training images (fig. 2):
 
-    generator        (1 - alpha) upsample(image of the old level) + alpha image of the new level
-    discriminator    (1 - alpha) old level's features of the pooled image + alpha features of the new block
-    real images      (1 - alpha) upsample(pool(x)) + alpha x
+    generator        (1 - alpha) doubled(image of the old level) + alpha image of the new level
+    discriminator    (1 - alpha) features of the old level of the halved image + alpha features of the new block
+    real images      (1 - alpha) doubled(halved(x)) + alpha x
 
-At alpha = 0 the networks compute exactly what they computed before the block was added. They are trained with the
-Wasserstein loss with gradient penalty and drift (app. A.1); x' lies between real and generated images, and all images
-are in [-1, 1]:
+At alpha = 0 the networks return exactly what they returned before. Both networks minimize the Wasserstein loss, with a
+gradient penalty and a drift term (app. A.1); x' lies between real and generated images, all in [-1, 1]:
 
     discriminator    E D(G(z)) - E D(x) + 10 E (|grad D(x')| - gamma)^2 / gamma^2 + 0.001 E D(x)^2
     generator        -E D(G(z))
 
     equalized learning rate    weights start at N(0, 1) and are multiplied by gain / sqrt(inputs) at run time (sec. 4.1)
     pixel norm                 a / sqrt(mean over channels of a^2 + 1e-8), on the noise and after each convolution of G
-    minibatch deviation        standard deviation of each feature over the batch, averaged over features and positions,
-                               as one more channel of D's last block (sec. 3)
+    minibatch deviation        standard deviation of each feature over the batch, their mean as one more channel of the
+                               last block of D (sec. 3)
 
-The schedule and the batches are in genjax/data/growth.py, the networks and the model, with the restarts of the
-optimizers at each level, in genjax/models/adversarial/progressive_gan_networks.py and progressive_gan.py, the losses in
-genjax/losses/adversarial.py and genjax/models/adversarial/gan.py. Samples come from an exponential moving average of G.
+The schedule and the batches are in genjax/data/growth.py; the networks, with these three layers, are in
+genjax/models/adversarial/progressive_gan_networks.py; the model, and the restarts of the optimizers at each level, are
+in genjax/models/adversarial/progressive_gan.py; the losses and phases are in genjax/losses/adversarial.py and
+genjax/models/adversarial/gan.py. Samples are drawn from an exponential moving average of G.
 
-The level and alpha are functions of the step, and the state has the weights of all levels from the start: a run resumes
-bit for bit wherever it was stopped, inside a fade as well. The progress bar shows the side of the images and alpha.
+The level and alpha are functions of the step, and the state holds the weights of all levels from the start. A run
+therefore resumes bit for bit wherever it was stopped, also within a fade. The progress bar shows the side of the images
+and alpha.
 
     python -m experiments.progressive_gan                                                digits, 4 -> 8
     python -m experiments.progressive_gan --preset small --data-dir DIR                  MNIST, 7 -> 14 -> 28
@@ -34,28 +35,30 @@ bit for bit wherever it was stopped, inside a fade as well. The progress bar sho
     python -m experiments.progressive_gan --preset hq --dataset ./mine --workdir RUN     your own images, up to 1024
     python -m experiments.progressive_gan --no-growth                                    the same networks at full size
 
-Each level may have its own batch size (--level-batch-sizes). --no-growth trains the same networks at full size from the
-start, which shows what growing is worth: at equal numbers of images if all batches have one size (quick, small and
-paper), and otherwise at the --steps you choose. In result.json `images` counts them and `wall_seconds` is the time.
+Each level may have a batch size of its own (--level-batch-sizes). --no-growth trains the same networks at the full size
+from the start, which shows the effect of growing: at the same number of images where all batches have one size (quick,
+small and paper), else at the --steps that you choose. `images` in result.json is the number of training images,
+`wall_seconds` the time.
 
-**Numbers.** `swd_S`, for each side S of the growth, is the sliced Wasserstein-1 distance between test images and as
-many samples, both pooled to S x S pixels and taken as points (genjax/metrics/sliced_wasserstein.py); 0 for equal sets.
-`patch_distance` is the paper's measure on 7x7 patches of each level of a Laplacian pyramid, normalized in contrast and
-colour (genjax/metrics/patches.py; the paper multiplies it by 1000, uses more patches and images, ends its pyramid at
-16 pixels, not 7). `real_...` is the same distance with training images in place of samples: the value of a perfect
-generator. At most 2000 images and 1 GiB of them are compared. `real_logit` and `fake_logit` are outputs of D at test
-images and samples, computed with the running minibatch deviation of real images, and the losses are computed from them.
+**Metrics.** `swd_S`, for each side S of the growth, is the sliced Wasserstein-1 distance between test images and as
+many samples, both shrunk to S x S pixels and taken as points (genjax/metrics/sliced_wasserstein.py); 0 means equal.
+`patch_distance` is the paper's measure on 7x7 patches of each level of a Laplacian pyramid, from which contrast and
+colour cast are removed (genjax/metrics/patches.py). The paper multiplies it by 1000, has more patches and images, and
+its pyramid ends at 16 pixels, here at 7. `real_...` is the same with training images in place of samples, which a
+perfect generator would reach. At most 2000 images and 1 GiB of them are compared. `real_logit` and `fake_logit` are the
+outputs of D for test images and for samples, with the running minibatch deviation of real images; the losses are
+computed from them.
 
-Differences from the paper: the minibatch deviation is a running mean when images are evaluated one by one; optimizers
-restart at each new level, in the authors' code at the end of each fade as well; images are not mirrored; deviations are
-over the whole batch, as in the paper (--group is the option of the authors' later code). The paper's Inception score
-needs weights that are not here.
+**Differences from the paper.** The minibatch deviation of D is a running mean where images are evaluated one by one.
+The optimizers restart at each new level; in the authors' code they restart at the end of each fade as well. Images are
+not mirrored. Deviations are taken over the whole batch, as in the paper; --group is that of the authors' later code.
+The paper's inception score needs the weights of a network that is not available here, and is not measured.
 
-Known failures: growing pays little at these sizes. At equal numbers of images the same networks at full size from the
-start come nearer to the test images; at equal seconds they are equal in swd, and growing is ahead in patch_distance
-alone. The penalty takes the gradient of the sum of D's outputs, as the authors' code does, and through the minibatch
-deviation the gradient of one example depends on the others too. No measure tells which step of the training is best. An
-evaluation takes 500 images of full size at once, which for large images needs the memory of a GPU.
+**Known failures.** Growing gains little at these sizes: at the same number of images, networks trained at the full size
+from the start come nearer to the test images, and in the same time they come as near in swd. The penalty takes the
+gradient of the sum of all outputs of D, as the authors' code does; through the minibatch deviation the gradient of one
+example then includes the outputs for the others. No metric on the validation split says which step is best. An
+evaluation holds 500 images of the full size at once, which for large images needs the memory of a GPU.
 """
 
 from dataclasses import dataclass
@@ -87,41 +90,41 @@ from genjax.runs.options import Data, Run, check_positive, option
 from genjax.runs.runner import main
 from genjax.types import Key, Params, Stats
 
-MOST_VALUES = 128 * 128 * 3
-"""Values of an image, at most, for which a sample history is kept in the state."""
+HISTORY_NUMBERS = 128 * 128 * 3
+"""Largest number of values of an image of which a sample history is kept in the checkpoint state."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """A progressively growing GAN."""
+    """A progressive GAN."""
 
     data: Data = Data(binarization="none")
     run: Run = Run(batch_size=16)
     growth: bool = True
-    """Grow the networks; without it they are trained at full size from the start."""
+    """Grow the networks, or train them at the full size from the start; the last level is trained until --steps."""
     start: int = 4
-    """Side of the smallest images."""
+    """Side of the smallest images in pixels."""
     fade_images: int = 800_000
-    """Images during which a new level is faded in."""
+    """Training images during which a level is faded in."""
     stable_images: int = 800_000
-    """Images on which a level is trained after its fade, before the next level begins."""
+    """Training images of a level after it is faded in, before the next level begins."""
     level_batch_sizes: tuple[int, ...] = ()
-    """Batch size of each level, from the smallest images on; sizes beyond the last level are ignored. By default
+    """Batch size of each level, from the smallest images on; those beyond the last level are not used. By default
     --batch-size for all levels."""
     latents: int = 512
     """Dimensions of the noise, Gaussian and normalized to a mean square of 1."""
     maps: int = 512
-    """Channels of a level, at most."""
+    """Channels of each level, at most."""
     maps_times_side: int = 16384
-    """Channels of a level times its side, at most: the larger the images, the fewer channels."""
+    """Channels of a level times its side, at most: the larger the images of a level, the fewer channels it has."""
     group: int = 0
-    """Examples over which the minibatch deviation is computed; 0 for the whole batch."""
+    """Examples over which the minibatch deviation is taken; 0 for the whole batch."""
     gamma: float = 1.0
-    """Target norm of the discriminator's gradient in the penalty."""
+    """Norm of the discriminator's gradient that the penalty demands."""
     penalty_weight: float = 10.0
     """Weight of the gradient penalty."""
     drift: float = 0.001
-    """Weight of the discriminator's squared outputs at real images."""
+    """Weight of the drift term, the discriminator's squared outputs for real images."""
     discriminator_moves: int = 1
     """Updates of the discriminator for each update of the generator."""
     average: float = 0.999
@@ -171,36 +174,35 @@ PRESETS = {
 
 
 def progressive_gan(options: Options) -> Experiment:
-    """A progressively growing GAN on images."""
+    """A progressive GAN on images."""
     check(options)
-    run, start = options.run, options.start
-    data = options.data.load()
+    data, start, steps = options.data.load(), options.start, options.run.steps
     levels = levels_of(data, start)
     stages = stages_of(options, levels)
     model = model_of.progressive_gan(
         data.image_shape,
-        optimizers=Optimizers(momentumless(options.learning_rate), momentumless(options.learning_rate)),
-        sizes=model_of.Sizes(start, options.latents, options.maps, options.maps_times_side, options.group),
+        optimizers=Optimizers(adam(options.learning_rate), adam(options.learning_rate)),
+        sizes=sizes_of(options),
         game=wasserstein_with_drift(options.drift),
         penalty=penalty_to(options.gamma, options.penalty_weight),
         discriminator_moves=options.discriminator_moves,
         restarts=starts(stages)[1:],
     )
-    model = with_extras(model, data, average=options.average, steps=run.steps)
+    model = with_average_and_small_history(model, data, average=options.average, steps=steps)
     return Experiment(
         model=model,
         data=data,
         figures=make_figures(model, data),
-        seeds_together=False,
-        feed=lambda seeds, batch_size: growing_feed(data.train, data.load, seeds, stages, levels=levels),
-        facts={"images": moment(stages, run.steps).seen},
         measure=make_distances(model, data, [start * 2**level for level in range(levels + 1)]),
+        feed=lambda seeds, batch_size: growing_feed(data.train, data.load, seeds, stages, levels=levels),
+        facts={"images": moment(stages, steps).seen},
         shown=("discriminator/side", "discriminator/alpha"),
+        seeds_together=False,
     )
 
 
 def check(options: Options) -> None:
-    """Raise ValueError where an option is out of range."""
+    """Raise ValueError where an option is out of range, or the run has no update of the generator."""
     check_positive(
         start=options.start,
         fade_images=options.fade_images,
@@ -216,63 +218,70 @@ def check(options: Options) -> None:
     )
     check_fractions(average=options.average)
     check_not_negative(group=options.group, drift=options.drift)
-    if options.run.steps < options.discriminator_moves:
-        raise ValueError(
-            f"--steps {options.run.steps}: the generator is updated once in --discriminator-moves "
-            f"{options.discriminator_moves} steps"
-        )
-
-
-def stages_of(options: Options, levels: int) -> tuple[Stage, ...]:
-    """The stages of the training; ValueError where it ends before the last level is fully faded in."""
-    run = options.run
-    sizes = checked_batch_sizes(options.level_batch_sizes or (run.batch_size,) * (levels + 1), levels, options.group)
-    if not options.growth:
-        return (Stage(levels, sizes[-1]),)
-    stages = growing(sizes, fade=options.fade_images, stable=options.stable_images)
-    if run.steps < steps_until_grown(stages):
-        whole = f"the last level is fully faded in after {steps_until_grown(stages)}"
-        raise ValueError(f"--steps {run.steps}: {whole}; use fewer --fade-images and --stable-images")
-    return stages
+    steps, moves = options.run.steps, options.discriminator_moves
+    if steps < moves:
+        raise ValueError(f"--steps {steps}: the generator is updated once in --discriminator-moves {moves} steps")
 
 
 def levels_of(data: Dataset, start: int) -> int:
-    """Number of doublings from the smallest images to the data's; ValueError where there is none."""
+    """Number of doublings of the smallest images to reach the size of the data; ValueError where they cannot."""
     try:
         return doublings(data.image_shape, start)
     except ValueError as error:
         raise ValueError(f"--start {start}: images of {data.name!r}: {error}") from error
 
 
-def checked_batch_sizes(sizes: tuple[int, ...], levels: int, group: int) -> tuple[int, ...]:
+def stages_of(options: Options, levels: int) -> tuple[Stage, ...]:
+    """The stages of training. Raises ValueError where the run ends before the last level is faded in."""
+    batch_sizes = checked_batch_sizes(options, levels)
+    if not options.growth:
+        return (Stage(levels, batch_sizes[-1]),)
+    stages = growing(batch_sizes, fade=options.fade_images, stable=options.stable_images)
+    if options.run.steps < (needed := steps_until_grown(stages)):
+        raise ValueError(
+            f"--steps {options.run.steps}: the last level is complete after {needed}; take fewer --fade-images and "
+            "--stable-images"
+        )
+    return stages
+
+
+def checked_batch_sizes(options: Options, levels: int) -> tuple[int, ...]:
     """The batch size of each level; ValueError where there are too few, or groups do not divide them."""
-    if len(sizes) <= levels:
-        raise ValueError(f"{option('level_batch_sizes')} {sizes}: must be at least {levels + 1}, one for each level")
-    sizes = sizes[: levels + 1]
-    if group and any(size > group and size % group for size in sizes):
-        raise ValueError(f"--group {group} must divide the batch sizes {sizes} that are larger")
-    return sizes
+    batch_sizes = options.level_batch_sizes or (options.run.batch_size,) * (levels + 1)
+    if len(batch_sizes) <= levels:
+        raise ValueError(
+            f"{option('level_batch_sizes')} {batch_sizes}: must be at least {levels + 1}, one for each level"
+        )
+    batch_sizes, group = batch_sizes[: levels + 1], options.group
+    if group and any(size > group and size % group for size in batch_sizes):
+        raise ValueError(f"--group {group} must divide the batch sizes {batch_sizes} that are larger")
+    return batch_sizes
 
 
-def momentumless(learning_rate: float) -> optax.GradientTransformation:
+def sizes_of(options: Options) -> model_of.Sizes:
+    """The sizes of the networks."""
+    return model_of.Sizes(options.start, options.latents, options.maps, options.maps_times_side, options.group)
+
+
+def adam(learning_rate: float) -> optax.GradientTransformation:
     """Adam without momentum (app. A.1)."""
     return optax.adam(learning_rate, b1=0.0, b2=0.99)
 
 
 def penalty_to(gamma: float, weight: float) -> Penalty:
-    """Gradient penalty: the weight times (|gradient| - gamma)^2 / gamma^2."""
+    """The gradient penalty weight (|gradient| - gamma)^2 / gamma^2."""
     return wasserstein_penalty(weight=weight / gamma**2, target=gamma)
 
 
-def with_extras(model: Model, data: Dataset, *, average: float, steps: int) -> Model:
-    """The model with a moving average of its generator and, if images are not large, a sample history."""
-    if np.prod(data.image_shape) <= MOST_VALUES:
+def with_average_and_small_history(model: Model, data: Dataset, *, average: float, steps: int) -> Model:
+    """Return the model with a moving average of its generator and, unless images are large, a sample history."""
+    if np.prod(data.image_shape) <= HISTORY_NUMBERS:
         return with_average_and_history(model, blank_images(data), average=average, steps=steps)
     return with_average(model, decay=average) if average else model
 
 
 def make_figures(model: Model, data: Dataset) -> Figures:
-    """Figures of samples and, if there is a sample history, of samples during training."""
+    """Return the figures: samples and, where the model has one, the sample history."""
 
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
         if "film" in stats:

@@ -66,7 +66,7 @@ stroke fits in many positions, and its mask is spread over them. Squares on the 
 columns where their side does not divide that of the image.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from experiments.parts.adversarial import adam, check_fractions, with_average_and_history
 from experiments.parts.domains import check_grey
@@ -85,7 +85,7 @@ class Options:
 
     data: Data = Data(binarization="none")
     run: Run = Run(batch_size=64)
-    cut: Cut = Cut()  # noqa: RUF009 (frozen)
+    cut: Cut = field(default=Cut())
     mask: bool = True
     """Train the mask, which tells the generator where the patches were."""
     game: bool = True

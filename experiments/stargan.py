@@ -21,10 +21,10 @@ After a convolution with reflection padding, instance normalization would remove
 image, and with it the label. The generator therefore has zero padding, whose effect at the edges depends on the value
 of such a channel (with reflection padding: `--padding reflect`).
 
-**What the losses leave open.** As in CycleGAN, they do not ask that a seven stays a seven. If G inverts the inside of
-every digit and paints the edges as the target domain asks, the result looks like some digit, and on the way back it
-is inverted again. Small networks learn this with the paper's losses on the embedded digits, where the digit fills the
-image, but not on MNIST. `quick` and `small` have a further term, |G(x, c') - x| under the image's own label
+**What the losses do not determine.** As in CycleGAN, they do not ask that a seven stays a seven. If G inverts the
+inside of every digit and paints the edges as the target domain asks, the result looks like some digit, and on the way
+back it is inverted again. Small networks learn this with the paper's losses on the embedded digits, where the digit
+fills the image, but not on MNIST. `quick` and `small` have a further term, |G(x, c') - x| under the image's own label
 (--identity-weight 0 for the paper's losses). The network decides between copying and inverting once, for all domains:
 where some translations need the one and some the other, as between dark and light digits, these networks learn only to
 copy.
@@ -100,8 +100,8 @@ class Options:
     """Domains: attributes that grey images are given (made), the classes of --dataset, or its boolean features (TFDS
     data sets)."""
     attributes: tuple[str, ...] = ()
-    """Attributes: of colour (red, green, blue), ground (black, grey), polarity (dark, light) and size (large, small)
-    for --domains made, by default the first two; the names of the features for --domains features."""
+    """Attributes of --domains made: colour (red, green, blue), ground (black, grey), polarity (dark, light) and size
+    (large, small), by default the first two. Or the names of the features of --domains features."""
     halves: bool = False
     """Use two label sets: half of the training images have labels of the first attribute, the others of the rest."""
     shrink: int = 1
@@ -246,9 +246,9 @@ def load(options: Options) -> Labelled:
             images = tfds_images(data.dataset, data.data_dir, flags=attributes)
             return feature_attributes(shrunk(images, shrink), attributes)
         found = load_source(data, data.dataset, shrink=shrink)
-        return (
-            class_attributes(found) if name == "classes" else made_attributes(found, attributes, halves=options.halves)
-        )
+        if name == "classes":
+            return class_attributes(found)
+        return made_attributes(found, attributes, halves=options.halves)
     except ValueError as error:
         raise ValueError(f"--domains {name} of --dataset {data.dataset}: {error}") from error
 

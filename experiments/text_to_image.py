@@ -57,7 +57,7 @@ matching loss does not ask for variety, so the noise has little effect, and the 
 carried over from one image to another.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import optax
 
@@ -80,7 +80,7 @@ class Options:
 
     data: Data = Data(binarization="none")
     run: Run = Run(batch_size=64)
-    scenes: Scenes = Scenes()  # noqa: RUF009 (frozen)
+    scenes: Scenes = field(default=Scenes())
     matching_steps: int = 2000
     """Training steps of the text and image encoders, before the other networks are trained."""
     matching_weight: float = 0.0

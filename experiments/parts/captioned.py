@@ -22,7 +22,7 @@ from genjax.types import Batch, Key
 
 @dataclass(frozen=True)
 class Scenes:
-    """Options of the scenes that are composed of digits; a folder of captioned images does not use them."""
+    """Composition of scenes from digits; not used for a folder of captioned images."""
 
     side: int = 32
     """Height and width of a scene in pixels."""

@@ -47,7 +47,7 @@ Masks = Float[np.ndarray, "N H W 1"]
 
 @dataclass(frozen=True)
 class Cut:
-    """Options that say how images are cut into patches."""
+    """Cutting of images into patches."""
 
     patches: int | None = None
     """Key patches of each image, unless there is a jigsaw; 3 by default."""

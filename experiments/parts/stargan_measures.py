@@ -152,8 +152,8 @@ def make_translator(networks: model_of.Networks, found: Labelled) -> Translator:
 
 def label_of(found: Labelled, domain: Domain) -> Float[np.ndarray, " numbers"]:
     """Return the label of a domain as the generator reads it."""
-    said = label_arrays(found.schema, AttributeLabels(np.array([domain.values]), np.array([domain.label_set])))
+    arrays = label_arrays(found.schema, AttributeLabels(np.array([domain.values]), np.array([domain.label_set])))
     images = jnp.zeros((1, *found.data.image_shape))
     return np.asarray(
-        model_of.label(found.schema, jnp.asarray(said["attributes"]), jnp.asarray(said["label_set"]), images)[0]
+        model_of.label(found.schema, jnp.asarray(arrays["attributes"]), jnp.asarray(arrays["label_set"]), images)[0]
     )

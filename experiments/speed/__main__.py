@@ -1,4 +1,4 @@
-"""The benchmark: python -m experiments.speed."""
+"""Benchmark of speed: python -m experiments.speed."""
 
 from experiments.speed.benchmark import main
 

@@ -1,14 +1,15 @@
-"""Speed, as ratios measured side by side in one run: python -m experiments.speed.
+"""Speed, as ratios of two ways to do the same thing: python -m experiments.speed.
 
-Each comparison runs its two sides in turn, round after round, and reports the median of the rounds' ratios: a machine
-that is slow for a while slows both. Sizes are those of the papers: D = 784, H = 500, batches of 100; the samplers of
-PixelCNN (15 blocks of 32 features) and PixelRNN (2 layers of 16) draw 16 images of 28x28; DCGAN has 32 filters and
-batches of 64 grey images of 28x28, and so has Progressive GAN, up to that size. The other adversarial systems are as
-their quick presets have them, but for the size of the batch. Milliseconds are shown on an accelerator only; on a shared
-CPU they would say nothing.
+Each comparison runs its two sides in turn, round after round, and reports the median ratio of the rounds: if the
+machine is slow for a while, it is slow for both. Sizes are those of the papers. NADE and the VAE have 784 pixels, 500
+hidden units and batches of 100. The samplers of PixelCNN (15 blocks of 32 features) and PixelRNN (2 layers of 16) draw
+16 images of 28x28. DCGAN and Progressive GAN are trained on batches of 64 grey images of up to 28x28, DCGAN with 32
+filters. The other adversarial systems have their quick presets, with batches of 64. Milliseconds are shown on an
+accelerator only, since those of a shared CPU mean little.
 
-A second table has the time of a training step for images of side 16 and 28 over that for side 8: an image has 4 and
-12.25 times as many pixels, and a pass takes 1 (PixelCNN), n (Row LSTM) or 2 n - 1 (Diagonal BiLSTM) steps in sequence.
+A second table, of growth, has the time of a training step for images of side 16 and 28, divided by that for side 8.
+These images have 4 and 12.25 times as many pixels, and a pass takes 1 (PixelCNN), n (Row LSTM) or 2 n - 1 (Diagonal
+BiLSTM) steps in sequence.
 """
 
 import functools
@@ -27,6 +28,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from experiments.speed.plain_adversarial import ADVERSARIAL_BATCH, branched_step, dcgan_step, level_step, system_step
 from experiments.speed.plain_forms import (
     SEEDS,
     Call,
@@ -40,7 +42,6 @@ from experiments.speed.plain_forms import (
     scanned_logits,
     training_step,
 )
-from experiments.speed.plain_games import GAME_BATCH, branched_step, dcgan_step, level_step, system_step
 from experiments.speed.plain_samplers import GROWING, IMAGES, SIDES, growth_step, pixel_cnn_samplers, pixel_rnn_samplers
 from genjax.models.autoregressive import nade
 from genjax.runs.directory import write_json
@@ -49,22 +50,25 @@ from genjax.runs.session import CACHE_VARIABLE, configure, user_errors
 
 
 class Comparison(NamedTuple):
-    """Two ways to do the same thing."""
+    """Two ways to do the same thing: that of genjax, and another one."""
 
     ours: str
+    """Description of the way of genjax."""
     other: str
+    """Description of the other way."""
     make: Callable[[], tuple[Call, Call]]
+    """() -> both calls that are timed."""
     target: float | None
-    """The least ratio we promise."""
+    """Smallest ratio of the times, other / ours, that is promised; None for no promise."""
     calls: tuple[int, int] = (6, 2)
-    """Per round: of ours, of the other."""
+    """Calls per round of both ways."""
     rounds: int = 5
     images: int = 0
-    """Drawn or learnt from by one call of ours, where the table says how many in a second."""
+    """Images that one call of genjax draws or is trained on; 0 where no images per second are shown."""
 
 
 class Timing(NamedTuple):
-    """Seconds per call of ours and of the other, and their ratio other / ours: medians over rounds."""
+    """Seconds per call of both ways, and the ratio other / ours: medians over rounds."""
 
     ours: float
     other: float
@@ -72,7 +76,7 @@ class Timing(NamedTuple):
 
 
 def measure(comparison: Comparison) -> Timing:
-    """Time both sides in turn, after one call of each that compiles."""
+    """Time both ways in turn, after one call of each that compiles it."""
     ours, other = comparison.make()
     jax.block_until_ready((ours(), other()))
     rounds = []
@@ -83,9 +87,9 @@ def measure(comparison: Comparison) -> Timing:
 
 
 def seconds_per_call(call: Call, count: int) -> float:
-    """The mean of `count` calls."""
+    """Mean time of `count` calls."""
     start = time.perf_counter()
-    jax.block_until_ready([call() for _ in range(count)][-1])  # what earlier calls gave may be donated by now
+    jax.block_until_ready([call() for _ in range(count)][-1])  # buffers of earlier results may be donated
     return (time.perf_counter() - start) / count
 
 
@@ -151,24 +155,24 @@ COMPARISONS = (
         lambda: (dcgan_step("lax"), dcgan_step("matmul")),
         None,
         (3, 3),
-        images=GAME_BATCH,
+        images=ADVERSARIAL_BATCH,
     ),
     Comparison(
-        "DCGAN training step: a program for the phases that move",
+        "DCGAN training step: a program for the phases that are due",
         "the phases as branches of one program",
         lambda: (dcgan_step(), branched_step()),
         None,
         (3, 3),
-        images=GAME_BATCH,
+        images=ADVERSARIAL_BATCH,
     ),
     *(
         Comparison(
-            f"{name}, two training steps of its quick preset, {GAME_BATCH} images each",
+            f"{name}, two training steps of its quick preset, {ADVERSARIAL_BATCH} images each",
             "those of dcgan",
             functools.partial(lambda name: (system_step(name), system_step("dcgan")), name),
             None,
             (3, 3),
-            images=2 * GAME_BATCH,
+            images=2 * ADVERSARIAL_BATCH,
         )
         for name in ("infogan", "text_to_image", "puzzle_gan", "cyclegan", "stargan", "progressive_gan")
     ),
@@ -179,7 +183,7 @@ COMPARISONS = (
             functools.partial(lambda level, other: (level_step(level), level_step(other)), level, other),
             None,
             (3, 3),
-            images=GAME_BATCH,
+            images=ADVERSARIAL_BATCH,
         )
         for level, side, other in ((0, 7, 1), (1, 14, 2), (2, 28, 0))
     ),
@@ -189,7 +193,7 @@ FIRST_STEP = "from experiments.speed.benchmark import first_step; first_step()"
 
 
 def first_step() -> None:
-    """What `time_to_first_step` runs in a process of its own."""
+    """Do one training step; `time_to_first_step` runs this in a process of its own."""
     configure()
     jax.block_until_ready(framework_step((0,))())
     print("done", flush=True)
@@ -204,7 +208,7 @@ def time_to_first_step(cache: Path) -> float:
 
 
 def start_up(rounds: int = 3) -> Timing:
-    """Process start to first step with the compilation cache filled, and with an empty one."""
+    """Time from the start of a process to its first step, with a filled compilation cache and with an empty one."""
     timings = []
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as cache:
@@ -214,7 +218,7 @@ def start_up(rounds: int = 3) -> Timing:
 
 
 def rows(only: str) -> Iterator[dict[str, Any]]:
-    """Every comparison whose name holds `only`, as it is done, as a row of the table."""
+    """Make the comparisons whose description contains `only`, and yield each as a row of the table."""
     for comparison in COMPARISONS:
         if only in comparison.ours:
             timing = measure(comparison)
@@ -231,7 +235,7 @@ START_UP = "process start to first step, compilation cache filled"
 
 
 def growth(rounds: int = 5) -> Iterator[dict[str, Any]]:
-    """Per model the time of a training step at each side over that at the first, medians of rounds in turn."""
+    """For each model the time of a training step at each side, divided by that at the first: medians of rounds."""
     for name, make in GROWING.items():
         calls = [growth_step(make(side), side) for side in SIDES]
         jax.block_until_ready([call() for call in calls])
@@ -240,13 +244,13 @@ def growth(rounds: int = 5) -> Iterator[dict[str, Any]]:
 
 
 def row(ours: str, other: str, timing: Timing, target: float | None) -> dict[str, Any]:
-    """One row: the ratio, and on an accelerator the times it is made of."""
+    """One row of the table: the ratio, and on an accelerator both times."""
     times = {} if jax.default_backend() == "cpu" else {"ours_ms": 1e3 * timing.ours, "other_ms": 1e3 * timing.other}
     return {"ours": ours, "other": other, "ratio": timing.ratio, "target": target, **times}
 
 
 def numbers(one: dict[str, Any]) -> tuple[str, str, str]:
-    """The ratio, the promise and the images per second of a row, as they are shown."""
+    """The ratio, the promised ratio and the images per second of a row, as text."""
     promised = "" if one["target"] is None else f"≥ {one['target']:.2f}"
     drawn = f"{one['images_per_second']:.1f}" if "images_per_second" in one else ""
     return f"{one['ratio']:.2f}", promised, drawn
@@ -257,7 +261,8 @@ def speed(*, out: Path = Path("runs/speed.json"), only: str = "") -> None:
 
     Args:
         out: JSON file to write.
-        only: Measure the rows that have these words, such as PixelCNN; all by default. The ledger takes whole tables.
+        only: Measure only rows whose description contains this text, such as PixelCNN; by default all. The ledger takes
+            complete tables only.
     """
     table = Table(title=f"speed on {surroundings()['device']}: other / ours", caption="medians, measured side by side")
     for column in ("ours", "other", "ratio", "promised", "images/s"):
@@ -283,7 +288,7 @@ def speed(*, out: Path = Path("runs/speed.json"), only: str = "") -> None:
 
 
 def main() -> None:
-    """Measure what the command line asks for."""
+    """Measure as the command line asks."""
     configure()
     with user_errors():
         tyro.cli(speed, prog="python -m experiments.speed", description=__doc__)

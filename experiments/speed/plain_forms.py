@@ -1,4 +1,4 @@
-"""Both sides of each comparison of speed: ours, and the plain forms beside it. Each is a call that does one step."""
+"""Both sides of comparisons of NADE and the VAE: the code of genjax, and plain forms of it. Each is a call."""
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
@@ -27,23 +27,26 @@ DIMENSIONS = 784
 HIDDEN = 500
 BATCH = 100
 EXAMPLES = 2000
+"""Images of the data set from which the VAE's batches are taken."""
+
 SEEDS = (0, 1, 2)
+"""Seeds that are trained together, or one after another."""
 
 Call = Callable[[], Any]
-"""Does once what is timed, and returns its arrays."""
+"""() -> arrays: does once what is timed."""
 
 Logits = Callable[[nade.Weights, Float[Array, "B D"]], Float[Array, "B D"]]
 
 
 def cumulative_logits(weights: nade.Weights, x: Float[Array, "B D"]) -> Float[Array, "B D"]:
-    """NADE's conditionals by a cumulative sum over all pixels: D activations of H units are kept for every image."""
+    """NADE's logits by a cumulative sum over all pixels, which keeps D activations of H units for every image."""
     terms = x[:, :, None] * weights.W
     activations = weights.c + jnp.cumsum(terms, axis=1) - terms
     return (jax.nn.sigmoid(activations) * weights.V).sum(-1) + weights.b
 
 
 def scanned_logits(weights: nade.Weights, x: Float[Array, "B D"]) -> Float[Array, "B D"]:
-    """NADE's conditionals by a scan over single pixels."""
+    """NADE's logits by a scan over single pixels."""
 
     def pixel(a: Array, row: tuple[Array, ...]) -> tuple[Array, Array]:
         W, V, b, value = row
@@ -55,7 +58,7 @@ def scanned_logits(weights: nade.Weights, x: Float[Array, "B D"]) -> Float[Array
 
 
 def checkpointed_logits(weights: nade.Weights, x: Float[Array, "B D"]) -> Float[Array, "B D"]:
-    """NADE's conditionals by our scan over chunks, left to automatic differentiation with recomputed chunks."""
+    """NADE's logits by the scan over chunks of genjax, with an automatic derivative that recomputes each chunk."""
     J = nade.CHUNK
     rows = [rearrange(rows, "(n j) k -> n j k", j=J) for rows in (weights.W, weights.V, weights.b[:, None], x.T)]
     chunks = nade.Chunk(rows[0], rows[1], rows[2][..., 0], rearrange(rows[3], "n j b -> n b j"))
@@ -65,40 +68,40 @@ def checkpointed_logits(weights: nade.Weights, x: Float[Array, "B D"]) -> Float[
 
 
 def binary_images(count: int) -> Float[np.ndarray, "N H W C"]:
-    """Random images with MNIST's share of ink."""
+    """Random binary images with as many white pixels as those of MNIST."""
     return (np.random.default_rng(0).random((count, *SHAPE)) < 0.13).astype(np.float32)
 
 
 def nade_weights() -> nade.Weights:
-    """NADE at its start."""
+    """Initial weights of NADE."""
     key = jax.random.key(0)
     return nade.weights(nade.init_weights(key, np.full(DIMENSIONS, 0.13), hidden=HIDDEN, tied=False))
 
 
 def training_step(logits: Logits) -> Call:
-    """One Adam step of NADE on one batch, its conditionals computed by `logits`."""
+    """One Adam step of NADE on one batch, whose conditionals `logits` computes."""
     optimizer = optax.adam(1e-3)
     x = jnp.asarray(binary_images(BATCH).reshape(BATCH, -1))
     weights = nade_weights()
-    memory = [(weights, optimizer.init(weights))]
+    carry = [(weights, optimizer.init(weights))]
 
     @functools.partial(jax.jit, donate_argnums=0)
-    def step(memory: Any) -> Any:
-        weights, state = memory
+    def step(carry: Any) -> Any:
+        weights, state = carry
         gradients = jax.grad(lambda weights: -bernoulli_log_prob(logits(weights, x), x).sum(-1).mean())(weights)
         updates, state = optimizer.update(gradients, state, weights)
         return optax.apply_updates(weights, updates), state
 
     def call() -> Array:
-        memory[0] = step(memory[0])
-        return memory[0][0].c
+        carry[0] = step(carry[0])
+        return carry[0][0].c
 
     return call
 
 
 @functools.partial(jax.jit, static_argnames="count")
 def sample_anew(weights: nade.Weights, key: Array, count: int) -> Float[Array, "B D"]:
-    """Samples for which all conditionals are computed again at each pixel."""
+    """Samples of NADE by a plain sampler that recomputes all conditionals at each pixel."""
     uniform = jax.random.uniform(key, (count, DIMENSIONS))
 
     def pixel(d: Array, x: Array) -> Array:
@@ -109,29 +112,29 @@ def sample_anew(weights: nade.Weights, key: Array, count: int) -> Float[Array, "
 
 
 def samplers() -> tuple[Call, Call]:
-    """NADE's sampler, and the one that starts anew at each pixel."""
+    """The sampler of NADE, and the plain one that recomputes all conditionals at each pixel."""
     weights, key = nade_weights(), jax.random.key(0)
     return lambda: nade.sample(weights, key, BATCH), lambda: sample_anew(weights, key, BATCH)
 
 
 def framework_step(seeds: Sequence[int]) -> Call:
-    """A training step of the VAE as every experiment does it: feed, phases, and a seed axis for several seeds."""
+    """A training step of the VAE as in every experiment: with feed, phases, and a seed axis for several seeds."""
     networks = mlp_networks(SHAPE, hidden=(HIDDEN,), latents=50)
     model = vae(SHAPE, networks, optimizer=optax.adam(1e-3))
     feed = make_feed(resident({"image": binary_images(EXAMPLES)}), lambda raw, key: dict(raw), seeds, BATCH)
     step, items = make_train_step(model, feed), feed.items(0)
     start = init_seeds(model, feed, seeds)
-    memory = [start if len(seeds) > 1 else seed(start, 0)]
+    carry = [start if len(seeds) > 1 else seed(start, 0)]
 
     def call() -> Array:
-        memory[0], metrics = step(memory[0], feed.arrays, next(items))
+        carry[0], metrics = step(carry[0], feed.arrays, next(items))
         return metrics["bound/loss"]
 
     return call
 
 
 def make_step_alone() -> Call:
-    """A training step of the VAE through `make_step`, on the batches that the handwritten one has."""
+    """A training step of the VAE through `make_step`, on the batches of `handwritten_step`."""
     networks = mlp_networks(SHAPE, hidden=(HIDDEN,), latents=50)
     model = vae(SHAPE, networks, optimizer=optax.adam(1e-3))
     images = jnp.asarray(binary_images(EXAMPLES))
@@ -141,17 +144,17 @@ def make_step_alone() -> Call:
     def step(state: TrainState, images: Array, indices: Array) -> tuple[TrainState, Metrics]:
         return advance(state, {"image": images[indices]})
 
-    memory = [init_state(model, jax.random.key(0), {"image": images[:1]})]
+    carry = [init_state(model, jax.random.key(0), {"image": images[:1]})]
 
     def call() -> Array:
-        memory[0], metrics = step(memory[0], images, next(batches))
+        carry[0], metrics = step(carry[0], images, next(batches))
         return metrics["bound/loss"]
 
     return call
 
 
 def handwritten_step() -> Call:
-    """The same step as a script would have it: a loss, its gradient, an update."""
+    """The same step as a script would write it: a loss, its gradient, an update."""
     networks = mlp_networks(SHAPE, hidden=(HIDDEN,), latents=50)
     images = jnp.asarray(binary_images(EXAMPLES))
     optimizer = optax.adam(1e-3)
@@ -175,24 +178,24 @@ def handwritten_step() -> Call:
         updates, state = optimizer.update(gradients, state, params)
         return (optax.apply_updates(params, updates), state, count + 1), value
 
-    memory = [(params, optimizer.init(params), jnp.zeros((), jnp.int32))]
+    carry = [(params, optimizer.init(params), jnp.zeros((), jnp.int32))]
     batches, key = shuffled_batches(), jax.random.key(2)
 
     def call() -> Array:
-        memory[0], value = step(*memory[0], images, next(batches), key)
+        carry[0], value = step(*carry[0], images, next(batches), key)
         return value
 
     return call
 
 
 def shuffled_batches() -> Iterator[np.ndarray]:
-    """Indices of one batch after another, epoch after epoch."""
+    """Yield the indices of batches, epoch after epoch."""
     rng = np.random.default_rng(0)
     while True:
         yield from rng.permutation(EXAMPLES).reshape(-1, BATCH).astype(np.int32)
 
 
 def one_after_another() -> Call:
-    """A step of each seed, in a program of its own."""
+    """A step of each seed, one after another, each in a program of its own."""
     calls = [framework_step((one,)) for one in SEEDS]
     return lambda: [call() for call in calls]

@@ -1,4 +1,4 @@
-"""Samplers of pixel models beside the plain one, which computes all conditionals anew for each pixel; their growth."""
+"""Samplers of pixel models, plain ones that recompute all conditionals for each pixel, and training steps by size."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,10 +14,10 @@ from genjax.models.autoregressive import pixel_cnn, pixel_rnn
 from genjax.models.autoregressive.pixels import bernoulli, fill_by_passes
 
 SIDES = (8, 16, 28)
-"""Heights and widths of the images of the growth table."""
+"""Sides of the images of the growth table."""
 
 IMAGES = 16
-"""Drawn by one call of a sampler, and in a batch of the growth table."""
+"""Images that one call of a sampler draws, and in a batch of the growth table."""
 
 OUTPUT = bernoulli()
 PIXEL_CNN: Any = {"features": 32, "blocks": 15}
@@ -25,12 +25,12 @@ PIXEL_RNN: Any = {"features": 16, "layers": 2}
 
 
 def pixel_cnn_of(side: int) -> Model:
-    """The plain PixelCNN of square binary images."""
+    """PixelCNN without gates on square binary images."""
     return pixel_cnn.pixel_cnn((side, side, 1), output=OUTPUT, **PIXEL_CNN)
 
 
 def pixel_rnn_of(side: int, layer: pixel_rnn.Layer) -> Model:
-    """A PixelRNN of square binary images."""
+    """PixelRNN on square binary images."""
     return pixel_rnn.pixel_rnn((side, side, 1), layer=layer, output=OUTPUT, **PIXEL_RNN)
 
 
@@ -39,11 +39,11 @@ GROWING: dict[str, Callable[[int], Model]] = {
     "Row LSTM": lambda side: pixel_rnn_of(side, "row"),
     "Diagonal BiLSTM": lambda side: pixel_rnn_of(side, "diagonal"),
 }
-"""The models of the growth table: what one pass needs in sequence is 1, n and 2 n - 1 steps for images of side n."""
+"""Models of the growth table. For images of side n one pass takes 1, n and 2 n - 1 steps in sequence."""
 
 
 def samplers_of(model: Model, conditionals: Callable[[Any, Array], Array], side: int) -> tuple[Call, Call]:
-    """The model's sampler of images of this side, and the plain one."""
+    """The sampler of the model, and the plain one that computes all `conditionals` for each pixel."""
     images, key = jnp.zeros((IMAGES, side, side, 1)), jax.random.key(0)
     params, stats = jax.jit(model.init)(key, {"image": images})
     generate = jax.jit(lambda params: model.generate(params, stats, {"image": images}, key))
@@ -52,13 +52,13 @@ def samplers_of(model: Model, conditionals: Callable[[Any, Array], Array], side:
 
 
 def pixel_cnn_samplers(side: int = SIDES[-1]) -> tuple[Call, Call]:
-    """Of the plain PixelCNN with 15 blocks of 32 features."""
+    """Both samplers of PixelCNN without gates, with 15 blocks of 32 features."""
     networks = pixel_cnn.make_networks(1, OUTPUT, gated=False, **PIXEL_CNN)
     return samplers_of(pixel_cnn_of(side), lambda params, x: pixel_cnn.conditionals(networks, params, x, None), side)
 
 
 def pixel_rnn_samplers(layer: pixel_rnn.Layer, side: int = SIDES[-1]) -> tuple[Call, Call]:
-    """Of a PixelRNN with two layers of 16 features."""
+    """Both samplers of PixelRNN, with two layers of 16 features."""
     network = pixel_rnn.make_network(1, OUTPUT, layer=layer, **PIXEL_RNN)
     center = np.zeros((side, side, 1), np.float32)
     return samplers_of(
@@ -67,13 +67,13 @@ def pixel_rnn_samplers(layer: pixel_rnn.Layer, side: int = SIDES[-1]) -> tuple[C
 
 
 def growth_step(model: Model, side: int) -> Call:
-    """A training step on images of this side."""
+    """A training step on images of `side` pixels."""
     batch = {"image": jnp.asarray(np.random.default_rng(0).random((IMAGES, side, side, 1)) < 0.13, jnp.float32)}
     step = jax.jit(make_step(model.phases), donate_argnums=0)
-    memory = [init_state(model, jax.random.key(0), batch)]
+    state = [init_state(model, jax.random.key(0), batch)]
 
     def call() -> Array:
-        memory[0], metrics = step(memory[0], batch)
+        state[0], metrics = step(state[0], batch)
         return metrics["likelihood/loss"]
 
     return call

@@ -12,22 +12,27 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.cyclegan import cyclegan, load
-from experiments.parts.cyclegan_images import is_read
-from experiments.parts.domains import READER_STEPS, linear_decay, make_reader, rows_of_images
+from experiments.cyclegan import Options, cyclegan, load
+from experiments.parts.cyclegan_images import keeps_class
+from experiments.parts.domains import CLASSIFIER_STEPS, linear_decay, make_classify, rows_of_images
+from genjax.capabilities import Translator
 from genjax.commands.translate import translate
 from genjax.data.files import read_image
 from genjax.pictures import figures
 from genjax.runs.checkpoint_state import initial_checkpoint_state
-from genjax.runs.experiment import Run
+from genjax.runs.options import Data, Run
 from genjax.runs.restore import Restored
 from genjax.runs.session import user_errors
 
-RUN = Run(binarization="none", steps=10, batch_size=4)
-TINY = {"filters": 1, "blocks": 0, "halved": 0, "edge_size": 3, "discriminator_filters": 1}
+DATA, RUN = Data(binarization="none"), Run(steps=10, batch_size=4)
+TINY = {"run": RUN, "filters": 1, "blocks": 0, "halved": 0, "edge_size": 3, "discriminator_filters": 1}
 
 
-def test_the_step_size_is_constant_for_half_of_the_steps_and_then_falls_to_0():
+def tiny(**options):
+    return cyclegan(Options(**{"data": DATA, **TINY, **options}))
+
+
+def test_the_learning_rate_is_constant_for_half_of_the_steps_and_then_falls_to_0():
     """100 and 100 epochs of the paper."""
     rate = linear_decay(2e-4, 200)
     found = jax.jit(jax.vmap(rate))(np.array([0, 50, 100, 150, 200, 300]))
@@ -44,12 +49,12 @@ def test_grey_and_coloured_rows_stand_in_one_picture():
     ("options", "message"),
     [
         ({"filters": 0}, "--filters 0 must be above 0"),
-        ({"run": Run()}, "--binarization static: .* use --binarization none"),
+        ({"data": Data()}, "--binarization static: .* use --binarization none"),
         ({"domains": "sets"}, "--domains sets needs --other, the second set"),
-        ({"game": False, "cycle": False}, "--no-game and no cycle: nothing is left"),
-        ({"game": False, "cycle_weight": 0.0}, "--no-game and no cycle: nothing is left"),
+        ({"game": False, "cycle": False}, "--no-game and no cycle: the generators have no loss left"),
+        ({"game": False, "cycle_weight": 0.0}, "--no-game and no cycle: the generators have no loss left"),
         ({"other": "mnist"}, "--domains inverted has no use for --other mnist"),
-        ({"domains": "sets", "other": "./nowhere"}, "other='nowhere': no such folder"),
+        ({"domains": "sets", "other": "./nowhere"}, "--other ./nowhere: dataset='nowhere': no such folder"),
         ({"domains": "classes", "classes": (3, 12)}, "'digits' has no image of class 12"),
         (
             {"domains": "coloured", "identity_weight": 5.0},
@@ -62,29 +67,29 @@ def test_grey_and_coloured_rows_stand_in_one_picture():
 )
 def test_bad_options_are_named(options, message):
     with pytest.raises((ValueError, OSError), match=message):
-        cyclegan(**{"run": RUN, **TINY, **options})
+        tiny(**options)
 
 
-def read_as(name, images):
-    """What the reader of a domain finds: a digit that follows the brightness, in each domain another."""
+def class_of(name, images):
+    """The digit that the classifier of a domain finds: it follows the brightness, differently in each domain."""
     return (np.floor(1000 * images.mean(axis=(1, 2, 3))).astype(int) + {"digits": 3, "coloured": 5}[name]) % 10
 
 
 @functools.cache
 def experiment():
-    """From grey digits to red ones, with readers who know one digit."""
+    """From grey digits to red ones, with classifiers of brightness."""
     with pytest.MonkeyPatch.context() as patch:
-        reader = lambda domain: functools.partial(read_as, domain.name)  # noqa: E731
-        patch.setattr("experiments.parts.cyclegan_images.make_reader", reader)
-        return cyclegan(RUN, domains="coloured", **TINY)
+        classifier = lambda data: functools.partial(class_of, data.name)  # noqa: E731
+        patch.setattr("experiments.parts.cyclegan_images.make_classify", classifier)
+        return tiny(domains="coloured")
 
 
 @functools.cache
 def restored(directory=Path("run"), *, data_dir=None):
     """A run of it that is about to begin."""
     del directory, data_dir
-    memory = initial_checkpoint_state(experiment(), experiment().training_feed((0,), 2), (0,))
-    return Restored({"experiment": "cyclegan"}, experiment(), ((0,),), (memory,))
+    state = initial_checkpoint_state(experiment(), experiment().training_feed((0,), 2), (0,))
+    return Restored(cyclegan, SimpleNamespace(name="cyclegan"), experiment(), ((0,),), (state,))
 
 
 @pytest.fixture(autouse=True)
@@ -107,17 +112,20 @@ def test_it_measures_and_draws_both_directions():
     )
     measured = experiment().measure(params, stats, test, jax.random.key(1))
     batch = experiment().data.load(jax.tree.map(jnp.asarray, dict(test.arrays)), jax.random.key(0))
-    made = {
+    translated = {
         "coloured": jax.jit(experiment().model.generate)(params, stats, batch, jax.random.key(0)),
-        "digits": experiment().translation.translate(params, stats, batch["other_image"], "digits"),
+        "digits": experiment().capability(Translator).translate(params, stats, batch["other_image"], "digits"),
     }
     real = {"coloured": batch["other_image"], "digits": batch["image"]}
     for other, domain in (("", "coloured"), ("other_", "digits")):
-        for kind, images in (("", made), ("real_", real)):
-            right = (read_as(domain, np.asarray(images[domain])) == test.arrays["label"]).mean()
+        for kind, images in (("", translated), ("real_", real)):
+            right = (class_of(domain, np.asarray(images[domain])) == test.arrays["label"]).mean()
             assert 0 < right < 1
             assert measured[f"{other}{kind}digit_agreement"] == pytest.approx(right, abs=0.01)  # of rounding
-    assert set(experiment().kinds) == set(found) | set(measured)
+    one_way = ("cycle_error", "real_score", "fake_score", "paired_error", "digit_agreement", "real_digit_agreement")
+    names = {f"{direction}{name}" for direction in ("", "other_") for name in one_way}
+    assert {*found, *measured} == names | {"unchanged_paired_error"}
+    assert {experiment().kind(name) for name in names} == {"estimate"}
     changed = 2 / 3 * 0.8 * test.arrays["image"].mean()  # two of three channels become a fifth
     np.testing.assert_allclose(measured["unchanged_paired_error"], changed, rtol=1e-5)
     drawn = experiment().figures(params, stats, jax.random.key(0))
@@ -169,19 +177,19 @@ def test_what_cannot_be_translated_is_told_with_its_path(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_reader_is_trained_once_and_on_its_domain(monkeypatch):
-    found, asked = load(RUN, "inverted", other="", classes=(3, 8), shrink=1), []
+def test_a_classifier_is_trained_once_and_on_its_domain(monkeypatch):
+    found, asked = load(Options(DATA)), []
 
     def train(domain, *, steps):
         asked.append((domain, steps))
         return SimpleNamespace(probabilities=lambda images: images[:, 0, :2, 0])
 
     monkeypatch.setattr("experiments.parts.domains.train_extractor", train)
-    read = make_reader(found.second)
+    classify = make_classify(found.second)
     images = np.array([[0.1, 0.9], [0.8, 0.2]]).reshape(2, 1, 2, 1)
-    assert [read(images).tolist(), read(images[::-1]).tolist()] == [[1, 0], [0, 1]]
-    assert asked == [(found.second, READER_STEPS)]
+    assert [classify(images).tolist(), classify(images[::-1]).tolist()] == [[1, 0], [0, 1]]
+    assert asked == [(found.second, CLASSIFIER_STEPS)]
 
 
 def test_classes_have_no_digit_to_keep():
-    assert not is_read(load(RUN, "classes", other="", classes=(3, 8), shrink=1))
+    assert not keeps_class(load(Options(DATA, domains="classes")))

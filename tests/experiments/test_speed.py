@@ -1,4 +1,4 @@
-"""What is compared computes the same numbers."""
+"""Both sides of a comparison of speed compute the same numbers."""
 
 import functools
 
@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.speed.benchmark import benchmark as speed
-from experiments.speed.benchmark import plain_forms, plain_games, plain_samplers
+from experiments.speed import benchmark as speed
+from experiments.speed import plain_adversarial, plain_forms, plain_samplers
 from genjax.models.autoregressive import nade
 
 
@@ -52,29 +52,31 @@ def test_the_ratio_is_the_other_over_ours():
 
 @pytest.mark.parametrize("level", [0, 1])
 def test_a_step_of_a_level_is_on_images_of_its_size(level, monkeypatch):
-    monkeypatch.setattr(plain_games, "GAME_BATCH", 3)
+    monkeypatch.setattr(plain_adversarial, "ADVERSARIAL_BATCH", 3)
     monkeypatch.setattr(
-        plain_games, "random_images", lambda side, draw=plain_games.random_images: asked.append(side) or draw(side)
+        plain_adversarial,
+        "random_images",
+        lambda side, draw=plain_adversarial.random_images: asked.append(side) or draw(side),
     )
     asked = []
-    losses = np.array(plain_games.level_step(level, side=14)())
+    losses = np.array(plain_adversarial.level_step(level, side=14)())
     assert asked == [7 * 2**level]
     assert np.isfinite(losses).all()
 
 
-def test_two_steps_of_an_experiment_move_all_of_its_players(monkeypatch):
-    monkeypatch.setattr(plain_games, "GAME_BATCH", 3)
-    call = plain_games.system_step("gan")
-    losses = np.array([[call()[f"{player}/loss"] for player in ("discriminator", "generator")] for _ in range(2)])
+def test_two_steps_of_an_experiment_update_all_of_its_networks(monkeypatch):
+    monkeypatch.setattr(plain_adversarial, "ADVERSARIAL_BATCH", 3)
+    call = plain_adversarial.system_step("gan")
+    losses = np.array([[call()[f"{network}/loss"] for network in ("discriminator", "generator")] for _ in range(2)])
     assert np.isfinite(losses).all()
     assert (losses[0] != losses[1]).all()
 
 
 def test_the_forms_of_a_step_of_dcgan_have_the_same_losses(monkeypatch):
-    monkeypatch.setattr(plain_games, "FILTERS", 2)
-    monkeypatch.setattr(plain_games, "GAME_BATCH", 3)
-    steps = [plain_games.dcgan_step("matmul", side=8), plain_games.dcgan_step("lax", side=8)]
-    ours, lax, branched = ([call() for _ in range(2)] for call in (*steps, plain_games.branched_step(side=8)))
+    monkeypatch.setattr(plain_adversarial, "FILTERS", 2)
+    monkeypatch.setattr(plain_adversarial, "ADVERSARIAL_BATCH", 3)
+    steps = [plain_adversarial.dcgan_step("matmul", side=8), plain_adversarial.dcgan_step("lax", side=8)]
+    ours, lax, branched = ([call() for _ in range(2)] for call in (*steps, plain_adversarial.branched_step(side=8)))
     np.testing.assert_allclose(lax, ours, rtol=1e-4)
     np.testing.assert_allclose(branched, ours, rtol=1e-4)
     assert ours[0] != ours[1]

@@ -1,0 +1,102 @@
+"""Training steps of adversarial systems: several forms of a step of DCGAN, and steps of other systems."""
+
+import dataclasses
+import importlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+from jaxtyping import Float
+
+from experiments.progressive_gan import PRESETS as PROGRESSIVE_GAN
+from experiments.progressive_gan import sizes_of
+from experiments.speed.plain_forms import Call
+from genjax.core import Due, Model, init_state, make_step
+from genjax.models.adversarial.dcgan import dcgan
+from genjax.models.adversarial.gan import Optimizers
+from genjax.models.adversarial.progressive_gan import progressive_gan
+from genjax.networks.conv import Implementation
+from genjax.training import init_seeds, iterate, seed
+from genjax.types import Batch, Metrics
+
+ADVERSARIAL_BATCH = 64
+"""Images in a batch of an adversarial system."""
+
+FILTERS = 32
+"""Channels of the first convolution of DCGAN's discriminator."""
+
+LAST = 10**9
+"""A step that is never reached: a phase that stops there is due in every step, but its program cannot know that."""
+
+
+def dcgan_of(side: int, implementation: Implementation) -> Model:
+    """DCGAN on grey images of `side` pixels, trained by Adam."""
+    optimizers = Optimizers(*(optax.adam(2e-4, b1=0.5) for _ in range(2)))
+    return dcgan((side, side, 1), optimizers=optimizers, filters=FILTERS, implementation=implementation)
+
+
+def dcgan_step(implementation: Implementation = "auto", *, side: int = 28) -> Call:
+    """A step of both networks with one implementation of the transposed convolutions."""
+    return adversarial_step(dcgan_of(side, implementation), side, (True, True))
+
+
+def branched_step(side: int = 28) -> Call:
+    """The same step of a program that has each phase as a branch."""
+    model = dcgan_of(side, "auto")
+    phases = tuple(phase._replace(stop=LAST) for phase in model.phases)
+    return adversarial_step(model._replace(phases=phases), side, None)
+
+
+def level_step(level: int, *, side: int = 28) -> Call:
+    """A step of Progressive GAN, with the networks of its `small` preset, on images of a level that is faded in."""
+    sizes = sizes_of(PROGRESSIVE_GAN["small"])
+    optimizers = Optimizers(*(optax.adam(1e-3, b1=0.0, b2=0.99) for _ in range(2)))
+    model = progressive_gan((side, side, 1), optimizers=optimizers, sizes=sizes)
+    images = random_images(sizes.start * 2**level)
+    batch = {"image": images, "depth": jnp.full(ADVERSARIAL_BATCH, level, jnp.float32)}
+    return batch_step(model, batch, (True, True))
+
+
+def system_step(name: str) -> Call:
+    """Two steps of an experiment's `quick` preset with batches of `ADVERSARIAL_BATCH`, as after its last step.
+
+    It is two steps since a network may be updated in every second one. The data are those of the preset, the embedded
+    digits.
+    """
+    module = importlib.import_module(f"experiments.{name}")
+    quick = module.PRESETS["quick"]
+    run = dataclasses.replace(quick.run, batch_size=ADVERSARIAL_BATCH)
+    experiment = getattr(module, name)(dataclasses.replace(quick, run=run))
+    feed = experiment.training_feed((0,), ADVERSARIAL_BATCH)
+    state = seed(init_seeds(experiment.model, feed, (0,)), 0)._replace(step=jnp.asarray(run.steps, jnp.int32))
+    training = iterate(experiment.model, feed, state, LAST)
+
+    def call() -> Metrics:
+        next(training)
+        return next(training)[2]
+
+    return call
+
+
+def random_images(side: int) -> Float[Array, "batch side side 1"]:
+    """Images of noise."""
+    return jnp.asarray(np.random.default_rng(0).random((ADVERSARIAL_BATCH, side, side, 1)), jnp.float32)
+
+
+def adversarial_step(model: Model, side: int, due: Due | None) -> Call:
+    """A training step on images of noise, which returns the losses of both networks."""
+    return batch_step(model, {"image": random_images(side)}, due)
+
+
+def batch_step(model: Model, batch: Batch, due: Due | None) -> Call:
+    """A training step that is repeated on one batch, and returns the losses of both networks."""
+    step = jax.jit(make_step(model.phases, due), donate_argnums=0)
+    state = [init_state(model, jax.random.key(0), batch)]
+
+    def call() -> tuple[Array, Array]:
+        state[0], metrics = step(state[0], batch)
+        return metrics["discriminator/loss"], metrics["generator/loss"]
+
+    return call
