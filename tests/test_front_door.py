@@ -122,6 +122,33 @@ def test_six_lines_on_a_text(tmp_path):
     same(genjax.restore(tmp_path / "run", model, data), state)
 
 
+def test_a_series_is_drawn_in_rows():
+    data = genjax.series_dataset(np.sin(np.arange(500) / 7), sequence_length=10)
+    model = genjax.series_rnn(hidden=3, components=2, length=6)
+    state = genjax.train(model, data, steps=1, batch_size=4)
+    assert genjax.sample(model, state, 3).shape == (3, 6)
+
+
+IMAGE_FACTORIES = (
+    *("tabular", "nade", "rnade", "made", "eonade", "pixel_cnn", "pixel_rnn", "autoencoder", "vae", "aae"),
+    *("gan", "dcgan", "infogan", "puzzle_gan", "cyclegan", "stargan", "progressive_gan"),
+)
+
+
+@pytest.mark.parametrize("name", IMAGE_FACTORIES)
+def test_the_papers_defaults_suit_small_images(name):
+    model = getattr(genjax, name)(SHAPE)
+    assert model.inputs["image"].shape == SHAPE
+    assert model.draws == (name not in ("autoencoder", "puzzle_gan", "cyclegan", "stargan"))
+
+
+def test_a_growing_model_has_its_own_batch_size():
+    growth = genjax.Growth(fade_images=8, stable_images=8, batch_size=8)
+    model = genjax.progressive_gan(SHAPE, growth=growth, latents=3, channels=3)
+    with pytest.raises(ValueError, match=r"growth=genjax.Growth\(batch_size=16\)"):
+        genjax.train(model, grey(), steps=1, batch_size=16)
+
+
 def test_defaults_train_on_grey_bytes():
     data = genjax.dataset(IMAGES)
     model = genjax.vae(data.image_shape, latents=20)
@@ -165,7 +192,7 @@ def test_the_best_parameters_on_the_validation_split_are_kept():
     scores = {steps: genjax.evaluate(model, run(steps=steps), data.validation)["nll_nats"] for steps in (2, 4)}
     found = genjax.evaluate(model, worst, data.validation)["nll_nats"]
     assert found == pytest.approx(max(scores.values()), rel=1e-5)
-    with pytest.raises(ValueError, match="no metric 'nlls'; the model has .*nll_nats"):
+    with pytest.raises(ValueError, match=r"no metric 'nlls'; the model has .*nll_nats"):
         run(steps=1, best=genjax.Best("nlls", "min"))
 
 
@@ -282,7 +309,7 @@ MISUSE = {
     "objects": (lambda: genjax.dataset(np.array([IMAGES[0], None], object)), r"Python objects.*pass np.stack"),
     "complex": (lambda: genjax.dataset(FLOATS.astype(complex)), "complex128; pass uint8 values"),
     "too few": (lambda: genjax.dataset(IMAGES[:2]), "2 are too few.*pass at least 3 images"),
-    "a fraction of 5": (lambda: genjax.dataset(IMAGES, test=5.0), "test=5.0 must be a fraction between 0 and 1"),
+    "a fraction of 5": (lambda: genjax.dataset(IMAGES, test=5.0), "test=5.0 must be a fraction above 0"),
     "label counts": (
         lambda: genjax.dataset(IMAGES, LABELS[:-1]),
         r"\(59,\); there are 60 images, pass one",
@@ -292,7 +319,7 @@ MISUSE = {
     "negative labels": (lambda: genjax.dataset(IMAGES, LABELS - 1), "from -1 to 1; number the classes from 0 on"),
     "captions count": (
         lambda: genjax.dataset(IMAGES, captions=["a"]),
-        "captions: 1 for 60 images; pass a text for each",
+        "1 for 60 images; pass a text for each",
     ),
     "wordless caption": (
         lambda: genjax.dataset(IMAGES, captions=["a"] * 59 + ["!"]),
