@@ -109,7 +109,7 @@ def checked_known(known: Any, shape: tuple[int, ...]) -> Bool[np.ndarray, "N H W
     Raises ValueError for any other shape, or values other than 0 and 1.
     """
     array = np.asarray(known)
-    if array.ndim and array.ndim == len(shape) - 1 and array.shape[-1] != shape[-1]:
+    if array.shape in (shape[1:3], shape[:3]):
         array = array[..., None]
     try:
         wide = np.broadcast_to(array, shape)

@@ -1,7 +1,7 @@
 """Whether a data set has what a model needs: compared before training, with errors that say what to do."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -28,23 +28,30 @@ def arrays_of(data: ArrayDataset | Dataset) -> ArrayDataset:
     return data if isinstance(data, ArrayDataset) else ArrayDataset(data)
 
 
-def check_data(model: Model, data: ArrayDataset) -> None:
-    """Raise ValueError where the data are not what the model needs, as far as the first training examples show."""
+def check_data(model: Model, data: ArrayDataset) -> Sequence[str]:
+    """Return the names of a batch's arrays.
+
+    Raises ValueError where the data are not what the model needs, as far as the first training examples show.
+    """
     writer = model.capability(Writer)
     if writer is not None and writer.vocabulary and data.vocabulary != writer.vocabulary:
         raise ValueError(
             f"data: its {len(data.vocabulary)} characters are not the {len(writer.vocabulary)} of the model; make the "
             "model with genjax.char_rnn(data.vocabulary)"
         )
-    check_examples(model, data.train)
+    return check_examples(model, data.train)
 
 
-def check_examples(model: Model, split: ArraySplit) -> None:
-    """Raise ValueError where the first examples of a split do not have the shapes and values that the model needs."""
+def check_examples(model: Model, split: ArraySplit) -> Sequence[str]:
+    """Return the names of a batch's arrays.
+
+    Raises ValueError where the first examples of a split do not have the shapes and values that the model needs.
+    """
     batch = {name: np.asarray(array) for name, array in split.batch(LOOKED_AT).items()}
     for name, expected in model.inputs.items():
         if name in batch:
             check_array(name, batch[name], expected)
+    return tuple(batch)
 
 
 def check_array(name: str, array: np.ndarray, expected: Input) -> None:
@@ -77,7 +84,7 @@ def check_array(name: str, array: np.ndarray, expected: Input) -> None:
 
 
 @contextlib.contextmanager
-def naming_what_is_missing(names: Mapping[str, object], remedies: Mapping[str, str] = REMEDIES) -> Iterator[None]:
+def naming_what_is_missing(names: Collection[str], remedies: Mapping[str, str] = REMEDIES) -> Iterator[None]:
     """Turn an error over an array that the batches of these names lack into a ValueError that says where to get it."""
     try:
         yield

@@ -34,9 +34,9 @@ def evaluate(
     split = data if isinstance(data, ArraySplit) else arrays_of(data).test
     if batch_size < 1:
         raise ValueError(f"batch_size={batch_size} must be at least 1")
-    check_examples(model, split)
+    names = check_examples(model, split)
     seeds = with_seed_axis(state)
-    with naming_what_is_missing(split.batch(1)):
+    with naming_what_is_missing(names):
         values = evaluate_split(
             make_evaluate_seeds(model.evaluate, split.load),
             seeds.params,

@@ -14,7 +14,11 @@ from genjax.sampling import in_chunks
 from genjax.training import seed as seed_of
 from genjax.types import Key
 
-REMEDIES = {"label": "pass labels=..., a class for each sample", "caption": "pass captions=..., a text for each sample"}
+REMEDIES = {
+    "label": "pass labels=..., a class for each sample",
+    "caption": "pass captions=..., a text for each sample",
+    "image": "say the images' shape by genjax.core.with_inputs(model, image=genjax.Input(image_shape))",
+}
 """By array: where a sample gets it."""
 
 
@@ -104,7 +108,7 @@ def batch_of(model: Model, given: Given, count: int | None) -> Mapping[str, np.n
     check_use(model, given)
     size = size_of(given, count)
     if "image" not in model.inputs:
-        return {"image": np.zeros((size, 1, 1, 1), np.float32)}
+        return {"sequence": np.zeros((size, 1), np.float32)}
     shape = model.inputs["image"].shape
     batch = {"image": np.zeros((size, *shape), np.float32)}
     if given.image is not None:

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import jax
@@ -21,8 +21,8 @@ from genjax.training import seed as seed_of
 SHOWN = 3
 """Differences between two models that an error names."""
 
-Layout = dict[str, str]
-"""Path of each array of a state -> its type and shape."""
+Layout = Mapping[str, list]
+"""Path of each array of a state -> its type and its shape, as they are in JSON."""
 
 
 def save(path: str | Path, state: TrainState, *, overwrite: bool = False) -> None:
@@ -91,9 +91,10 @@ def read(checkpoints: Checkpoints, path: str, model: Model, data: ArrayDataset) 
         facts = checkpoints.facts(step)
     except Exception as error:  # whatever a damaged file makes Orbax raise
         raise ValueError(f"path={path!r} is damaged: {error}") from error
-    seeds = tuple(range(max(1, facts["seeds"])))
-    fresh = init_seeds(model, Training(model, data, None, 1, None).feed(seeds), seeds)
-    like = fresh if facts["seeds"] else seed_of(fresh, 0)
+    training = Training(model, data, None, 1, None)
+    like = empty_state(training, facts["seeds"])
+    if size := other_batch_size(facts["layout"], layout(like), training.size):
+        like = empty_state(training._replace(batch_size=size), facts["seeds"])
     check_layout(path, facts["layout"], layout(like))
     try:
         return checkpoints.read(step, like)[0]
@@ -101,10 +102,37 @@ def read(checkpoints: Checkpoints, path: str, model: Model, data: ArrayDataset) 
         raise ValueError(f"path={path!r} is damaged: {error}") from error
 
 
+def empty_state(training: Training, seeds: int) -> TrainState:
+    """Return a state of the model's shapes and types without initializing it; without a seed axis for 0 seeds."""
+    numbers = tuple(range(max(1, seeds)))
+
+    def empty(leaf: jax.ShapeDtypeStruct) -> jax.Array:
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jnp.broadcast_to(jax.random.key(0), leaf.shape)
+        return jnp.zeros(leaf.shape, leaf.dtype)
+
+    feed = training.feed(numbers)
+    state = jax.tree.map(empty, jax.eval_shape(lambda: init_seeds(training.model, feed, numbers)))
+    return state if seeds else seed_of(state, 0)
+
+
+def other_batch_size(saved: Layout, own: Layout, size: int) -> int | None:
+    """Return the batch size of the training where a statistic has another one in place of `size`, else None.
+
+    A model of sequences carries the state of each row of the batch from step to step.
+    """
+    for name in saved.keys() & own.keys():
+        (_, shape), (_, own_shape) = saved[name], own[name]
+        pairs = [pair for pair in zip(shape, own_shape, strict=False) if pair[0] != pair[1]]
+        if name.startswith(".stats") and len(shape) == len(own_shape) and len(pairs) == 1 and pairs[0][1] == size:
+            return pairs[0][0]
+    return None
+
+
 def layout(state: TrainState) -> Layout:
     """Return the type and shape of each array by its path."""
     leaves = jax.tree_util.tree_leaves_with_path(as_arrays(state))
-    return {jax.tree_util.keystr(path): f"{jnp.asarray(leaf).dtype}{list(jnp.shape(leaf))}" for path, leaf in leaves}
+    return {jax.tree_util.keystr(path): [str(leaf.dtype), list(leaf.shape)] for path, leaf in leaves}
 
 
 def check_layout(path: str, saved: Layout, own: Layout) -> None:
@@ -112,9 +140,14 @@ def check_layout(path: str, saved: Layout, own: Layout) -> None:
     names = [name for name in {**saved, **own} if saved.get(name) != own.get(name)]
     if not names:
         return
-    shown = [f"{name} is {saved.get(name, 'missing')} there and {own.get(name, 'missing')} here" for name in names]
+    shown = [f"{name} is {shown_array(saved, name)} there and {shown_array(own, name)} here" for name in names]
     more = f", and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     raise ValueError(
         f"path={path!r} was saved by another model: {'; '.join(shown[:SHOWN])}{more}; restore it with "
         "the same factory, options and image shape"
     )
+
+
+def shown_array(arrays: Layout, name: str) -> str:
+    """Return the type and shape of an array as they stand in an error."""
+    return "{}{}".format(*arrays[name]) if name in arrays else "missing"

@@ -81,9 +81,9 @@ def train(
     chosen = chosen_seeds(seed, seeds, state)
     total = steps + (0 if state is None else int(state.step))
     check_steps(model.phases, total if steps > 0 else steps)
-    check_data(model, found)
+    names = check_data(model, found)
     run = Training(model, found, batch_size, total, best)
-    with naming_what_is_missing(found.train.batch(1)), progress_bar(steps, shown=progress) as show:
+    with naming_what_is_missing(names), progress_bar(steps, shown=progress) as show:
         start = init_seeds(model, run.feed(chosen), chosen) if state is None else with_seed_axis(state)
         trained = joined([run.advance(*group, show) for group in groups_of(start, chosen)])
     several = seeds is not None if state is None else state.key.ndim > 0
@@ -143,16 +143,22 @@ class Training(NamedTuple):
     """Number of the last step."""
     best: Best | None
 
+    @property
+    def size(self) -> int:
+        """Examples of a batch, where the model does not say."""
+        if self.batch_size is not None:
+            return self.batch_size
+        most = self.data.dataset.train.size if self.data.largest_batch is None else self.data.largest_batch
+        return min(BATCH_SIZE, most)
+
     def feed(self, seeds: tuple[int, ...]) -> Feed:
         """Return the training batches of these seeds."""
         feeder, dataset = self.model.capability(Feeder), self.data.dataset
         if feeder is not None:
             return feeder.feed(dataset, seeds, self.batch_size)
-        most = dataset.train.size if self.data.largest_batch is None else self.data.largest_batch
-        size = min(BATCH_SIZE, most) if self.batch_size is None else self.batch_size
         if self.data.feed is not None:
-            return self.data.feed(seeds, size)
-        return make_feed(dataset.train, dataset.load, seeds, size)
+            return self.data.feed(seeds, self.size)
+        return make_feed(dataset.train, dataset.load, seeds, self.size)
 
     def advance(self, seeds: tuple[int, ...], state: TrainState, show: Show) -> TrainState:
         """Return the state of some seeds, with a seed axis, after the last step."""
@@ -175,7 +181,7 @@ class Training(NamedTuple):
 
 def started(state: TrainState) -> TrainState:
     """Return a copy to train on: without a seed axis where there is one seed, which is faster on a CPU."""
-    return seed_of(state, 0) if len(state.key) == 1 else copied(state)
+    return copied(seed_of(state, 0) if len(state.key) == 1 else state)
 
 
 def losses_of(model: Model, pending: Sequence[Metrics], last: int) -> list[dict[str, np.ndarray]]:
