@@ -128,8 +128,8 @@ def dcgan(options: Options) -> Experiment:
         optimizers=gan_model.Optimizers(adam(options.discriminator_learning_rate), adam(options.learning_rate)),
         filters=options.filters,
         latents=options.latents,
-        game=adversarial_loss(options.loss, options.smoothing),
-        discriminator_moves=options.discriminator_moves,
+        adversarial=adversarial_loss(options.loss, options.smoothing),
+        discriminator_updates=options.discriminator_moves,
     )
     model = with_average_and_history(model, blank_images(data), average=options.average, steps=options.run.steps)
     networks = dcgan_networks(data.image_shape, filters=options.filters, latents=options.latents)

@@ -182,8 +182,8 @@ def gan(options: Options) -> Experiment:
         data.image_shape if mixture is None else mixture.means.shape[1:],
         make_networks(options, data, mixture),
         optimizers=make_optimizers(options, -(-data.train.size // options.run.batch_size)),
-        game=adversarial_loss(options.loss, options.smoothing),
-        discriminator_moves=options.discriminator_moves,
+        adversarial=adversarial_loss(options.loss, options.smoothing),
+        discriminator_updates=options.discriminator_moves,
         penalty=make_penalty(options),
         example="image" if mixture is None else "point",
     )

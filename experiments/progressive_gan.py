@@ -183,9 +183,9 @@ def progressive_gan(options: Options) -> Experiment:
         data.image_shape,
         optimizers=Optimizers(adam(options.learning_rate), adam(options.learning_rate)),
         sizes=sizes_of(options),
-        game=wasserstein_with_drift(options.drift),
+        adversarial=wasserstein_with_drift(options.drift),
         penalty=penalty_to(options.gamma, options.penalty_weight),
-        discriminator_moves=options.discriminator_moves,
+        discriminator_updates=options.discriminator_moves,
         restarts=starts(stages)[1:],
     )
     model = with_average_and_small_history(model, data, average=options.average, steps=steps)

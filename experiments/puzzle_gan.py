@@ -159,9 +159,9 @@ def puzzle_gan(options: Options) -> Experiment:
         networks,
         optimizers=Optimizers(adam(options.discriminator_learning_rate), adam(options.learning_rate)),
         schedule=model_of.weight_schedule(options.first_weight, options.last_weight, steps // moves),
-        weights=model_of.Weights(mask=float(options.mask), game=float(options.game)),
+        weights=model_of.Weights(mask=float(options.mask), adversarial=float(options.game)),
         composites=composites,
-        discriminator_moves=moves,
+        discriminator_updates=moves,
     )
     model = with_average_and_history(model, test_batch(found.data, COLUMNS), average=options.average, steps=steps)
     return Experiment(

@@ -196,7 +196,7 @@ def stargan(options: Options) -> Experiment:
         ),
         weights=weights,
         penalty=wasserstein_penalty(weight=options.penalty_weight),
-        discriminator_moves=moves,
+        discriminator_updates=moves,
         paired=found.paired,
     )
     return Experiment(

@@ -161,7 +161,7 @@ def make_stargan():
     )
     networks = stargan.conv_networks(SHAPE, schema, filters=2, blocks=0, halved=0, edge_size=3, discriminator_filters=2)
     optimizers = gan.Optimizers(optax.sgd(1e-2), optax.sgd(1e-2))
-    return stargan.stargan(SHAPE, networks, schema, optimizers=optimizers, discriminator_moves=2)
+    return stargan.stargan(SHAPE, networks, schema, optimizers=optimizers, discriminator_updates=2)
 
 
 def make_puzzle_gan():

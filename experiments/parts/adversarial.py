@@ -18,7 +18,7 @@ from genjax.losses.adversarial import (
     MINIMAX,
     NONSATURATING,
     WASSERSTEIN,
-    Game,
+    AdversarialLoss,
     discriminator_loss,
     least_squares_discriminator_loss,
 )
@@ -47,7 +47,7 @@ COLUMNS = 12
 """Images in a row of the sample history."""
 
 
-def adversarial_loss(name: LossName, smoothing: float) -> Game:
+def adversarial_loss(name: LossName, smoothing: float) -> AdversarialLoss:
     """Return the losses of both networks by name, with one-sided label smoothing (Salimans et al. 2016, sec. 3.4).
 
     The discriminator's target for real examples is 1 - `smoothing`. Raises ValueError where `smoothing` is above 0 and

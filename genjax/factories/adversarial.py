@@ -278,7 +278,7 @@ def progressive_gan(
         image_shape,
         optimizers=Optimizers(adam, adam),
         sizes=progressive_gan_model.Sizes(start, latents, channels, channels_times_side),
-        game=wasserstein_with_drift(),
+        adversarial=wasserstein_with_drift(),
         restarts=starts(stages)[1:],
     )
 

@@ -71,7 +71,7 @@ def stargan(
             discriminator=adversarial_adam(discriminator_learning_rate), generator=adversarial_adam(learning_rate)
         ),
         weights=stargan_model.Weights(classification_weight, reconstruction_weight),
-        discriminator_moves=discriminator_updates,
+        discriminator_updates=discriminator_updates,
     )
 
     def own(batch: Batch, key: Key) -> Batch:
@@ -185,7 +185,7 @@ def puzzle_gan(
             discriminator=adversarial_adam(discriminator_learning_rate), generator=adversarial_adam(learning_rate)
         ),
         schedule=puzzle_gan_model.weight_schedule(first_weight, last_weight, updates),
-        discriminator_moves=discriminator_updates,
+        discriminator_updates=discriminator_updates,
     )
 
     def cut(batch: Batch, key: Key) -> Batch:

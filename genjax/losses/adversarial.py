@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import Array
 
 
-class Game(NamedTuple):
+class AdversarialLoss(NamedTuple):
     """Losses that the discriminator and the generator minimize."""
 
     name: str
@@ -103,7 +103,7 @@ def hinge_generator_loss(fake: Array) -> Array:
     return -fake
 
 
-def wasserstein_with_drift(weight: float = 0.001) -> Game:
+def wasserstein_with_drift(weight: float = 0.001) -> AdversarialLoss:
     """Return the Wasserstein losses with weight D(real)^2 added to the critic's (Karras et al. 2018, app. A.1).
 
     The added term keeps the scores near 0.
@@ -116,14 +116,14 @@ def wasserstein_with_drift(weight: float = 0.001) -> Game:
     def critic(real: Array, fake: Array) -> Array:
         return wasserstein_critic_loss(real, fake) + weight * real**2
 
-    return Game("wasserstein with drift", critic, wasserstein_generator_loss)
+    return AdversarialLoss("wasserstein with drift", critic, wasserstein_generator_loss)
 
 
-MINIMAX = Game("minimax", discriminator_loss, minimax_generator_loss)
-NONSATURATING = Game("nonsaturating", discriminator_loss, nonsaturating_generator_loss)
-LEAST_SQUARES = Game("least-squares", least_squares_discriminator_loss, least_squares_generator_loss)
-WASSERSTEIN = Game("wasserstein", wasserstein_critic_loss, wasserstein_generator_loss)
-HINGE = Game("hinge", hinge_discriminator_loss, hinge_generator_loss)
+MINIMAX = AdversarialLoss("minimax", discriminator_loss, minimax_generator_loss)
+NONSATURATING = AdversarialLoss("nonsaturating", discriminator_loss, nonsaturating_generator_loss)
+LEAST_SQUARES = AdversarialLoss("least-squares", least_squares_discriminator_loss, least_squares_generator_loss)
+WASSERSTEIN = AdversarialLoss("wasserstein", wasserstein_critic_loss, wasserstein_generator_loss)
+HINGE = AdversarialLoss("hinge", hinge_discriminator_loss, hinge_generator_loss)
 
 
 def matching_aware_discriminator_loss(real_logits: Array, mismatched_logits: Array, fake_logits: Array) -> Array:

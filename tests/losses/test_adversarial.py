@@ -21,7 +21,7 @@ from genjax.losses.adversarial import (
 from genjax.testing import assert_stable
 
 EXTREMES = [-1e4, -110.0, -1.0, 0.0, 1.0, 110.0, 1e4]
-GAMES = [value for value in vars(adversarial).values() if isinstance(value, adversarial.Game)]
+GAMES = [value for value in vars(adversarial).values() if isinstance(value, adversarial.AdversarialLoss)]
 
 
 @pytest.mark.parametrize("real", EXTREMES)

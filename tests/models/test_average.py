@@ -22,7 +22,7 @@ DECAY = 0.7
 def played(moves):
     """A DCGAN with an average, and its states from the start to the end of six steps."""
     optimizers = Optimizers(optax.sgd(0.1), optax.sgd(0.1))
-    plain = dcgan(SHAPE, optimizers=optimizers, filters=2, latents=3, discriminator_moves=moves)
+    plain = dcgan(SHAPE, optimizers=optimizers, filters=2, latents=3, discriminator_updates=moves)
     model = with_average(plain, decay=DECAY)
     step = jax.jit(make_step(model.phases))
     states = [jax.jit(lambda key: init_state(model, key, BATCH))(KEY)]

@@ -68,25 +68,27 @@ def terms():
     game = ((0.6 * 0.5 * X - 1) ** 2).mean() + ((0.3 * 0.8 * Y - 1) ** 2).mean()
     cycle = 2 * (np.abs(0.8 * 0.5 * X - X).mean() + np.abs(0.5 * 0.8 * Y - Y).mean())
     identity = 2 * (np.abs(0.5 * Y - Y).mean() + np.abs(0.8 * X - X).mean())
-    return {"game": game, "cycle": cycle, "identity": identity}
+    return {"adversarial": game, "cycle": cycle, "identity": identity}
 
 
 def test_the_generators_descend_adversarial_cycle_and_identity_losses():
     value, metrics, _, gradients = loss_of(0)
     for name, term in terms().items():
         np.testing.assert_allclose(metrics[name], term, rtol=1e-5)
-    np.testing.assert_allclose(value, terms()["game"] + 10 * terms()["cycle"] + 5 * terms()["identity"], rtol=1e-5)
+    np.testing.assert_allclose(
+        value, terms()["adversarial"] + 10 * terms()["cycle"] + 5 * terms()["identity"], rtol=1e-5
+    )
     of_game = 2 * ((0.6 * 0.5 * X - 1) * 0.6 * X).mean()
     of_rest = -10 * 2 * 0.8 * (X.mean() + Y.mean()) - 5 * 2 * Y.mean()
     np.testing.assert_allclose(gradients["generator_y"], of_game + of_rest, rtol=1e-5)
 
 
-@pytest.mark.parametrize("left", ["game", "cycle"])
+@pytest.mark.parametrize("left", ["adversarial", "cycle"])
 def test_each_term_alone_reaches_both_generators(left):
     value, _, _, gradients = loss_of(0, weights=Weights(0.0, 0.0)._replace(**{left: 3.0}))
     np.testing.assert_allclose(value, 3 * terms()[left], rtol=1e-5)
     assert abs(gradients["generator_x"]) > 0.1 < abs(gradients["generator_y"])
-    assert (abs(gradients["discriminator_y"]) > 0.1) == (left == "game")  # which stays, since it is not in `wrt`
+    assert (abs(gradients["discriminator_y"]) > 0.1) == (left == "adversarial")  # which stays, since it is not in `wrt`
 
 
 def test_the_discriminators_descend_half_of_their_squares():

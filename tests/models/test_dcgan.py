@@ -109,7 +109,7 @@ def test_images_of_another_shape_are_refused():
         ({"image_shape": (30, 30, 1)}, r"image_shape=\(30, 30, 1\): height and width must be 4, 5, 6, 7 times one"),
         ({"filters": 0}, "filters=0 must be at least 1"),
         ({"latents": 0}, "dimension=0 must be above 0"),
-        ({"discriminator_moves": 0}, "discriminator_moves=0 must be at least 1"),
+        ({"discriminator_updates": 0}, "discriminator_updates=0 must be at least 1"),
     ],
 )
 def test_bad_arguments_are_named(change, message):

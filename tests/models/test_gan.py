@@ -87,7 +87,7 @@ def test_the_discriminator_descends_minus_the_value_of_the_game():
     np.testing.assert_allclose(gradients["discriminator"], expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("game", [MINIMAX, NONSATURATING, WASSERSTEIN], ids=lambda game: game.name)
+@pytest.mark.parametrize("adversarial", [MINIMAX, NONSATURATING, WASSERSTEIN], ids=lambda game: game.name)
 def test_the_generator_descends_its_own_loss(game):
     fake = 0.3 * 0.5 * NOISE
     of_logit = {"minimax": -sigmoid(fake), "nonsaturating": sigmoid(fake) - 1, "wasserstein": -np.ones(4)}[game.name]
@@ -96,7 +96,7 @@ def test_the_generator_descends_its_own_loss(game):
         "nonsaturating": -np.log(sigmoid(fake)),
         "wasserstein": -fake,
     }
-    value, gradients = loss_and_gradients(line(game=game), "generator")
+    value, gradients = loss_and_gradients(line(adversarial=game), "generator")
     np.testing.assert_allclose(value, losses[game.name].mean(), rtol=1e-5)
     np.testing.assert_allclose(gradients["generator"], (of_logit * 0.3 * NOISE).mean(), rtol=1e-5)
 
@@ -116,7 +116,7 @@ def test_each_phase_moves_its_own_network_and_the_generator_sees_the_discriminat
 
 
 def test_the_discriminator_makes_k_moves_per_move_of_the_generator_each_on_its_own_noise():
-    model = line(prior=gaussian(1), discriminator_moves=3, optimizers=Optimizers(optax.sgd(0.0), optax.sgd(0.1)))
+    model = line(prior=gaussian(1), discriminator_updates=3, optimizers=Optimizers(optax.sgd(0.0), optax.sgd(0.1)))
     step, state = jax.jit(make_step(model.phases)), state_of(model)
     generators, fakes, reals = [], [], []
     for _ in range(6):
@@ -131,8 +131,8 @@ def test_the_discriminator_makes_k_moves_per_move_of_the_generator_each_on_its_o
     assert len(set(reals)) == 1
 
 
-def test_the_discriminator_moves_in_every_step():
-    model = line(discriminator_moves=3)
+def test_the_discriminator_updates_in_every_step():
+    model = line(discriminator_updates=3)
     step, states = jax.jit(make_step(model.phases)), [state_of(model)]
     for _ in range(4):
         states.append(step(states[-1], BATCH)[0])
@@ -140,13 +140,13 @@ def test_the_discriminator_moves_in_every_step():
 
 
 def test_a_linear_critic_pays_for_its_slope_exactly():
-    plain, _ = loss_and_gradients(line(game=WASSERSTEIN), "discriminator")
+    plain, _ = loss_and_gradients(line(adversarial=WASSERSTEIN), "discriminator")
     for penalty, expected, slope in (
         (wasserstein_penalty(weight=10.0), 10 * (0.3 - 1) ** 2, 10 * 2 * (0.3 - 1)),
         (wasserstein_penalty(weight=2.0, target=0.0), 2 * 0.3**2, 2 * 2 * 0.3),
         (r1(weight=10.0), 10 / 2 * 0.3**2, 10 * 0.3),
     ):
-        value, gradients = loss_and_gradients(line(game=WASSERSTEIN, penalty=penalty), "discriminator")
+        value, gradients = loss_and_gradients(line(adversarial=WASSERSTEIN, penalty=penalty), "discriminator")
         np.testing.assert_allclose(value - plain, expected, rtol=1e-4)
         np.testing.assert_allclose(gradients["discriminator"], slope + (0.5 * NOISE - REAL).mean(), rtol=1e-4)
 
@@ -256,7 +256,7 @@ def test_the_game_of_one_dimension_ends_at_the_datas_mean_and_deviation():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"discriminator_moves": 0}, "discriminator_moves=0 must be at least 1"),
+        ({"discriminator_updates": 0}, "discriminator_updates=0 must be at least 1"),
         ({"shape": (2,)}, r"the generator returns arrays of shape \(1, 1\), must be \(1, 2\)"),
         ({"networks": Networks(Scale(1.0), Scale(1.0), gaussian_mixture(3))}, "prior: must be without classes, got 3"),
         (

@@ -45,7 +45,7 @@ def random_start(key, batch):
 def model_and_feed():
     images = np.random.default_rng(0).random((20, *SHAPE)).astype(np.float32)
     feed = growing_feed(resident({"image": images}), lambda raw, key: dict(raw), (0,), STAGES, levels=1)
-    model = make(game=WASSERSTEIN, penalty=None, restarts=starts(STAGES)[1:])
+    model = make(adversarial=WASSERSTEIN, penalty=None, restarts=starts(STAGES)[1:])
     return with_average(model._replace(init=random_start), decay=0.9), feed
 
 
@@ -124,7 +124,7 @@ def test_an_optimizer_that_begins_anew_has_forgotten_all():
 def test_a_generator_that_moves_less_often_begins_anew_at_the_same_step():
     """Of steps 0 to 7 it moves in 1, 3, 5 and 7: its third move is the first one after step 4 began."""
     momentum = optax.sgd(1.0, momentum=0.5)
-    phase = make(discriminator_moves=2, restarts=(4,), optimizers=Optimizers(momentum, momentum)).phases[1]
+    phase = make(discriminator_updates=2, restarts=(4,), optimizers=Optimizers(momentum, momentum)).phases[1]
     assert phase.every == 2
     np.testing.assert_allclose(moved(phase.optimizer, 4), [-1, -1.5, -1, -1.5])
 
@@ -183,9 +183,12 @@ def test_the_maps_are_those_of_the_papers_table():
     ("change", "message"),
     [
         ({"sizes": SIZES._replace(start=3)}, r"image_shape=\(8, 8, 1\): height and width must be start=3 times one"),
-        ({"sizes": SIZES._replace(maps=0)}, "maps=0, .* discriminator_moves=1: group must be at least 0, the others 1"),
+        (
+            {"sizes": SIZES._replace(maps=0)},
+            "maps=0, .* discriminator_updates=1: group must be at least 0, the others 1",
+        ),
         ({"sizes": SIZES._replace(latents=0)}, "dimension=0 must be above 0"),
-        ({"discriminator_moves": 0}, "discriminator_moves=0: group"),
+        ({"discriminator_updates": 0}, "discriminator_updates=0: group"),
     ],
 )
 def test_bad_arguments_are_named(change, message):

@@ -89,7 +89,7 @@ def terms():
     return {
         "mask": np.abs(MADE - M).sum((1, 2, 3)).mean(),
         "appearance": np.abs((2 * G - 1) * MADE - (2 * X - 1) * M).sum((1, 2, 3)).mean(),
-        "game": np.log1p(np.exp(-logit(G))).mean(),
+        "adversarial": np.log1p(np.exp(-logit(G))).mean(),
     }
 
 
@@ -99,7 +99,7 @@ def test_the_generator_descends_mask_appearance_and_adversarial_losses(moves, we
     for name, term in terms().items():
         np.testing.assert_allclose(metrics[name], term, rtol=1e-5)
     np.testing.assert_allclose(metrics["weight"], weight, rtol=1e-6)
-    expected = weight * (2 * terms()["mask"] + 3 * terms()["appearance"]) + 5 * terms()["game"]
+    expected = weight * (2 * terms()["mask"] + 3 * terms()["appearance"]) + 5 * terms()["adversarial"]
     np.testing.assert_allclose(value, expected, rtol=1e-5)
     assert int(stats["moves"]) == moves + 1
 
@@ -181,7 +181,7 @@ def conv_state():
 
 def test_whom_each_term_of_the_generator_reaches():
     """The mask loss does not reach the image's decoder; the other terms reach all parts of the generator."""
-    state, terms = conv_state(), ("mask", "appearance", "game")
+    state, terms = conv_state(), ("mask", "appearance", "adversarial")
 
     @jax.jit
     @jax.grad
@@ -193,7 +193,7 @@ def test_whom_each_term_of_the_generator_reaches():
     for term, weights, reached in zip(terms, np.eye(3), ({"encoder", "mask"}, {*PARTS}, {*PARTS}), strict=True):
         found = gradient(state.params, jnp.asarray(weights, jnp.float32))
         assert {part for part in PARTS if moved(found["generator"]["params"][part])} == reached
-        assert moved(found["discriminator"]) == (term == "game")  # which stays, since it is not in `wrt`
+        assert moved(found["discriminator"]) == (term == "adversarial")  # which stays, since it is not in `wrt`
 
 
 def test_each_phase_moves_the_statistics_of_its_own_network():
@@ -225,7 +225,7 @@ def test_evaluation_is_of_the_mask_and_of_what_lies_in_it():
     ("change", "message"),
     [
         ({"weights": Weights(appearance=-1.0)}, "weights: appearance=-1.0 must be at least 0"),
-        ({"discriminator_moves": 0}, "discriminator_moves=0 must be at least 1"),
+        ({"discriminator_updates": 0}, "discriminator_updates=0 must be at least 1"),
         (
             {"image_shape": (4, 4, 3)},
             r"generator returns .* \(\(1, 4, 4, 1\), \(1, 4, 4, 1\)\), must be \(\(1, 4, 4, 3\), \(1, 4, 4, 1\)\)",

@@ -72,7 +72,7 @@ LINEAR = Networks(Shade(), Linear())
 
 @functools.cache
 def model(weights=Weights(), schema=SCHEMA):  # noqa: B008
-    return stargan(SHAPE, LINEAR, schema, optimizers=SGD, weights=weights, discriminator_moves=2, paired=True)
+    return stargan(SHAPE, LINEAR, schema, optimizers=SGD, weights=weights, discriminator_updates=2, paired=True)
 
 
 @functools.cache
@@ -118,9 +118,9 @@ def test_the_penalty_of_a_linear_critic_is_that_of_its_weight_wherever_it_is_tak
 def test_the_discriminator_descends_the_game_the_penalty_and_the_labels_of_real_images():
     value, metrics, gradients = loss_of(0, Weights(classification=3.0))
     target = drawn_target(jax.random.split(KEY)[0])
-    np.testing.assert_allclose(metrics["game"], (score(made(target)) - score(X)).mean(), rtol=1e-5)
+    np.testing.assert_allclose(metrics["adversarial"], (score(made(target)) - score(X)).mean(), rtol=1e-5)
     np.testing.assert_allclose(metrics["classification"], cross_entropy(X, BITS), rtol=1e-5)
-    parts = (float(metrics[name]) for name in ("game", "penalty", "classification"))
+    parts = (float(metrics[name]) for name in ("adversarial", "penalty", "classification"))
     np.testing.assert_allclose(value, np.dot([1, 1, 3], list(parts)), rtol=1e-5)
     assert gradients["discriminator"]["params"]["c"] != 0
 
@@ -131,7 +131,7 @@ def test_the_generator_descends_the_game_the_target_and_the_way_back():
     there = made(target)
     back = made(BITS, there)
     expected = {
-        "game": -score(there).mean(),
+        "adversarial": -score(there).mean(),
         "classification": cross_entropy(there, target),
         "reconstruction": 2 * np.abs(back - X).mean(),
     }
@@ -144,13 +144,13 @@ def test_the_generator_descends_the_game_the_target_and_the_way_back():
 def test_an_image_that_is_to_stay_as_it_is_may_count():
     value, metrics, _ = loss_of(1, Weights(0.0, 0.0, 7.0))
     np.testing.assert_allclose(metrics["identity"], 2 * np.abs(made(BITS) - X).mean(), rtol=1e-5)
-    np.testing.assert_allclose(value, metrics["game"] + 7 * metrics["identity"], rtol=1e-5)
+    np.testing.assert_allclose(value, metrics["adversarial"] + 7 * metrics["identity"], rtol=1e-5)
 
 
 @pytest.mark.parametrize(("weights", "left"), [(Weights(0.0, 0.0), 1), (Weights(0.0, 10.0), 2), (Weights(), 3)])
 def test_terms_of_weight_0_are_told_and_not_descended(weights, left):
     value, metrics, _ = loss_of(1, weights)
-    terms = [float(metrics[name]) for name in ("game", "reconstruction", "classification")][:left]
+    terms = [float(metrics[name]) for name in ("adversarial", "reconstruction", "classification")][:left]
     np.testing.assert_allclose(value, np.dot([1, 10, 1][:left], terms), rtol=1e-5)
 
 
@@ -234,7 +234,7 @@ class Flat(nn.Module):
     ("change", "message"),
     [
         ({"weights": Weights(classification=-1.0)}, "weights: classification=-1.0 must be at least 0"),
-        ({"discriminator_moves": 0}, "discriminator_moves=0 must be at least 1"),
+        ({"discriminator_updates": 0}, "discriminator_updates=0 must be at least 1"),
         (
             {"image_shape": (4, 4, 3), "networks": conv_networks((4, 4, 1), SCHEMA)},
             r"\(1, 4, 4, 1\), must be \(1, 4, 4, 3\)",

@@ -53,7 +53,7 @@ class Optimizers(NamedTuple):
 class Weights(NamedTuple):
     """Weights of the terms of the generators' loss."""
 
-    game: float = 1.0
+    adversarial: float = 1.0
     """Weight of the adversarial loss."""
     cycle: float = 10.0
     """Weight of the cycle-consistency loss, lambda of eq. 3."""
@@ -139,8 +139,8 @@ def generators_loss(networks: Networks, weights: Weights) -> Loss:
         fake_y, fake_x = G(x), F(y)
         adversarial = adversarial_loss(D_Y(fake_y)) + adversarial_loss(D_X(fake_x))
         cycle = distance(F(fake_y), x) + distance(G(fake_x), y)
-        total = weights.game * adversarial + weights.cycle * cycle
-        metrics = {"game": adversarial, "cycle": cycle}
+        total = weights.adversarial * adversarial + weights.cycle * cycle
+        metrics = {"adversarial": adversarial, "cycle": cycle}
         if weights.identity:
             metrics["identity"] = distance(G(y), y) + distance(F(x), x)
             total += weights.identity * metrics["identity"]

@@ -3,7 +3,7 @@
 from jaxtyping import Array, Float
 
 from genjax.core import Input, Model, with_inputs
-from genjax.losses.adversarial import NONSATURATING, Game
+from genjax.losses.adversarial import NONSATURATING, AdversarialLoss
 from genjax.models.adversarial.dcgan_networks import Discriminator, Generator, StridedConvs, halvings, pooled_features
 from genjax.models.adversarial.gan import Networks, Optimizers, gan
 from genjax.models.priors import uniform
@@ -18,8 +18,8 @@ def dcgan(
     optimizers: Optimizers,
     filters: int = 128,
     latents: int = 100,
-    game: Game = NONSATURATING,
-    discriminator_moves: int = 1,
+    adversarial: AdversarialLoss = NONSATURATING,
+    discriminator_updates: int = 1,
     implementation: Implementation = "auto",
 ) -> Model:
     """Return a DCGAN on images in [0, 1], whose architecture follows from their shape; phases are those of `gan`.
@@ -34,14 +34,20 @@ def dcgan(
         filters: Channels of the discriminator's first convolution; each further one has twice as many. The generator
             mirrors them: 1024, 512, 256, 128 in the paper's figure, for 64x64.
         latents: Dimensions of the noise, uniform on [-1, 1].
-        game: Adversarial losses.
-        discriminator_moves: Updates of the discriminator per update of the generator.
+        adversarial: Adversarial losses.
+        discriminator_updates: Updates of the discriminator per update of the generator.
         implementation: How transposed convolutions are computed.
 
     Raises ValueError where `filters` or `latents` is below 1, or no architecture fits `image_shape`.
     """
     networks = dcgan_networks(image_shape, filters=filters, latents=latents, implementation=implementation)
-    model = gan(image_shape, networks, optimizers=optimizers, game=game, discriminator_moves=discriminator_moves)
+    model = gan(
+        image_shape,
+        networks,
+        optimizers=optimizers,
+        adversarial=adversarial,
+        discriminator_updates=discriminator_updates,
+    )
     model = model._replace(embed=make_embed(all_channels(image_shape, filters)))
     return with_inputs(model, image=Input(image_shape))  # again, for `embed`
 

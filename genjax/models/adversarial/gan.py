@@ -18,7 +18,7 @@ from jax.nn.initializers import Initializer, glorot_uniform, zeros
 from jaxtyping import Array, Float
 
 from genjax.core import Input, Model, Phase, with_inputs
-from genjax.losses.adversarial import NONSATURATING, Game, gradient_penalty, interpolates, r1_penalty
+from genjax.losses.adversarial import NONSATURATING, AdversarialLoss, gradient_penalty, interpolates, r1_penalty
 from genjax.models.priors import Prior, uniform
 from genjax.networks.bound import Inputs, bind, check_outputs, init_networks, updated
 from genjax.networks.maxout import MaxoutNetwork, symmetric_uniform
@@ -89,15 +89,15 @@ def gan(
     networks: Networks,
     *,
     optimizers: Optimizers,
-    game: Game = NONSATURATING,
-    discriminator_moves: int = 1,
+    adversarial: AdversarialLoss = NONSATURATING,
+    discriminator_updates: int = 1,
     penalty: Penalty | None = None,
     example: str = "image",
 ) -> Model:
     """Return a GAN on batch[example] [batch, *shape], with the phases discriminator and generator.
 
     The discriminator is updated in every step; the generator after it, in every step whose number is a multiple of
-    `discriminator_moves`. Each update draws noise of its own. Real and fake examples go through the discriminator in
+    `discriminator_updates`. Each update draws noise of its own. Real and fake examples go through the discriminator in
     separate batches, with dropout in both phases. The discriminator's running statistics are those of real examples,
     the generator's those of its own updates.
 
@@ -105,25 +105,25 @@ def gan(
     generator_loss, all by running statistics and without dropout. `generate` draws samples, each independent of the
     others in its batch.
 
-    Raises ValueError where the networks do not fit `shape` or the prior, `discriminator_moves` is below 1, or a penalty
+    Raises ValueError where the networks do not fit `shape` or the prior, `discriminator_updates` is below 1, or a penalty
     is given and the discriminator has batch statistics, which make an example's gradient depend on other examples.
     """
-    if discriminator_moves < 1:
-        raise ValueError(f"discriminator_moves={discriminator_moves} must be at least 1")
+    if discriminator_updates < 1:
+        raise ValueError(f"discriminator_updates={discriminator_updates} must be at least 1")
     check_networks(networks, shape, penalized=penalty is not None)
-    discriminator = discriminator_phase_loss(networks, game, penalty, example)
-    generator = generator_phase_loss(networks, game, example)
+    discriminator = discriminator_phase_loss(networks, adversarial, penalty, example)
+    generator = generator_phase_loss(networks, adversarial, example)
     generate = make_generate(networks, example)
 
     def evaluate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
         _, D, _ = bind(networks, params, stats)
-        return evaluation(D, game, batch[example], generate(params, stats, batch, key))
+        return evaluation(D, adversarial, batch[example], generate(params, stats, batch, key))
 
     model = Model(
         init=lambda key, batch: init_networks(networks, key, **example_inputs(networks, batch[example])),
         phases=(
             Phase("discriminator", discriminator, ("discriminator",), optimizers.discriminator),
-            Phase("generator", generator, ("generator",), optimizers.generator, every=discriminator_moves),
+            Phase("generator", generator, ("generator",), optimizers.generator, every=discriminator_updates),
         ),
         evaluate=evaluate,
         generate=generate,
@@ -147,10 +147,12 @@ def check_networks(networks: Networks, shape: tuple[int, ...], *, penalized: boo
         raise ValueError("penalty: the discriminator has batch statistics; take one without, or no penalty")
 
 
-def discriminator_phase_loss(networks: Networks, game: Game, penalty: Penalty | None, example: str) -> Loss:
+def discriminator_phase_loss(
+    networks: Networks, adversarial: AdversarialLoss, penalty: Penalty | None, example: str
+) -> Loss:
     """Return the loss of the discriminator, the mean over the batch of
 
-        game.discriminator(D(x), D(G(z))) + penalty(dD/dx),
+        adversarial.discriminator(D(x), D(G(z))) + penalty(dD/dx),
 
     by default -log D(x) - log(1 - D(G(z))) (Goodfellow et al. 2014, eq. 1).
     """
@@ -162,7 +164,7 @@ def discriminator_phase_loss(networks: Networks, game: Game, penalty: Penalty | 
         fake, _ = G.train(prior.sample(z_key, len(x), None))
         real_logits, D_after = D.train(x, key=real_key)
         fake_logits, _ = D.train(fake, key=fake_key)
-        total = game.discriminator(real_logits[:, 0], fake_logits[:, 0]).mean()
+        total = adversarial.discriminator(real_logits[:, 0], fake_logits[:, 0]).mean()
         if penalty is not None:
             points = penalty.points(points_key, x, fake)
             gradients = jax.grad(lambda points: D.train(points, key=penalty_key)[0].sum())(points)
@@ -173,8 +175,8 @@ def discriminator_phase_loss(networks: Networks, game: Game, penalty: Penalty | 
     return loss
 
 
-def generator_phase_loss(networks: Networks, game: Game, example: str) -> Loss:
-    """Return the loss of the generator, the mean of game.generator(D(G(z))) over as many z as the batch has examples.
+def generator_phase_loss(networks: Networks, adversarial: AdversarialLoss, example: str) -> Loss:
+    """Return the loss of the generator, the mean of adversarial.generator(D(G(z))) over as many z as the batch has examples.
 
     By default -log D(G(z)) (Goodfellow et al. 2014, sec. 3).
     """
@@ -184,19 +186,19 @@ def generator_phase_loss(networks: Networks, game: Game, example: str) -> Loss:
         G, D, prior = bind(networks, params, stats)
         fake, G = G.train(prior.sample(z_key, len(batch[example]), None))
         fake_logits, _ = D.train(fake, key=dropout_key)
-        return game.generator(fake_logits[:, 0]).mean(), ({}, updated(stats, generator=G))
+        return adversarial.generator(fake_logits[:, 0]).mean(), ({}, updated(stats, generator=G))
 
     return loss
 
 
-def evaluation(D: Callable[[Examples], Array], game: Game, real: Examples, fake: Examples) -> Metrics:
+def evaluation(D: Callable[[Examples], Array], adversarial: AdversarialLoss, real: Examples, fake: Examples) -> Metrics:
     """Return the discriminator's outputs at real and fake examples, and both losses of these outputs, per example."""
     real_logits, fake_logits = D(real)[:, 0], D(fake)[:, 0]
     return {
         "real_logit": real_logits,
         "fake_logit": fake_logits,
-        "discriminator_loss": game.discriminator(real_logits, fake_logits),
-        "generator_loss": game.generator(fake_logits),
+        "discriminator_loss": adversarial.discriminator(real_logits, fake_logits),
+        "generator_loss": adversarial.generator(fake_logits),
     }
 
 

@@ -17,7 +17,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
 from genjax.core import Input, Model, Phase, with_inputs
-from genjax.losses.adversarial import NONSATURATING, Game, mutual_information_bound
+from genjax.losses.adversarial import NONSATURATING, AdversarialLoss, mutual_information_bound
 from genjax.losses.likelihood import gaussian_log_prob
 from genjax.models.adversarial import infogan_networks as networks_of
 from genjax.models.completion import refuse_known
@@ -74,7 +74,7 @@ def infogan(
     networks: Networks,
     *,
     optimizers: Optimizers,
-    game: Game = NONSATURATING,
+    adversarial: AdversarialLoss = NONSATURATING,
     information: float = 1.0,
     continuous_information: float = 0.03,
 ) -> Model:
@@ -94,8 +94,8 @@ def infogan(
         raise ValueError(f"information={information} and continuous_information={continuous_information} must be >= 0")
     check_networks(networks, image_shape)
     weights = (information, continuous_information)
-    discriminator = discriminator_loss(networks, game, weights)
-    generator = generator_loss(networks, game, weights)
+    discriminator = discriminator_loss(networks, adversarial, weights)
+    generator = generator_loss(networks, adversarial, weights)
     model = Model(
         init=lambda key, batch: init_networks(networks, key, **example_inputs(networks, batch["image"])),
         phases=(
@@ -171,10 +171,10 @@ def check_networks(networks: Networks, image_shape: tuple[int, int, int]) -> Non
     check_outputs(networks, example_inputs(networks, jnp.zeros((1, *image_shape))), outputs)
 
 
-def discriminator_loss(networks: Networks, game: Game, weights: tuple[float, float]) -> Loss:
+def discriminator_loss(networks: Networks, adversarial: AdversarialLoss, weights: tuple[float, float]) -> Loss:
     """Return the loss of D and Q, the mean over the batch of
 
-        game.discriminator(D(x), D(G(z, c))) - lambda L_I(G, Q),                (eq. 6)
+        adversarial.discriminator(D(x), D(G(z, c))) - lambda L_I(G, Q),                (eq. 6)
 
     by default -log D(x) - log(1 - D(G(z, c))) - lambda L_I.
     """
@@ -188,7 +188,7 @@ def discriminator_loss(networks: Networks, game: Game, weights: tuple[float, flo
         (fake_logits, features), _ = D.train(fake)
         codes_of_fake, Q_after = Q.train(features)
         L_I = information_bound(sizes, c, codes_of_fake)
-        total = game.discriminator(real_logits, fake_logits).mean() - weighted(L_I, weights)
+        total = adversarial.discriminator(real_logits, fake_logits).mean() - weighted(L_I, weights)
         # the running statistics are those that each network is used with: D's of real images, Q's of generated ones
         stats = updated(stats, discriminator=D_after, recognition=Q_after)
         return total, ({"category_information_nats": L_I[0].mean()}, stats)
@@ -196,10 +196,10 @@ def discriminator_loss(networks: Networks, game: Game, weights: tuple[float, flo
     return loss
 
 
-def generator_loss(networks: Networks, game: Game, weights: tuple[float, float]) -> Loss:
+def generator_loss(networks: Networks, adversarial: AdversarialLoss, weights: tuple[float, float]) -> Loss:
     """Return the loss of G, the mean over the batch of
 
-        game.generator(D(G(z, c))) - lambda L_I(G, Q),                          (eq. 6)
+        adversarial.generator(D(G(z, c))) - lambda L_I(G, Q),                          (eq. 6)
 
     by default -log D(G(z, c)) - lambda L_I.
     """
@@ -211,7 +211,7 @@ def generator_loss(networks: Networks, game: Game, weights: tuple[float, float])
         (fake_logits, features), _ = D.train(fake)
         codes_of_fake, _ = Q.train(features)
         L_I = information_bound(sizes, c, codes_of_fake)
-        return game.generator(fake_logits).mean() - weighted(L_I, weights), ({}, updated(stats, generator=G))
+        return adversarial.generator(fake_logits).mean() - weighted(L_I, weights), ({}, updated(stats, generator=G))
 
     return loss
 

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int
 
 from genjax.core import Model, Phase
 from genjax.data.growth import doublings
-from genjax.losses.adversarial import Game, wasserstein_with_drift
+from genjax.losses.adversarial import AdversarialLoss, wasserstein_with_drift
 from genjax.models.adversarial.gan import (
     Networks,
     Optimizers,
@@ -58,9 +58,9 @@ def progressive_gan(
     *,
     optimizers: Optimizers,
     sizes: Sizes = Sizes(),  # noqa: B008 (a value)
-    game: Game = wasserstein_with_drift(),  # noqa: B008
+    adversarial: AdversarialLoss = wasserstein_with_drift(),  # noqa: B008
     penalty: Penalty | None = wasserstein_penalty(),  # noqa: B008
-    discriminator_moves: int = 1,
+    discriminator_updates: int = 1,
     restarts: Sequence[int] = (),
 ) -> Model:
     """Return a progressive GAN on images in [0, 1], with the phases of `gan`.
@@ -77,24 +77,26 @@ def progressive_gan(
         image_shape: Height and width are sizes.start times one power of 2.
         optimizers: Optimizer of each phase; the paper's are Adam with learning rate 1e-3, b1 0, b2 0.99.
         sizes: Sizes of the networks.
-        game: Adversarial losses.
+        adversarial: Adversarial losses.
         penalty: Gradient penalty of the discriminator, on gradients with respect to images in [-1, 1].
-        discriminator_moves: Updates of the discriminator per update of the generator.
+        discriminator_updates: Updates of the discriminator per update of the generator.
         restarts: Steps (counted from 0) before which the states of both optimizers are reset, as at each new level.
 
     Raises ValueError where the sizes do not fit the images, or a number is out of range.
     """
     levels = doublings(image_shape, sizes.start)
     at = functools.partial(networks_at, image_shape, sizes)
-    check_sizes(sizes, discriminator_moves)
+    check_sizes(sizes, discriminator_updates)
     check_networks(at(levels, float(levels)), image_shape, penalized=False)
-    make_discriminator_loss = functools.partial(discriminator_phase_loss, game=game, penalty=penalty, example="image")
-    make_generator_loss = functools.partial(generator_phase_loss, game=game, example="image")
+    make_discriminator_loss = functools.partial(
+        discriminator_phase_loss, adversarial=adversarial, penalty=penalty, example="image"
+    )
+    make_generator_loss = functools.partial(generator_phase_loss, adversarial=adversarial, example="image")
     discriminator = grown(at, sizes.start, make_discriminator_loss, report=True)
     generator = grown(at, sizes.start, make_generator_loss)
     optimizers = Optimizers(
         with_restarts(optimizers.discriminator, restarts),
-        with_restarts(optimizers.generator, [step // discriminator_moves for step in restarts]),
+        with_restarts(optimizers.generator, [step // discriminator_updates for step in restarts]),
     )
 
     def init(key: Key, batch: Batch) -> tuple[Params, Stats]:
@@ -109,13 +111,13 @@ def progressive_gan(
         depth = stats["depth"]
         _, D, _ = bind(at(levels, depth), params, stats)
         real = faded(pyramid(signed(batch["image"]), levels), depth)
-        return evaluation(D, game, real, draw(params, stats, batch, key))
+        return evaluation(D, adversarial, real, draw(params, stats, batch, key))
 
     return Model(
         init=init,
         phases=(
             Phase("discriminator", discriminator, ("discriminator",), optimizers.discriminator),
-            Phase("generator", generator, ("generator",), optimizers.generator, every=discriminator_moves),
+            Phase("generator", generator, ("generator",), optimizers.generator, every=discriminator_updates),
         ),
         evaluate=evaluate,
         generate=lambda params, stats, batch, key: jnp.clip(unsigned(draw(params, stats, batch, key)), 0, 1),
@@ -142,10 +144,12 @@ def all_channels(image_shape: tuple[int, int, int], sizes: Sizes) -> tuple[int, 
     return tuple(max(1, min(sizes.maps, sizes.maps_times_side // side)) for side in sides)
 
 
-def check_sizes(sizes: Sizes, discriminator_moves: int) -> None:
+def check_sizes(sizes: Sizes, discriminator_updates: int) -> None:
     """Raise ValueError where a number is out of range."""
-    if min(sizes.maps, sizes.maps_times_side, discriminator_moves) < 1 or sizes.group < 0:
-        raise ValueError(f"{sizes}, discriminator_moves={discriminator_moves}: group must be at least 0, the others 1")
+    if min(sizes.maps, sizes.maps_times_side, discriminator_updates) < 1 or sizes.group < 0:
+        raise ValueError(
+            f"{sizes}, discriminator_updates={discriminator_updates}: group must be at least 0, the others 1"
+        )
 
 
 def grown(at: NetworksAt, start: int, make_loss: Callable[[Networks], Loss], *, report: bool = False) -> Loss:

@@ -49,7 +49,7 @@ class Weights(NamedTuple):
     """Weight of the mask loss, multiplied by the schedule."""
     appearance: float = 1.0
     """Weight of the appearance loss, multiplied by the schedule."""
-    game: float = 1.0
+    adversarial: float = 1.0
     """Weight of the adversarial loss."""
 
 
@@ -75,12 +75,12 @@ def puzzle_gan(
     schedule: optax.Schedule,
     weights: Weights = WEIGHTS,
     composites: bool = True,
-    discriminator_moves: int = 2,
+    discriminator_updates: int = 2,
 ) -> Model:
     """Return a Puzzle-GAN on `image`, `patches` [B, parts, h, w, C] and `mask` [B, H, W, 1], 1 on the patches, else 0.
 
     The phase discriminator is updated in every step, the phase generator after it in every step whose number is a
-    multiple of `discriminator_moves`. `schedule` gives the weight of mask and appearance at the generator's updates,
+    multiple of `discriminator_updates`. `schedule` gives the weight of mask and appearance at the generator's updates,
     counted from 0; stats["moves"] is their number. Where M is 1 everywhere, `composites` must be False: the composites
     would be real images.
 
@@ -90,7 +90,7 @@ def puzzle_gan(
 
     Raises ValueError where the networks do not fit `image_shape` or each other, or a number is out of range.
     """
-    check_numbers(networks, weights, discriminator_moves)
+    check_numbers(networks, weights, discriminator_updates)
     image, z = jnp.zeros((1, *image_shape)), jnp.zeros((1, networks.prior.dimension))
     inputs = {"generator": (image[:, None], z), "discriminator": (image,)}
     mask_shape = (*image_shape[:2], 1)
@@ -106,7 +106,7 @@ def puzzle_gan(
         init=init,
         phases=(
             Phase("discriminator", discriminator, ("discriminator",), optimizers.discriminator),
-            Phase("generator", generator, ("generator",), optimizers.generator, every=discriminator_moves),
+            Phase("generator", generator, ("generator",), optimizers.generator, every=discriminator_updates),
         ),
         evaluate=make_evaluate(networks),
         generate=lambda params, stats, batch, key: restored(networks, params, stats, batch, key)[0],
@@ -114,13 +114,13 @@ def puzzle_gan(
     return with_inputs(model, image=Input(image_shape, "unit"), mask=Input(mask_shape, "binary"))
 
 
-def check_numbers(networks: Networks, weights: Weights, discriminator_moves: int) -> None:
+def check_numbers(networks: Networks, weights: Weights, discriminator_updates: int) -> None:
     """Raise ValueError where a number is out of range, or the prior has classes."""
     for name, weight in weights._asdict().items():
         if not weight >= 0:
             raise ValueError(f"weights: {name}={weight} must be at least 0")
-    if discriminator_moves < 1:
-        raise ValueError(f"discriminator_moves={discriminator_moves} must be at least 1")
+    if discriminator_updates < 1:
+        raise ValueError(f"discriminator_updates={discriminator_updates} must be at least 1")
     if networks.prior.classes:
         raise ValueError(f"prior: must be without classes, got {networks.prior.classes}")
 
@@ -179,8 +179,10 @@ def generator_phase_loss(networks: Networks, weights: Weights, schedule: optax.S
         appearance = absolute_error(signed(fake) * mask, signed(x) * M).mean()
         adversarial = nonsaturating_generator_loss(logits).mean()
         weight = jnp.asarray(schedule(stats["moves"]))
-        total = weight * (weights.mask * mask_loss + weights.appearance * appearance) + weights.game * adversarial
-        metrics = {"mask": mask_loss, "appearance": appearance, "game": adversarial, "weight": weight}
+        total = (
+            weight * (weights.mask * mask_loss + weights.appearance * appearance) + weights.adversarial * adversarial
+        )
+        metrics = {"mask": mask_loss, "appearance": appearance, "adversarial": adversarial, "weight": weight}
         return total, (metrics, {**updated(stats, generator=G_after), "moves": stats["moves"] + 1})
 
     return loss

@@ -67,13 +67,13 @@ def stargan(
     optimizers: Optimizers,
     weights: Weights = WEIGHTS,
     penalty: Penalty = wasserstein_penalty(),  # noqa: B008 (a value)
-    discriminator_moves: int = 5,
+    discriminator_updates: int = 5,
     paired: bool = False,
 ) -> Model:
     """Return a StarGAN on `image`, `attributes` and `label_set`, whose phases are discriminator and generator.
 
     The discriminator is updated in every step, the generator in every step whose number is a multiple of
-    `discriminator_moves`. In both phases the targets are the batch's own labels in another order (`permuted`).
+    `discriminator_updates`. In both phases the targets are the batch's own labels in another order (`permuted`).
 
     `evaluate` and `generate` take the target from the batch, as `target` [B, bits] and `target_set` [B]. `generate`
     gives G(x, target). `evaluate` gives cycle_error, the mean of |G(G(x, target), own) - x| over pixels, real_score and
@@ -85,7 +85,7 @@ def stargan(
     for name, weight in weights._asdict().items():
         if not weight >= 0:
             raise ValueError(f"weights: {name}={weight} must be at least 0")
-    check_least(1, discriminator_moves=discriminator_moves)
+    check_least(1, discriminator_updates=discriminator_updates)
     image = jnp.zeros((1, *image_shape))
     inputs = {"generator": (image, jnp.zeros((1, schema.numbers))), "discriminator": (image,)}
     outputs = {"generator": image.shape, "discriminator": ((1, None, None, 1), (1, schema.bits))}
@@ -100,7 +100,7 @@ def stargan(
         init=lambda key, batch: init_networks(networks, key, **inputs),
         phases=(
             Phase("discriminator", discriminator, ("discriminator",), optimizers.discriminator),
-            Phase("generator", generator, ("generator",), optimizers.generator, every=discriminator_moves),
+            Phase("generator", generator, ("generator",), optimizers.generator, every=discriminator_updates),
         ),
         evaluate=make_evaluate(networks, schema, paired=paired),
         generate=generate,
@@ -180,7 +180,10 @@ def discriminator_loss(networks: Networks, schema: Schema, weights: Weights, pen
         gradient_penalty = penalty.of_gradients(gradients).mean()
         classification = classification_loss(schema, logits, bits, sets)
         total = adversarial + gradient_penalty + weights.classification * classification
-        return total, ({"game": adversarial, "penalty": gradient_penalty, "classification": classification}, stats)
+        return total, (
+            {"adversarial": adversarial, "penalty": gradient_penalty, "classification": classification},
+            stats,
+        )
 
     return loss
 
@@ -206,7 +209,7 @@ def generator_loss(networks: Networks, schema: Schema, weights: Weights) -> Loss
         classification = classification_loss(schema, logits, target, sets)
         reconstruction = distance(G(fake, own), x)
         total = adversarial + weights.classification * classification + weights.reconstruction * reconstruction
-        metrics = {"game": adversarial, "classification": classification, "reconstruction": reconstruction}
+        metrics = {"adversarial": adversarial, "classification": classification, "reconstruction": reconstruction}
         if weights.identity:
             metrics["identity"] = distance(G(x, own), x)
             total += weights.identity * metrics["identity"]

@@ -8,7 +8,7 @@ import scipy.special
 from scipy.spatial.distance import jensenshannon
 
 from genjax.losses.adversarial import discriminator_loss, minimax_generator_loss, nonsaturating_generator_loss
-from genjax.losses.game import best_value, game_value, jensen_shannon, optimal_logits
+from genjax.losses.minimax import best_value, jensen_shannon, minimax_value, optimal_logits
 
 LOG4 = np.log(4)
 
@@ -39,9 +39,9 @@ def test_the_best_value_is_the_jensen_shannon_divergence(seed):
 def test_no_other_discriminator_has_a_greater_value(seed):
     p, q = map(jnp.asarray, distributions(seed))
     best = optimal_logits(p, q)
-    np.testing.assert_allclose(jax.grad(game_value)(best, p, q), np.zeros(9), atol=1e-15)
+    np.testing.assert_allclose(jax.grad(minimax_value)(best, p, q), np.zeros(9), atol=1e-15)
     for other in np.random.default_rng(seed).normal(size=(20, 9)):
-        assert game_value(best + other, p, q) < best_value(p, q)
+        assert minimax_value(best + other, p, q) < best_value(p, q)
 
 
 def test_the_divergence_is_0_for_equal_and_log_2_for_disjoint_distributions():
@@ -51,7 +51,7 @@ def test_the_divergence_is_0_for_equal_and_log_2_for_disjoint_distributions():
     np.testing.assert_array_equal(optimal_logits(p, q), [np.inf, np.inf, -np.inf, -np.inf, 0])
     assert jensen_shannon(p, p) == 0
     np.testing.assert_allclose(best_value(p, p), -LOG4, rtol=1e-15)
-    np.testing.assert_allclose(game_value(jnp.zeros(5), p, q), -LOG4, rtol=1e-15)
+    np.testing.assert_allclose(minimax_value(jnp.zeros(5), p, q), -LOG4, rtol=1e-15)
     for gradient in jax.grad(jensen_shannon, (0, 1))(p, q):
         assert jnp.isfinite(gradient).all()
 
@@ -62,7 +62,7 @@ def test_the_discriminator_loss_is_minus_the_value(seed):
     logits = jnp.asarray(np.random.default_rng(seed).normal(size=9))
     loss = np.asarray(discriminator_loss(logits[:, None], logits[None]))
     np.testing.assert_allclose(
-        (p[:, None] * q * loss).sum(), -game_value(logits, *map(jnp.asarray, (p, q))), rtol=1e-12
+        (p[:, None] * q * loss).sum(), -minimax_value(logits, *map(jnp.asarray, (p, q))), rtol=1e-12
     )
 
 

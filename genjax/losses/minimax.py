@@ -18,7 +18,7 @@ def optimal_logits(p_data: Array, p_model: Array) -> Array:
     return jnp.where(either, jnp.log(p_data) - jnp.log(p_model), 0)
 
 
-def game_value(logits: Array, p_data: Array, p_model: Array) -> Array:
+def minimax_value(logits: Array, p_data: Array, p_model: Array) -> Array:
     """Return V(D, G), a scalar, at most 0 (Goodfellow et al. 2014, eq. 1).
 
     Symbols of probability 0 do not count, whatever their logit. The gradient with respect to `p_model` is that of the
@@ -38,7 +38,7 @@ def best_value(p_data: Array, p_model: Array) -> Array:
 
     It is -log 4 + 2 JSD(p_data, p_model) (eq. 6), and -log 4 only where p_data = p_model.
     """
-    return game_value(optimal_logits(p_data, p_model), p_data, p_model)
+    return minimax_value(optimal_logits(p_data, p_model), p_data, p_model)
 
 
 def jensen_shannon(p: Array, q: Array) -> Array:
