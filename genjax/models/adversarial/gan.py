@@ -105,8 +105,8 @@ def gan(
     generator_loss, all by running statistics and without dropout. `generate` draws samples, each independent of the
     others in its batch.
 
-    Raises ValueError where the networks do not fit `shape` or the prior, `discriminator_updates` is below 1, or a penalty
-    is given and the discriminator has batch statistics, which make an example's gradient depend on other examples.
+    Raises ValueError where the networks do not fit `shape` or the prior, `discriminator_updates` is below 1, or a
+    penalty is given and the discriminator has batch statistics, which make an example's gradient depend on other examples.
     """
     if discriminator_updates < 1:
         raise ValueError(f"discriminator_updates={discriminator_updates} must be at least 1")
@@ -176,7 +176,7 @@ def discriminator_phase_loss(
 
 
 def generator_phase_loss(networks: Networks, adversarial: AdversarialLoss, example: str) -> Loss:
-    """Return the loss of the generator, the mean of adversarial.generator(D(G(z))) over as many z as the batch has examples.
+    """Return the loss of the generator: adversarial.generator(D(G(z))), mean over as many z as the batch has examples.
 
     By default -log D(G(z)) (Goodfellow et al. 2014, sec. 3).
     """
