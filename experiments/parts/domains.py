@@ -22,8 +22,9 @@ Images = Float[np.ndarray, "N H W _"]
 
 def linear_decay(learning_rate: float, steps: int) -> optax.Schedule:
     """A constant learning rate for the first half of the steps, then linear decay to 0 (Zhu et al. 2017)."""
-    constant = steps // 2
-    return optax.linear_schedule(learning_rate, 0.0, transition_steps=steps - constant, transition_begin=constant)
+    constant = optax.constant_schedule(learning_rate)
+    decay = optax.linear_schedule(learning_rate, 0.0, steps - steps // 2)
+    return optax.join_schedules([constant, decay], [steps // 2])
 
 
 def load_source(data: Data, name: str, *, shrink: int = 1) -> Source:
