@@ -6,6 +6,7 @@ genjax/models/adversarial.
 """
 
 import jax.numpy as jnp
+from jax import Array
 
 from genjax.core import Input, Model
 from genjax.data.attributes import Attribute, Schema
@@ -74,8 +75,17 @@ def stargan(
         discriminator_updates=discriminator_updates,
     )
 
+    labels = Input((), f"classes-{classes}")
+    return fitted(between_classes(model, classes), image_shape, label=labels)._replace(draws=False)
+
+
+def between_classes(model: Model, classes: int) -> Model:
+    """Return the StarGAN of batches with `label`, which is what an image is, and for `generate` what it becomes.
+
+    The target of example i in an evaluation is the class 1 + i % (classes - 1) after its own.
+    """
+
     def own(batch: Batch, key: Key) -> Batch:
-        """Attributes are the labels; the target of example i is the class 1 + i % (classes - 1) after its own."""
         del key
         label = batch["label"]
         steps = 1 + jnp.arange(len(label)) % (classes - 1)
@@ -85,12 +95,11 @@ def stargan(
         del key
         return with_target(batch, batch["label"])
 
-    def with_target(batch: Batch, label: jnp.ndarray) -> Batch:
+    def with_target(batch: Batch, label: Array) -> Batch:
         sets = jnp.zeros(len(label), jnp.int32)
         return {**batch, "label_set": sets, "target": one_hot(label, classes), "target_set": sets}
 
-    labels = Input((), f"classes-{classes}")
-    return fitted(on_batches(model, own, target), image_shape, label=labels)._replace(draws=False)
+    return on_batches(model, own, target)
 
 
 def cyclegan(
