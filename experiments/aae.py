@@ -8,8 +8,8 @@ E_x q(z|x), from samples of a prior p(z), and the encoder learns to deceive it. 
     regularization    encoder             -log D(z)
 
 The phases are in genjax/models/latent/aae.py, the adversarial losses in genjax/losses/adversarial.py, and the priors in
-genjax/models/priors.py. A prior needs no density, only a sampler: with the library any function (key, count, labels) ->
-samples will do.
+genjax/models/priors.py. A prior needs no density, only a sampler: from Python, any function (key, count, labels) ->
+samples can be the prior.
 
     python -m experiments.aae                                                   digits, ten Gaussians, labels
     python -m experiments.aae --prior swiss-roll --labels 0                     another prior, no labels
@@ -19,8 +19,8 @@ samples will do.
     python -m experiments.aae --preset paper --task semi-supervised --labels 100 --latents 10 --std 1 --dropout 0.2
     python -m experiments.aae --preset paper --task clustering --clusters 30 --latents 5 --std 1
 
-Labels: --labels N takes N training labels, as many of each class, the same for all seeds. They shape a prior that has
-classes (section 2.3, figure 4): D is told the class in a one-hot vector whose last slot means "unlabelled", and a
+Labels: --labels N takes N training labels, equally many of each class, the same for all seeds. They shape a prior that
+has classes (section 2.3, figure 4): D is told the class in a one-hot vector whose last slot means "unlabelled", and a
 labelled image is compared with prior samples of its own class. With --task semi-supervised (section 5) the encoder also
 gives a softmax y, which a second discriminator compares with draws from a uniform categorical distribution, and a
 fourth phase descends the cross-entropy of a labelled mini-batch. With --task clustering (section 6) there is no such
@@ -30,27 +30,27 @@ Metrics:
 
     squared_error         |x - decoder(z)|^2 per image, summed over pixels
     code_mmd2             unbiased squared maximum mean discrepancy between the codes of test images and samples of the
-                          prior (genjax/metrics/mmd.py), 0 where they are equally distributed. Its kernel is made from
-                          the prior alone, so that runs on one prior compare; result.json names it
+                          prior (genjax/metrics/mmd.py), 0 where they are equally distributed. Its kernel depends on the
+                          prior alone, so that runs with one prior can be compared; result.json names the kernel
     error_rate            fraction of test images whose class is wrong (--task semi-supervised)
     cluster_error_rate    fraction of test images whose cluster has another class than theirs (--task clustering)
     parzen_nats           log-likelihood of test images under a Gaussian window around 10 000 samples, whose bandwidth
                           is picked on 1000 validation images (--parzen; genjax/metrics/parzen.py). It says little about
-                          a model: its baselines are the same number for training images, and for k-means centres, in
-                          place of samples (Theis et al. 2016 report that the centres win)
+                          a model (Theis et al. 2016: k-means centres score higher than real images). Its baselines are
+                          the log-likelihoods with training images, and with k-means centres, in place of samples
 
-Differences from the paper: Adam with a cosine decay instead of SGD with momentum; 50 000 training images where it has
-60 000; the dimensions of z besides y, and the length of training, are not known to us. The labelled mini-batch of each
-step is drawn with replacement. `paper` asks for a GPU; on a CPU, --hidden 500 500 --steps 15000 is 30 epochs of a
+Differences from the paper: Adam with a cosine decay instead of SGD with momentum; 50 000 training images instead of 60
+000; the paper does not tell us the dimensions of z besides y, nor the length of training. The labelled mini-batch of
+each step is drawn with replacement. `paper` asks for a GPU; on a CPU, --hidden 500 500 --steps 15000 is 30 epochs of a
 smaller network.
 
-Known failures: with one step size of 1e-3 for the reconstruction and half of it for the adversarial phases, as in
-`quick`, the reconstruction spreads the codes of MNIST far outside the prior, and more steps do not bring them back;
-`small` has a fifth of the first and twice the second. Codes of two numbers, which in this prior are hardly more than
-one besides the class, say little of an image: the decoder's means are blurred and, near the middle, where all classes
+Known failures: with a step size of 1e-3 for the reconstruction and of 5e-4 for the adversarial phases, as in `quick`,
+the reconstruction spreads the codes of MNIST far outside the prior, and more steps do not bring them back; `small`
+therefore has 2e-4 and 1e-3. Two-dimensional codes carry little information, since in the mixture prior the codes of one
+class hardly vary in more than one dimension: the decoder's means are blurred and, near the middle, where all classes
 meet, grey. Without batch normalization of the logits of y (`normalized` in `mlp_networks`; clustering has it) the
-encoder uses a few of the clusters only. The adversarial phases on z and on y share one Adam. Labels shape the codes of
-training images; those of test images spread more.
+encoder uses a few of the clusters only. The adversarial phases on z and on y share one Adam optimizer. Labels shape the
+codes of training images; the codes of test images spread more.
 """
 
 import functools
@@ -81,50 +81,51 @@ ADVERSARIAL = ("discriminator", "regularization")
 """Phases that a plain autoencoder does not have."""
 
 ADVERSARIAL_B1 = 0.5
-"""Adam's decay of the mean gradient in these phases: gradients are soon out of date, as the other network changes."""
+"""Adam's b1 in the adversarial phases: small, since gradients are soon out of date as the other network changes."""
 
 DEFAULT_CLASSES = 10
-"""Classes of a prior with classes, where the data have none."""
+"""Number of classes of a prior with classes where the data have no labels."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """An adversarial autoencoder."""
+    """Options of an adversarial autoencoder."""
 
     data: Data = Data(binarization="none")
     run: Run = Run()
     task: Task = "none"
-    """Meaning of the softmax y that the encoder gives besides z: none (there is no y), the class, or a cluster."""
+    """Meaning of the encoder's softmax output y: none (no such output), the class (semi-supervised), or a cluster
+    (clustering)."""
     prior: Literal["gaussian", "uniform", "mixture", "swiss-roll"] = "gaussian"
-    """Prior of z; mixture (ten Gaussians) and swiss-roll have classes and two dimensions."""
+    """Prior of z; mixture (one Gaussian per class) and swiss-roll have classes and two dimensions."""
     std: float = 5.0
     """Standard deviation of the gaussian prior."""
     limit: float = 2.0
-    """The uniform prior reaches from -limit to limit in each dimension."""
+    """Limit of the uniform prior, which reaches from -limit to limit in each dimension."""
     labels: int = 0
-    """Training labels that may be used, by the task or to shape a prior with classes."""
+    """Number of training labels that the task, or a prior with classes, may use."""
     clusters: int = 16
-    """Number of clusters, the values of y (clustering)."""
+    """Number of clusters, which are the values of y (clustering)."""
     encoder: Literal["deterministic", "gaussian"] = "deterministic"
-    """Encoder: z is a function of x, or a sample of a Gaussian q(z|x)."""
+    """Encoder: z is a function of x (deterministic), or a sample of a Gaussian q(z|x) (gaussian)."""
     hidden: tuple[int, ...] = (1000, 1000)
     """Widths of the layers of the encoder and of each discriminator; the decoder mirrors the encoder."""
     latents: int = 8
-    """Dimensions of z; with 2, a picture of the codes is drawn."""
+    """Number of dimensions of z; with 2, a picture of the codes is drawn."""
     dropout: float = 0.0
     """Probability that a pixel of the encoder's input is dropped in training."""
     learning_rate: float = 1e-3
-    """Adam's step size at the start, for the reconstruction and the cross-entropy of labels."""
+    """Initial step size of Adam for the reconstruction and the cross-entropy of labels."""
     discriminator_learning_rate: float = 5e-4
-    """Learning rate of the discriminators' Adam optimizer."""
+    """Initial step size of the discriminators' Adam optimizer."""
     regularization_learning_rate: float = 5e-4
-    """Learning rate of the Adam optimizer of the encoder against the discriminators."""
+    """Initial step size of the encoder's Adam optimizer in the adversarial phase (regularization)."""
     adversary: bool = True
     """Train with the adversarial phases; without them the model is a plain autoencoder."""
     parzen: bool = False
-    """Measure the Parzen log-likelihood and its two baselines; on MNIST this takes minutes."""
+    """Measure the Parzen log-likelihood and its baselines (training images, k-means centres); slow on MNIST."""
     parzen_samples: int = 10_000
-    """Samples from which the Parzen window is made."""
+    """Number of samples in the Parzen window."""
 
 
 PRESETS = {
@@ -151,7 +152,7 @@ PRESETS = {
 
 
 def aae(options: Options) -> Experiment:
-    """An adversarial autoencoder of images."""
+    """Return the experiment: an adversarial autoencoder of images."""
     check_sizes(options)
     images, task, labels = options.data.load(), options.task, options.labels
     classes = class_count(images)
@@ -189,7 +190,7 @@ def check_sizes(options: Options) -> None:
 
 
 def make_prior(options: Options, classes: int) -> Prior:
-    """The prior of the options, with this number of classes if it has any."""
+    """Return the prior of the options, with this number of classes if it has any."""
     if options.prior == "gaussian":
         return priors.gaussian(options.latents, std=options.std)
     if options.prior == "uniform":
@@ -198,7 +199,7 @@ def make_prior(options: Options, classes: int) -> Prior:
 
 
 def make_networks(options: Options, data: Dataset, classes: int) -> Networks:
-    """The networks for these images, whose labels have this number of classes."""
+    """Return the networks for these images, whose labels have this number of classes."""
     return mlp_networks(
         data.image_shape,
         hidden=options.hidden,
@@ -210,7 +211,7 @@ def make_networks(options: Options, data: Dataset, classes: int) -> Networks:
 
 
 def make_model(options: Options, data: Dataset, networks: Networks, prior: Prior) -> Model:
-    """The model with these networks; without an adversary it lacks the adversarial phases."""
+    """Return the model with these networks; with --no-adversary it has no adversarial phases."""
     steps = options.run.steps
     model = aae_model.aae(
         data.image_shape,
@@ -231,14 +232,14 @@ def make_model(options: Options, data: Dataset, networks: Networks, prior: Prior
 
 
 def adam(learning_rate: float, steps: int, *, b1: float = 0.9) -> optax.GradientTransformation:
-    """Adam with a cosine decay."""
+    """Return Adam with a cosine decay of its step size to 0."""
     return optax.adam(optax.cosine_decay_schedule(learning_rate, steps), b1=b1)
 
 
 def check_labels(options: Options, data: Dataset, *, shaped: bool) -> None:
-    """Raise ValueError where the data do not have so many labels, or the task and the prior have no use for them.
+    """Raise ValueError where the data have fewer labels than --labels, or the task and the prior do not use them.
 
-    `shaped` says whether the prior has classes, which labels can shape.
+    `shaped` is True if the prior has classes, so that labels can shape it.
     """
     task, labels = options.task, options.labels
     available = data.train.size if has_labels(data) else 0
@@ -257,7 +258,7 @@ def check_labels(options: Options, data: Dataset, *, shaped: bool) -> None:
 
 
 def labelled_feed(data: Dataset, chosen: Int[np.ndarray, " labels"], seeds: Sequence[int], batch_size: int) -> Feed:
-    """Batches in each seed's own order of the images, each with a batch of labelled examples of the same size."""
+    """Return training batches in each seed's own order, each with a batch of labelled examples of the same size."""
     return with_labelled_batches(make_feed(data.train, data.load, seeds, batch_size), data, chosen, batch_size)
 
 

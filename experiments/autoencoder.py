@@ -5,11 +5,12 @@ An encoder makes a code z = f(x), smaller than the image x, from which a decoder
     squared_error = ||x - g(f(x))||^2, summed over pixels       --loss gaussian
     - sum_i x_i log g_i + (1 - x_i) log(1 - g_i)                --loss bernoulli
 
-`autoencoder` in genjax/models/latent/autoencoder.py descends the mean of either over the batch (`squared_error` in
-genjax/losses/reconstruction.py, `bernoulli_log_prob` in genjax/losses/likelihood.py). Without hidden units (--hidden
-with nothing after it) f and g are linear, and the best of them is principal component analysis: its error is that of
-PCA, the sum of the trailing eigenvalues of the covariance, and the columns of g span the leading eigenvectors (Baldi &
-Hornik 1989; a test trains it to both). So PCA with as many components is the baseline of each metric:
+`autoencoder` in genjax/models/latent/autoencoder.py minimizes the mean of one of these losses over the batch
+(`squared_error` in genjax/losses/reconstruction.py, `bernoulli_log_prob` in genjax/losses/likelihood.py). Without
+hidden units (--hidden with nothing after it) f and g are linear, and the best linear autoencoder is principal component
+analysis: its error is that of PCA, the sum of the trailing eigenvalues of the covariance, and the columns of g span the
+leading eigenvectors (Baldi & Hornik 1989; a test trains it to both). So PCA with as many components is the baseline of
+each metric:
 
     mse                 squared_error / pixels, for pixels in [0, 1]
     pca_mse             the same for PCA, fitted to the training images
@@ -19,27 +20,27 @@ Hornik 1989; a test trains it to both). So PCA with as many components is the ba
     pca_probe_error     the same for PCA's components
 
     python -m experiments.autoencoder                                         the embedded digits
-    python -m experiments.autoencoder --latents 2                             codes that can be plotted as they are
-    python -m experiments.autoencoder --hidden                                a linear one: PCA
+    python -m experiments.autoencoder --latents 2                             two-dimensional codes, plotted directly
+    python -m experiments.autoencoder --hidden                                a linear autoencoder: PCA
     python -m experiments.autoencoder --preset small --data-dir DIR           grey MNIST, three seeds
     python -m experiments.autoencoder --preset paper --data-dir DIR           four convolutions; asks for a GPU
     python -m experiments.autoencoder --dataset ./photos --network conv       images of your own
     python -m genjax transfer RUN                                             a classifier on the encoder
     python -m genjax embed RUN --out features.npz                             the codes, for use elsewhere
 
-An mse above PCA's is a bad optimum or overfitting. Nothing promises a probe_error below PCA's: codes that reconstruct
-better need not separate the classes better.
+An mse above that of PCA means a bad optimum or overfitting. A probe_error below that of PCA is not guaranteed: codes
+that reconstruct better need not separate the classes better.
 
 Differences from the source (the lecture on generative models of the course CS231n): it names neither data nor sizes nor
-an optimizer, so layers, code and steps are ours, with Adam and a cosine decay. Its encoder has four convolutions; ours
-have stride 2 as long as the image stays at least 4 pixels wide (28x28: strides 2, 2, 1, 1), and a dense layer between
-them and the code. The encoder sees images less their mean, and the decoder starts from the mean. The parameters with
-the best validation mse are kept.
+an optimizer, so we chose the layers, the size of the code, the steps, and Adam with a cosine decay. Its encoder has
+four convolutions; ours have stride 2 as long as the image stays at least 4 pixels wide (28x28: strides 2, 2, 1, 1), and
+a dense layer between them and the code. The encoder sees images less their mean, and the decoder starts from the mean.
+The parameters with the best validation mse are kept.
 
-Known failures: nothing makes the codes follow a distribution, so there is none to draw from, and `python -m genjax
-sample` refuses: between the codes of images the decoder gives mixtures of these images. Squared error prefers a blurred
-image to a sharp one that is slightly off. A reconstruction under --loss gaussian may leave [0, 1]; pictures show it
-clipped.
+Known failures: the codes follow no known distribution, so there is nothing to draw samples from, and `python -m genjax
+sample` refuses. For a code between the codes of two images the decoder returns a mixture of the two images. Squared
+error prefers a blurred image to a sharp one that is slightly off. A reconstruction under --loss gaussian may leave [0,
+1]; pictures show it clipped.
 """
 
 import functools
@@ -76,25 +77,26 @@ from genjax.runs.runner import main
 from genjax.types import Key, Params, Stats
 
 SCATTERED = 2000
-"""Test images whose codes are drawn."""
+"""Number of test images in the scatter plot of codes."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """An autoencoder."""
+    """Options of an autoencoder."""
 
     data: Data = Data(binarization="none")
     run: Run = Run()
     network: Literal["mlp", "conv"] = "mlp"
     """Networks: dense layers (mlp), or convolutions with one dense layer (conv)."""
     hidden: tuple[int, ...] = (256, 128)
-    """Widths of the encoder's layers; the decoder mirrors them (mlp). With none, both are linear."""
+    """Widths of the encoder's hidden layers, which the decoder mirrors (mlp). With none, encoder and decoder are
+    linear."""
     channels: tuple[int, ...] = (32, 64, 128, 256)
-    """Channels of the encoder's convolutions; the decoder mirrors them (conv)."""
+    """Channels of each of the encoder's convolutions, which the decoder mirrors (conv)."""
     features: int = 256
     """Width of the dense layer between the convolutions and the code (conv)."""
     latents: int = 32
-    """Dimensions of the code."""
+    """Number of dimensions of the code."""
     loss: Literal["gaussian", "bernoulli"] = "gaussian"
     """Reconstruction loss: squared error (gaussian), or cross-entropy of pixels in [0, 1] (bernoulli)."""
     learning_rate: float = 1e-3
@@ -115,7 +117,7 @@ PRESETS = {
 
 
 def autoencoder(options: Options) -> Experiment:
-    """An autoencoder of images."""
+    """Return the experiment: an autoencoder of images."""
     check_positive(
         hidden=min(options.hidden, default=1),
         channels=min(options.channels, default=0),
@@ -127,7 +129,7 @@ def autoencoder(options: Options) -> Experiment:
     networks = make_networks(data, options)
     optimizer = optax.adam(optax.cosine_decay_schedule(options.learning_rate, options.run.steps))
     model = autoencoder_model.autoencoder(data.image_shape, networks, optimizer=optimizer)
-    pca = functools.cache(lambda: fit_pca(data, options.latents))  # fitted when it is first asked for
+    pca = functools.cache(lambda: fit_pca(data, options.latents))  # fitted at the first call
     return Experiment(
         model=model,
         data=data,
@@ -142,7 +144,7 @@ def autoencoder(options: Options) -> Experiment:
 
 
 def make_networks(data: Dataset, options: Options) -> autoencoder_model.Networks:
-    """The networks for these images."""
+    """Return the networks for these images."""
     bernoulli = options.loss == "bernoulli"
     common: dict[str, Any] = {
         "latents": options.latents,
@@ -157,7 +159,7 @@ def make_networks(data: Dataset, options: Options) -> autoencoder_model.Networks
 
 
 def make_measure(model: Model, data: Dataset, pca: Callable[[], Params]) -> Measure:
-    """Measures the error of PCA and, where there are labels, the probe errors of the codes and of PCA's components."""
+    """Return the measure of PCA's error and, for data with labels, of the probe errors of codes and PCA components."""
     probe = make_probe(features_function(model), data)
     pca_probe = make_probe(principal, data, name="pca_probe_error")
     pca_errors = make_features(principal_mse, data.load)
@@ -170,7 +172,7 @@ def make_measure(model: Model, data: Dataset, pca: Callable[[], Params]) -> Meas
 
 
 def figures(model: Model, data: Dataset, pca: Params, params: Params, stats: Stats) -> dict[str, Figure]:
-    """Test images with their reconstructions and those of PCA, and a scatter of the codes of test images."""
+    """Return figures: test images with reconstructions by the model and by PCA, and a scatter plot of codes."""
     batch = test_batch(data, min(32, data.test.size))
     ours = model.generate(params, stats, batch, jax.random.key(0))
     rows = np.stack([batch["image"], ours, principal_images(pca, {}, batch).clip(0, 1)], axis=1)
@@ -184,7 +186,7 @@ def figures(model: Model, data: Dataset, pca: Params, params: Params, stats: Sta
 
 
 def drawn_codes(codes: Float[np.ndarray, "N F"], label: Int[np.ndarray, " N"] | None) -> Figure:
-    """A scatter of codes: as they are in two dimensions, else along their first two principal components."""
+    """Return a scatter plot of two-dimensional codes, or of the first two principal components of larger codes."""
     if codes.shape[1] == 2:
         return code_scatter(codes, label, title="codes of test images", names=("z_1", "z_2"))
     from sklearn.decomposition import PCA  # slow to import

@@ -5,9 +5,9 @@
     i, f, o, g = x W + h U + b,   c = sigmoid(f) c + sigmoid(i) tanh(g),   h = sigmoid(o) tanh(c)
 
 The last line is `LSTM` in genjax/networks/recurrent.py, the first is `log_probs` in
-genjax/models/autoregressive/char_rnn.py; `continuation` there writes. Training is truncated backpropagation through
-time: the text is laid out in rows that go on from step to step (genjax/data/stream.py), the state of the network is
-carried from one step to the next, and gradients stop where a step begins.
+genjax/models/autoregressive/char_rnn.py; `continuation` in the same file generates text. Training is truncated
+backpropagation through time: the text is laid out in rows that continue from step to step (genjax/data/stream.py), the
+state of the network is carried from one step to the next, and gradients stop where a step begins.
 
     python -m experiments.char_rnn                                            scikit-learn's descriptions, embedded
     python -m experiments.char_rnn --preset small --data-dir DIR              tiny_shakespeare
@@ -19,12 +19,13 @@ Data: the vocabulary is all characters of the whole text; a prompt with other ch
 splits of its own is cut into its first 90, next 5 and last 5 %.
 
 Metrics: nats_per_character and bits_per_character are -log p of held-out text, exact: the mean over all its characters,
-each given at least the 250 characters before it (one of the first 750: all before it). The baseline is interpolated
-Witten-Bell 4-grams, counted on the training part.
+each given at least the 250 characters before it (the first 750 characters: all characters before). The baseline is
+interpolated Witten-Bell 4-grams, counted on the training part.
 
-Differences from the paper: biases start at 0, and at 1 for the forget gates (there uniform like the weights, and 1);
-`small` and `quick` take Adam with a cosine decay, and scale down a gradient whose norm is above 1; the offset at which
-the rows begin differs from pass to pass and from seed to seed; the parameters with the best validation score are kept.
+Differences from the paper: biases start at 0, and at 1 for the forget gates (in the paper: uniform like the weights,
+and at 1); `small` and `quick` take Adam with a cosine decay, and scale down a gradient whose norm is above 1; the
+offset at which the rows begin differs from pass to pass and from seed to seed; the parameters with the best validation
+score are kept.
 
 Known failures: without dropout it overfits a text of a megabyte after some ten passes. Generated text has the words and
 the layout of the training text, and no sense beyond a sentence.
@@ -54,12 +55,12 @@ from genjax.runs.runner import main
 from genjax.types import Key, Params, Stats
 
 WRITTEN = 1000
-"""Characters of the sample that is drawn at the end of a run."""
+"""Number of characters of the sample that is drawn at the end of a run."""
 
 
 @dataclass(frozen=True)
 class Data:
-    """Text to train on."""
+    """Options of the text to train on."""
 
     dataset: str = "descriptions"
     """Text: descriptions (embedded), or the name of a TFDS text such as tiny_shakespeare; --text takes a file."""
@@ -75,34 +76,36 @@ class Data:
         expand(self, "data_dir")
 
     def load(self) -> Text:
-        """The text in three parts."""
+        """Return the text in three parts: training, validation and test."""
         return load_text(self.dataset, data_dir=self.data_dir, file=self.text)
 
 
 @dataclass(frozen=True)
 class Options:
-    """A recurrent model of a text."""
+    """Options of a recurrent model of a text."""
 
     data: Data = Data()
     run: Run = Run()
     hidden: int = 128
-    """LSTM units in each layer."""
+    """Number of LSTM units in each layer."""
     layers: int = 2
     """Number of LSTM layers."""
     dropout: float = 0.0
     """Probability that an output of a layer is dropped in training."""
     sequence_length: int = 50
-    """Characters that each step reads in every row, and through which gradients flow back."""
+    """Number of characters that a training step reads in each row of the batch; gradients flow back through all of
+    them."""
     precision: Precision = "float32"
     """Precision of the network's computation; parameters, states and likelihoods are float32."""
     optimizer: Literal["adam", "rmsprop"] = "adam"
-    """Optimizer: Adam with a cosine decay, or the paper's RMSProp with 3 % less step size per pass from the 10th on."""
+    """Optimizer: Adam with a cosine decay, or the paper's RMSProp, whose step size falls by 3 % per pass from the 10th
+    on."""
     learning_rate: float = 2e-3
-    """The optimizer's step size at the start."""
+    """Initial step size of the optimizer."""
     prompt: str = ""
     """Beginning of the sample that is drawn at the end of the run."""
     temperature: float = 1.0
-    """Temperature of that sample: characters are drawn from probabilities to the power of 1 / temperature."""
+    """Temperature of the final sample: characters are drawn from probabilities to the power of 1 / temperature."""
 
 
 PRESETS = {
@@ -134,11 +137,11 @@ PRESETS = {
 
 
 def char_rnn(options: Options) -> Experiment:
-    """A recurrent model of a text."""
+    """Return the experiment: a recurrent model of a text."""
     check_positive(sequence_length=options.sequence_length, learning_rate=options.learning_rate)
     source = options.data.load()
     vocabulary, length = source.vocabulary, options.sequence_length
-    encode(options.prompt, vocabulary)  # a prompt with other characters is refused before the training
+    encode(options.prompt, vocabulary)  # a prompt with unknown characters is refused before training
     train, validation, test = (encode(part, vocabulary) for part in (source.train, source.validation, source.test))
     model_with = functools.partial(make_model, options, vocabulary, optimizer=make_optimizer(options, len(train)))
     writer = make_writer(vocabulary, model_with)
@@ -156,7 +159,7 @@ def char_rnn(options: Options) -> Experiment:
 def make_model(
     options: Options, vocabulary: str, *, temperature: float, length: int, optimizer: optax.GradientTransformation
 ) -> Model:
-    """The model, which draws texts of `length` characters at this temperature."""
+    """Return the model, which draws texts of `length` characters at the given `temperature`."""
     return char_rnn_model.char_rnn(
         len(vocabulary),
         hidden=options.hidden,
@@ -170,7 +173,7 @@ def make_model(
 
 
 def make_writer(vocabulary: str, model_with: Callable[..., Model]) -> Writer:
-    """Text after a prompt, drawn by the model with the given `temperature` and `length`."""
+    """Return the capability to continue a prompt by `length` characters, drawn at a given `temperature`."""
 
     def write(params: Params, prompt: str, temperature: float, length: int, key: Key) -> str:
         batch = {"prompt": jnp.asarray(encode(prompt, vocabulary))[None]}
@@ -181,7 +184,7 @@ def make_writer(vocabulary: str, model_with: Callable[..., Model]) -> Writer:
 
 
 def make_figures(options: Options, writer: Writer) -> Figures:
-    """A sample of text that begins with the prompt."""
+    """Return the function that draws a sample of text beginning with the prompt."""
 
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, str]:
         del stats
@@ -191,7 +194,7 @@ def make_figures(options: Options, writer: Writer) -> Figures:
 
 
 def make_optimizer(options: Options, characters: int) -> optax.GradientTransformation:
-    """The optimizer for a text with this number of training characters."""
+    """Return the optimizer for a text with this number of training characters."""
     if options.optimizer == "adam":
         return adam(options.learning_rate, options.run.steps)
     steps_per_pass = characters // (options.run.batch_size * options.sequence_length)
@@ -199,16 +202,17 @@ def make_optimizer(options: Options, characters: int) -> optax.GradientTransform
 
 
 def adam(learning_rate: float, steps: int) -> optax.GradientTransformation:
-    """Adam with a cosine decay to 1 % of the step size; a gradient whose norm is above 1 is scaled down to norm 1."""
+    """Return Adam with a cosine decay to 1 % of the step size; the norm of the gradient is clipped at 1."""
     return optax.chain(
         optax.clip_by_global_norm(1.0), optax.adam(optax.cosine_decay_schedule(learning_rate, steps, alpha=0.01))
     )
 
 
 def rmsprop(learning_rate: float, steps_per_pass: int, sequence_length: int) -> optax.GradientTransformation:
-    """Karpathy's optimizer: RMSProp with decay 0.95, whose step size falls by 3 % after every pass from the 10th on.
+    """Return Karpathy's optimizer: RMSProp with decay 0.95; its step size falls by 3 % per pass from the 10th on.
 
-    Each element of the gradient is clipped: in his code to [-5, 5] for a sum over the sequence, here for the mean.
+    Each element of the gradient is clipped. His code clips the gradient of a sum over the sequence to [-5, 5]; here the
+    limit is divided by the sequence length, since the loss is a mean.
     """
     schedule = optax.exponential_decay(
         learning_rate, steps_per_pass, 0.97, transition_begin=9 * steps_per_pass, staircase=True

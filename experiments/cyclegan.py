@@ -9,10 +9,10 @@ Two generators G: X -> Y and F: Y -> X, and a discriminator of each domain:
     discriminators  minimize  (E (D_Y(y) - 1)^2 + E D_Y(y~)^2) / 2, and D_X alike
 
 The losses are in genjax/models/adversarial/cyclegan.py. Here y~ is the image that G has just generated or, half of the
-time, one of the last 50 or so that it generated before (genjax/models/adversarial/pool.py). Pixels are scaled to
-[-1, 1], norms are means over pixels. Generators have reflection padding, instance normalization and residual blocks, 9
-for images of 256x256 and larger and 6 for smaller ones (genjax/networks/residual.py). A discriminator gives a score for
-each patch, of 70x70 pixels at 256x256, and of proportionally fewer in smaller images
+time, one of the last 50 or so that it generated before (genjax/models/adversarial/pool.py). Pixels are scaled to [-1,
+1]; |.| is a mean over pixels. Generators have reflection padding, instance normalization and residual blocks, 9 for
+images of 256x256 and larger and 6 for smaller ones (genjax/networks/residual.py). A discriminator scores each patch of
+the image: 70x70 pixels in images of 256x256, and proportionally fewer in smaller images
 (genjax/models/adversarial/cyclegan_networks.py). Adam has b1 = 0.5; its learning rate is constant for half of the steps
 and then falls linearly to 0.
 
@@ -25,8 +25,9 @@ depends on the 9x9 pixels around it and, through the normalization, on statistic
 cycle loss is 1.
 
     python -m experiments.cyclegan                                          digits and inverted digits
-    python -m experiments.cyclegan --no-cycle                               or --no-game: without this term
-    python -m experiments.cyclegan --domains rotated                        or coloured
+    python -m experiments.cyclegan --no-cycle                               without the cycle loss
+    python -m experiments.cyclegan --no-game                                without the adversarial loss
+    python -m experiments.cyclegan --domains rotated                        upright and rotated digits (or: coloured)
     python -m experiments.cyclegan --domains classes --classes 3 8          two classes of --dataset
     python -m experiments.cyclegan --domains sets --dataset ./photos --other ./paintings
     python -m experiments.cyclegan --preset small --data-dir DIR            MNIST, 28x28
@@ -34,31 +35,31 @@ cycle loss is 1.
 
 **Data.** Where the second domain is computed from the first (inverted, rotated, coloured) the true translation is
 known. The first half of the training images is the first domain; the second half, transformed, is the second domain, so
-that there are no pairs in training. Validation and test images come in pairs. Of sets and classes of different sizes as
+that there are no pairs in training. Validation and test images come in pairs. If two sets or classes differ in size, as
 many images are measured as the smaller one has.
 
 **Metrics.** `cycle_error` is the mean of |F(G(x)) - x| over pixels, in [0, 1]; `real_score` and `fake_score` are the
 outputs of D_Y for y and G(x) (1 means real). With pairs, `paired_error` is the mean of |G(x) - y|, and
 `unchanged_paired_error` the baseline |x - y|. `digit_agreement` is the fraction of images G(x) in which a classifier of
-Y, trained on real images, finds the digit of x, and `real_digit_agreement` the same for the images y, the ceiling.
-`other_...` is the same from Y to X. By chance ten digits agree in a tenth of the images, but a wrong map may well stay
-below.
+Y, trained on real images, finds the digit of x, and `real_digit_agreement` is the same for the images y, an upper
+limit. `other_...` is the same metric from Y to X. For ten digits chance agreement is a tenth, but a wrong translation
+may well stay below chance.
 
-**What the terms do.** With generators that see the whole image (--halved 1 --edge-size 7 --cycle-weight 10)
-translations of digits look real and come back as they were, but digits become other digits: this is the permutation
-that the losses do not exclude. Local generators need no cycle loss to copy a digit, only for the last of the error.
-The cycle loss alone (--no-game) does not see the other domain: whether its map inverts is decided by the initial
-weights.
+**What the terms do.** With generators that see the whole image (--halved 1 --edge-size 7 --cycle-weight 10) translated
+digits look real and the way back restores the original, but digits become other digits: this is the permutation that
+the losses do not exclude. Local generators copy digits even without the cycle loss, which only lowers the remaining
+error. The cycle loss alone (--no-game) does not see the other domain: the initial weights decide whether the
+translation inverts the image.
 
 **Differences from the paper.** There are no random crops and flips. The discriminators see images that the generators
-make after their update. Strided convolutions have reflection padding as well. `paper` has the paper's networks and
+return after their update. Strided convolutions have reflection padding as well. `paper` has the paper's networks and
 options on two classes of CIFAR-10, since TFDS has no set of the paper's domains whose images are of one size; use
 folders of images: 256x256 pixels give 9 blocks and patches of 70x70. The identity term, which the paper has for
 paintings, is off by default; without it the networks may change colours that need no change.
 
-**Known failures.** Generators that see the whole image turn digits into others (above). With the paper's cycle weight
-of 10 the small generators stay at copying their input, which the cycle loss rewards and the adversarial loss does not.
-An evaluation holds 500 images at once, which for 256x256 pixels needs the memory of a GPU.
+**Known failures.** Generators that see the whole image turn digits into other digits (above). With the paper's cycle
+weight of 10 the small generators keep copying their input, which the cycle loss rewards and the adversarial loss does
+not. An evaluation holds 500 images at once, which for 256x256 pixels needs the memory of a GPU.
 """
 
 from dataclasses import dataclass, replace
@@ -79,7 +80,7 @@ from genjax.runs.runner import main
 
 @dataclass(frozen=True)
 class Options:
-    """Two generators between two domains of images."""
+    """Options of CycleGAN: two generators between two domains of images."""
 
     data: Data = Data(binarization="none")
     run: Run = Run(batch_size=1)
@@ -91,7 +92,7 @@ class Options:
     classes: tuple[int, int] = (3, 8)
     """Labels of the two domains; for --domains classes."""
     shrink: int = 1
-    """Average blocks of n x n pixels into one pixel."""
+    """Side n of the blocks of n x n pixels that are averaged to one pixel; 1 keeps the size."""
     game: bool = True
     """Train the generators with the adversarial loss."""
     cycle: bool = True
@@ -99,25 +100,25 @@ class Options:
     cycle_weight: float = 10.0
     """Weight of the cycle loss."""
     identity_weight: float = 0.0
-    """Weight of the identity loss, the change of images that are already of the target domain; the paper has 5 for
+    """Weight of the identity loss, the mean change of images that are already in the target domain; the paper has 5 for
     paintings."""
     pool_size: int = 50
-    """Earlier generated images that are kept for each discriminator."""
+    """Number of earlier generated images that are kept for each discriminator."""
     filters: int = 64
     """Channels of a generator at the full size of the image."""
     blocks: int | None = None
     """Residual blocks of a generator; by default 9 for images of 256x256 and larger, 6 for smaller ones."""
     halved: int | None = None
-    """Downsamplings of a generator, each of which halves height and width; by default 2, fewer where a side is odd or
-    would fall below 4."""
+    """Number of downsamplings of a generator, each of which halves height and width; by default 2, fewer where a side
+    is odd or would fall below 4."""
     edge_size: int = 7
     """Kernel size of a generator's first and last convolution. With few blocks and a small kernel each output pixel
     depends on its neighbourhood only."""
     discriminator_filters: int = 64
     """Channels of a discriminator's first layer."""
     strided: int | None = None
-    """Strided layers of a discriminator: 0, 1, 2 or 3 of them score patches of 7, 16, 34 or 70 pixels a side. By
-    default 3 at 256x256, and one less for each time that the side is half of it."""
+    """Number of strided layers of a discriminator: 0, 1, 2 or 3 give patches of 7, 16, 34 or 70 pixels a side. By
+    default 3 for images of 256x256, and one fewer each time the side is halved."""
     learning_rate: float = 2e-4
     """Learning rate of the generators' Adam optimizer before its decay."""
     discriminator_learning_rate: float = 2e-4
@@ -133,7 +134,7 @@ LOCAL = Options(
     learning_rate=1e-3,
     discriminator_learning_rate=1e-3,
 )
-"""Local generators, which see 9x9 pixels around each: the less they see, the harder it is to draw another digit."""
+"""Options of local generators, which see 9x9 pixels around each pixel and can hardly draw another digit."""
 
 PRESETS = {
     "quick": replace(LOCAL, run=Run(steps=1000, batch_size=16, evaluate_every=250), filters=32),
@@ -154,7 +155,7 @@ PRESETS = {
 
 
 def cyclegan(options: Options) -> Experiment:
-    """Two generators between two domains of images."""
+    """Return the CycleGAN experiment: two generators between two domains of images."""
     check(options)
     found = load(options)
     weights = weights_of(options, found)
@@ -212,7 +213,7 @@ def load(options: Options) -> Domains:
 
 
 def load_other(options: Options) -> Source:
-    """Load the data set of the second domain; an error says that it is --other."""
+    """Load the data set of the second domain; error messages name the option --other."""
     try:
         return load_source(options.data, options.other, shrink=options.shrink)
     except (ValueError, OSError) as error:
@@ -239,7 +240,7 @@ def weights_of(options: Options, found: Domains) -> model_of.Weights:
 
 
 def make_optimizers(options: Options) -> model_of.Optimizers:
-    """The Adam optimizers of the generators and the discriminators, with b1 = 0.5 and linear decay."""
+    """Return the Adam optimizers of the generators and the discriminators, with b1 = 0.5 and linear decay."""
     rates = options.learning_rate, options.discriminator_learning_rate
     return model_of.Optimizers(*(optax.adam(linear_decay(rate, options.run.steps), b1=0.5) for rate in rates))
 

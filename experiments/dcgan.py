@@ -12,9 +12,9 @@ networks are in genjax/models/adversarial/dcgan_networks.py, the model is in gen
 two phases of a training step in genjax/models/adversarial/gan.py. Weights start at N(0, 0.02^2), there are no biases,
 Adam has b1 = 0.5. In training the discriminator normalizes real and generated images in separate batches.
 
-Samples are drawn with the running statistics of the generator's own updates, so that a sample does not depend on the
-others of its batch; the authors' code normalizes by the batch that is drawn. The running statistics of the
-discriminator are those of real images.
+Samples are drawn with the generator's running statistics of batch normalization, so that a sample does not depend on
+the other samples of its batch; the authors' code normalizes by the statistics of the generated batch. The running
+statistics of the discriminator come from real images.
 
     python -m experiments.dcgan                                               digits
     python -m experiments.dcgan --preset small --data-dir DIR                 MNIST, 32 filters
@@ -23,8 +23,8 @@ discriminator are those of real images.
 **Metrics.** `probe_error` is the fraction of test images that a linear classifier on the discriminator's features gets
 wrong. The features are the outputs of all convolutions, max-pooled to 4x4, flattened and concatenated (sec. 5.1). The
 classifier is fitted to the first 10 000 training images, and its penalty is chosen on validation images
-(genjax/metrics/probe.py). `random_probe_error` and `pixel_probe_error` are baselines: the same with a discriminator
-that is not trained, and with pixels as features. `real_logit`, `fake_logit` and the losses are those of
+(genjax/metrics/probe.py). `random_probe_error` and `pixel_probe_error` are baselines: the error with the features of an
+untrained discriminator, and with pixels as features. `real_logit`, `fake_logit` and the losses are defined in
 experiments.gan. Figures: samples, the sample history over training, and interpolations between two noises.
 
 **Differences from the paper.** The features are learned on the data set on which they are probed, and the classifier is
@@ -70,14 +70,14 @@ from genjax.runs.runner import main
 from genjax.types import Key, Params, Stats
 
 BETWEEN = 10
-"""Images in a row of the interpolation, including both ends."""
+"""Number of images in a row of the interpolation, including both ends."""
 
 PROBES: tuple[str, ...] = ("probe_error", "random_probe_error", "pixel_probe_error")
 
 
 @dataclass(frozen=True)
 class Options:
-    """A deep convolutional GAN."""
+    """Options of a deep convolutional GAN."""
 
     data: Data = Data(binarization="none")
     run: Run = Run(batch_size=128)
@@ -86,11 +86,11 @@ class Options:
     smoothing: float = 0.0
     """One-sided label smoothing: the discriminator's target for real images is 1 minus this number."""
     discriminator_moves: int = 1
-    """Updates of the discriminator for each update of the generator."""
+    """Number of updates of the discriminator for each update of the generator."""
     average: float = 0.0
     """Decay of the moving average of the generator's weights from which samples are drawn; 0 for no average."""
     latents: int = 100
-    """Dimensions of the noise, uniform on [-1, 1]."""
+    """Number of dimensions of the noise, each uniform on [-1, 1]."""
     filters: int = 128
     """Channels of the discriminator's first convolution. Each later one has twice as many as the one before; the
     generator has the same numbers in reverse order."""
@@ -99,8 +99,8 @@ class Options:
     discriminator_learning_rate: float = 2e-4
     """Learning rate of the discriminator's Adam optimizer."""
     probe: bool = True
-    """Measure linear probes of the discriminator's features, of an untrained discriminator's features, and of pixels,
-    where the data have labels; on 10 000 images this takes minutes."""
+    """Measure linear probes on the discriminator's features, on an untrained discriminator's features, and on pixels,
+    if the data have labels; takes minutes for 10 000 images."""
 
 
 PRESETS = {
@@ -120,7 +120,7 @@ PRESETS = {
 
 
 def dcgan(options: Options) -> Experiment:
-    """A deep convolutional GAN on images."""
+    """Return the experiment: a deep convolutional GAN on images."""
     check(options)
     data = options.data.load()
     model = dcgan_model(
@@ -156,7 +156,7 @@ def check(options: Options) -> None:
 
 
 def make_measure(model: Model, data: Dataset) -> Measure:
-    """Return the measure of linear probes: on the discriminator's features, on untrained ones, and on pixels."""
+    """Return the measure of linear probes on the discriminator's features, on untrained features, and on pixels."""
     embed = features_function(model)
     trained, random, raw = (
         make_probe(features, data, name=name) for features, name in zip((embed, embed, pixels), PROBES, strict=True)
@@ -185,7 +185,7 @@ def make_figures(model: Model, networks: gan_model.Networks, data: Dataset) -> F
 
 
 def interpolation(networks: gan_model.Networks, params: Params, stats: Stats, key: Key) -> Figure:
-    """In each row the images of equal steps along the line between two noises."""
+    """Return a figure whose rows show images at equal steps along the line between two noise vectors."""
     G = bind(networks, params, stats).generator
     ends = gan_model.drawn_noise(networks.prior, key, 2 * ROWS).reshape(2, ROWS, 1, -1)
     fraction = jnp.linspace(0, 1, BETWEEN)[:, None]

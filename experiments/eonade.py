@@ -1,7 +1,8 @@
 """EoNADE on binary images: one network for all orderings (Uria, Murray & Larochelle 2014; Uria et al. 2016, section 4).
 
-The network sees some pixels and which ones these are, as input [x * m ; m], and gives the conditional of every other
-pixel. Under any ordering o of the pixels that is a model of images, and K orderings are a mixture of K models:
+The network sees some of the pixels of an image x and a mask m that marks them, as input [x * m ; m], and returns the
+conditional of every other pixel. Under any ordering o of the pixels these conditionals give a model of images, and K
+orderings give a mixture of K models:
 
     p_o(x) = prod_d p(x_{o_d} | x_{o_<d}),      log p(x) = logsumexp_o log p_o(x) - log K
 
@@ -12,8 +13,8 @@ genjax/models/autoregressive/eonade.py):
 
 The mean of J over all sets is the mean of -log p_o(x) over all D! orderings. `ordered_logits` in the same file computes
 the exact likelihood under an ordering: the first layer by the recursion of NADE, deeper layers D times, so that 10 000
-test images cost K times 10 000 D passes through them. `fill` there draws images and completions; the known pixels of a
-completion may lie anywhere, since they come first in the ordering.
+test images cost K times 10 000 D passes through them. `fill` in the same file draws images and completions; the known
+pixels of a completion may lie anywhere, since they come first in the ordering.
 
     python -m experiments.eonade                                 the embedded digits, two layers
     python -m experiments.eonade --preset small --data-dir DIR   static binarized MNIST, one layer, three seeds
@@ -57,20 +58,21 @@ from genjax.types import Key, Params, Stats
 
 @dataclass(frozen=True)
 class Options:
-    """A mixture over orderings of the pixels, by one network."""
+    """Options of EoNADE, one network that gives a mixture over orderings of the pixels."""
 
     data: Data = Data()
     run: Run = Run()
     hidden: int = 500
-    """Units of each hidden layer."""
+    """Number of units of each hidden layer."""
     layers: int = 2
     """Number of hidden layers; with more than one the model is DeepNADE."""
     orderings: int = 128
     """Number K of orderings in the mixture, a power of two."""
     validation_draws: int = 4
-    """Random sets of observed pixels per validation image."""
+    """Number of random sets of observed pixels per validation image, over which the estimate of -log p(x) is
+    averaged."""
     learning_rate: float = 1e-3
-    """Adam's step size at the start."""
+    """Initial step size of Adam."""
     final_learning_rate: float = 1e-5
     """Adam's step size at the end of its cosine decay."""
 
@@ -95,7 +97,7 @@ PRESETS = {
 
 
 def eonade(options: Options) -> Experiment:
-    """EoNADE on binary images."""
+    """Return the experiment: EoNADE on binary images."""
     check_positive(
         layers=options.layers,
         validation_draws=options.validation_draws,
@@ -122,7 +124,7 @@ def eonade(options: Options) -> Experiment:
 
 
 def known_sets(image_shape: tuple[int, int, int]) -> dict[str, Float[np.ndarray, "H W C"]]:
-    """Known pixels (1) of the completions drawn: the right half; all but a square in the middle; one pixel in five."""
+    """Return masks of known pixels (1) by name: the right half, all but a square in the middle, one pixel in five."""
     height, width, channels = image_shape
     rows, columns = np.indices((height, width))
     hidden_square = (abs(rows - (height - 1) / 2) < height / 4) & (abs(columns - (width - 1) / 2) < width / 4)
@@ -135,7 +137,7 @@ def known_sets(image_shape: tuple[int, int, int]) -> dict[str, Float[np.ndarray,
 
 
 def figures_of(model: Model, data: Dataset) -> Figures:
-    """Samples, and completions of test images from known pixels that no raster order would draw first."""
+    """Return figures of samples, and of completions from known pixels that are no prefix of the raster order."""
 
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
         generate = jax.jit(model.generate)
@@ -157,11 +159,12 @@ PUBLISHED = {
     1: {1: 92.17, 2: 90.69, 4: 89.86, 8: 89.16, 16: 88.61, 32: 88.25, 64: 87.95, 128: 87.71},
     2: {1: 89.17, 2: 87.96, 4: 87.10, 8: 86.41, 16: 85.96, 32: 85.60, 64: 85.28, 128: 85.10},
 }
-"""Published test NLL in nats on static binarized MNIST, by layers and orderings (Uria, Murray & Larochelle 2014)."""
+"""Published test NLL in nats on static binarized MNIST, by number of layers and number of orderings (Uria, Murray &
+Larochelle 2014)."""
 
 
 def published(layers: int, orderings: int) -> Iterator[Reference]:
-    """The published number as a reference for two metrics: that of all orderings of a run, and of some of them."""
+    """Yield the published number as a reference for two metrics: `nll_nats`, and `nll_k_orderings_nats` with k = K."""
     source = f"EoNADE, {layers} x 500, {orderings} orderings (Uria, Murray & Larochelle 2014)"
     value = PUBLISHED[layers][orderings]
     whole, some = "nll_nats", eonade_model.mixture_name(orderings)

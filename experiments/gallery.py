@@ -1,7 +1,7 @@
 """A picture of samples of many systems, drawn from trained runs: python -m experiments.gallery RUNS --out gallery.png.
 
-RUNS are run directories, or folders of them. Each system of images is one panel: samples where the model draws from
-noise, and images with what the model makes of them below (reconstructions, translations) where it does not.
+RUNS are run directories, or folders of them. Each system of images has one panel. It shows samples if the model draws
+from noise, else test images with the model's outputs (reconstructions, translations) below them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,17 +21,17 @@ from genjax.runs.restore import Restored, restore_run
 from genjax.runs.session import configure, user_errors
 
 ROWS, COLUMNS = 3, 7
-"""Images of a panel."""
+"""Numbers of rows and columns of images in a panel."""
 
 PANELS = 4
-"""Panels in a row of the picture."""
+"""Number of panels in a row of the picture."""
 
 
 def gallery(runs: Annotated[tuple[Path, ...], tyro.conf.Positional], *, out: Path, key: int = 0) -> None:
     """Draw samples of every run of images into one picture.
 
     Args:
-        runs: Run directories, and folders that hold some.
+        runs: Run directories, or folders that contain run directories.
         out: PNG file to write.
         key: Seed of the random numbers.
     """
@@ -50,7 +50,7 @@ def gallery(runs: Annotated[tuple[Path, ...], tyro.conf.Positional], *, out: Pat
 
 
 def run_directories(paths: Sequence[Path]) -> Iterator[Path]:
-    """The finished runs among these directories and directly inside them, sorted by name."""
+    """Yield the finished runs among these directories and directly inside them, sorted by name."""
     for path in paths:
         inside = [path] if (path / RESULT).exists() else sorted(folder.parent for folder in path.glob(f"*/{RESULT}"))
         if not inside:
@@ -59,7 +59,7 @@ def run_directories(paths: Sequence[Path]) -> Iterator[Path]:
 
 
 def panel(run: Restored, key: jax.Array) -> Float[np.ndarray, "height width C"]:
-    """The images of one system, tiled."""
+    """Return one image that shows the images of one system side by side."""
     params, stats = run.chosen(run.seeds[0])
     model, draws = run.experiment.model, run.experiment.draws
     count = ROWS * COLUMNS if draws else COLUMNS
@@ -73,12 +73,12 @@ def panel(run: Restored, key: jax.Array) -> Float[np.ndarray, "height width C"]:
 def paired(
     images: Float[np.ndarray, "N H W C"], generated: Float[np.ndarray, "N h w c"]
 ) -> Float[np.ndarray, "M H W c"]:
-    """A row of images above the row of what was made of them, in as many channels as the latter has."""
+    """Return a row of images, then a row of the model's outputs for them, with the channels of the outputs."""
     return np.concatenate([np.broadcast_to(images, (*images.shape[:3], generated.shape[-1])), generated])
 
 
 def picture(panels: dict[str, np.ndarray]) -> Figure:
-    """All panels, each under the name of its system."""
+    """Return a figure with all panels, each with the name of its system as its title."""
     rows = -(-len(panels) // PANELS)
     figure = Figure(figsize=(3 * PANELS, 1.65 * rows), layout="constrained")
     axes = list(figure.subplots(rows, PANELS, squeeze=False).flat)

@@ -25,16 +25,17 @@ in both phases.
     python -m experiments.gan --preset paper --data-dir DIR                MNIST as in the paper
 
 **Metrics.** A GAN has no likelihood. On points the density is known (genjax/data/points.py), and 10 000 samples are
-compared with it (genjax/metrics/modes.py). `modes_covered` counts the modes that have at least a tenth of their fair
-share of samples within three standard deviations. `high_quality` is the fraction of all samples that are so near to
-some mode. `jsd_nats` is the Jensen-Shannon divergence between histograms of samples and of the density, in [0, 0.693].
-result.json also has these metrics for as many points of the mixture itself (`true_jsd_nats` and so on).
+compared with it (genjax/metrics/modes.py). `modes_covered` counts the modes with enough samples within three standard
+deviations: at least a tenth of the number of samples divided by the number of modes. `high_quality` is the fraction of
+all samples within three standard deviations of some mode. `jsd_nats` is the Jensen-Shannon divergence between
+histograms of samples and of the density, in [0, 0.693]. result.json also has these metrics for as many points of the
+mixture itself (`true_jsd_nats` and so on).
 
-On images `parzen_nats` is the log-likelihood of test images under a Gaussian window around 10 000 samples. The same
-with training images and with k-means centres in place of samples is measured as a baseline, since the number alone says
-little about a model (Theis et al. 2016). `real_logit` and `fake_logit` are the mean outputs of D for test images and
-for generated ones; `discriminator_loss` and `generator_loss` are the losses there. If D cannot tell real from
-generated, these losses are 2 log 2 and log 2; they do not measure the quality of samples.
+On images `parzen_nats` is the log-likelihood of test images under a Gaussian window around 10 000 samples. The number
+alone says little about a model (Theis et al. 2016), so its baselines are measured too: training images, and k-means
+centres, in place of samples. `real_logit` and `fake_logit` are the mean outputs of D for test images and for generated
+ones; `discriminator_loss` and `generator_loss` are the losses on these images. If D cannot tell real from generated,
+these losses are 2 log 2 and log 2; they do not measure the quality of samples.
 
 **Differences from the paper.** Algorithm 1 of the paper has the minimax loss; the authors' code has the nonsaturating
 one, which is the default here. D and G are updated one after the other, where the authors' code updates both at once,
@@ -87,12 +88,12 @@ MARGINAL = 0.01
 """Mean pixel values are clipped to [MARGINAL, 1 - MARGINAL] before their logits become the generator's biases."""
 
 COMPARED = 10_000
-"""Training images that are searched for the nearest neighbour of a sample."""
+"""Number of training images that are searched for the nearest neighbour of a sample."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """A generative adversarial network of dense layers."""
+    """Options of a generative adversarial network of dense layers."""
 
     data: Data = Data(binarization="none")
     run: Run = Run()
@@ -101,7 +102,7 @@ class Options:
     smoothing: float = 0.0
     """One-sided label smoothing: the discriminator's target for real examples is 1 minus this number."""
     discriminator_moves: int = 1
-    """Updates of the discriminator for each update of the generator."""
+    """Number of updates of the discriminator for each update of the generator."""
     penalty: Literal["none", "gradient", "r1"] = "none"
     """Gradient penalty of the discriminator: (|gradient| - 1)^2 between real and generated examples (gradient), or
     |gradient|^2 / 2 at real examples (r1)."""
@@ -110,25 +111,25 @@ class Options:
     average: float = 0.0
     """Decay of the moving average of the generator's weights from which samples are drawn; 0 for no average."""
     latents: int = 100
-    """Dimensions of the noise, uniform with variance 1."""
+    """Number of dimensions of the noise, each uniform with variance 1."""
     hidden: tuple[int, ...] = (1200, 1200)
     """Widths of the generator's hidden layers."""
     maxout: tuple[int, ...] = (240, 240)
     """Widths of the discriminator's maxout layers."""
     pieces: int = 5
-    """Linear functions of each maxout unit, of which it returns the largest."""
+    """Number of linear functions of each maxout unit, which returns the largest of them."""
     dropout: tuple[float, float] = (0.2, 0.5)
     """Dropout rates of the discriminator's input pixels and of its units; points are trained without dropout."""
     optimizer: Literal["adam", "sgd"] = "sgd"
-    """Adam with b1 = 0.5, or gradient descent with the momentum and decay of the authors' code."""
+    """Optimizer: Adam with b1 = 0.5, or gradient descent with the momentum and decay of the authors' code (sgd)."""
     learning_rate: float = 0.1
     """Learning rate of the generator's optimizer at the start."""
     discriminator_learning_rate: float = 0.05
     """Learning rate of the discriminator's optimizer at the start."""
     parzen: bool = False
-    """Measure the Parzen log-likelihood and its two baselines; on MNIST this takes minutes."""
+    """Measure the Parzen log-likelihood and its baselines (training images, k-means centres); slow on MNIST."""
     parzen_samples: int = 10_000
-    """Samples in the Parzen window."""
+    """Number of samples in the Parzen window."""
 
 
 PRESETS = {
@@ -171,7 +172,7 @@ PRESETS = {
 
 
 def gan(options: Options) -> Experiment:
-    """A generative adversarial network on images, or with --dataset ring or grid on points."""
+    """Return the experiment: a generative adversarial network on images, or with --dataset ring or grid on points."""
     check(options)
     name, average, steps = options.data.dataset, options.average, options.run.steps
     mixture = MIXTURES[name]() if name in MIXTURES else None
@@ -217,7 +218,7 @@ def check(options: Options) -> None:
 
 
 def make_networks(options: Options, data: Dataset, mixture: Mixture | None) -> gan_model.Networks:
-    """The generator and the discriminator for images, or for points of a mixture."""
+    """Return the generator and the discriminator for images, or for points of a mixture."""
     hidden, maxout, pieces = options.hidden, options.maxout, options.pieces
     prior = uniform(options.latents, limit=3**0.5)
     if mixture is not None:
@@ -235,13 +236,13 @@ def make_networks(options: Options, data: Dataset, mixture: Mixture | None) -> g
 
 
 def marginal_logits(data: Dataset) -> Initializer:
-    """Initializer with the logits of the mean training image, clipped away from 0 and 1."""
+    """Return an initializer with the logits of the mean training image, clipped to [MARGINAL, 1 - MARGINAL]."""
     mean = np.clip(mean_image(data), MARGINAL, 1 - MARGINAL)
     return constant(np.log(mean) - np.log1p(-mean))
 
 
 def make_penalty(options: Options) -> gan_model.Penalty | None:
-    """The gradient penalty that --penalty names, or None."""
+    """Return the gradient penalty that --penalty names, or None."""
     if options.penalty == "none":
         return None
     penalty = gan_model.r1 if options.penalty == "r1" else gan_model.wasserstein_penalty
@@ -249,7 +250,7 @@ def make_penalty(options: Options) -> gan_model.Penalty | None:
 
 
 def make_optimizers(options: Options, steps_per_epoch: int) -> gan_model.Optimizers:
-    """The optimizers of the discriminator and the generator."""
+    """Return the optimizers of the discriminator and the generator."""
     rates = options.discriminator_learning_rate, options.learning_rate
     if options.optimizer == "adam":
         return gan_model.Optimizers(*map(adam, rates))
@@ -257,7 +258,7 @@ def make_optimizers(options: Options, steps_per_epoch: int) -> gan_model.Optimiz
 
 
 def momentum(learning_rate: float, steps_per_epoch: int) -> optax.GradientTransformation:
-    """Gradient descent of the authors' code.
+    """Return gradient descent as in the authors' code.
 
     The learning rate is divided by 1.000004 in each step; the momentum rises from 0.5 to 0.7 over 250 epochs.
     """
@@ -287,7 +288,7 @@ def make_figures(model: Model, data: Dataset) -> Figures:
 
 
 def nearest(samples: np.ndarray, data: Dataset) -> Figure:
-    """Each sample with the nearest training image to its right, which shows whether training images are copied."""
+    """Return a figure of samples, each with its nearest training image to the right, to reveal copies."""
     training = images_of(data, data.train, np.arange(min(data.train.size, COMPARED)))
     found = training[squared_distances(samples.reshape(len(samples), -1), training).argmin(axis=1)]
     pairs = beside(samples, found.reshape(samples.shape))

@@ -1,8 +1,8 @@
 """InfoGAN on images (Chen, Duan, Houthooft, Schulman, Sutskever & Abbeel 2016).
 
 A GAN whose generator G reads codes c next to its noise z: a category, one of K, and some real numbers. The
-discriminator has a second head Q(c|x), the recognition network, which recovers the codes from generated images. It
-bounds the mutual information of codes and images from below:
+discriminator has a second head Q(c|x), the recognition network, which recovers the codes from generated images. Its
+log-likelihood bounds the mutual information of codes and images from below:
 
     L_I = E log Q(c | G(z, c)) + H(c) <= I(c; G(z, c))            `information_bound`, eq. 5
     discriminator, recognition    minimize  -log D(x) - log(1 - D(G(z, c))) - lambda L_I
@@ -12,26 +12,26 @@ The losses are in genjax/models/adversarial/infogan.py, the networks in genjax/m
 is a softmax for the category, and a normal distribution for each number, whose prior is uniform on [-1, 1].
 
     python -m experiments.infogan                                                digits
-    python -m experiments.infogan --information 0 --continuous-information 0     a plain GAN: the codes mean nothing
+    python -m experiments.infogan --information 0 --continuous-information 0     a plain GAN: codes without meaning
     python -m experiments.infogan --preset small --data-dir DIR                  MNIST, smaller networks, five seeds
 
 **Metrics.** `category_information_nats` is the bound for the category, at most H(c) = ln K nats, which is 2.303 for ten
 categories; `continuous_information_nats` is the bound for the numbers. `category_error` is the fraction of test images
-whose most probable category is not the one of their class. Each class has one category; the assignment is the best on
-up to 10 000 training images (`matched_labels` in genjax/metrics/clustering.py). `real_logit` and `fake_logit` are the
-outputs of the discriminator for test images and for generated ones. Figures: samples and their history over training, a
-row with all categories for each noise, and for each number a row from -2 to 2.
+whose most probable category is not the category of their class. Each class has one category; the assignment is the one
+with the fewest errors on up to 10 000 training images (`matched_labels` in genjax/metrics/clustering.py). `real_logit`
+and `fake_logit` are the outputs of the discriminator for test images and for generated ones. Figures: samples and their
+history over training, a row with all categories for each noise, and for each number a row from -2 to 2.
 
 **Differences from the paper.** Q has a standard deviation of its own for each number, at least e^-2, as in the paper's
-text; in the authors' code it stays 1. The bound for the numbers has the weight 0.03. The paper says that it was chosen
-smaller than that for the category, the authors' code has 1; with a standard deviation that can fall to e^-2 the
-gradient grows 54-fold, and a smaller weight is needed. Leaky ReLUs have a slope of 0.1 as in the paper, 0.01 in the
-authors' code. Samples are drawn with running statistics.
+text; in the authors' code it stays 1. The bound for the numbers has the weight 0.03. The paper says that this weight
+was chosen smaller than the weight for the category, the authors' code has 1; with a standard deviation that can fall to
+e^-2 the gradient grows 54-fold, and a smaller weight is needed. Leaky ReLUs have a slope of 0.1 as in the paper, 0.01
+in the authors' code. Samples are drawn with running statistics.
 
 **Known failures.** The meaning of the categories is settled in the first steps, before images look like digits: two
-categories may share two digits between them, told apart by the numbers only, and one category may stand for two digits.
-With a larger weight for the numbers the categories agree less with digits; with a smaller one they agree more, and the
-numbers mean nothing.
+categories may each contain the same two digits, which only the numbers tell apart, and one category may stand for two
+digits. With a larger weight for the numbers the categories agree less with digits; with a smaller one they agree more,
+and the numbers mean nothing.
 """
 
 from collections.abc import Callable, Mapping
@@ -66,36 +66,36 @@ from genjax.runs.runner import main
 from genjax.types import Key, Params, Stats
 
 ROWS, COLUMNS = 8, 10
-"""Rows of a figure, one for each noise, and columns of the figure of a number."""
+"""Number of rows of a figure, one for each noise vector, and of columns of the figure of a continuous code."""
 
 REACH = 2.0
-"""Figures show numbers from -REACH to REACH, beyond the [-1, 1] of training, as in the paper."""
+"""Limit of the figures of continuous codes, from -REACH to REACH: beyond the [-1, 1] of training, as in the paper."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """An InfoGAN."""
+    """Options of InfoGAN."""
 
     data: Data = Data(binarization="none")
     run: Run = Run(batch_size=128)
     noise: int = 62
-    """Dimensions of the noise, uniform on [-1, 1]."""
+    """Number of dimensions of the noise, each uniform on [-1, 1]."""
     categories: int = 10
-    """Values of the categorical code."""
+    """Number of values of the categorical code."""
     continuous: int = 2
-    """Numbers in the code, uniform on [-1, 1]."""
+    """Number of continuous codes, each uniform on [-1, 1]."""
     information: float = 1.0
-    """Weight of the mutual information bound for the category."""
+    """Weight of the mutual information bound for the categorical code."""
     continuous_information: float = 0.03
-    """Weight of the mutual information bound for the numbers."""
+    """Weight of the mutual information bound for the continuous codes."""
     average: float = 0.0
     """Decay of the moving average of the generator's weights from which samples are drawn; 0 for no average."""
     channels: tuple[int, int] = (64, 128)
     """Channels of the discriminator's two convolutions; the generator has them in reverse order."""
     hidden: int = 1024
-    """Units of the dense layers of generator and discriminator."""
+    """Number of units of the dense layers of generator and discriminator."""
     recognition_hidden: int = 128
-    """Units of the hidden layer of the recognition network Q."""
+    """Number of units of the hidden layer of the recognition network Q."""
     learning_rate: float = 1e-3
     """Learning rate of the generator's Adam optimizer."""
     discriminator_learning_rate: float = 2e-4
@@ -103,7 +103,7 @@ class Options:
 
 
 FIFTY_EPOCHS = Run(seeds=(0, 1, 2, 3, 4), steps=5000, batch_size=128, evaluate_every=1000)
-"""Fifty epochs of a hundred updates each, as the paper counts them."""
+"""Training of fifty epochs of a hundred updates each, as the paper counts epochs."""
 
 PRESETS = {
     "quick": Options(
@@ -124,7 +124,7 @@ PRESETS = {
 
 
 def infogan(options: Options) -> Experiment:
-    """An InfoGAN on images."""
+    """Return the experiment: an InfoGAN on images."""
     check(options)
     data = options.data.load()
     networks = infogan_model.conv_networks(
@@ -170,11 +170,11 @@ def check(options: Options) -> None:
 
 
 def make_measure(model: Model, data: Dataset, categories: int) -> Measure:
-    """Return the measure of the error of the most probable categories as classes."""
+    """Return the measure of `category_error`: the error rate if the most probable category predicts the class."""
     features_of = make_features(features_function(model), data.load)
 
     def posteriors(params: Params, stats: Stats, split: Split) -> tuple[np.ndarray, np.ndarray]:
-        """Q(category|x) [N, categories] and the labels [N] of a split."""
+        """Return Q(category|x) [N, categories] and the labels [N] of a split."""
         found: Any = features_of(params, stats, split)
         return np.exp(found.features[:, :categories]), found.label
 
@@ -213,7 +213,7 @@ def rows_of(
     columns: Mapping[str, np.ndarray],
     title: str,
 ) -> Figure:
-    """A row of images for each of the codes, in which `columns` replaces one part of the code, column by column."""
+    """Return a row of images for each code; `columns` gives the values of one part of the code, column by column."""
     count = len(next(iter(columns.values())))
     repeated = codes._replace(**{name: jnp.repeat(array, count, axis=0) for name, array in codes._asdict().items()})
     values = {name: jnp.asarray(np.concatenate([array] * len(codes.noise))) for name, array in columns.items()}

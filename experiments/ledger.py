@@ -4,8 +4,8 @@
     python -m experiments.ledger show RUN       print a run's rows of the table of results; nothing is kept
     python -m experiments.ledger write          write the tables of README.md and of results/README.md
 
-An experiment's file says which numbers stand beside its own: `REFERENCES` (published ones), `BASELINES` (measured in
-the same run) and `HEADLINE`, the metric of the table of systems.
+An experiment's file declares the numbers to compare its metrics with, `REFERENCES` (published) and `BASELINES`
+(measured in the same run), and `HEADLINE`, its metric in the table of systems.
 """
 
 import importlib
@@ -34,7 +34,7 @@ HEADER = ("experiment", "data (pixels)", "metric", "ours", "to compare with", "s
 
 
 class Entry(NamedTuple):
-    """A finished run, and what its experiment's file says of its metrics."""
+    """Finished run, and the references, baselines and headline metric that its experiment's file declares."""
 
     result: Mapping[str, Any]
     """Content of result.json."""
@@ -57,7 +57,7 @@ def entry(result: Mapping[str, Any], options: Mapping[str, Any], module: Any) ->
 
 
 def kept_entry(result: Mapping[str, Any]) -> Entry:
-    """Return the entry of a result of this repository; its options are read from its command."""
+    """Return the entry of a result in the ledger; its options are read from its command."""
     name = result["experiment"]
     module = importlib.import_module(f"experiments.{name}")
     config = parse(getattr(module, name), module.PRESETS, shlex.split(result["command"])[3:])
@@ -72,7 +72,7 @@ def run_entry(directory: Path) -> Entry:
 
 
 def finished(run: Path) -> Mapping[str, Any]:
-    """Return the result in a run directory, or in a file; RunError if there is none."""
+    """Return the result in a run directory or a JSON file; RunError if there is none."""
     path = run / RESULT if run.is_dir() else run
     if not path.is_file():
         raise RunError(f"{run} holds no finished run: {path} is missing")
@@ -80,17 +80,17 @@ def finished(run: Path) -> Mapping[str, Any]:
 
 
 def results() -> list[dict[str, Any]]:
-    """Return all results that are kept, by file name."""
+    """Return all results in the ledger, sorted by file name."""
     return [read_json(path) for path in sorted(RESULTS.glob("*.json")) if path.name != SPEED]
 
 
 def results_table() -> str:
-    """Return the table of all results that are kept."""
+    """Return the Markdown table of all results in the ledger."""
     return markdown(HEADER, [row for result in results() for row in rows(kept_entry(result))])
 
 
 def rows(one: Entry) -> Iterator[Sequence[str]]:
-    """Return a row for each shown metric of a run; what holds for the whole run stands in the first row only."""
+    """Yield a table row for each shown metric of a run; only the first row has the columns about the run itself."""
     result, dataset = one.result, one.result["dataset"]
     before = (result["experiment"], f"{dataset['name']} ({dataset['protocol']})")
     command = f"`{result['command'].removeprefix('python -m ')}`"
@@ -102,10 +102,11 @@ def rows(one: Entry) -> Iterator[Sequence[str]]:
 
 
 def shown(one: Entry) -> list[str]:
-    """Return the metrics of a run that stand in the table, in order.
+    """Return the metrics of a run that the table shows, in order.
 
-    These are the headline, metrics with something to compare with, and what is exact or a bound; all metrics of a run
-    that has neither a headline nor a comparison. Baselines have no rows, they stand beside what they compare with.
+    They are the headline, metrics with a reference or a baseline, and metrics that are exact or a bound; if a run has
+    neither a headline nor a comparison, all its metrics. Baselines have no rows: they are shown in the row of the
+    metric that they belong to.
     """
     own = [name for name in one.metrics if name not in {baseline.measured_as for baseline in one.baselines}]
     compared = [name for name in own if name == one.headline or comparisons(one, name)]
@@ -115,7 +116,7 @@ def shown(one: Entry) -> list[str]:
 
 
 def comparisons(one: Entry, metric: str) -> list[str]:
-    """Return what stands beside a metric: its references, then the baselines of the same run."""
+    """Return the comparisons of a metric as text: its references, then the baselines of the same run."""
     references = [f"{reference.value:g}: {reference.source}" for reference in references_of(one, metric)]
     measured = [baseline for baseline in one.baselines if baseline.metric == metric]
     return references + [
@@ -137,7 +138,7 @@ def references_of(one: Entry, metric: str) -> list[Reference]:
 
 
 def duration(seconds: float) -> str:
-    """Return seconds below two minutes, else minutes."""
+    """Return a duration as text: in seconds below two minutes, else in minutes."""
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
@@ -150,7 +151,7 @@ def systems_table() -> str:
 
 
 def system_row(name: str, kept: Sequence[Entry]) -> Sequence[str]:
-    """Return the row of a system: linked to its file, with the papers that the first line of its page names."""
+    """Return the table row of a system: a link, the papers named in the first line of its file, and its headline."""
     first = (f"[{name}](experiments/{name}.py)", "; ".join(re.findall(r"\(([^()]*\d{4}[^()]*)\)", first_line(name))))
     best = plainest(kept)
     if best is None or best.headline is None:
@@ -161,10 +162,10 @@ def system_row(name: str, kept: Sequence[Entry]) -> Sequence[str]:
 
 
 def plainest(kept: Sequence[Entry]) -> Entry | None:
-    """Return the run that stands for a system: with its headline metric, a reference, and the fewest changed options.
+    """Return the run that represents a system: with its headline metric, a reference, and the fewest changed options.
 
-    Among equals `paper` comes first, then `small`, then the run with the most seeds. Runs that leave out a part of the
-    system change an option, so they come after the system itself.
+    Of equal runs, the preset `paper` is preferred, then `small`, then the most seeds. An ablation changes an option and
+    so ranks after the complete system.
     """
 
     def order(one: Entry) -> tuple[bool, int, int, int]:
@@ -178,7 +179,7 @@ def plainest(kept: Sequence[Entry]) -> Entry | None:
 
 
 def speed_table() -> str:
-    """Return the table of times of two implementations."""
+    """Return the Markdown table of speed comparisons of two implementations."""
     found = [
         (
             row["ours"],
@@ -193,14 +194,14 @@ def speed_table() -> str:
 
 
 def growth_table() -> str:
-    """Return the table of the time of a training step at each side over that at the first side."""
+    """Return the Markdown table of training step times at each image side, divided by the time at the first side."""
     growth = read_json(RESULTS / SPEED)["growth"]
     found = [(row["model"], *(f"{ratio:.2f}" for ratio in row["ratios"])) for row in growth]
     return markdown(("training step", *(f"{side}x{side}" for side in growth[0]["sides"])), found)
 
 
 def markdown(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table."""
+    """Return a Markdown table with this header and these rows."""
     lines = [header, ["---"] * len(header), *body]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
@@ -209,11 +210,11 @@ PAGES: Mapping[Path, Mapping[str, Callable[[], str]]] = {
     README: {"systems": systems_table},
     RESULTS / "README.md": {"results": results_table, "speed": speed_table, "growth": growth_table},
 }
-"""The tables of each page, by the names in the comments between which they stand."""
+"""Functions that return the tables of each page, by the names in the comments that enclose the tables."""
 
 
 def with_tables(page: Path) -> str:
-    """Return the text of a page with its tables written anew from the ledger."""
+    """Return the text of a page with its tables replaced by those of the ledger."""
     text = page.read_text(encoding="utf-8")
     for name, table in PAGES[page].items():
         text = replace_between(text, name, table(), page)
@@ -229,7 +230,7 @@ def replace_between(text: str, name: str, content: str, page: Path) -> str:
 
 
 def file_name(result: Mapping[str, Any]) -> str:
-    """Return the file of a result: the experiment, the preset, and the other options of its command."""
+    """Return the file name of a result: the experiment, the preset, and the other options of its command."""
     words = shlex.split(result["command"])[3:]
     rest = [word.lstrip("-") for word in words if word not in ("--preset", result["preset"])]
     return "-".join([result["experiment"], result["preset"], *rest]).replace("/", "-") + ".json"

@@ -1,8 +1,8 @@
 """MADE on binary images: a masked autoencoder (Germain, Gregor, Murray & Larochelle 2015).
 
 The likelihood of an image is a product of conditionals, and one pass through an autoencoder computes them all: masks on
-its weights cut every path from a pixel to its own output and to the outputs of earlier pixels. The pixel at position d
-of the ordering has degree d, each hidden unit has a degree m from 1 to D - 1 (equations 12 and 13):
+the weights remove every path from a pixel to its own output and to the outputs of earlier pixels. The pixel at position
+d of the ordering has degree d, each hidden unit has a degree m from 1 to D - 1 (equations 12 and 13):
 
     p(x) = prod_d p(x_d | x_<d),   p(x_d = 1 | x_<d) = sigmoid(output d)
     a hidden unit sees units of the layer below whose degree is at most its own
@@ -13,8 +13,8 @@ of the ordering has degree d, each hidden unit has a degree m from 1 to D - 1 (e
 
     log p(x) = logsumexp_m log p_m(x) - log M        over exactly M sets of masks
 
-`fill` in genjax/models/autoregressive/made.py draws images: it takes a set of masks for each image, then draws pixel
-after pixel, in D passes, each of which computes only what the last pixel has changed.
+`fill` in genjax/models/autoregressive/made.py draws images: it takes a set of masks for each image, then draws one
+pixel after another in D passes, each of which only updates the activations that the last pixel has changed.
 
     python -m experiments.made                                 the embedded digits
     python -m experiments.made --preset small --data-dir DIR   static binarized MNIST, three seeds
@@ -57,12 +57,12 @@ from genjax.types import Key, Params, Stats
 
 @dataclass(frozen=True)
 class Options:
-    """A masked autoencoder."""
+    """Options of a masked autoencoder."""
 
     data: Data = Data()
     run: Run = Run()
     hidden: tuple[int, ...] = (8000,)
-    """Widths of the hidden layers."""
+    """Width of each hidden layer."""
     masks: int = 1
     """Number M of sets of masks that share the weights."""
     shuffle: bool = False
@@ -74,11 +74,11 @@ class Options:
     activation: Literal["relu", "tanh"] = "relu"
     """Activation of the hidden units."""
     learning_rate: float = 1e-3
-    """Adam's step size at the start."""
+    """Initial step size of Adam."""
     final_learning_rate: float = 1e-5
     """Adam's step size at the end of its cosine decay."""
     weight_decay: float = 0.0
-    """Weight decay of all kernels (AdamW): a step takes away this fraction of them, times the step size."""
+    """Weight decay of all kernels (AdamW): each step shrinks them by this fraction times the step size."""
 
 
 PRESETS = {
@@ -105,7 +105,7 @@ PRESETS = {
 
 
 def made(options: Options) -> Experiment:
-    """MADE on binary images."""
+    """Return the experiment: MADE on binary images."""
     check_options(options)
     data = options.data.load()
     require_binary(data)
@@ -141,7 +141,7 @@ def check_options(options: Options) -> None:
 
 
 def optimizer(options: Options) -> optax.GradientTransformation:
-    """AdamW with a cosine decay; kernels have weight decay, biases have not."""
+    """Return AdamW with a cosine decay of its step size; only kernels have weight decay, not biases."""
     decay = options.final_learning_rate / options.learning_rate
     return optax.adamw(
         optax.cosine_decay_schedule(options.learning_rate, options.run.steps, decay),
@@ -151,7 +151,7 @@ def optimizer(options: Options) -> optax.GradientTransformation:
 
 
 def samples_only(model: Model, data: Dataset) -> Figures:
-    """A grid of samples."""
+    """Return a grid of samples."""
 
     def figures(params: Params, stats: Stats, key: Key) -> Mapping[str, Picture]:
         samples = jax.jit(model.generate)(params, stats, {"image": jnp.zeros((64, *data.image_shape))}, key)

@@ -4,14 +4,14 @@ The likelihood of an image is a product of conditionals, row by row, and in a pi
 
     p(x) = prod_i p(x_i,R | x_<i) p(x_i,G | x_<i, x_i,R) p(x_i,B | x_<i, x_i,R, x_i,G)
 
-`causal_mask` in genjax/networks/masked_conv.py says what a kernel sees at its centre: the channels before its own (mask
-A, first layer), or these and its own (mask B, all other layers). `PixelCNN` there has residual blocks ReLU, 1x1 (2h to
-h), ReLU, 3x3, ReLU, 1x1 (h to 2h). `VerticalStack` and `HorizontalStack` (--gated) have blocks tanh(a) * sigmoid(b),
-and no blind spot. `fill` in genjax/models/autoregressive/pixel_cnn.py draws images: the features of each pixel are
-computed once (in colour once per channel), and not anew for each pixel that is drawn.
+`causal_mask` in genjax/networks/masked_conv.py determines what a kernel sees at its centre: the channels before its own
+(mask A, first layer), or its own channel as well (mask B, all other layers). `PixelCNN` in the same file has residual
+blocks ReLU, 1x1 (2h to h), ReLU, 3x3, ReLU, 1x1 (h to 2h). `VerticalStack` and `HorizontalStack` (--gated) have blocks
+tanh(a) * sigmoid(b), and no blind spot. `fill` in genjax/models/autoregressive/pixel_cnn.py draws images: the features
+of each pixel are computed once (in colour once per channel), and not anew for each pixel that is drawn.
 
 A pixel is Bernoulli (--levels 2), or one of --levels K with a softmax or a mixture of logistics (--output). With --task
-each block also reads something given: the class (labels), a grey version of the image (colorize), or a coarse one
+each block also reads a condition: the class (labels), a grey version of the image (colorize), or a coarse version
 (super-resolution).
 
     python -m experiments.pixel_cnn                                               the embedded digits
@@ -22,19 +22,19 @@ each block also reads something given: the class (labels), a grey version of the
     python -m experiments.pixel_cnn --preset colour --task colorize --data-dir DIR
     python -m experiments.pixel_cnn --preset paper --data-dir DIR                 MNIST with the sizes of the paper
 
-Data: `colour` takes the TFDS set cifar10_jpeg, CIFAR-10 as JPEG files, here also shrunk. Numbers on it compare with no
-paper's; tables of counts (experiments.tabular) are the baselines.
+Data: `colour` takes the TFDS set cifar10_jpeg, CIFAR-10 as JPEG files, here also shrunk. Its numbers cannot be compared
+with those of any paper; tables of counts (experiments.tabular) are the baselines.
 
 Metrics: nll_nats is -log p(x) per image, exact, and bits_per_dim is the same in bits per pixel and channel.
 
-Differences from the papers: the network sees images less their mean, by which it can tell the position in the image;
+Differences from the papers: the network sees images minus the mean image, which tells it the position in the image;
 Adam with a cosine decay and the gradient's norm clipped at 1, instead of RMSProp; `small` begins with a 15x15 kernel;
 the hidden layer of the output has 2h channels at every size (the paper has 1024 for CIFAR-10); the parameters with the
 best validation likelihood are kept.
 
 Known failures: the plain network never sees some earlier pixels to the right (figures/receptive_field.png). A softmax
-over levels knows of no order among them and needs many images. With the grey image given, red and green nearly decide
-blue. Sampling goes pixel by pixel, and a completion knows the first rows only.
+over levels does not know the order of the levels and needs many images. With the grey image given, red and green nearly
+determine blue. Sampling goes pixel by pixel, and a completion knows the first rows only.
 """
 
 import functools
@@ -77,7 +77,7 @@ OutputKind = Literal["softmax", "mixture"]
 
 @dataclass(frozen=True)
 class Options:
-    """PixelCNN, plain or gated."""
+    """Options of PixelCNN, plain or gated."""
 
     data: Data = Data()
     run: Run = Run()
@@ -88,9 +88,9 @@ class Options:
     blocks: int = 15
     """Number of residual blocks, or of gated layers."""
     first_kernel: int = 7
-    """Side of the first convolution's kernel, odd."""
+    """Side of the first convolution's kernel in pixels, odd."""
     kernel: int = 3
-    """Side of the kernels in the blocks, odd."""
+    """Side of the kernels in the blocks in pixels, odd."""
     levels: int = 2
     """Number of values of each pixel and channel; above 2 for grey and colour images, with --binarization none."""
     output: OutputKind = "softmax"
@@ -98,15 +98,16 @@ class Options:
     components: int = 10
     """Number of logistics in the mixture (--output mixture)."""
     task: Task = "none"
-    """Condition given besides the earlier pixels: none, the class, the grey image, or the coarse image."""
+    """Condition besides the earlier pixels: none, the class (labels), the grey image (colorize), or the coarse image
+    (super-resolution)."""
     factor: int = 2
-    """Side of the blocks of pixels that become their mean in the coarse image (super-resolution)."""
+    """Side in pixels of the blocks that the coarse image averages (super-resolution)."""
     shrink: int = 1
     """Shrink the images by this factor: each block of shrink x shrink pixels becomes its mean."""
     precision: Precision = "float32"
     """Precision of the network's computation; parameters and likelihoods are float32."""
     learning_rate: float = 1e-3
-    """Adam's step size at the start."""
+    """Initial step size of Adam."""
     final_learning_rate: float = 1e-5
     """Adam's step size at the end of its cosine decay."""
 
@@ -143,7 +144,7 @@ PRESETS = {
 
 
 def pixel_cnn(options: Options) -> Experiment:
-    """PixelCNN on images."""
+    """Return the experiment: PixelCNN on images."""
     check_positive(
         components=options.components,
         learning_rate=options.learning_rate,
@@ -175,7 +176,7 @@ def pixel_cnn(options: Options) -> Experiment:
 
 
 def sizes_of(options: Options) -> dict[str, Any]:
-    """Arguments that the model and its networks share."""
+    """Return the arguments that the model and its networks share."""
     return {
         "features": options.features,
         "blocks": options.blocks,
@@ -187,21 +188,21 @@ def sizes_of(options: Options) -> dict[str, Any]:
 
 
 def optimizer(options: Options) -> optax.GradientTransformation:
-    """Adam with a cosine decay; the norm of the gradient is clipped at 1."""
+    """Return Adam with a cosine decay of its step size; the norm of the gradient is clipped at 1."""
     decay = options.final_learning_rate / options.learning_rate
     rate = optax.cosine_decay_schedule(options.learning_rate, options.run.steps, decay)
     return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate))
 
 
 def given_by(task: Task, data: Dataset) -> Given:
-    """The condition that a task gives the model."""
+    """Return the condition that a task gives the model."""
     shape = data.image_shape
     classes = classes_of(data) if task == "labels" else 0
     return Given(shape, classes, {"colorize": 1, "super-resolution": shape[2]}.get(task, 0))
 
 
 def output_of(levels: int, output: OutputKind, components: int) -> Output:
-    """The distribution of a pixel: Bernoulli for two levels, whatever `output` says."""
+    """Return the distribution of a pixel: Bernoulli for two levels, whatever `output` says."""
     if levels == 2:
         return bernoulli()
     return categorical(levels) if output == "softmax" else logistic_mixture(levels, components)
@@ -229,32 +230,32 @@ def with_condition(data: Dataset, task: Task, *, factor: int, levels: int) -> Da
 
 
 def grey(image: Float[Array, "B H W C"], levels: int) -> Float[Array, "B H W 1"]:
-    """The mean of each pixel's channels, rounded to the image's levels."""
+    """Return the mean over the channels of each pixel, rounded to the image's levels."""
     return jnp.round(image.mean(axis=-1, keepdims=True) * (levels - 1)) / (levels - 1)
 
 
 def coarse(image: Float[Array, "B H W C"], factor: int) -> Float[Array, "B H W C"]:
-    """The images with each block of factor x factor pixels replaced by its mean."""
+    """Return the images with each block of factor x factor pixels replaced by its mean."""
     blocks = reduce(image, "b (h f) (w g) c -> b h w c", "mean", f=factor, g=factor)
     return repeat(blocks, "b h w c -> b (h f) (w g) c", f=factor, g=factor)
 
 
 def classes_of(data: Dataset) -> int:
-    """The number of classes of the labels; ValueError where there are no labels."""
+    """Return the number of classes of the labels; ValueError where there are no labels."""
     if not (classes := class_count(data)):
         raise ValueError(f"--task labels: {data.name!r} has no labels")
     return classes
 
 
 ROW = 8
-"""Number of samples per class, and of test images that are completed."""
+"""Number of samples per class, and number of test images that are completed."""
 
 
 def make_figures(
     model: Model, networks: Networks, output: Output, given: Given, data: Dataset, mean: Float[np.ndarray, "H W C"]
 ) -> Figures:
-    """Samples (next to the condition of a task), completions of the first half, and the receptive field."""
-    count = ROW * (given.classes or ROW)  # the same in all pictures, so that one program draws them
+    """Return the figures: samples (next to the condition of a task), completions, and the receptive field."""
+    count = ROW * (given.classes or ROW)  # the same in all pictures, so that one compiled program draws them all
 
     def seen(params: Params) -> Float[np.ndarray, "H W"]:
         batch = test_batch(data, 32)
@@ -287,7 +288,7 @@ def make_figures(
 def conditioned(
     condition: Float[np.ndarray, "N H W Cc"], image: Float[np.ndarray, "N H W C"], samples: Float[np.ndarray, "M H W C"]
 ) -> Figure:
-    """A grid with one row per image: the condition, the image, and M / N samples."""
+    """Return a grid with one row per image: the condition, the image, and M / N samples."""
     each = samples.reshape(len(image), -1, *image.shape[1:])
     shown = np.broadcast_to(condition, image.shape)
     grid = np.concatenate([shown[:, None], image[:, None], each], axis=1).reshape(-1, *image.shape[1:])

@@ -17,8 +17,8 @@ runs from the right and is shifted one row down, so that each pixel sees all ear
 shows which pixels are seen.
 
 The layers are in genjax/networks/pixel_recurrent.py, and the network is `PixelRNN` in
-genjax/models/autoregressive/pixel_rnn.py. `fill` there draws images: each layer keeps its states, so that a pixel costs
-one update of each layer and not a pass over the whole image.
+genjax/models/autoregressive/pixel_rnn.py. `fill` in the same file draws images: each layer keeps its states, so that a
+pixel costs one update of each layer and not a pass over the complete image.
 
     python -m experiments.pixel_rnn                                           the embedded digits
     python -m experiments.pixel_rnn --preset small --data-dir DIR             static binarized MNIST, one layer
@@ -27,16 +27,16 @@ one update of each layer and not a pass over the whole image.
     python -m experiments.pixel_rnn --preset small --dataset cifar10_jpeg --binarization none --levels 8 --shrink 2
         --features 18 --steps 10000 --data-dir DIR                            CIFAR-10 at 16x16, 8 levels
 
-Data: binary pixels by default. Grey and colour images take --levels K --binarization none, and --shrink where they are
-large. The TFDS set cifar10_jpeg is CIFAR-10 as JPEG files, so numbers on it compare with no paper's; tables of counts
-(experiments.tabular) are the baselines.
+Data: binary pixels by default. Grey and colour images need --levels K --binarization none, and --shrink if they are
+large. The TFDS set cifar10_jpeg is CIFAR-10 as JPEG files, so its numbers cannot be compared with those of any paper;
+tables of counts (experiments.tabular) are the baselines.
 
 Metrics: nll_nats is -log p(x) per image, exact, and bits_per_dim is the same in bits per pixel and channel.
 
 Differences from the paper: Adam with a cosine decay and the gradient's norm clipped at 1, instead of RMSProp with a
 constant step size (--optimizer rmsprop takes RMSProp, with the decay and the clipping). The states above and to the
 left of the image are learned, one vector for all positions. The parameters with the best validation likelihood are
-kept. How many layers and units the paper's Row LSTM for MNIST has is not known to us: `paper` uses those of the
+kept. The paper does not give the numbers of layers and units of its Row LSTM for MNIST: `paper` uses those of the
 Diagonal BiLSTM.
 
 Known failures: training goes through all rows or diagonals one after another, so that small batches hardly make use of
@@ -74,18 +74,19 @@ from genjax.types import Key, Params, Stats
 
 @dataclass(frozen=True)
 class Options:
-    """A Row LSTM or a Diagonal BiLSTM."""
+    """Options of a Row LSTM or a Diagonal BiLSTM."""
 
     data: Data = Data()
     run: Run = Run()
     layer: pixel_rnn_model.Layer = "diagonal"
     """Recurrent layers: Row LSTM, or Diagonal BiLSTM."""
     features: int = 16
-    """Units h of each LSTM, a multiple of the image's channels; between the layers there are 2 h features."""
+    """Number h of units of each LSTM, a multiple of the image's channels; the layers have 2 h features as input and
+    output."""
     layers: int = 7
     """Number of recurrent layers, each with a residual connection."""
     head_features: int | None = None
-    """Features between the last two convolutions; by default 2 h."""
+    """Number of features between the last two convolutions; by default 2 h."""
     levels: int = 2
     """Number of values of each pixel and channel; above 2 for grey and colour images, with --binarization none."""
     shrink: int = 1
@@ -95,9 +96,9 @@ class Options:
     optimizer: Literal["adam", "rmsprop"] = "adam"
     """Optimizer: Adam, or RMSProp as in the paper."""
     learning_rate: float = 3e-3
-    """The optimizer's step size at the start."""
+    """Initial step size of the optimizer."""
     final_learning_rate: float = 1e-4
-    """The optimizer's step size at the end of its cosine decay."""
+    """Step size of the optimizer at the end of its cosine decay."""
 
 
 PRESETS = {
@@ -121,7 +122,7 @@ PRESETS = {
 
 
 def pixel_rnn(options: Options) -> Experiment:
-    """PixelRNN on images."""
+    """Return the experiment: PixelRNN on images."""
     check_positive(learning_rate=options.learning_rate, final_learning_rate=options.final_learning_rate)
     data = with_levels(options.data.load(shrink=options.shrink), options.levels)
     output = bernoulli() if options.levels == 2 else categorical(options.levels)
@@ -138,7 +139,7 @@ def pixel_rnn(options: Options) -> Experiment:
 
 
 def sizes_of(options: Options) -> dict[str, Any]:
-    """Arguments that the model and its network share."""
+    """Return the arguments that the model and its network share."""
     return {
         "layer": options.layer,
         "features": options.features,
@@ -149,7 +150,7 @@ def sizes_of(options: Options) -> dict[str, Any]:
 
 
 def optimizer(options: Options) -> optax.GradientTransformation:
-    """Adam or RMSProp with a cosine decay; the norm of the gradient is clipped at 1."""
+    """Return Adam or RMSProp with a cosine decay of its step size; the norm of the gradient is clipped at 1."""
     decay = options.final_learning_rate / options.learning_rate
     rate = optax.cosine_decay_schedule(options.learning_rate, options.run.steps, decay)
     descent = {"adam": optax.adam, "rmsprop": optax.rmsprop}[options.optimizer](rate)
@@ -159,7 +160,7 @@ def optimizer(options: Options) -> optax.GradientTransformation:
 def make_figures(
     model: Model, network: pixel_rnn_model.PixelRNN, output: Output, data: Dataset, mean: np.ndarray
 ) -> Figures:
-    """Samples, completions of test images, and the receptive field of the pixel in the middle."""
+    """Return the figures: samples, completions of test images, and the receptive field of the central pixel."""
     samples = samples_and_completions(model, data, np.arange(int(np.prod(data.image_shape))))
 
     def figures(params: Params, stats: Stats, key: Key) -> Mapping[str, Picture]:
@@ -172,7 +173,7 @@ def make_figures(
 
 
 def published(value: float, source: str, **options: str | int) -> Reference:
-    """A published test NLL in nats on static binarized MNIST."""
+    """Return a published test NLL in nats on static binarized MNIST."""
     return Reference("nll_nats", "binarized_mnist", "static", value, source, options)
 
 

@@ -1,9 +1,9 @@
 """Progressive growing of GANs on images (Karras, Aila, Laine & Lehtinen 2018).
 
-Training begins on images shrunk to --start pixels a side. When the networks have been trained on --stable-images, a
-block is added to each of them that doubles the side, and is faded in over --fade-images; and so on until the side is
-that of the data, which must be --start times a power of 2. While a level is faded in, the generator, the discriminator
-and the real images are mixed with the same weight alpha, linear in the number of training images (fig. 2):
+Training begins on images shrunk to --start pixels a side. After --stable-images training images, each network gets a
+new block that doubles the side and is faded in over the next --fade-images. This is repeated up to the side of the
+data, which must be --start times a power of 2. While a level is faded in, the generator, the discriminator and the real
+images are mixed with the same weight alpha, linear in the number of training images (fig. 2):
 
     generator        (1 - alpha) doubled(image of the old level) + alpha image of the new level
     discriminator    (1 - alpha) features of the old level of the halved image + alpha features of the new block
@@ -25,9 +25,8 @@ genjax/models/adversarial/progressive_gan_networks.py; the model, and the restar
 in genjax/models/adversarial/progressive_gan.py; the losses and phases are in genjax/losses/adversarial.py and
 genjax/models/adversarial/gan.py. Samples are drawn from an exponential moving average of G.
 
-The level and alpha are functions of the step, and the state holds the weights of all levels from the start. A run
-therefore resumes bit for bit wherever it was stopped, also within a fade. The progress bar shows the side of the images
-and alpha.
+The level and alpha are functions of the step, and the state holds the weights of all levels from the start. A stopped
+run therefore resumes bit for bit, also during a fade-in. The progress bar shows the side of the images and alpha.
 
     python -m experiments.progressive_gan                                                digits, 4 -> 8
     python -m experiments.progressive_gan --preset small --data-dir DIR                  MNIST, 7 -> 14 -> 28
@@ -36,28 +35,28 @@ and alpha.
     python -m experiments.progressive_gan --no-growth                                    the same networks at full size
 
 Each level may have a batch size of its own (--level-batch-sizes). --no-growth trains the same networks at the full size
-from the start, which shows the effect of growing: at the same number of images where all batches have one size (quick,
-small and paper), else at the --steps that you choose. `images` in result.json is the number of training images,
+from the start, which shows the effect of growing. If all batches have one size (quick, small and paper), both runs
+train on the same number of images; else choose --steps. `images` in result.json is the number of training images,
 `wall_seconds` the time.
 
 **Metrics.** `swd_S`, for each side S of the growth, is the sliced Wasserstein-1 distance between test images and as
 many samples, both shrunk to S x S pixels and taken as points (genjax/metrics/sliced_wasserstein.py); 0 means equal.
 `patch_distance` is the paper's measure on 7x7 patches of each level of a Laplacian pyramid, from which contrast and
 colour cast are removed (genjax/metrics/patches.py). The paper multiplies it by 1000, has more patches and images, and
-its pyramid ends at 16 pixels, here at 7. `real_...` is the same with training images in place of samples, which a
-perfect generator would reach. At most 2000 images and 1 GiB of them are compared. `real_logit` and `fake_logit` are the
-outputs of D for test images and for samples, with the running minibatch deviation of real images; the losses are
-computed from them.
+its pyramid ends at 16 pixels, here at 7. `real_...` is the same distance with training images in place of samples,
+which a perfect generator would reach. At most 2000 images, and at most 1 GiB, are compared. `real_logit` and
+`fake_logit` are the outputs of D for test images and for samples, with the running minibatch deviation of real images;
+the losses are computed from them.
 
 **Differences from the paper.** The minibatch deviation of D is a running mean where images are evaluated one by one.
 The optimizers restart at each new level; in the authors' code they restart at the end of each fade as well. Images are
 not mirrored. Deviations are taken over the whole batch, as in the paper; --group is that of the authors' later code.
 The paper's inception score needs the weights of a network that is not available here, and is not measured.
 
-**Known failures.** Growing gains little at these sizes: at the same number of images, networks trained at the full size
-from the start come nearer to the test images, and in the same time they come as near in swd. The penalty takes the
-gradient of the sum of all outputs of D, as the authors' code does; through the minibatch deviation the gradient of one
-example then includes the outputs for the others. No metric on the validation split says which step is best. An
+**Known failures.** Growing gains little at these sizes: networks trained at the full size from the start come nearer to
+the test images after the same number of training images, and equally near in swd after the same time. The penalty takes
+the gradient of the sum of all outputs of D, as the authors' code does; through the minibatch deviation the gradient of
+one example then includes the outputs for the others. No metric on the validation split says which step is best. An
 evaluation holds 500 images of the full size at once, which for large images needs the memory of a GPU.
 """
 
@@ -91,42 +90,43 @@ from genjax.runs.runner import main
 from genjax.types import Key, Params, Stats
 
 HISTORY_NUMBERS = 128 * 128 * 3
-"""Largest number of values of an image of which a sample history is kept in the checkpoint state."""
+"""Largest number of values of an image (height x width x channels) for which a run keeps a sample history."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """A progressive GAN."""
+    """Options of a progressive GAN."""
 
     data: Data = Data(binarization="none")
     run: Run = Run(batch_size=16)
     growth: bool = True
-    """Grow the networks, or train them at the full size from the start; the last level is trained until --steps."""
+    """Grow the networks level by level, the last level until --steps; without it, train at the full size from the
+    start."""
     start: int = 4
     """Side of the smallest images in pixels."""
     fade_images: int = 800_000
-    """Training images during which a level is faded in."""
+    """Number of training images during which a level is faded in."""
     stable_images: int = 800_000
-    """Training images of a level after it is faded in, before the next level begins."""
+    """Number of training images of a level after its fade-in, before the next level begins."""
     level_batch_sizes: tuple[int, ...] = ()
-    """Batch size of each level, from the smallest images on; those beyond the last level are not used. By default
+    """Batch size of each level, from the smallest images on; sizes beyond the last level are ignored. By default
     --batch-size for all levels."""
     latents: int = 512
-    """Dimensions of the noise, Gaussian and normalized to a mean square of 1."""
+    """Number of dimensions of the noise, which is Gaussian and normalized to a mean square of 1."""
     maps: int = 512
-    """Channels of each level, at most."""
+    """Largest number of channels of a level."""
     maps_times_side: int = 16384
-    """Channels of a level times its side, at most: the larger the images of a level, the fewer channels it has."""
+    """Largest product of the channels and the side in pixels of a level: larger images have fewer channels."""
     group: int = 0
-    """Examples over which the minibatch deviation is taken; 0 for the whole batch."""
+    """Number of examples over which the minibatch deviation is computed; 0 for the complete batch."""
     gamma: float = 1.0
-    """Norm of the discriminator's gradient that the penalty demands."""
+    """Target of the gradient penalty: the norm of the discriminator's gradient at which the penalty is 0."""
     penalty_weight: float = 10.0
     """Weight of the gradient penalty."""
     drift: float = 0.001
-    """Weight of the drift term, the discriminator's squared outputs for real images."""
+    """Weight of the drift term, the mean squared output of the discriminator for real images."""
     discriminator_moves: int = 1
-    """Updates of the discriminator for each update of the generator."""
+    """Number of updates of the discriminator for each update of the generator."""
     average: float = 0.999
     """Decay of the moving average of the generator's weights from which samples are drawn; 0 for no average."""
     learning_rate: float = 1e-3
@@ -174,7 +174,7 @@ PRESETS = {
 
 
 def progressive_gan(options: Options) -> Experiment:
-    """A progressive GAN on images."""
+    """Return the experiment: a progressive GAN on images."""
     check(options)
     data, start, steps = options.data.load(), options.start, options.run.steps
     levels = levels_of(data, start)
@@ -224,7 +224,7 @@ def check(options: Options) -> None:
 
 
 def levels_of(data: Dataset, start: int) -> int:
-    """Number of doublings of the smallest images to reach the size of the data; ValueError where they cannot."""
+    """Return how often the side `start` must double to reach the size of the data; ValueError if it cannot."""
     try:
         return doublings(data.image_shape, start)
     except ValueError as error:
@@ -232,7 +232,7 @@ def levels_of(data: Dataset, start: int) -> int:
 
 
 def stages_of(options: Options, levels: int) -> tuple[Stage, ...]:
-    """The stages of training. Raises ValueError where the run ends before the last level is faded in."""
+    """Return the stages of training. Raises ValueError where the run ends before the last level is faded in."""
     batch_sizes = checked_batch_sizes(options, levels)
     if not options.growth:
         return (Stage(levels, batch_sizes[-1]),)
@@ -246,7 +246,7 @@ def stages_of(options: Options, levels: int) -> tuple[Stage, ...]:
 
 
 def checked_batch_sizes(options: Options, levels: int) -> tuple[int, ...]:
-    """The batch size of each level; ValueError where there are too few, or groups do not divide them."""
+    """Return the batch size of each level; ValueError if there are too few, or --group does not divide one of them."""
     batch_sizes = options.level_batch_sizes or (options.run.batch_size,) * (levels + 1)
     if len(batch_sizes) <= levels:
         raise ValueError(
@@ -259,17 +259,17 @@ def checked_batch_sizes(options: Options, levels: int) -> tuple[int, ...]:
 
 
 def sizes_of(options: Options) -> model_of.Sizes:
-    """The sizes of the networks."""
+    """Return the sizes of the networks."""
     return model_of.Sizes(options.start, options.latents, options.maps, options.maps_times_side, options.group)
 
 
 def adam(learning_rate: float) -> optax.GradientTransformation:
-    """Adam without momentum (app. A.1)."""
+    """Return Adam without momentum (app. A.1)."""
     return optax.adam(learning_rate, b1=0.0, b2=0.99)
 
 
 def penalty_to(gamma: float, weight: float) -> Penalty:
-    """The gradient penalty weight (|gradient| - gamma)^2 / gamma^2."""
+    """Return the gradient penalty weight (|gradient| - gamma)^2 / gamma^2."""
     return wasserstein_penalty(weight=weight / gamma**2, target=gamma)
 
 

@@ -10,10 +10,10 @@ the union of the boxes from which the patches were cut; the generator is not tol
     generator        minimizes their sum; w falls exponentially from --first-weight to --last-weight
     discriminator    minimizes -log D(x) - log(1 - D(G)) - log(1 - D(s M + x (1 - M))) - log(1 - D(x M + s (1 - M)))
 
-Here s is another real image. The last two terms are composites: a part of one real image in another is no real image
-either, so that D has to check whether the parts fit the rest. All losses are means over the batch; they are in
-genjax/models/adversarial/puzzle_gan.py. The generator is updated in every second step, in `quick` and `small` in every
-step.
+Here s is another real image. The last two terms are for composites, a part of one real image in another: D must learn
+that these are not real, and so check whether the parts of an image fit together. All losses are means over the batch;
+they are in genjax/models/adversarial/puzzle_gan.py. The generator is updated in every second step, in `quick` and
+`small` in every step.
 
 Each patch is resized to the size of the image and encoded by the same encoder. The encodings are summed over the
 patches at every layer, so that neither image nor mask can depend on the order of the patches. One decoder turns the
@@ -22,9 +22,10 @@ on z (genjax/models/adversarial/puzzle_gan_networks.py). The layers, and the siz
 of DCGAN.
 
     python -m experiments.puzzle_gan                                          digits, 16x16
-    python -m experiments.puzzle_gan --no-mask                                or --no-game, --no-composites
-    python -m experiments.puzzle_gan --jigsaw 2                               all pieces of 2x2, shuffled
-    python -m experiments.puzzle_gan --jigsaw 3 --enlarge 3                   of 3x3, of digits of 24x24
+    python -m experiments.puzzle_gan --no-mask                                without the mask loss
+    python -m experiments.puzzle_gan --no-game                                without the adversarial loss
+    python -m experiments.puzzle_gan --jigsaw 2                               all 2x2 pieces, shuffled
+    python -m experiments.puzzle_gan --jigsaw 3 --enlarge 3                   all 3x3 pieces of digits of 24x24
     python -m experiments.puzzle_gan --preset small --data-dir DIR            MNIST, 28x28
     python -m experiments.puzzle_gan --dataset ./photos --enlarge 1 --patches 4 --patch-side 16
 
@@ -40,25 +41,25 @@ they are found by assigning pieces to cells of the restored image, one to one, w
 such as black corners, cannot be told apart: `ceiling_...` in result.json is the highest possible accuracy, `chance_...`
 the accuracy by chance.
 
-**Metrics.** `mask_iou` is the intersection over union of M^ > 1/2 and M. Its baselines are `mean_mask_iou` of the mean
-training mask at its best threshold and `random_mask_iou` of another image's mask. `part_error` is the mean of |G - x|
-where M is 1, in [0, 1], and `mask_error` the mean of |M^ - M| over all pixels. `restored_digit_accuracy` is the
-fraction of restored images in which a classifier, trained on real images, finds the digit of x. Its baseline is
-`patch_digit_accuracy`, of logistic regression on the pixels of the patches (of a jigsaw's pieces in any order), and its
-ceiling `real_digit_accuracy`, of the classifier on the images themselves. `real_logit` and `fake_logit` are the outputs
-of D for x and G.
+**Metrics.** `mask_iou` is the intersection over union of M^ > 1/2 and M. Its baselines are `mean_mask_iou`, for the
+mean training mask at its best threshold, and `random_mask_iou`, for the mask of another image. `part_error` is the mean
+of |G - x| where M is 1, in [0, 1], and `mask_error` the mean of |M^ - M| over all pixels. `restored_digit_accuracy` is
+the fraction of restored images in which a classifier, trained on real images, finds the digit of x. Its baseline
+`patch_digit_accuracy` is the accuracy of logistic regression on the pixels of the patches (for a jigsaw, of the
+shuffled pieces), and its upper limit `real_digit_accuracy` is the accuracy of the classifier on the images themselves.
+`real_logit` and `fake_logit` are the outputs of D for x and G.
 
 **What the terms do.** The adversarial loss is responsible for the image outside of the patches: without it the patches
-are restored more precisely, and all around them is noise. Without the loss of the mask nothing has to be where it was:
-the mask becomes empty, and then the appearance loss is 0.
+are restored more precisely, but everything around them is noise. Without the mask loss nothing ties a patch to its
+position: the mask becomes empty, and then the appearance loss is 0.
 
-**Differences from the paper.** The patches are chosen otherwise (above), and all are of one size, so that none is
-enlarged more than another. Losses are summed over pixels and averaged over the batch. w falls at each update of the
-generator, not at each epoch. The other image s is the next one of the batch. Images are not mirrored. D is trained on
-logits without the second sigmoid of the authors' code. There are no biases before batch normalization, and samples are
-drawn with running statistics. Sums over pixels weigh more in larger images, so that --first-weight and --last-weight
-are larger for small images. `paper` has the paper's networks and options on CIFAR-10, since TFDS has none of the
-paper's sets of faces and cars at a size that the networks allow.
+**Differences from the paper.** The patches are chosen by another rule (above), and all have one size, so that all are
+enlarged equally. Losses are summed over pixels and averaged over the batch. w falls at each update of the generator,
+not at each epoch. The other image s is the next one of the batch. Images are not mirrored. D is trained on logits
+without the second sigmoid of the authors' code. There are no biases before batch normalization, and samples are drawn
+with running statistics. Sums over pixels weigh more in larger images, so that --first-weight and --last-weight are
+larger for small images. `paper` has the paper's networks and options on CIFAR-10, since TFDS has none of the paper's
+sets of faces and cars at a size that the networks allow.
 
 **Known failures.** Where the patches determine most of an image the noise changes little. As w falls the adversarial
 loss takes over, and masks and some restored digits get worse again towards the end of `quick`. A patch with a straight
@@ -81,32 +82,32 @@ from genjax.runs.runner import main
 
 @dataclass(frozen=True)
 class Options:
-    """A GAN that restores images from patches without positions."""
+    """Options of a GAN that restores images from patches without positions."""
 
     data: Data = Data(binarization="none")
     run: Run = Run(batch_size=64)
     cut: Cut = field(default=Cut())
     mask: bool = True
-    """Train the mask, which tells the generator where the patches were."""
+    """Train with the mask loss, from which the generator learns the positions of the patches."""
     game: bool = True
     """Train the generator with the adversarial loss."""
     composites: bool = True
-    """Show the discriminator parts of real images in other real images."""
+    """Train the discriminator on composites as well: parts of real images in other real images."""
     first_weight: float = 1e-2
     """Weight of the mask and appearance losses at the generator's first update."""
     last_weight: float = 1e-4
     """Weight of the mask and appearance losses at the generator's last update."""
     discriminator_moves: int = 2
-    """Updates of the discriminator for each update of the generator."""
+    """Number of updates of the discriminator for each update of the generator."""
     average: float = 0.0
-    """Decay of the moving average of the generator's weights that restores images; 0 for no average."""
+    """Decay of the moving average of the generator's weights that is used to restore images; 0 for no average."""
     filters: int = 64
     """Channels of the first convolution of encoder and discriminator. Each later one has twice as many as the one
     before, but at most eight times as many as the first."""
     features: int = 128
-    """Dimensions of the encoding of all patches together."""
+    """Number of dimensions of the encoding of all patches together."""
     latents: int = 128
-    """Dimensions of the noise, uniform on [-1, 1]."""
+    """Number of dimensions of the noise, each uniform on [-1, 1]."""
     learning_rate: float = 2e-4
     """Learning rate of the generator's Adam optimizer."""
     discriminator_learning_rate: float = 2e-4
@@ -148,7 +149,7 @@ PRESETS = {
 
 
 def puzzle_gan(options: Options) -> Experiment:
-    """A GAN that restores images from patches without positions."""
+    """Return the experiment: a GAN that restores images from patches without positions."""
     composites = options.composites and not options.cut.jigsaw
     check(options, composites=composites)
     found = load(options.data, options.cut)

@@ -75,7 +75,7 @@ DRAWS = 5
 
 @dataclass(frozen=True)
 class Options:
-    """RNADE with one hidden layer."""
+    """Options of RNADE with one hidden layer."""
 
     data: Data = Data(binarization="none")
     run: Run = Run()
@@ -119,7 +119,7 @@ PRESETS = {
 
 
 def rnade(options: Options) -> Experiment:
-    """RNADE on dequantized grey images."""
+    """Return the experiment: RNADE on dequantized grey images."""
     check_positive(learning_rate=options.learning_rate, final_learning_rate=options.final_learning_rate)
     if not 0 <= options.weight_decay < np.inf:
         raise ValueError(f"--weight-decay {options.weight_decay} must be at least 0 and finite")
@@ -152,7 +152,7 @@ def rnade(options: Options) -> Experiment:
 
 
 def decaying(params: Params) -> Mapping[str, Mapping[str, bool]]:
-    """Which parameters have weight decay: W and V, not the biases nor rho."""
+    """Return which parameters have weight decay: W and V, not the biases nor rho."""
     return {"rnade": {name: name in ("W", "V") for name in params["rnade"]}}
 
 

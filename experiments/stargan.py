@@ -92,7 +92,7 @@ ATTRIBUTES = ("colour", "ground")
 
 @dataclass(frozen=True)
 class Options:
-    """One generator between many domains of images."""
+    """Options of StarGAN: one generator between many domains of images."""
 
     data: Data = Data(binarization="none")
     run: Run = Run(batch_size=16)
@@ -177,7 +177,7 @@ PRESETS = {
 
 
 def stargan(options: Options) -> Experiment:
-    """One generator between many domains of images."""
+    """Return the StarGAN experiment: one generator between many domains of images."""
     weights = model_of.Weights(
         classification=options.classification * options.classification_weight,
         reconstruction=options.reconstruction * options.reconstruction_weight,

@@ -63,7 +63,7 @@ MOST_FULL = 25
 
 @dataclass(frozen=True)
 class Options:
-    """Counted conditional probabilities of each pixel given some earlier ones."""
+    """Options of tabular models: counted conditional probabilities of each pixel given some earlier pixels."""
 
     data: Data = Data()
     run: Run = Run()
@@ -90,7 +90,7 @@ PRESETS = {
 
 
 def tabular(options: Options) -> Experiment:
-    """Tables of counts on images."""
+    """Return the experiment: tables of counts on images."""
     data = with_levels(options.data.load(shrink=options.shrink), options.levels)
     tables = make_contexts(
         options.contexts, data.image_shape, k=options.k, ordering=options.ordering, levels=options.levels

@@ -76,7 +76,7 @@ from genjax.runs.runner import main
 
 @dataclass(frozen=True)
 class Options:
-    """A GAN of images and their captions."""
+    """Options of a GAN of images and their captions."""
 
     data: Data = Data(binarization="none")
     run: Run = Run(batch_size=64)
@@ -154,7 +154,7 @@ PRESETS = {
 
 
 def text_to_image(options: Options) -> Experiment:
-    """A GAN of images and their captions."""
+    """Return the experiment: a GAN of images and their captions."""
     check(options)
     found = load(options.data, options.scenes)
     data, steps, style_steps = found.data, options.run.steps, options.style_steps
@@ -227,7 +227,7 @@ def networks_of(options: Options, found: Captioned) -> Networks:
 
 
 def make_optimizers(options: Options) -> model_of.Optimizers:
-    """The optimizers of all phases."""
+    """Return the optimizers of all phases."""
     return model_of.Optimizers(
         matching=optax.adam(optax.cosine_decay_schedule(options.matching_learning_rate, options.matching_steps)),
         discriminator=adam(options.discriminator_learning_rate),

@@ -70,7 +70,7 @@ class Data:
         expand(self, "data_dir")
 
     def load(self) -> Series:
-        """The series in three parts; ValueError for an unknown name."""
+        """Return the series in three parts; ValueError for an unknown name."""
         if self.series is not None:
             return load_series(self.series.expanduser())
         if self.dataset != "oscillation":
@@ -82,7 +82,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Options:
-    """A recurrent model of a series of real values."""
+    """Options of a recurrent model of a series of real values."""
 
     data: Data = Data()
     run: Run = Run()
@@ -115,7 +115,7 @@ PRESETS = {
 
 
 def time_series(options: Options) -> Experiment:
-    """A recurrent model of a series of real values."""
+    """Return the experiment: a recurrent model of a series of real values."""
     check_positive(sequence_length=options.sequence_length, learning_rate=options.learning_rate)
     source, length = options.data.load(), options.sequence_length
     model = char_rnn_model.series_rnn(

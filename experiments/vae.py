@@ -68,7 +68,7 @@ from genjax.runs.runner import main
 
 @dataclass(frozen=True)
 class Options:
-    """A VAE, or with --bound iwae an IWAE."""
+    """Options of a VAE, or with --bound iwae an IWAE."""
 
     data: Data = Data()
     run: Run = Run()
@@ -135,7 +135,7 @@ PRESETS = {
 
 
 def vae(options: Options) -> Experiment:
-    """A VAE or IWAE on images."""
+    """Return the experiment: a VAE or IWAE on images."""
     check_options(options)
     data = load_pixels(options)
     networks = make_networks(data, options)
@@ -172,7 +172,7 @@ def check_options(options: Options) -> None:
 
 
 def load_pixels(options: Options) -> Dataset:
-    """The images; ValueError where the likelihood is not one of such pixels."""
+    """Return the images; ValueError where the likelihood is not one of such pixels."""
     data = options.data.load()
     if options.likelihood == "bernoulli":
         require_binary(data)
@@ -185,7 +185,7 @@ def load_pixels(options: Options) -> Dataset:
 
 
 def make_networks(data: Dataset, options: Options) -> vae_networks.Networks:
-    """The networks for these images."""
+    """Return the networks for these images."""
     shape, mean, gaussian = data.image_shape, mean_image(data), options.likelihood == "gaussian"
     activation = {"tanh": jnp.tanh, "silu": jax.nn.silu}[options.activation]
     common: dict[str, Any] = {"latents": options.latents, "mean": mean, "gaussian": gaussian}
@@ -202,7 +202,7 @@ def make_networks(data: Dataset, options: Options) -> vae_networks.Networks:
 
 
 def make_model(data: Dataset, networks: vae_networks.Networks, options: Options) -> Model:
-    """The model with these networks."""
+    """Return the model with these networks."""
     schedule = stages if options.schedule == "stages" else optax.cosine_decay_schedule
     return vae_model.vae(
         data.image_shape,
@@ -224,7 +224,7 @@ def stages(learning_rate: float, steps: int, *, count: int = 8) -> optax.Schedul
 
 
 def burda(value: float, model: str, **options: str | int) -> Reference:
-    """A published log p(x) in nats on dynamic MNIST, estimated with 5000 samples."""
+    """Return a published log p(x) in nats on dynamic MNIST, estimated with 5000 samples."""
     source = f"{model} (Burda et al. 2016, table 1)"
     return Reference("iwae_5000_nats", "mnist", "dynamic", value, source, options)
 

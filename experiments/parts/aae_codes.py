@@ -25,11 +25,11 @@ from genjax.types import Batch, Key, Metrics, Params, Stats
 Task = Literal["none", "semi-supervised", "clustering"]
 
 MMD_SAMPLES = 5000
-"""Most codes, and most prior samples, that `code_mmd2` compares."""
+"""Largest number of codes, and of prior samples, that `code_mmd2` compares."""
 
 
 class Parts(NamedTuple):
-    """The model, its networks, its prior, its data and its task, from which pictures and measurements are made."""
+    """Model, networks, prior, data and task of a run, from which its metrics and figures are computed."""
 
     model: Model
     networks: aae_networks.Networks
@@ -41,13 +41,13 @@ class Parts(NamedTuple):
 
 
 def prior_samples(prior: Prior, count: int, key: Key) -> Float[np.ndarray, "count latents"]:
-    """Samples of the prior, of all its classes."""
+    """Return `count` samples of the prior, from all classes if it has classes."""
     return np.asarray(prior.sample(key, count, None))
 
 
 Encode = Callable[[Params, Stats, Split, Key], Mapping[str, np.ndarray]]
-"""(params, stats, split, key) -> `codes` [N, latents], samples of q(z|x), and `label` [N, classes], q(y|x), for all
-examples in order; without y there is no `label`."""
+"""Function of (params, stats, split, key) that returns `codes` [N, latents], samples of q(z|x), and, if the encoder has
+an output y, `label` [N, classes], q(y|x), of all examples in order."""
 
 
 def make_encode(networks: aae_networks.Networks, data: Dataset) -> Encode:
@@ -62,7 +62,7 @@ def make_encode(networks: aae_networks.Networks, data: Dataset) -> Encode:
 
 
 def make_measure(parts: Parts, kernel: Kernel, parzen_samples: int) -> Measure:
-    """Measures code_mmd2; cluster_error_rate, given clusters and classes; Parzen, if `parzen_samples` is above 0."""
+    """Return the measure of `code_mmd2`, `cluster_error_rate` (clusters and labels) and Parzen (samples above 0)."""
 
     def measure(params: Params, stats: Stats, split: Split, key: Key) -> dict[str, float]:
         code_key, prior_key, sample_key = jax.random.split(key, 3)
@@ -83,18 +83,18 @@ def make_measure(parts: Parts, kernel: Kernel, parzen_samples: int) -> Measure:
 
 
 def class_of_cluster(parts: Parts, params: Params, stats: Stats) -> Int[np.ndarray, " clusters"]:
-    """The class of each cluster: that of the validation image with the greatest q(y|x)."""
+    """Return the class of each cluster: the label of the validation image with the greatest q(y|x)."""
     validation = parts.data.validation
     seen = parts.encode(params, stats, validation, jax.random.key(0))
     return cluster_labels(seen["label"], labels_of(validation))
 
 
 ROWS = 8
-"""Rows of a grid of samples."""
+"""Number of rows of a grid of samples."""
 
 
 def make_figures(parts: Parts) -> Figures:
-    """Samples, images with their reconstructions, codes next to the prior in two dimensions, and styles, given y."""
+    """Return the figures: samples, reconstructions, two-dimensional codes next to the prior, and, with y, styles."""
 
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
         sample_key, code_key, prior_key, style_key = jax.random.split(key, 4)
@@ -115,7 +115,7 @@ def make_figures(parts: Parts) -> Figures:
 
 
 def samples_grid(parts: Parts, params: Params, stats: Stats, key: Key) -> Figure:
-    """A grid of decoder means at samples of the prior; one column per class if labels have shaped the prior."""
+    """Return a grid of decoder means at samples of the prior; one column per class if labels have shaped the prior."""
     shaped = parts.prior.classes > 0 and parts.labels > 0 and parts.task == "none"
     columns = parts.prior.classes if shaped else ROWS
     batch = {"image": jnp.zeros((ROWS * columns, *parts.data.image_shape))}
@@ -127,7 +127,7 @@ def samples_grid(parts: Parts, params: Params, stats: Stats, key: Key) -> Figure
 
 
 def style_grid(parts: Parts, params: Params, key: Key) -> Figure:
-    """A grid of decoder means: each row has one z of the prior, each column one value of y."""
+    """Return a grid of decoder means: each row has one z of the prior, each column one value of y."""
     columns = parts.networks.classes
     z = jnp.repeat(parts.prior.sample(key, ROWS, None), columns, axis=0)
     y = jnp.tile(jnp.eye(columns), (ROWS, 1))
@@ -137,7 +137,7 @@ def style_grid(parts: Parts, params: Params, key: Key) -> Figure:
 
 
 def codes_and_prior(parts: Parts, codes: Float[np.ndarray, "N 2"], key: Key) -> Figure:
-    """Scatter plots of the codes of test images, in the colours of their classes, and of as many prior samples."""
+    """Return scatter plots of the codes of test images, coloured by class, and of as many prior samples."""
     labels = labels_of(parts.data.test) if has_labels(parts.data) else None
     classes = parts.prior.classes
     slots = jnp.arange(len(codes)) % classes if classes and parts.labels else None

@@ -38,13 +38,13 @@ WITH_TARGETS = {
     "nonsaturating": discriminator_loss,
     "least-squares": least_squares_discriminator_loss,
 }
-"""Discriminator losses with a target for real and for generated examples, which can be smoothed."""
+"""Discriminator losses, by name, whose targets for real and for generated examples can be smoothed."""
 
 ROWS = 8
-"""Rows of a grid of samples; rows of the sample history after the first, which is drawn before training."""
+"""Number of rows of a grid of samples, and of rows of the sample history besides the row drawn before training."""
 
 COLUMNS = 12
-"""Images in a row of the sample history."""
+"""Number of images in a row of the sample history."""
 
 
 def adversarial_loss(name: LossName, smoothing: float) -> AdversarialLoss:
@@ -76,12 +76,12 @@ def check_not_negative(**options: float) -> None:
 
 
 def adam(learning_rate: float) -> optax.GradientTransformation:
-    """Adam with b1 = 0.5: gradients of an adversarial loss are soon out of date (Radford et al. 2016)."""
+    """Return Adam with b1 = 0.5, since gradients of an adversarial loss are soon out of date (Radford et al. 2016)."""
     return optax.adam(learning_rate, b1=0.5)
 
 
 def blank_images(data: Dataset) -> Mapping[str, np.ndarray]:
-    """The batch from which a sample history is drawn by a model that needs only the number of images."""
+    """Return a batch of blank images, for the sample history of a model that needs only the number of images."""
     return {"image": np.zeros((COLUMNS, *data.image_shape), np.float32)}
 
 
@@ -90,14 +90,14 @@ def with_average_and_history(
 ) -> Model:
     """Return the model with a moving average of its generator and a sample history over `steps` of training.
 
-    `average` is the decay of the moving average, 0 for none; the history holds `model.generate` of `batch`.
+    `average` is the decay of the moving average, 0 for none; the history holds outputs of `model.generate` on `batch`.
     """
     model = with_average(model, decay=average) if average else model
     return with_sample_history(model, batch, frames=ROWS, steps=steps)
 
 
 def sample_figures(model: Model, data: Dataset, params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
-    """A grid of samples, and the sample history: samples of the same noise at several times of training."""
+    """Return a grid of samples and the sample history, samples of the same noise at several steps of training."""
     samples = drawn(model, data, params, stats, ROWS**2, key)
     return {
         "samples": image_grid(samples, columns=ROWS, title="samples"),

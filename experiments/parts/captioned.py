@@ -22,14 +22,14 @@ from genjax.types import Batch, Key
 
 @dataclass(frozen=True)
 class Scenes:
-    """Composition of scenes from digits; not used for a folder of captioned images."""
+    """Options that compose scenes from digits; without effect for a folder of captioned images."""
 
     side: int = 32
     """Height and width of a scene in pixels."""
     captions: int = 5
-    """Captions of each scene."""
+    """Number of captions of each scene."""
     copies: int = 1
-    """Scenes for each digit of the data set."""
+    """Number of scenes for each digit image of the data set."""
     pairs: float = 0.25
     """Fraction of the scenes that have two digits."""
 
@@ -38,12 +38,13 @@ class Captioned(NamedTuple):
     """Images with captions."""
 
     data: Dataset
-    """Images whose batches have one of the captions of each."""
+    """Images; a batch has one random caption of each image."""
     vocabulary: Vocabulary
     held_out: Split | None
-    """Scenes of the pairs of digit and colour that no other split has; None for a folder of images."""
+    """Scenes whose pairs of digit and colour are in no other split; None for a folder of images."""
     all_pairs: Callable[[], Dataset] | None
-    """Returns scenes of the same digits with all pairs, on which the scene classifier is trained; None for a folder."""
+    """Function that returns scenes of the same digits with all pairs of digit and colour, on which the scene classifier
+    is trained; None for a folder."""
 
 
 def load(data: Data, options: Scenes) -> Captioned:
@@ -68,7 +69,7 @@ def load(data: Data, options: Scenes) -> Captioned:
 
 
 def check_differ(dataset: str, found: Source) -> None:
-    """Raise ValueError where all images of a split have the same captions: none would have wrong ones to compare."""
+    """Raise ValueError where all images of a split have the same captions, so that no wrong caption exists."""
     for name, split in (("validation", found.validation), ("test", found.test)):
         if not with_other_captions(split)[1].any():
             raise ValueError(
@@ -83,7 +84,7 @@ def one_caption(source: Source) -> Dataset:
 
 
 def with_one_caption(load: Load) -> Load:
-    """Choose one of the captions of each image: `caption` and the like [B, captions, T] become [B, T]."""
+    """Return `load` with one random caption of each image: caption arrays [B, captions, T] become [B, T]."""
 
     def loaded(raw: Mapping[str, Array], key: Key) -> Batch:
         image_key, caption_key = jax.random.split(key)
@@ -108,9 +109,9 @@ def objects_of(split: Split) -> Int[np.ndarray, "N 2 4"]:
 
 
 def with_other_captions(split: Split) -> tuple[Split, np.ndarray]:
-    """Return the split with the captions of the previous example as `other_caption`, and whether they are wrong [N].
+    """Return the split with the captions of the previous example as `other_caption`, and whether these are wrong [N].
 
-    They are not wrong where both examples have the same objects, or without objects the same captions.
+    A caption is not wrong where both examples have the same objects or, in data without objects, the same captions.
     """
     examples = split.read(np.arange(split.size))
     rolled = {name: np.roll(array, 1, axis=0) for name, array in examples.items()}
@@ -120,5 +121,5 @@ def with_other_captions(split: Split) -> tuple[Split, np.ndarray]:
 
 
 def texts(captions: Int[Array, "B T"], found: Captioned) -> list[str]:
-    """Return the captions as words."""
+    """Return the captions, given as word numbers, as text."""
     return [decode(row, found.vocabulary) for row in np.asarray(captions)]

@@ -1,4 +1,4 @@
-"""Metrics and figures of CycleGAN's translations: errors against the truth, digits that are kept, rows of images."""
+"""Metrics and figures of CycleGAN's translations: errors against the true translation, digits that stay the same."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -19,13 +19,13 @@ from genjax.pictures.figures import Figures, test_batch
 from genjax.types import Batch, Key, Metrics, Params, Stats
 
 COLUMNS = 12
-"""Images in a row of a figure."""
+"""Number of images in a row of a figure."""
 
 UNCHANGED = "unchanged_paired_error"
 
 
 def keeps_class(found: Domains) -> bool:
-    """Whether a translation should keep the digit or other class of an image, and the data have classes."""
+    """Return whether a translation should keep the digit or other class of an image, and the data have classes."""
     return found.paired and class_count(found.first) > 1
 
 
@@ -43,7 +43,7 @@ def translations(networks: model_of.Networks, params: Params, stats: Stats, batc
 
 
 def make_measure(networks: model_of.Networks, found: Domains) -> Measure | None:
-    """For pairs, return the measure of the error without any change, and of digits that are kept; else None."""
+    """Return the measure of the errors of unchanged images and of digits that stay the same; None without pairs."""
     if not found.paired:
         return None
 
@@ -64,7 +64,7 @@ def make_measure(networks: model_of.Networks, found: Domains) -> Measure | None:
 
 
 def make_agreement(found: Domains) -> Callable[[Mapping[str, np.ndarray], np.ndarray], dict[str, float]]:
-    """Return the function that gives how often classifiers find the right digit in translated and in real images."""
+    """Return the function that computes how often classifiers find the right digit in translated and in real images."""
     classify_first, classify_second = make_classify(found.first), make_classify(found.second)
 
     def agreement(images: Mapping[str, np.ndarray], labels: np.ndarray) -> dict[str, float]:
@@ -97,7 +97,7 @@ def make_figures(networks: model_of.Networks, found: Domains) -> Figures:
 def direction_figure(
     prefix: str, names: tuple[str, str], batch: Batch, images: Mapping[str, jax.Array], *, paired: bool
 ) -> Figure:
-    """In a column each image, its translation, the true translation where it is known, and the way back."""
+    """Return a figure whose columns show an image, its translation, the true translation if known, and the way back."""
     source, truth = ("other_image", "image") if prefix else ("image", "other_image")
     rows = {names[0]: batch[source], f"to {names[1]}": images[f"{prefix}translated"]}
     if paired:

@@ -15,13 +15,13 @@ from genjax.pictures.figures import captioned_grid
 from genjax.runs.options import Data
 
 CLASSIFIER_STEPS = 600
-"""Training steps of a classifier of digits or other classes."""
+"""Number of training steps of a classifier of digits or other classes."""
 
 Images = Float[np.ndarray, "N H W _"]
 
 
 def linear_decay(learning_rate: float, steps: int) -> optax.Schedule:
-    """A constant learning rate for the first half of the steps, then linear decay to 0 (Zhu et al. 2017)."""
+    """Return a schedule: a constant learning rate for half of the steps, then linear decay to 0 (Zhu et al. 2017)."""
     constant = optax.constant_schedule(learning_rate)
     decay = optax.linear_schedule(learning_rate, 0.0, steps - steps // 2)
     return optax.join_schedules([constant, decay], [steps // 2])
@@ -41,14 +41,14 @@ def check_grey(data: Data) -> None:
 
 
 def rows_of_images(rows: Mapping[str, Images], *, title: str) -> Figure:
-    """A row of images for each name; grey and coloured images may be mixed."""
+    """Return a figure with a row of images for each name; grey and coloured images may be mixed."""
     channels = max(images.shape[-1] for images in rows.values())
     alike = [np.broadcast_to(images, (*images.shape[:-1], channels)) for images in rows.values()]
     return captioned_grid(np.stack(alike), list(rows), title=title)
 
 
 Classify = Callable[[Images], Int[np.ndarray, " N"]]
-"""Images -> the most probable digit, or other class, of each."""
+"""Function that returns the most probable digit, or other class, of each image."""
 
 
 def make_classify(data: Dataset) -> Classify:

@@ -19,25 +19,25 @@ from genjax.runs.experiment import Experiment
 from genjax.types import Key, Params, Stats
 
 DRAWN = 10_000
-"""Samples from which the metrics are computed."""
+"""Number of samples from which the metrics are computed."""
 
 SHOWN = 2000
-"""Points in a figure."""
+"""Number of points in a figure."""
 
 HISTORY_POINTS = 500
-"""Points in each frame of the movie."""
+"""Number of points in each frame of the movie."""
 
 FRAMES = 50
-"""Frames of the movie after the first, which is drawn before training."""
+"""Number of frames of the movie besides the first, which is drawn before training."""
 
 MARGIN = 1.25
-"""Limit of the axes and of the divergence's grid, as a multiple of the largest coordinate of a mean."""
+"""Limit of the axes and of the grid of the divergence, as a multiple of the largest coordinate of a mean."""
 
 FAIR = 10
-"""A mode counts as covered from one FAIR-th of its fair share of good samples on."""
+"""Divisor of the threshold of coverage: a mode is covered by DRAWN / modes / FAIR or more high-quality samples."""
 
 TRUE_STREAM = 9
-"""Random stream of the points of the mixture that are measured as a baseline; none of them is in the data set."""
+"""Number of the random stream of baseline points of the mixture, none of which is in the data set."""
 
 NAMES = ("modes_covered", "high_quality", "jsd_nats")
 
@@ -45,12 +45,12 @@ Points = Float[np.ndarray, "N 2"]
 
 
 def blank_points(mixture: Mixture, count: int) -> dict[str, np.ndarray]:
-    """A batch of `count` points at 0, from which the model needs only their number."""
+    """Return a batch of `count` points at 0, for a model that needs only the number of points."""
     return {"point": np.zeros((count, mixture.means.shape[1]), np.float32)}
 
 
 def drawn(model: Model, mixture: Mixture, params: Params, stats: Stats, count: int, key: Key) -> Points:
-    """Draw `count` samples of a model."""
+    """Return `count` samples of a model."""
     batch = {name: jnp.asarray(array) for name, array in blank_points(mixture, count).items()}
     return np.asarray(jax.jit(model.generate)(params, stats, batch, key))
 
@@ -72,7 +72,7 @@ def point_experiment(model: Model, mixture: Mixture, data: Dataset, *, average: 
 
 
 def make_measure(model: Model, mixture: Mixture) -> Measure:
-    """Return the measure of covered modes, of the fraction of good samples, and of the divergence from the mixture."""
+    """Return the measure of covered modes, of the fraction of high-quality samples, and of the divergence."""
 
     def measure(params: Params, stats: Stats, split: Split, key: Key) -> dict[str, float]:
         return numbers(*compare(drawn(model, mixture, params, stats, DRAWN, key), mixture))
@@ -88,12 +88,12 @@ def compare(samples: Points, mixture: Mixture) -> tuple[Modes, Divergence]:
 
 
 def numbers(modes: Modes, divergence: Divergence) -> dict[str, float]:
-    """The metrics by name."""
+    """Return the metrics by name."""
     return dict(zip(NAMES, (float(modes.covered), modes.high_quality, divergence.nats), strict=True))
 
 
 def facts(mixture: Mixture) -> dict[str, int | float | str]:
-    """The protocols of the metrics, and as a baseline the metrics of points of the mixture itself."""
+    """Return the protocols of the metrics and, as a baseline, the metrics of true points of the mixture."""
     modes, divergence = compare(points(mixture, DRAWN, stream=TRUE_STREAM), mixture)
     true = {f"true_{name}": value for name, value in numbers(modes, divergence).items()}
     protocols = {"modes_protocol": modes.protocol, "jsd_protocol": divergence.protocol}
@@ -111,7 +111,7 @@ def make_figures(model: Model, mixture: Mixture) -> Figures:
 
 
 def beside_truth(samples: Points, mixture: Mixture) -> Figure:
-    """Points of the mixture on the left, as many samples on the right."""
+    """Return a figure with points of the mixture on the left and as many samples on the right."""
     figure = Figure(figsize=(8, 4.2), layout="constrained")
     for axes, shown, title in zip(
         figure.subplots(1, 2, sharex=True, sharey=True),
@@ -126,7 +126,7 @@ def beside_truth(samples: Points, mixture: Mixture) -> Figure:
 
 
 def movie(film: SampleHistory, mixture: Mixture) -> Movie:
-    """The samples of each frame, with a circle at each mean of the mixture."""
+    """Return a movie of the samples over training, with a circle at each mean of the mixture."""
     figure = Figure(figsize=(4, 4.2), layout="constrained")
     axes = figure.add_subplot()
     frame(axes, mixture)
@@ -141,12 +141,12 @@ def movie(film: SampleHistory, mixture: Mixture) -> Movie:
 
 
 def frame(axes: Axes, mixture: Mixture) -> None:
-    """Show the same part of the plane in all figures."""
+    """Set the limits of the axes, the same in all figures."""
     axes.set_aspect("equal")
     axes.set_xlim(-reach(mixture), reach(mixture))
     axes.set_ylim(-reach(mixture), reach(mixture))
 
 
 def reach(mixture: Mixture) -> float:
-    """The largest coordinate, in absolute value, that figures and histograms include."""
+    """Return the largest coordinate, in absolute value, that figures and histograms include."""
     return MARGIN * float(np.abs(mixture.means).max())

@@ -28,45 +28,45 @@ from genjax.runs.options import Data
 from genjax.types import Batch, Key, Metrics, Params, Stats
 
 COLUMNS = 12
-"""Images in a row of a figure."""
+"""Number of images in a row of a figure."""
 
 NOISES = 3
-"""Restored images of the same patches in a figure, each of another noise."""
+"""Number of restored images of the same patches in a figure, each from different noise."""
 
 PATCHES = 3
-"""Key patches of an image by default."""
+"""Default number of key patches of an image."""
 
 FRACTION = 3 / 8
-"""Side of a patch by default, as a fraction of the image's shorter side."""
+"""Default side of a patch, as a fraction of the image's shorter side."""
 
 THRESHOLDS = np.linspace(0.05, 0.95, 19)
-"""Thresholds of the mean mask, of which the best on training images is taken."""
+"""Candidate thresholds of the mean training mask, of which the best on training images is used."""
 
 Masks = Float[np.ndarray, "N H W 1"]
 
 
 @dataclass(frozen=True)
 class Cut:
-    """Cutting of images into patches."""
+    """Options that cut images into patches."""
 
     patches: int | None = None
-    """Key patches of each image, unless there is a jigsaw; 3 by default."""
+    """Number of key patches of each image, by default 3; not used with --jigsaw."""
     patch_side: int | None = None
-    """Side of a patch in pixels; by default 3/8 of the image's shorter side."""
+    """Side of a key patch in pixels; by default 3/8 of the image's shorter side."""
     jigsaw: int = 0
-    """Cut the image into n x n pieces that are all used, in place of key patches; 0 for key patches."""
+    """Number n of pieces along each side: the n x n pieces of an image replace its key patches; 0 for key patches."""
     enlarge: int = 1
-    """Enlarge the images first: each pixel becomes a block of n x n pixels."""
+    """Factor n by which images are enlarged before cutting: each pixel becomes a block of n x n pixels."""
 
 
 class Puzzles(NamedTuple):
-    """Whole images, and the same images cut into patches."""
+    """Complete images, and the same images cut into patches."""
 
     whole: Dataset
     data: Dataset
     """Data whose batches also have `patches` and `mask`."""
     jigsaw: int
-    """Pieces along a side of a jigsaw; 0 for key patches."""
+    """Number of pieces along a side of a jigsaw; 0 for key patches."""
 
 
 def load(data: Data, cut: Cut) -> Puzzles:
@@ -112,7 +112,7 @@ def enlarged(source: Source, factor: int) -> Source:
 
 
 def make_measure(model: Model, found: Puzzles) -> Measure:
-    """Return the measure of how well the puzzles are solved, with baselines, and of digits that stay recognizable."""
+    """Return the measure of solved puzzles or of mask baselines and, for labelled images, of restored digits."""
 
     def shown(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
         return {**batch, "restored": model.generate(params, stats, batch, key)}
@@ -139,10 +139,10 @@ def make_measure(model: Model, found: Puzzles) -> Measure:
 
 
 def mask_baselines(found: Puzzles) -> Callable[[Masks], dict[str, float]]:
-    """Return the function that gives, for the masks of a split, the overlap of two baselines with them.
+    """Return the function that computes the overlap of the masks of a split with two baselines.
 
-    The baselines are the mean training mask, at the threshold that is best on training images, and for each example
-    the mask of the one before it.
+    The baselines are the mean training mask, at the threshold that is best on training images, and the mask of the
+    previous example.
     """
     masks_of = make_features(lambda params, stats, batch: flat_pixels(batch["mask"]), found.data.load)
 
@@ -161,7 +161,7 @@ def overlap(predicted: Masks, masks: Masks) -> float:
 
 
 def facts(found: Puzzles) -> dict[str, float]:
-    """For a jigsaw, the accuracies by chance and the highest possible ones, which equal pieces keep below 1."""
+    """Return a jigsaw's accuracies by chance, and its highest possible accuracies (below 1 if pieces are equal)."""
     if not found.jigsaw:
         return {}
     images = np.asarray(test_batch(found.whole, found.whole.test.size)["image"])
@@ -170,7 +170,7 @@ def facts(found: Puzzles) -> dict[str, float]:
 
 
 def make_figures(networks: model_of.Networks, found: Puzzles) -> Figures:
-    """Return the figures: patches of test images and what is restored from them, and the sample history."""
+    """Return the figures: patches of test images and the images restored from them, and the sample history."""
 
     @jax.jit
     def restored(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[jax.Array, jax.Array]:
@@ -190,7 +190,7 @@ def make_figures(networks: model_of.Networks, found: Puzzles) -> Figures:
 
 
 def patch_rows(batch: Batch) -> dict[str, np.ndarray]:
-    """A row for each patch, resized to the size of the image as for the encoder."""
+    """Return a row of images for each patch, resized to the size of the image as the encoder sees it."""
     patches = batch["patches"]
     whole = jax.image.resize(patches, (*patches.shape[:2], *batch["image"].shape[1:]), "bilinear")
     return {f"patch {index + 1}": np.asarray(whole[:, index]) for index in range(patches.shape[1])}
@@ -199,7 +199,7 @@ def patch_rows(batch: Batch) -> dict[str, np.ndarray]:
 def answer_rows(
     found: Puzzles, batch: Batch, image: Float[np.ndarray, "N H W C"], mask: Masks
 ) -> Mapping[str, np.ndarray]:
-    """Rows of the positions of the patches: true and predicted masks, or the pieces at their positions in the image."""
+    """Return the rows that show positions: true and predicted masks, or a jigsaw's pieces put together."""
     if not found.jigsaw:
         return {"true mask": np.asarray(batch["mask"]), "predicted mask": mask}
     patches = np.asarray(batch["patches"])
@@ -209,7 +209,7 @@ def answer_rows(
 def put_together(
     patches: Float[np.ndarray, "N pieces h w C"], positions: np.ndarray, jigsaw: int
 ) -> Float[np.ndarray, "N H W C"]:
-    """Return the images that have each piece at its position."""
+    """Return images composed of the pieces, each at its position."""
     count, _, height, width, channels = patches.shape
     ordered = np.empty_like(patches)
     np.put_along_axis(ordered, positions[:, :, None, None, None], patches, axis=1)

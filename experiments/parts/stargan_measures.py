@@ -1,4 +1,4 @@
-"""Metrics and figures of StarGAN's translations: domains and digits that classifiers find, errors, rows of images."""
+"""Metrics and figures of StarGAN's translations: domains and digits that classifiers find, errors, and images."""
 
 import jax
 import jax.numpy as jnp
@@ -18,21 +18,21 @@ from genjax.pictures.figures import INCHES_PER_IMAGE, Figures, test_batch, tile
 from genjax.types import Batch, Key, Metrics, Params, Stats
 
 COLUMNS, ROWS = 12, 8
-"""Images in a row of the round trips, and in a column of the figure of domains."""
+"""Numbers of images in a row of the figure of round trips, and in a column of the figure of domains."""
 
 MOST_DOMAINS = 16
-"""Columns of the figure of domains, at most."""
+"""Largest number of columns of the figure of domains."""
 
 UNCHANGED = "unchanged_paired_error"
 
 
 def keeps_class(found: Labelled) -> bool:
-    """Whether a translation should keep the label of the data: the label is no domain, and has several values."""
+    """Return whether a translation should keep the label: it is not the domain, and has several values."""
     return found.paired and class_count(found.data) > 1
 
 
 def make_measure(networks: model_of.Networks, found: Labelled) -> Measure:
-    """Return the measure of target domains and digits that classifiers find in translations, with baselines."""
+    """Return the measure of the domains and digits that classifiers find in translations, with baselines."""
 
     def images(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
         G = bind(networks, params, stats).generator
@@ -64,7 +64,7 @@ def make_measure(networks: model_of.Networks, found: Labelled) -> Measure:
 
 
 def called_label(data: Dataset, name: str) -> Dataset:
-    """Return the data with another array of the examples, such as "domain", as the label."""
+    """Return the data with the array called `name`, such as "domain", as the label."""
 
     def renamed(split: Split) -> Split:
         arrays = None if split.arrays is None else {"image": split.arrays["image"], "label": split.arrays[name]}
@@ -94,7 +94,7 @@ def make_figures(networks: model_of.Networks, found: Labelled) -> Figures:
 def domains_figure(
     networks: model_of.Networks, found: Labelled, params: Params, stats: Stats, images: jax.Array
 ) -> Figure:
-    """A row for each image: the image itself, then its translations to all domains."""
+    """Return a row for each image: the image itself, then its translations to all domains."""
     translate = jax.jit(make_translator(networks, found).translate, static_argnums=3)
     names = [domain.name for domain in found.domains[:MOST_DOMAINS]]
     columns = [np.asarray(images), *(np.asarray(translate(params, stats, images, name)) for name in names)]
@@ -102,7 +102,7 @@ def domains_figure(
 
 
 def columns_of_images(columns: dict[str, Images]) -> Figure:
-    """A column of images for each name."""
+    """Return a column of images for each name."""
     images = np.stack(list(columns.values()), axis=1)
     rows, count, _, width = images.shape[:4]
     longest = max(map(len, columns))
@@ -122,7 +122,7 @@ def columns_of_images(columns: dict[str, Images]) -> Figure:
 
 
 def round_trips(networks: model_of.Networks, found: Labelled, params: Params, stats: Stats, batch: Batch) -> Figure:
-    """In a column each image, its translation, the true translation where it is known, and the way back."""
+    """Return a figure whose columns show an image, its translation, the true translation if known, and the way back."""
 
     @jax.jit
     def there_and_back(params: Params, stats: Stats, batch: Batch) -> tuple[jax.Array, jax.Array]:
@@ -151,7 +151,7 @@ def make_translator(networks: model_of.Networks, found: Labelled) -> Translator:
 
 
 def label_of(found: Labelled, domain: Domain) -> Float[np.ndarray, " numbers"]:
-    """Return the label of a domain as the generator reads it."""
+    """Return the label vector of a domain that the generator takes as input."""
     arrays = label_arrays(found.schema, AttributeLabels(np.array([domain.values]), np.array([domain.label_set])))
     images = jnp.zeros((1, *found.data.image_shape))
     return np.asarray(

@@ -1,4 +1,4 @@
-"""Metrics and figures of the text-to-image experiment: a classifier reads the objects in generated scenes."""
+"""Metrics and figures of the text-to-image experiment: a classifier recognizes the objects in generated scenes."""
 
 import functools
 from collections.abc import Callable
@@ -28,16 +28,16 @@ from genjax.pictures.sample_history import sample_history, sample_history_figure
 from genjax.types import Batch, Key, Metrics, Params, Stats
 
 CLASSIFIER_STEPS = 2000
-"""Training steps of the scene classifier."""
+"""Number of training steps of the scene classifier."""
 
 ACCURACIES = (*ATTRIBUTES, "scene")
-"""Attributes whose accuracies are measured, and `scene` for all of them together."""
+"""Names of the measured accuracies: each attribute, and `scene` for all attributes together."""
 
 Objects = Int[np.ndarray, "N 2 4"]
 
 
 def chances(found: Captioned) -> dict[str, float]:
-    """Accuracies by chance: how often the objects of unrelated scenes of the test split agree."""
+    """Return the accuracies by chance: how often the objects of unrelated test scenes agree."""
     if found.held_out is None:
         return {}
     objects = objects_of(found.data.test)
@@ -45,7 +45,7 @@ def chances(found: Captioned) -> dict[str, float]:
 
 
 def make_measure(model: Model, networks: Networks, found: Captioned) -> Measure:
-    """Return the measure of the areas under the matching curves, and for scenes of the classifier's accuracies."""
+    """Return the measure of the areas under the matching curves and, for scenes, of the classifier's accuracies."""
     matching, classified = make_matching(networks, found), make_classified(model, found)
 
     def measure(params: Params, stats: Stats, split: Split, key: Key) -> dict[str, float]:
@@ -89,9 +89,9 @@ class Classified(NamedTuple):
     """Objects that the scene classifier finds."""
 
     generated: Callable[[Params, Stats, Split, Key], Objects]
-    """(params, stats, split, key) -> objects in images that the model generates from the captions of the split."""
+    """Function of (params, stats, split, key): objects in images generated from the captions of the split."""
     real: Callable[[Split, Key], Objects]
-    """(split, key) -> objects in the images of the split."""
+    """Function of (split, key): objects in the images of the split."""
 
 
 def make_classified(model: Model, found: Captioned) -> Classified:
@@ -121,17 +121,17 @@ def make_classified(model: Model, found: Captioned) -> Classified:
 
 
 def accuracies(prefix: str, objects: Objects, split: Split) -> dict[str, float]:
-    """The fraction of scenes in which the objects agree with those of the split, by attribute and for the scene."""
+    """Return the fraction of scenes whose objects agree with the objects of the split, by attribute and in all."""
     agreed = agreement(objects, objects_of(split))
     return {f"{prefix}{name}_accuracy": float(agreed[name].mean()) for name in ACCURACIES}
 
 
 ROWS, COLUMNS = 8, 8
-"""Rows and columns of a figure."""
+"""Numbers of rows and columns of a figure."""
 
 
 def make_figures(model: Model, networks: Networks, found: Captioned) -> Figures:
-    """Return the figures: images of captions, seen and held out, between two captions, and in the style of others."""
+    """Return the figures: images for seen and held-out captions, interpolations of captions, and style transfer."""
 
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
         drawn = {
@@ -152,7 +152,7 @@ def make_figures(model: Model, networks: Networks, found: Captioned) -> Figures:
 def caption_figure(
     model: Model, found: Captioned, batch: Batch, params: Params, stats: Stats, key: Key, captions: str
 ) -> Figure:
-    """A row for each caption: a real image, and generated ones."""
+    """Return a figure with a row for each caption: a real image and generated images."""
     repeated = {name: jnp.repeat(array, COLUMNS - 1, axis=0) for name, array in batch.items()}
     fake = np.asarray(jax.jit(model.generate)(params, stats, repeated, key))
     rows = fake.reshape(ROWS, COLUMNS - 1, *fake.shape[1:])
@@ -162,7 +162,7 @@ def caption_figure(
 
 
 def interpolation_figure(bound: Networks, found: Captioned, key: Key) -> Figure:
-    """In each row images of one noise and of embeddings along the line from one caption to another."""
+    """Return a figure whose rows interpolate between the embeddings of two captions under fixed noise."""
     captions = test_batch(found.data, 2 * ROWS)["caption"]
     h = bound.text_encoder(captions).reshape(2, ROWS, 1, -1)
     fraction = jnp.linspace(0, 1, COLUMNS)[:, None]
@@ -174,7 +174,7 @@ def interpolation_figure(bound: Networks, found: Captioned, key: Key) -> Figure:
 
 
 def style_figure(bound: Networks, found: Captioned) -> Figure:
-    """In each row images of one caption, each in the style of the real image in the first row above it."""
+    """Return a figure whose rows show one caption each, in the styles of the real images in the first row."""
     batch = test_batch(found.data, COLUMNS + ROWS - 1)
     real, captions = batch["image"][:COLUMNS], batch["caption"][COLUMNS:]
     style = jnp.tile(bound.style_encoder(real), (len(captions), 1))

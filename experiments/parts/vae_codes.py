@@ -19,21 +19,21 @@ from genjax.pictures.figures import beside, code_scatter, image_grid, test_image
 from genjax.types import Batch, Key, Metrics, Params, Stats
 
 SCATTERED = 2000
-"""Test images in the scatter plot of codes."""
+"""Number of test images in the scatter plot of codes."""
 
 BETWEEN = 9
-"""Images in a row of the pictures of interpolation and traversal."""
+"""Number of images in a row of the pictures of interpolation and traversal."""
 
 UNIT_SAMPLES = 16
-"""Samples of q(z_1|x) over which the posterior mean of z_2 is averaged."""
+"""Number of samples of q(z_1|x) over which the posterior mean of z_2 is averaged."""
 
 
 def figures(
     model: Model, networks: vae_networks.Networks, data: Dataset, params: Params, stats: Stats, key: Key
 ) -> dict[str, Figure]:
-    """Samples (means of p(x|z)), reconstructions, interpolations, traversals, and a scatter plot of the codes.
+    """Return the figures: samples (means of p(x|z)), reconstructions, interpolations, traversals, a scatter of codes.
 
-    With one stochastic layer of two dimensions, also the manifold.
+    A model with one stochastic layer of two dimensions also has a figure of the manifold.
     """
     samples = model.generate(params, stats, {"image": jnp.zeros((64, *data.image_shape))}, key)
     images = test_images(data, 32)
@@ -62,7 +62,7 @@ def figures(
 
 
 def two_widest(codes: Float[np.ndarray, "N latents"]) -> tuple[int, int]:
-    """Indices of the two latents with the greatest variance, in increasing order; with one latent, 0 twice."""
+    """Return the indices of the two latents with the greatest variance, in increasing order; (0, 0) for one latent."""
     widest = np.sort(np.argsort(-codes.var(axis=0), kind="stable")[:2])
     return int(widest[0]), int(widest[-1])
 
@@ -70,7 +70,7 @@ def two_widest(codes: Float[np.ndarray, "N latents"]) -> tuple[int, int]:
 def interpolation(
     networks: vae_networks.Networks, params: Params, codes: Float[np.ndarray, "N latents"], *, rows: int = 8
 ) -> Float[jax.Array, "images H W C"]:
-    """Decoder means on the line between the two codes of each pair, for the first `rows` pairs of `codes`."""
+    """Return decoder means along the line between the two codes of a pair, for the first `rows` pairs of `codes`."""
     ends = np.resize(codes, (2 * rows, codes.shape[1])).reshape(rows, 2, 1, -1)
     weight = np.linspace(0, 1, BETWEEN)[:, None]
     line = (1 - weight) * ends[:, 0] + weight * ends[:, 1]
@@ -80,9 +80,9 @@ def interpolation(
 def traversal(
     networks: vae_networks.Networks, params: Params, codes: Float[np.ndarray, "N latents"], *, rows: int = 10
 ) -> Float[jax.Array, "images H W C"]:
-    """Decoder means along one latent per row, from 3 standard deviations below its mean to 3 above.
+    """Return decoder means along one latent per row, from 3 standard deviations below its mean to 3 above.
 
-    The other latents stay at the first of the `codes`. The rows are the latents that vary most.
+    All other latents are fixed to their values in the first of the `codes`. The rows are the latents that vary most.
     """
     deviations = codes.std(axis=0)
     latents = np.argsort(-deviations, kind="stable")[:rows]
@@ -94,7 +94,7 @@ def traversal(
 
 
 def make_measure(networks: vae_networks.Networks, data: Dataset) -> Measure:
-    """Measures the active units of each stochastic layer (Burda et al. 2016, section 5.2)."""
+    """Return the measure of the active units of each stochastic layer (Burda et al. 2016, section 5.2)."""
 
     def posterior_means(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
         del stats

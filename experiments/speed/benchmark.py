@@ -250,7 +250,7 @@ def row(ours: str, other: str, timing: Timing, target: float | None) -> dict[str
 
 
 def numbers(one: dict[str, Any]) -> tuple[str, str, str]:
-    """The ratio, the promised ratio and the images per second of a row, as text."""
+    """Return the ratio, the promised ratio and the images per second of a row, as text."""
     promised = "" if one["target"] is None else f"≥ {one['target']:.2f}"
     drawn = f"{one['images_per_second']:.1f}" if "images_per_second" in one else ""
     return f"{one['ratio']:.2f}", promised, drawn

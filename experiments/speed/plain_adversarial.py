@@ -38,12 +38,12 @@ def dcgan_of(side: int, implementation: Implementation) -> Model:
 
 
 def dcgan_step(implementation: Implementation = "auto", *, side: int = 28) -> Call:
-    """A step of both networks with one implementation of the transposed convolutions."""
+    """Return a step of both networks with one implementation of the transposed convolutions."""
     return adversarial_step(dcgan_of(side, implementation), side, (True, True))
 
 
 def branched_step(side: int = 28) -> Call:
-    """The same step of a program that has each phase as a branch."""
+    """Return the same step of a program that has each phase as a branch."""
     model = dcgan_of(side, "auto")
     phases = tuple(phase._replace(stop=LAST) for phase in model.phases)
     return adversarial_step(model._replace(phases=phases), side, None)
@@ -86,12 +86,12 @@ def random_images(side: int) -> Float[Array, "batch side side 1"]:
 
 
 def adversarial_step(model: Model, side: int, due: Due | None) -> Call:
-    """A training step on images of noise, which returns the losses of both networks."""
+    """Return a training step on images of noise, which returns the losses of both networks."""
     return batch_step(model, {"image": random_images(side)}, due)
 
 
 def batch_step(model: Model, batch: Batch, due: Due | None) -> Call:
-    """A training step that is repeated on one batch, and returns the losses of both networks."""
+    """Return a training step that is repeated on one batch, and returns the losses of both networks."""
     step = jax.jit(make_step(model.phases, due), donate_argnums=0)
     state = [init_state(model, jax.random.key(0), batch)]
 

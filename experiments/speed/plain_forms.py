@@ -112,7 +112,7 @@ def sample_anew(weights: nade.Weights, key: Array, count: int) -> Float[Array, "
 
 
 def samplers() -> tuple[Call, Call]:
-    """The sampler of NADE, and the plain one that recomputes all conditionals at each pixel."""
+    """Return the sampler of NADE, and the plain one that recomputes all conditionals at each pixel."""
     weights, key = nade_weights(), jax.random.key(0)
     return lambda: nade.sample(weights, key, BATCH), lambda: sample_anew(weights, key, BATCH)
 
@@ -134,7 +134,7 @@ def framework_step(seeds: Sequence[int]) -> Call:
 
 
 def make_step_alone() -> Call:
-    """A training step of the VAE through `make_step`, on the batches of `handwritten_step`."""
+    """Return a training step of the VAE through `make_step`, on the batches of `handwritten_step`."""
     networks = mlp_networks(SHAPE, hidden=(HIDDEN,), latents=50)
     model = vae(SHAPE, networks, optimizer=optax.adam(1e-3))
     images = jnp.asarray(binary_images(EXAMPLES))
@@ -154,7 +154,7 @@ def make_step_alone() -> Call:
 
 
 def handwritten_step() -> Call:
-    """The same step as a script would write it: a loss, its gradient, an update."""
+    """Return the same step as a script would write it: a loss, its gradient, an update."""
     networks = mlp_networks(SHAPE, hidden=(HIDDEN,), latents=50)
     images = jnp.asarray(binary_images(EXAMPLES))
     optimizer = optax.adam(1e-3)
@@ -196,6 +196,6 @@ def shuffled_batches() -> Iterator[np.ndarray]:
 
 
 def one_after_another() -> Call:
-    """A step of each seed, one after another, each in a program of its own."""
+    """Return a step of each seed, one after another, each in a program of its own."""
     calls = [framework_step((one,)) for one in SEEDS]
     return lambda: [call() for call in calls]

@@ -43,7 +43,7 @@ GROWING: dict[str, Callable[[int], Model]] = {
 
 
 def samplers_of(model: Model, conditionals: Callable[[Any, Array], Array], side: int) -> tuple[Call, Call]:
-    """The sampler of the model, and the plain one that computes all `conditionals` for each pixel."""
+    """Return the sampler of the model, and the plain one that computes all `conditionals` for each pixel."""
     images, key = jnp.zeros((IMAGES, side, side, 1)), jax.random.key(0)
     params, stats = jax.jit(model.init)(key, {"image": images})
     generate = jax.jit(lambda params: model.generate(params, stats, {"image": images}, key))
@@ -67,7 +67,7 @@ def pixel_rnn_samplers(layer: pixel_rnn.Layer, side: int = SIDES[-1]) -> tuple[C
 
 
 def growth_step(model: Model, side: int) -> Call:
-    """A training step on images of `side` pixels."""
+    """Return a training step on images of `side` pixels."""
     batch = {"image": jnp.asarray(np.random.default_rng(0).random((IMAGES, side, side, 1)) < 0.13, jnp.float32)}
     step = jax.jit(make_step(model.phases), donate_argnums=0)
     state = [init_state(model, jax.random.key(0), batch)]

@@ -78,7 +78,7 @@ def white_value(source: Source) -> int:
 
 
 def is_binary(source: Source, white: int) -> bool:
-    """Whether all images are in memory and hold only black and white."""
+    """Return whether all images are in memory and hold only black and white."""
     in_memory = resident_images(source)
     return bool(in_memory) and all(((images == 0) | (images == white)).all() for images in in_memory)
 

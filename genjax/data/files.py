@@ -103,7 +103,7 @@ def chosen(split: Split, rows: Int[np.ndarray, " N"]) -> Split:
 
 
 def is_divided(path: Path, names: Sequence[str]) -> bool:
-    """Whether the images are in sub-folders train, validation and test.
+    """Return whether the images are in sub-folders train, validation and test.
 
     Raises ValueError if there is a train or a test folder, but an image is elsewhere or one of the three has no image.
     """

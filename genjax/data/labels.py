@@ -27,7 +27,7 @@ def labels_of(split: Split, name: str = "label") -> Int[np.ndarray, " N"]:
 
 
 def has_labels(data: Dataset) -> bool:
-    """Whether the examples have labels."""
+    """Return whether the examples have labels."""
     return "label" in data.train.read(np.zeros(1, np.int64))
 
 

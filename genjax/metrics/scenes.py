@@ -24,6 +24,6 @@ def agreement(found: Objects, asked: Objects) -> dict[str, Bool[np.ndarray, " N"
 
 
 def by_place(objects: Objects) -> Objects:
-    """The two objects of each scene sorted by place, which is never the same for both."""
+    """Return the two objects of each scene sorted by place, which is never the same for both."""
     order = np.argsort(objects[:, :, ATTRIBUTES.index("place")], axis=1, kind="stable")
     return np.take_along_axis(objects, order[..., None], axis=1)

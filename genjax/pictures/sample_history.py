@@ -61,7 +61,7 @@ def with_sample_history(model: Model, batch: Mapping[str, np.ndarray | jax.Array
 
 
 def has_sample_history(stats: Stats) -> bool:
-    """Whether these are statistics of a model made by `with_sample_history`."""
+    """Return whether these are statistics of a model made by `with_sample_history`."""
     return NAME in stats
 
 
