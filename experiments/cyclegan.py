@@ -107,7 +107,7 @@ class Options:
     filters: int = 64
     """Channels of a generator at the full size of the image."""
     blocks: int | None = None
-    """Residual blocks of a generator; by default 9 for images of 256x256 and larger, 6 for smaller ones."""
+    """Number of residual blocks of a generator; by default 9 for images of 256x256 and larger, else 6."""
     halved: int | None = None
     """Number of downsamplings of a generator, each of which halves height and width; by default 2, fewer where a side
     is odd or would fall below 4."""

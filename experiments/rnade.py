@@ -6,16 +6,16 @@ The density of an image is a product of conditionals, one pixel after another:
     a_1 = c,   a_{d+1} = a_d + x_d W_d,   h_d = ReLU(rho_d a_d)
     alpha_d, mu_d, sigma_d = softmax, identity and exp of a linear map of h_d
 
-`conditionals` in genjax/models/autoregressive/rnade.py computes all of them in O(HDK); `fill` there draws images from
-the same density, without any clipping. `gaussian_mixture_log_prob` in genjax/losses/mixture.py is the log-density of a
-mixture. `scale_gradient` there is a heuristic of the paper: the gradient of each mean is multiplied by its component's
-standard deviation (--no-scaled-means turns it off).
+`conditionals` in genjax/models/autoregressive/rnade.py computes all of them in O(HDK); `fill` in the same file draws
+images from the same density, without any clipping. `gaussian_mixture_log_prob` in genjax/losses/mixture.py is the
+log-density of a mixture. `scale_gradient` in that file is a heuristic of the paper: the gradient of each mean is
+multiplied by its component's standard deviation (--no-scaled-means turns it off).
 
     python -m experiments.rnade                                 the embedded digits, 64 pixels of 17 levels
     python -m experiments.rnade --preset small                  the same, trained longer, three seeds
     python -m experiments.rnade --preset paper --data-dir DIR   MNIST, 256 levels
 
-Data: a density of values that take a few levels only has no upper bound. So the K levels of the pixels are made
+Data: a density has no upper bound on values that take a few levels only. So the K levels of the pixels are made
 continuous, (level + u) / K with u uniform in [0, 1), drawn anew in each training step and once for the held-out images
 (`dequantized` in genjax/data/levels.py). The network sees standardized pixels; the change of variables is part of all
 metrics.
@@ -30,11 +30,11 @@ The baseline in the result of each run is a Gaussian with full covariance, fitte
 (`gaussian_nll_nats`). `baselines` computes it and scikit-learn's mixture of Gaussians, whose number of components and
 regularization are the best on the validation split; a test holds both numbers.
 
-Differences from the paper: Adam with a cosine decay instead of stochastic gradient descent with momentum; weight decay
-apart from the gradient (AdamW), on V as well as W; images of digits instead of speech, image patches and UCI data; the
-parameters with the best validation likelihood are kept. The authors' code starts the bias of log sigma at the distance
-between the initial means, and clips sigma in the sampler only; here it starts at the logarithm of that distance, and
-the sampler and the density use the same sigma.
+Differences from the paper: Adam with a cosine decay instead of stochastic gradient descent with momentum; decoupled
+weight decay (AdamW), on V as well as W; images of digits instead of speech, image patches and UCI data; the parameters
+with the best validation likelihood are kept. The authors' code starts the bias of log sigma at the distance between the
+initial means, and clips sigma in the sampler only; here it starts at the logarithm of that distance, and the sampler
+and the density use the same sigma.
 
 Known failures: it overfits the 1297 training digits within some hundred steps, and needs weight decay. Samples may
 leave [0, 1], since Gaussians have tails: pictures show them clipped.
@@ -67,10 +67,10 @@ COMPONENTS = (7, 10, 14)
 """Numbers of components of the Gaussian mixtures that `baselines` fits."""
 
 REGULARIZATIONS = (1e-4, 3e-4, 1e-3)
-"""Values that `baselines` adds to the diagonal of each covariance, one per fit."""
+"""Values that `baselines` adds to the diagonal of each covariance, one value per fit."""
 
 DRAWS = 5
-"""Copies of each training image, each with its own noise, to which `baselines` fits the mixtures."""
+"""Number of copies of each training image, each with its own noise, to which `baselines` fits the mixtures."""
 
 
 @dataclass(frozen=True)
@@ -80,21 +80,21 @@ class Options:
     data: Data = Data(binarization="none")
     run: Run = Run()
     levels: int = 17
-    """Grey values K of a pixel, before noise makes them continuous: 17 for the digits, 256 for bytes."""
+    """Number K of grey values of a pixel, before noise makes them continuous: 17 for the digits, 256 for bytes."""
     hidden: int = 512
-    """Hidden units H."""
+    """Number H of hidden units."""
     components: int = 10
-    """Gaussians in the mixture of each pixel."""
+    """Number of Gaussians in the mixture of each pixel."""
     ordering: Literal["raster", "random"] = "raster"
     """Order in which the pixels are generated: row by row, or one fixed random permutation."""
     scaled_means: bool = True
     """Multiply the gradient of each mean by its component's standard deviation."""
     learning_rate: float = 1e-3
-    """Adam's step size at the start."""
+    """Initial step size of Adam."""
     final_learning_rate: float = 1e-4
     """Adam's step size at the end of its cosine decay."""
     weight_decay: float = 0.0
-    """Weight decay of W and V (AdamW): a step takes away this fraction of them, times the step size."""
+    """Weight decay of W and V (AdamW): each step shrinks them by this fraction times the step size."""
 
 
 PRESETS = {
@@ -152,7 +152,7 @@ def rnade(options: Options) -> Experiment:
 
 
 def decaying(params: Params) -> Mapping[str, Mapping[str, bool]]:
-    """Return which parameters have weight decay: W and V, not the biases nor rho."""
+    """Return which parameters have weight decay: W and V, but not the biases and rho."""
     return {"rnade": {name: name in ("W", "V") for name in params["rnade"]}}
 
 
@@ -181,7 +181,7 @@ def fit_gaussian(grey: Dataset, levels: int) -> Gaussian:
 
 
 def images_of(data: Dataset, split: Split, key: Key | None = None) -> Float[np.ndarray, "N D"]:
-    """All images of a split, flat, with the noise that a run measures them with, or with noise from another key."""
+    """Return all images of a split, flat, with the noise of every evaluation, or with noise drawn under `key`."""
     load = jax.jit(data.load)
 
     def image(raw: Mapping[str, jax.Array], key: Key) -> jax.Array:
@@ -201,9 +201,9 @@ def baselines(
 ) -> dict[str, float]:
     """Fit the baselines of RNADE to the same dequantized images, and return their test NLL in nats.
 
-    They are a Gaussian and a mixture of Gaussians, all with full covariance. The number of components of the mixture
-    and the value added to the diagonals are those with the best validation NLL. It takes minutes, mostly for the
-    mixtures of many components.
+    The baselines are a Gaussian and a mixture of Gaussians, all with full covariance. The number of components of the
+    mixture and the value added to the diagonals are chosen by the best validation NLL. Fitting takes minutes, mostly
+    for mixtures of many components.
     """
     from sklearn.mixture import GaussianMixture  # slow to import
 
@@ -226,7 +226,7 @@ def baselines(
 
 
 def make_figures(model: Model, data: Dataset, order: Int[np.ndarray, " D"], gaussian: Gaussian) -> Figures:
-    """Samples and completions, clipped to [0, 1], and conditional densities of some pixels."""
+    """Return the figures: samples and completions, clipped to [0, 1], and conditional densities of some pixels."""
     clipped = model._replace(generate=lambda *arguments: jnp.clip(model.generate(*arguments), 0, 1))
     images = samples_and_completions(clipped, data, order)
 

@@ -10,29 +10,29 @@ the label of an image. c' is the label of x, and in a batch the targets c are it
     G minimizes  adversarial + --classification-weight classification of generated images
                  + --reconstruction-weight reconstruction                                               eq. 6
 
-The losses are in genjax/models/adversarial/stargan.py. A label has a bit for each value of an attribute, and is given
-to G as that many constant channels next to those of the image. An attribute with several values has exactly one of
-them, and its -log D is the cross-entropy of a softmax; an attribute that holds or does not has that of a sigmoid; the
-cross-entropies of all attributes are added. Where images come from several label sets, a label says which one, and only
-what that set knows (eq. 7). D is updated in every step, G in every --discriminator-moves-th step; the learning rate of
-both is constant for half of the steps and then falls linearly to 0.
+The losses are in genjax/models/adversarial/stargan.py. A label has a bit for each value of an attribute, and G reads it
+as that many constant channels next to those of the image. -log D is a sum of cross-entropies over attributes: of a
+softmax for an attribute with several values, exactly one of which an image has, and of a sigmoid for an attribute that
+an image has or lacks. Where images come from several label sets, a label also encodes its label set, and contains only
+the attributes that this set knows (eq. 7). D is updated in every step, G in every --discriminator-moves-th step; the
+learning rate of both is constant for half of the steps and then falls linearly to 0.
 
 After a convolution with reflection padding, instance normalization would remove a channel that is constant over the
 image, and with it the label. The generator therefore has zero padding, whose effect at the edges depends on the value
 of such a channel (with reflection padding: `--padding reflect`).
 
-**What the losses do not determine.** As in CycleGAN, they do not ask that a seven stays a seven. If G inverts the
-inside of every digit and paints the edges as the target domain asks, the result looks like some digit, and on the way
-back it is inverted again. Small networks learn this with the paper's losses on the embedded digits, where the digit
+**What the losses do not determine.** As in CycleGAN, the losses do not require that a seven stays a seven. If G inverts
+the inside of every digit and paints the edges as the target domain requires, the result looks like some digit, and the
+way back inverts it again. Small networks learn this with the paper's losses on the embedded digits, where the digit
 fills the image, but not on MNIST. `quick` and `small` have a further term, |G(x, c') - x| under the image's own label
-(--identity-weight 0 for the paper's losses). The network decides between copying and inverting once, for all domains:
-where some translations need the one and some the other, as between dark and light digits, these networks learn only to
-copy.
+(--identity-weight 0 for the paper's losses). The network learns either to copy or to invert, for all domains alike:
+where some translations need copies and some need inversion, as between dark and light digits, these networks learn only
+to copy.
 
     python -m experiments.stargan                                           three colours, black and grey ground
     python -m experiments.stargan --identity-weight 0                       the paper's losses
-    python -m experiments.stargan --no-reconstruction                       without this term
-    python -m experiments.stargan --no-classification                       or this one
+    python -m experiments.stargan --no-reconstruction                       without the reconstruction loss
+    python -m experiments.stargan --no-classification                       without the classification loss
     python -m experiments.stargan --attributes colour polarity size         dark and light, large and small, on 16x16
     python -m experiments.stargan --halves                                  two label sets: colours, and the rest
     python -m experiments.stargan --domains classes --dataset ./faces       sub-folders are domains
@@ -40,20 +40,21 @@ copy.
     python -m experiments.stargan --preset small --data-dir DIR             MNIST, 28x28
     python -m genjax translate RUN ./mine --to red-grey --out ./translated
 
-**Data.** Each grey digit is given a colour, a ground, a polarity and a size (genjax/data/attribute_sets.py), as far as
---attributes asks for them; in training no image is seen in two domains. On a test split each image is translated to one
-of the domains other than its own, in turn, and the true translation is known. With --halves the labels of one half of
-the training images say the first attribute only, those of the other half the others. With --domains classes the labels
-of any data set, or the sub-folders of a folder, are the domains, and are called by their numbers in sorted order. With
---domains features attributes are the boolean features of a TFDS data set; a domain is called by those that hold.
+**Data.** Each grey digit is painted with the attributes that --attributes names: a colour, a ground, a polarity, a size
+(genjax/data/attribute_sets.py). No training image is seen in two domains. Each validation and test image is translated
+to one domain other than its own, the domains taken in turn, and the true translation is known. With --halves the labels
+of one half of the training images contain the first attribute only, the labels of the other half the remaining
+attributes. With --domains classes the classes of any data set, or the sub-folders of a folder, are the domains, named
+by their numbers in sorted order. With --domains features attributes are the boolean features of a TFDS data set, and a
+domain is named by its true features.
 
 **Metrics.** `domain_accuracy` is the fraction of translations that a classifier, trained on real images, assigns to the
-target domain. It is measured with `real_domain_accuracy`, the same for real images and their own domain, and
-`unchanged_domain_accuracy`, for images that are left as they are. `digit_agreement` is the fraction of translations in
-which another classifier finds the digit of the original image, and `real_digit_agreement` the same for the originals
-themselves, the ceiling. `paired_error` is the mean of |G(x, c) - truth| over pixels, in [0, 1], with the baseline
-`unchanged_paired_error`, of x itself; `cycle_error` is the mean of |G(G(x, c), c') - x|; `real_score` and `fake_score`
-are the outputs of D for x and G(x, c).
+target domain. It is compared with `real_domain_accuracy`, for real images and their own domain, and with
+`unchanged_domain_accuracy`, for untranslated images and the target domain. `digit_agreement` is the fraction of
+translations in which another classifier finds the digit of the original image, and its upper limit
+`real_digit_agreement` is the same for the originals. `paired_error` is the mean of |G(x, c) - truth| over pixels, in
+[0, 1], with the baseline `unchanged_paired_error`, the mean of |x - truth|; `cycle_error` is the mean of |G(G(x, c),
+c') - x|; `real_score` and `fake_score` are the outputs of D for x and G(x, c).
 
 **Differences from the paper.** The score of an image is the mean over patches in the gradient penalty, too, where the
 authors' code has the sum. The convolutions of G that halve and double the size have 3x3 kernels, 4x4 in the paper. The
@@ -87,7 +88,7 @@ from genjax.runs.options import Data, Run, check_positive, option
 from genjax.runs.runner import main
 
 ATTRIBUTES = ("colour", "ground")
-"""Attributes of --domains made where none are given."""
+"""Default attributes of --domains made."""
 
 
 @dataclass(frozen=True)
@@ -97,15 +98,16 @@ class Options:
     data: Data = Data(binarization="none")
     run: Run = Run(batch_size=16)
     domains: Literal["made", "classes", "features"] = "made"
-    """Domains: attributes that grey images are given (made), the classes of --dataset, or its boolean features (TFDS
-    data sets)."""
+    """Domains: attributes painted on grey images (made), the classes of --dataset (classes), or its boolean features
+    (features; TFDS data sets only)."""
     attributes: tuple[str, ...] = ()
-    """Attributes of --domains made: colour (red, green, blue), ground (black, grey), polarity (dark, light) and size
-    (large, small), by default the first two. Or the names of the features of --domains features."""
+    """Attributes: for --domains made, some of colour (red, green, blue), ground (black, grey), polarity (dark, light)
+    and size (large, small), by default the first two; for --domains features, names of features."""
     halves: bool = False
-    """Use two label sets: half of the training images have labels of the first attribute, the others of the rest."""
+    """Use two label sets: half of the training images are labelled with the first attribute only, the other half with
+    the remaining attributes."""
     shrink: int = 1
-    """Average blocks of n x n pixels into one pixel."""
+    """Side n of the blocks of n x n pixels that are averaged to one pixel; 1 keeps the size."""
     classification: bool = True
     """Train both networks with the classification loss."""
     reconstruction: bool = True
@@ -115,26 +117,28 @@ class Options:
     reconstruction_weight: float = 10.0
     """Weight of the reconstruction loss."""
     identity_weight: float = 0.0
-    """Weight of the identity loss, the change of an image under its own label; the paper has none."""
+    """Weight of the identity loss, the mean change of an image translated to its own domain; the paper has 0."""
     penalty_weight: float = 10.0
     """Weight of the discriminator's gradient penalty."""
     discriminator_moves: int = 5
-    """Updates of the discriminator for each update of the generator."""
+    """Number of updates of the discriminator for each update of the generator."""
     filters: int = 64
     """Channels of the generator at the full size of the image."""
     blocks: int | None = None
-    """Residual blocks of the generator; by default 9 for images of 256x256 and larger, 6 for smaller ones."""
+    """Number of residual blocks of the generator; by default 9 for images of 256x256 and larger, else 6."""
     halved: int | None = None
-    """Downsamplings of the generator, each of which halves height and width; by default 2, fewer where a side is odd or
-    would fall below 4."""
+    """Number of downsamplings of the generator, each of which halves height and width; by default 2, fewer where a side
+    is odd or would fall below 4."""
     edge_size: int = 7
     """Kernel size of the generator's first and last convolution."""
     padding: Padding = "zero"
-    """Padding of the generator's convolutions; with reflect the generator cannot see the label."""
+    """Padding of the generator's convolutions; with reflect, normalization removes the label, so that it has no
+    effect."""
     discriminator_filters: int = 64
     """Channels of the discriminator's first layer; each later one has twice as many as the one before."""
     strided: int | None = None
-    """Strided layers of the discriminator, each of which halves the image; by default until a side is 2 or 3."""
+    """Number of strided layers of the discriminator, each of which halves height and width; by default as many as leave
+    a side of 2 or 3."""
     learning_rate: float = 1e-4
     """Learning rate of the generator's Adam optimizer before its decay."""
     discriminator_learning_rate: float = 1e-4
@@ -211,7 +215,7 @@ def stargan(options: Options) -> Experiment:
 
 
 def adam(learning_rate: float, updates: int) -> optax.GradientTransformation:
-    """Adam with b1 = 0.5, whose learning rate falls to 0 in the second half of its updates."""
+    """Return Adam with b1 = 0.5 and a learning rate that falls to 0 in the second half of its updates."""
     return optax.adam(linear_decay(learning_rate, updates), b1=0.5)
 
 
@@ -254,7 +258,7 @@ def load(options: Options) -> Labelled:
 
 
 def check_attributes(options: Options, attributes: tuple[str, ...]) -> None:
-    """Raise ValueError where the options that say which domains there are do not go together."""
+    """Raise ValueError where --domains, --attributes and --halves contradict one another."""
     name, words = options.domains, " ".join([option("attributes"), *attributes])
     if name == "classes" and attributes:
         raise ValueError(f"--domains classes has no use for {words}: the class is the attribute")
@@ -267,7 +271,7 @@ def check_attributes(options: Options, attributes: tuple[str, ...]) -> None:
 
 
 def networks_of(options: Options, found: Labelled) -> model_of.Networks:
-    """Return the networks; ValueError that names the options where they do not suit the images."""
+    """Return the networks; ValueError, which names the options, where they do not suit the images."""
     sizes = {name: getattr(options, name) for name in ("blocks", "halved", "edge_size", "strided")}
     try:
         return model_of.conv_networks(

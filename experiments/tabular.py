@@ -1,10 +1,10 @@
-"""Tabular models: how far counting goes, from independent pixels to a neighbourhood of ten.
+"""Tabular models: counted conditional probabilities, from independent pixels to contexts of ten neighbours.
 
     p(x) = prod_i p(x_i | context of x_i),   p(v | context) = (c_v + a) / (c + m a)
 
-Here c_v is how often the training images show value v of m after that context, c = sum_v c_v, and a is the smoothing.
-For n binary pixels the number of parameters says what a context costs (genjax/models/autoregressive/tabular.py, the
-functions *_parameters):
+Here c_v counts how often the training images have value v, one of m, after that context, c = sum_v c_v, and a is the
+smoothing. The numbers of parameters for n binary pixels are (functions *_parameters in
+genjax/models/autoregressive/tabular.py):
 
     independent    no context:                    n
     markov         the last pixel:                2 n - 1
@@ -14,15 +14,15 @@ functions *_parameters):
     2d-tied        the same neighbours, one table for all pixels: 2^k
 
 Training counts every image once (`tabular` in the same file, phase "count"); it ends after one pass, whatever --steps
-says. By default the smoothing is the one of 0.01, 0.1, 0.5 and 1 with the best validation likelihood. Sampling goes
-pixel by pixel (`sample` there).
+says. By default the smoothing is the candidate among 0.01, 0.1, 0.5 and 1 with the best validation likelihood. Sampling
+goes pixel by pixel (`sample` in the same file).
 
     python -m experiments.tabular                                 the embedded digits, four neighbours
     python -m experiments.tabular --preset small --data-dir DIR   static binarized MNIST, ten neighbours
     python -m experiments.tabular --preset paper --data-dir DIR   the last nine pixels, the k that is best on validation
 
-Metrics: nll_nats is -log p(x) per image, exact, and bits_per_dim is the same in bits per pixel. The tests compare with
-the same counts in NumPy.
+Metrics: nll_nats is -log p(x) per image, exact, and bits_per_dim is the same in bits per pixel. The tests compare the
+results with counts in NumPy.
 
 Known failures: more context overfits: with long contexts (ar) the test NLL rises while the training NLL still falls.
 Tables know nothing of strokes: samples have the texture of digits, not their shape.
@@ -52,13 +52,13 @@ ContextKind = Literal["independent", "markov", "ar", "full", "2d", "2d-tied"]
 Ordering = Literal["raster", "random"]
 
 SMOOTHINGS = (0.01, 0.1, 0.5, 1.0)
-"""Candidates for the smoothing, of which the validation split picks one."""
+"""Candidates for the smoothing, of which one is chosen on the validation split."""
 
 BATCH = 100
-"""Images per step when the smoothing is picked."""
+"""Number of images per step while the smoothing is chosen."""
 
 MOST_FULL = 25
-"""Most pixels for which all contexts (`full`) can be counted."""
+"""Largest number of pixels of an image for which all contexts (`full`) can be counted."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Options:
     shrink: int = 1
     """Shrink the images by this factor: each block of shrink x shrink pixels becomes its mean."""
     smoothing: float | None = None
-    """Number added to each count; by default picked on the validation split."""
+    """Number added to each count; by default chosen on the validation split."""
 
 
 PRESETS = {
@@ -109,7 +109,7 @@ def tabular(options: Options) -> Experiment:
 def make_contexts(
     kind: ContextKind, shape: tuple[int, int, int], *, k: int, ordering: Ordering, levels: int
 ) -> Contexts:
-    """Return the contexts called `kind` for images of this shape; ValueError where they do not allow it."""
+    """Return the contexts called `kind` for images of this shape; ValueError if the images do not allow them."""
     pixels = math.prod(shape)
     if kind in ("2d", "2d-tied"):
         if ordering != "raster" or shape[2] != 1 or not 0 <= k <= len(OFFSETS):
@@ -148,7 +148,7 @@ COUNTED = "the same tables counted in NumPy"
 
 
 def counted(value: float, **options: str | int) -> Reference:
-    """Test NLL of the tables with these options on static binarized MNIST, as counted in NumPy."""
+    """Return the test NLL of tables with these options on static binarized MNIST, counted in NumPy, as a reference."""
     return Reference("nll_nats", "binarized_mnist", "static", value, COUNTED, options)
 
 
@@ -162,7 +162,7 @@ REFERENCES = (
 
 
 def colour(value: float, tables: str) -> Reference:
-    """Baseline for models of CIFAR-10 as JPEG, 16x16 and 8 levels: such data compare with no paper's numbers."""
+    """Return a reference for models of CIFAR-10 as JPEG (16x16, 8 levels), data for which no paper has numbers."""
     source = f"{tables} (this library, exact; data compare with no paper's)"
     return Reference("nll_nats", "cifar10_jpeg-16x16", "levels-8", value, source)
 

@@ -1,8 +1,8 @@
 """Text to image (Reed, Akata, Yan, Logeswaran, Schiele & Lee 2016): GAN-CLS and GAN-INT, with a learned text encoder.
 
 A text encoder f(t), a GRU over words, and an image encoder f(x) are trained first, for --matching-steps, until images
-match their own captions better than others. Then the text encoder is kept fixed, and a DCGAN is trained on pairs of an
-image and an embedded caption h = f(t). B is the batch size, t' a wrong caption and h' its embedding:
+match their own captions better than other captions. Then the text encoder is kept fixed, and a DCGAN is trained on
+pairs of an image and an embedded caption h = f(t). B is the batch size, t' a wrong caption and h' its embedding:
 
     matching         (1/B) sum_m max(0, 1 + f(x_n).f(t_m) - f(x_n).f(t_n)), and the same with images and captions
                      exchanged, and for wrong captions max(0, 1 + f(x_n).f(t'_n) - f(x_n).f(t_n))
@@ -18,43 +18,43 @@ genjax/losses/adversarial.py; the phases are in genjax/models/adversarial/text_t
 **Data.** Captioned scenes are composed of real digits (genjax/data/scenes.py): one or two digits, each in one of five
 colours, two sizes and five positions, described by a small grammar with synonyms. Ten pairs of a digit and a colour are
 held out: no training caption has them. --dataset takes any set of grey, square digits with labels, or a folder of
-images with captions beside them (a.png and a.txt, one caption a line).
+images with captions in text files (a.txt for a.png, one caption per line).
 
     python -m experiments.text_to_image                                              scenes of the embedded digits
     python -m experiments.text_to_image --preset small --data-dir DIR                scenes of MNIST, 24x24
     python -m genjax sample RUN --text "a small red seven on the left"
 
-`sample` warns of words that no training caption has, and draws as long as it knows one word of the text.
+`sample` warns of words that no training caption has, and needs at least one known word in the text.
 
 **Metrics.** A classifier that was trained on real scenes with all pairs of digits and colours
-(genjax/measures/scene_classifier.py) reads the objects in generated ones. `digit_accuracy`, `colour_accuracy`,
-`size_accuracy` and `place_accuracy` are the fractions of scenes in which it finds the values that the caption names,
-`scene_accuracy` the fraction in which it finds all of them. `real_...` is the same for real scenes, the ceiling,
-`zero_shot_...` for captions of the held-out pairs, and `chance_...` in result.json for unrelated captions.
-`matching_auroc` and `pair_auroc` are areas under the ROC curve: how well f(x).f(t) and the logit of the discriminator
-tell an image's own caption from another one. `matching_score` and `pair_logit` are their means for real images,
-`fake_...` for generated ones.
+(genjax/measures/scene_classifier.py) recognizes the objects in generated scenes. `digit_accuracy`, `colour_accuracy`,
+`size_accuracy` and `place_accuracy` are the fractions of scenes in which it finds the values that the caption names
+(place: the position), and `scene_accuracy` is the fraction in which it finds all of them. `real_...` is the accuracy on
+real scenes, an upper limit, `zero_shot_...` the accuracy for captions of the held-out pairs, and `chance_...` in
+result.json the accuracy for unrelated captions. `matching_auroc` and `pair_auroc` are areas under the ROC curve: how
+well f(x).f(t) and the logit of the discriminator tell an image's own caption from another caption. `matching_score` and
+`pair_logit` are the means of these two scores for real images, `fake_...` for generated images.
 
-**Why digits follow the caption.** The discriminator alone hardly tells a caption that is wrong in the digit only, and
-with the paper's losses digits rarely follow. The encoders do learn digits, last of all, if they are trained long
-enough. In `quick` and `small` the generator therefore also minimizes the encoders' matching loss of its own images, as
-the generator of AttnGAN does (Xu et al. 2018); --matching-weight 0 gives the paper's losses. `quick` trains the
-encoders too briefly for digits.
+**Why digits follow the caption.** The discriminator alone hardly recognizes a caption in which only the digit is wrong,
+and with the paper's losses generated digits rarely follow the caption. The encoders do learn digits, last of all
+attributes, if they are trained long enough. In `quick` and `small` the generator therefore also minimizes the encoders'
+matching loss of its own images, as the generator of AttnGAN does (Xu et al. 2018); --matching-weight 0 gives the
+paper's losses. `quick` trains the encoders too briefly for digits.
 
 **Differences from the paper.** The text encoder is a GRU over words and is trained in the run; the paper's is a
 convolutional network over characters, trained before. A wrong caption describes a scene that differs in one attribute
-(genjax/data/scenes.py), where the paper takes one of another class of birds or flowers: against the caption of any
-other scene colours and positions are nearly always enough, and the digit is not learned. In a folder of images the
-wrong caption is that of the next image. `quick` and `small` have no captions halfway between two (GAN-CLS), and train
-the style encoder in the last steps only. Batch normalization treats real, wrong and generated pairs as separate
+(genjax/data/scenes.py), where the paper takes a caption of another class of birds or flowers: colours and positions are
+nearly always enough to reject the caption of any other scene, and the digit is not learned. In a folder of images the
+wrong caption is the caption of the next image. `quick` and `small` have no captions halfway between two (GAN-CLS), and
+train the style encoder in the last steps only. Batch normalization treats real, wrong and generated pairs as separate
 batches, and samples are drawn with running statistics. The data are scenes of digits, the paper's are photographs of
 birds and flowers.
 
-**Known failures.** In scenes with two digits often neither can be read, their colours run into each other, and
-attributes of one digit go to the other. Scenes of the held-out pairs have one digit only, so that colours and positions
-follow more often there. There are specks of colour around digits. Images of one caption are nearly all the same: the
-matching loss does not ask for variety, so the noise has little effect, and the figure of styles shows no style that is
-carried over from one image to another.
+**Known failures.** In scenes with two digits often neither is legible, their colours mix, and attributes of one digit
+appear on the other. Scenes of the held-out pairs have one digit only, so that colours and positions follow more often
+there. There are specks of colour around digits. Images of one caption are nearly all the same: the matching loss does
+not ask for variety, so the noise has little effect, and the figure of styles shows no style that is carried over from
+one image to another.
 """
 
 from dataclasses import dataclass, field
@@ -82,11 +82,11 @@ class Options:
     run: Run = Run(batch_size=64)
     scenes: Scenes = field(default=Scenes())
     matching_steps: int = 2000
-    """Training steps of the text and image encoders, before the other networks are trained."""
+    """Number of training steps of the text and image encoders, before the other networks are trained."""
     matching_weight: float = 0.0
     """Weight of the matching loss of generated images in the generator's loss."""
     interpolation: float = 1.0
-    """Weight of the losses of captions halfway between two (GAN-INT); 0 for none (GAN-CLS)."""
+    """Weight of the losses for embeddings halfway between two captions (GAN-INT); 0 for none (GAN-CLS)."""
     style_steps: int | None = None
     """Number of last steps in which the style encoder is trained; by default all steps after --matching-steps."""
     average: float = 0.0
@@ -95,13 +95,13 @@ class Options:
     """Channels of the discriminator's first convolution. Each later one has twice as many as the one before; the
     generator has the same numbers in reverse order."""
     features: int = 1024
-    """Dimensions of the embedding of captions and images."""
+    """Number of dimensions of the embeddings of captions and images."""
     text_features: int = 128
-    """Dimensions to which generator and discriminator project an embedded caption."""
+    """Number of dimensions to which generator and discriminator project an embedded caption."""
     latents: int = 100
-    """Dimensions of the noise."""
+    """Number of dimensions of the noise."""
     hidden: int = 512
-    """Hidden units of the text encoder's GRU."""
+    """Number of hidden units of the text encoder's GRU."""
     matching_learning_rate: float = 1e-3
     """Learning rate of the encoders' Adam optimizer at the start of its cosine decay to 0."""
     learning_rate: float = 2e-4

@@ -3,22 +3,22 @@
     p(x) = prod_t p(x_t | x_<t),   p(x_t | x_<t) = sum_k w_k N(x_t | m_k, s_k^2),   (w, m, s) = V h_t + b
 
 The weights w pass through a softmax and the deviations s through an exponential (`gaussian_mixture` in
-genjax/models/autoregressive/char_rnn.py). The LSTM h_t, the training and the sampling are those of
+genjax/models/autoregressive/char_rnn.py). The LSTM h_t, the training and the sampling are the same as in
 experiments.char_rnn.
 
     python -m experiments.time_series                             the oscillation, embedded
-    python -m experiments.time_series --components 1              with one Gaussian, which cannot have two peaks
-    python -m experiments.time_series --preset small              longer, three seeds
+    python -m experiments.time_series --components 1              one Gaussian, which cannot have two peaks
+    python -m experiments.time_series --preset small              longer training, three seeds
     python -m experiments.time_series --preset paper              a larger network
     python -m experiments.time_series --series my.csv             a series of your own (.npy, .csv: its last column)
 
-Data: the oscillation (genjax/data/series.py) is a damped pendulum that each step kicks to one side or the other:
+Data: the oscillation (genjax/data/series.py) is a damped pendulum that is pushed to one side or the other in each step:
 x_t = a x_{t-1} + b x_{t-2} + e_t, with e_t around -1 or 1 and standard deviation 0.25. Its likelihood is known.
 
 Metrics: nats_per_value is the mean of -log p of a held-out value, exact: the density is in the unit of the data, so it
-may be negative. For the oscillation, true_nats_per_value in result.json is the same of the true process, which no model
-can beat but by chance (it leaves out the first two values, which start it). One Gaussian cannot get below 1.449, the
-entropy of the Gaussian with the variance of e_t.
+may be negative. For the oscillation, true_nats_per_value in result.json is this mean under the true process (without
+the first two values, which start it); a model can fall below it only by chance. One Gaussian cannot get below 1.449,
+the entropy of the Gaussian with the variance of e_t.
 
 Pictures: simulated continuations of test values, and the density of one value given those before it.
 
@@ -46,15 +46,15 @@ from genjax.runs.runner import main
 from genjax.types import Key, Params, Stats
 
 PREFIX, CONTINUATION, DRAWN = 60, 60, 5
-"""In the picture of continuations: test values given, values drawn after them, and continuations of each prefix."""
+"""Numbers in the picture of continuations: given test values, values drawn after them, and continuations per prefix."""
 
 HISTOGRAM = 4000
-"""Values in the histogram of the value after a prefix."""
+"""Number of values in the histogram of the value after a prefix."""
 
 
 @dataclass(frozen=True)
 class Data:
-    """Series to train on."""
+    """Options of the series to train on."""
 
     dataset: str = "oscillation"
     """Series: oscillation (embedded); --series takes a file."""
@@ -70,7 +70,7 @@ class Data:
         expand(self, "data_dir")
 
     def load(self) -> Series:
-        """Return the series in three parts; ValueError for an unknown name."""
+        """Return the series in three parts (training, validation, test); ValueError for an unknown name."""
         if self.series is not None:
             return load_series(self.series.expanduser())
         if self.dataset != "oscillation":
@@ -89,17 +89,17 @@ class Options:
     components: int = 5
     """Number of Gaussians in the mixture."""
     hidden: int = 32
-    """LSTM units in each layer."""
+    """Number of LSTM units in each layer."""
     layers: int = 1
     """Number of LSTM layers."""
     dropout: float = 0.0
     """Probability that an output of a layer is dropped in training."""
     sequence_length: int = 50
-    """Values that each step reads in every row, and through which gradients flow back."""
+    """Number of values that a training step reads in each row of the batch; gradients flow back through all of them."""
     precision: Precision = "float32"
     """Precision of the network's computation; parameters, states and likelihoods are float32."""
     learning_rate: float = 1e-2
-    """Adam's step size at the start of its cosine decay."""
+    """Initial step size of Adam, before its cosine decay."""
 
 
 PRESETS = {
@@ -179,7 +179,7 @@ def next_values(model: Model, params: Params, stats: Stats, test: np.ndarray, ke
 
 
 def figures(model: Model, params: Params, stats: Stats, test: np.ndarray, key: Key) -> dict[str, Figure]:
-    """Continuations of test values, and the distribution of the value after one prefix."""
+    """Return the figures: continuations of test values, and the distribution of the value after one prefix."""
     return {
         "samples": continuations(model, params, stats, test, key),
         "next_value": next_values(model, params, stats, test, key),

@@ -5,9 +5,9 @@ Prior p(z) = N(0, s^2 I), posterior q(z|x) = N(mean(x), diag(var(x))), samples z
     ELBO   = E log p(x|z) - KL(q(z|x) || p(z)) <= log p(x)
     IWAE_k = E log (1/k) sum_i w_i <= log p(x),   w_i = p(x|z_i) p(z_i) / q(z_i|x)
 
-`elbo` and `iwae_bound` in genjax/losses/bound.py are these two. `bound_terms` in genjax/models/latent/vae.py samples
-z = mean + sigma noise and applies the networks; `make_evaluate` there passes any number of samples through them, a few
-at a time.
+`elbo` and `iwae_bound` in genjax/losses/bound.py are these two bounds. `bound_terms` in genjax/models/latent/vae.py
+samples z = mean + sigma noise and applies the networks; `make_evaluate` in the same file passes any number of samples
+through the networks, a few at a time.
 
 With --top-latents there is a second stochastic layer, p(x, z) = p(z_2) p(z_1|z_2) p(x|z_1) and q(z|x) = q(z_1|x)
 q(z_2|z_1), and the divergence is an estimate. --beta weighs the divergence in training (`tempered`), and --warm-up lets
@@ -18,7 +18,7 @@ that weight rise from 0; the metrics are never weighted.
     python -m experiments.vae --preset paper --bound iwae --samples 50 --data-dir DIR
                                                                                    networks and stages of the paper
     python -m experiments.vae --preset paper --latents 100 --top-latents 50 --data-dir DIR
-                                                                                   its two stochastic layers
+                                                                                   the paper's two stochastic layers
     python -m genjax detect RUN                                                    outliers, by the bound
 
 Metrics:
@@ -29,17 +29,17 @@ Metrics:
     active_units      latents whose posterior mean varies over the images by more than 0.01 (Burda et al. 2016, section
                       5.2); active_units_2 are those of the second layer
 
-Numbers on static pixels do not compare with numbers on dynamic ones (--binarization). With a Gaussian likelihood the
-nats are those of a density and compare with no Bernoulli model.
+Numbers on static pixels cannot be compared with numbers on dynamic pixels (--binarization). With a Gaussian likelihood
+the nats belong to a density and cannot be compared with a Bernoulli model.
 
 Pictures: samples, reconstructions, interpolations between two images, traversals of one latent at a time, a scatter of
 the codes by label, and with two latents the manifold.
 
-Differences from the papers: 50 000 training images where Burda et al. have 60 000 (ours keep a validation set); the
-encoder sees images less their mean, which does not change what it can express but trains faster. `small` takes batches
-of 100, a cosine decay, and two layers of 300 SiLU units, which get further in fewer steps than 200 tanh units; it keeps
-the parameters with the best validation ELBO, since static pixels overfit. `paper` has the 8.2 million steps of 20
-images of Burda et al. and asks for a GPU; --activation silu --batch-size 100 --schedule cosine --learning-rate 2e-3
+Differences from the papers: 50 000 training images where Burda et al. have 60 000 (the rest is a validation split); the
+encoder sees images minus the mean image, which does not change what it can express but trains faster. `small` takes
+batches of 100, a cosine decay, and two layers of 300 SiLU units, which need fewer steps than 200 tanh units;
+it keeps the parameters with the best validation ELBO, since static pixels overfit. `paper` has the 8.2 million steps of
+20 images of Burda et al. and asks for a GPU; --activation silu --batch-size 100 --schedule cosine --learning-rate 2e-3
 --epsilon 1e-8 and a smaller number of --steps make it feasible on a CPU.
 
 Known failures: two layers of 200 tanh units end worse than `small` on static pixels. With ReLU the posterior collapses
@@ -75,15 +75,15 @@ class Options:
     network: Literal["mlp", "conv"] = "mlp"
     """Networks: dense layers (mlp), or convolutions of stride 2 with one dense layer (conv)."""
     hidden: tuple[int, ...] = (200, 200)
-    """Widths of the encoder's layers; the decoder mirrors them (mlp)."""
+    """Widths of the encoder's hidden layers, which the decoder mirrors (mlp)."""
     activation: Literal["tanh", "silu"] = "tanh"
     """Activation of the dense layers (mlp); silu needs fewer steps than the paper's tanh."""
     channels: tuple[int, ...] = (32, 64)
-    """Channels of the encoder's convolutions; the decoder mirrors them (conv)."""
+    """Channels of each of the encoder's convolutions, which the decoder mirrors (conv)."""
     latents: int = 50
-    """Dimensions of z; with 2, a picture of the manifold is drawn."""
+    """Number of dimensions of z; with 2, a picture of the manifold is drawn."""
     top_latents: int = 0
-    """Dimensions of z_2 of a second stochastic layer; 0 for none."""
+    """Number of dimensions of z_2, a second stochastic layer; 0 for none."""
     top_hidden: tuple[int, ...] = (100, 100)
     """Widths of the layers between z and z_2."""
     prior_variance: float = 1.0
@@ -93,19 +93,19 @@ class Options:
     bound: Literal["elbo", "iwae"] = "elbo"
     """Bound of log p(x) that is maximized in training."""
     samples: int = 1
-    """Samples k of q(z|x) per image and training step."""
+    """Number k of samples of q(z|x) per image and training step."""
     beta: float = 1.0
-    """Weight of the divergence from the prior in training."""
+    """Weight beta of the KL divergence from the prior in training."""
     warm_up: int = 0
-    """Steps over which the weight of the divergence rises linearly from 0; 0 for none."""
+    """Number of steps over which the weight of the KL divergence rises linearly from 0; 0 for no warm-up."""
     evaluation_samples: int = 500
-    """Samples of q(z|x) per test image for the IWAE bound."""
+    """Number of samples of q(z|x) per test image for the IWAE bound."""
     learning_rate: float = 1e-3
-    """Adam's step size at the start."""
+    """Initial step size of Adam."""
     schedule: Literal["stages", "cosine"] = "stages"
     """Decay of the step size: eight stages, each three times as long as the one before, or a cosine."""
     epsilon: float = 1e-4
-    """Adam's epsilon."""
+    """Epsilon of Adam, which is added to the root of the squared gradient's average."""
 
 
 PRESETS = {
@@ -172,7 +172,7 @@ def check_options(options: Options) -> None:
 
 
 def load_pixels(options: Options) -> Dataset:
-    """Return the images; ValueError where the likelihood is not one of such pixels."""
+    """Return the images; ValueError where the likelihood does not suit their pixels."""
     data = options.data.load()
     if options.likelihood == "bernoulli":
         require_binary(data)
@@ -217,7 +217,7 @@ def make_model(data: Dataset, networks: vae_networks.Networks, options: Options)
 
 
 def stages(learning_rate: float, steps: int, *, count: int = 8) -> optax.Schedule:
-    """Stage i = 0 ... 7 has length 3^i and rate 10^(-i/7), rounded as in the code of Burda et al. (2016)."""
+    """Return the schedule of Burda et al. (2016): stage i = 0 ... 7 of length 3^i and rate 10^(-i/7), rounded."""
     ends = [round(steps * (3**index - 1) / (3**count - 1)) for index in range(count + 1)]
     rates = [learning_rate * round(10 ** (1 - index / (count - 1)), 1) / 10 for index in range(count)]
     return optax.join_schedules([optax.constant_schedule(rate) for rate in rates], ends[1:-1])

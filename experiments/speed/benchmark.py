@@ -1,13 +1,13 @@
-"""Speed, as ratios of two ways to do the same thing: python -m experiments.speed.
+"""Speed as time ratios of two implementations of the same computation: python -m experiments.speed.
 
-Each comparison runs its two sides in turn, round after round, and reports the median ratio of the rounds: if the
-machine is slow for a while, it is slow for both. Sizes are those of the papers. NADE and the VAE have 784 pixels, 500
+Each comparison runs its two implementations in turn, round after round, and reports the median ratio of the rounds, so
+that a slow phase of the machine affects both. Sizes are those of the papers. NADE and the VAE have 784 pixels, 500
 hidden units and batches of 100. The samplers of PixelCNN (15 blocks of 32 features) and PixelRNN (2 layers of 16) draw
 16 images of 28x28. DCGAN and Progressive GAN are trained on batches of 64 grey images of up to 28x28, DCGAN with 32
-filters. The other adversarial systems have their quick presets, with batches of 64. Milliseconds are shown on an
+filters. The other adversarial systems run their quick presets with batches of 64. Milliseconds are shown on an
 accelerator only, since those of a shared CPU mean little.
 
-A second table, of growth, has the time of a training step for images of side 16 and 28, divided by that for side 8.
+A second table (growth) has the time of a training step for images of side 16 and 28, divided by the time for side 8.
 These images have 4 and 12.25 times as many pixels, and a pass takes 1 (PixelCNN), n (Row LSTM) or 2 n - 1 (Diagonal
 BiLSTM) steps in sequence.
 """
@@ -50,25 +50,25 @@ from genjax.runs.session import CACHE_VARIABLE, configure, user_errors
 
 
 class Comparison(NamedTuple):
-    """Two ways to do the same thing: that of genjax, and another one."""
+    """Two implementations of the same computation: that of genjax, and another."""
 
     ours: str
-    """Description of the way of genjax."""
+    """Description of genjax's implementation."""
     other: str
-    """Description of the other way."""
+    """Description of the other implementation."""
     make: Callable[[], tuple[Call, Call]]
-    """() -> both calls that are timed."""
+    """Function that returns the two calls to time, genjax's first."""
     target: float | None
-    """Smallest ratio of the times, other / ours, that is promised; None for no promise."""
+    """Smallest acceptable ratio of times, other / ours; None if there is no target."""
     calls: tuple[int, int] = (6, 2)
-    """Calls per round of both ways."""
+    """Numbers of calls per round of genjax's and of the other implementation."""
     rounds: int = 5
     images: int = 0
-    """Images that one call of genjax draws or is trained on; 0 where no images per second are shown."""
+    """Number of images that one call of genjax draws or trains on; 0 if images per second are not reported."""
 
 
 class Timing(NamedTuple):
-    """Seconds per call of both ways, and the ratio other / ours: medians over rounds."""
+    """Seconds per call of both implementations, and the ratio other / ours: medians over rounds."""
 
     ours: float
     other: float
@@ -76,7 +76,7 @@ class Timing(NamedTuple):
 
 
 def measure(comparison: Comparison) -> Timing:
-    """Time both ways in turn, after one call of each that compiles it."""
+    """Return the times of both implementations, run in turn after one call of each that compiles it."""
     ours, other = comparison.make()
     jax.block_until_ready((ours(), other()))
     rounds = []
@@ -87,7 +87,7 @@ def measure(comparison: Comparison) -> Timing:
 
 
 def seconds_per_call(call: Call, count: int) -> float:
-    """Mean time of `count` calls."""
+    """Return the mean time of `count` calls, in seconds."""
     start = time.perf_counter()
     jax.block_until_ready([call() for _ in range(count)][-1])  # buffers of earlier results may be donated
     return (time.perf_counter() - start) / count
@@ -193,14 +193,14 @@ FIRST_STEP = "from experiments.speed.benchmark import first_step; first_step()"
 
 
 def first_step() -> None:
-    """Do one training step; `time_to_first_step` runs this in a process of its own."""
+    """Do one training step; `time_to_first_step` runs this function in a new process."""
     configure()
     jax.block_until_ready(framework_step((0,))())
     print("done", flush=True)
 
 
 def time_to_first_step(cache: Path) -> float:
-    """Seconds from the start of a process to the end of its first training step."""
+    """Return the seconds from the start of a process to the end of its first training step."""
     start = time.perf_counter()
     environment = {**os.environ, CACHE_VARIABLE: str(cache)}
     subprocess.run([sys.executable, "-c", FIRST_STEP], env=environment, check=True, stdout=subprocess.DEVNULL)
@@ -208,7 +208,7 @@ def time_to_first_step(cache: Path) -> float:
 
 
 def start_up(rounds: int = 3) -> Timing:
-    """Time from the start of a process to its first step, with a filled compilation cache and with an empty one."""
+    """Return the times to a process's first step with a filled compilation cache (ours) and an empty one (other)."""
     timings = []
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as cache:
@@ -218,7 +218,7 @@ def start_up(rounds: int = 3) -> Timing:
 
 
 def rows(only: str) -> Iterator[dict[str, Any]]:
-    """Make the comparisons whose description contains `only`, and yield each as a row of the table."""
+    """Run the comparisons whose description contains `only`, and yield each as a row of the table."""
     for comparison in COMPARISONS:
         if only in comparison.ours:
             timing = measure(comparison)
@@ -235,7 +235,7 @@ START_UP = "process start to first step, compilation cache filled"
 
 
 def growth(rounds: int = 5) -> Iterator[dict[str, Any]]:
-    """For each model the time of a training step at each side, divided by that at the first: medians of rounds."""
+    """Yield each model's training step times at each image side divided by the time at the first: medians of rounds."""
     for name, make in GROWING.items():
         calls = [growth_step(make(side), side) for side in SIDES]
         jax.block_until_ready([call() for call in calls])
@@ -244,13 +244,13 @@ def growth(rounds: int = 5) -> Iterator[dict[str, Any]]:
 
 
 def row(ours: str, other: str, timing: Timing, target: float | None) -> dict[str, Any]:
-    """One row of the table: the ratio, and on an accelerator both times."""
+    """Return one row of the table: the ratio and, on an accelerator, both times in milliseconds."""
     times = {} if jax.default_backend() == "cpu" else {"ours_ms": 1e3 * timing.ours, "other_ms": 1e3 * timing.other}
     return {"ours": ours, "other": other, "ratio": timing.ratio, "target": target, **times}
 
 
 def numbers(one: dict[str, Any]) -> tuple[str, str, str]:
-    """Return the ratio, the promised ratio and the images per second of a row, as text."""
+    """Return the ratio, the target ratio and the images per second of a row, as text."""
     promised = "" if one["target"] is None else f"≥ {one['target']:.2f}"
     drawn = f"{one['images_per_second']:.1f}" if "images_per_second" in one else ""
     return f"{one['ratio']:.2f}", promised, drawn
@@ -288,7 +288,7 @@ def speed(*, out: Path = Path("runs/speed.json"), only: str = "") -> None:
 
 
 def main() -> None:
-    """Measure as the command line asks."""
+    """Run `speed` with the options of the command line."""
     configure()
     with user_errors():
         tyro.cli(speed, prog="python -m experiments.speed", description=__doc__)

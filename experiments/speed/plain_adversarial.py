@@ -1,4 +1,4 @@
-"""Training steps of adversarial systems: several forms of a step of DCGAN, and steps of other systems."""
+"""Training steps of adversarial systems: several implementations for DCGAN, and steps of other systems."""
 
 import dataclasses
 import importlib
@@ -22,17 +22,18 @@ from genjax.training import init_seeds, iterate, seed
 from genjax.types import Batch, Metrics
 
 ADVERSARIAL_BATCH = 64
-"""Images in a batch of an adversarial system."""
+"""Number of images in a batch of an adversarial system."""
 
 FILTERS = 32
 """Channels of the first convolution of DCGAN's discriminator."""
 
 LAST = 10**9
-"""A step that is never reached: a phase that stops there is due in every step, but its program cannot know that."""
+"""Number of a step that is never reached: a phase that stops there runs in every step, but still compiles as a
+branch."""
 
 
 def dcgan_of(side: int, implementation: Implementation) -> Model:
-    """DCGAN on grey images of `side` pixels, trained by Adam."""
+    """Return DCGAN on grey images of `side` x `side` pixels, trained by Adam."""
     optimizers = Optimizers(*(optax.adam(2e-4, b1=0.5) for _ in range(2)))
     return dcgan((side, side, 1), optimizers=optimizers, filters=FILTERS, implementation=implementation)
 
@@ -43,14 +44,14 @@ def dcgan_step(implementation: Implementation = "auto", *, side: int = 28) -> Ca
 
 
 def branched_step(side: int = 28) -> Call:
-    """Return the same step of a program that has each phase as a branch."""
+    """Return DCGAN's step in a program that has each phase as a branch."""
     model = dcgan_of(side, "auto")
     phases = tuple(phase._replace(stop=LAST) for phase in model.phases)
     return adversarial_step(model._replace(phases=phases), side, None)
 
 
 def level_step(level: int, *, side: int = 28) -> Call:
-    """A step of Progressive GAN, with the networks of its `small` preset, on images of a level that is faded in."""
+    """Return a step of Progressive GAN with the networks of its `small` preset, on images of a complete level."""
     sizes = sizes_of(PROGRESSIVE_GAN["small"])
     optimizers = Optimizers(*(optax.adam(1e-3, b1=0.0, b2=0.99) for _ in range(2)))
     model = progressive_gan((side, side, 1), optimizers=optimizers, sizes=sizes)
@@ -60,10 +61,10 @@ def level_step(level: int, *, side: int = 28) -> Call:
 
 
 def system_step(name: str) -> Call:
-    """Two steps of an experiment's `quick` preset with batches of `ADVERSARIAL_BATCH`, as after its last step.
+    """Return two steps of an experiment's `quick` preset with batches of `ADVERSARIAL_BATCH`, as after its last step.
 
-    It is two steps since a network may be updated in every second one. The data are those of the preset, the embedded
-    digits.
+    A call does two steps, since a network may be updated in every second step only. The data are those of the preset,
+    the embedded digits.
     """
     module = importlib.import_module(f"experiments.{name}")
     quick = module.PRESETS["quick"]
@@ -81,7 +82,7 @@ def system_step(name: str) -> Call:
 
 
 def random_images(side: int) -> Float[Array, "batch side side 1"]:
-    """Images of noise."""
+    """Return a batch of square images of noise."""
     return jnp.asarray(np.random.default_rng(0).random((ADVERSARIAL_BATCH, side, side, 1)), jnp.float32)
 
 

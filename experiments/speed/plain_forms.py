@@ -1,4 +1,4 @@
-"""Both sides of comparisons of NADE and the VAE: the code of genjax, and plain forms of it. Each is a call."""
+"""Implementations of NADE and the VAE to compare: the code of genjax, and plain versions of it, each as a call."""
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
@@ -27,26 +27,26 @@ DIMENSIONS = 784
 HIDDEN = 500
 BATCH = 100
 EXAMPLES = 2000
-"""Images of the data set from which the VAE's batches are taken."""
+"""Number of images of the data set from which the VAE's batches are taken."""
 
 SEEDS = (0, 1, 2)
 """Seeds that are trained together, or one after another."""
 
 Call = Callable[[], Any]
-"""() -> arrays: does once what is timed."""
+"""Function without arguments that runs the timed computation once and returns its arrays."""
 
 Logits = Callable[[nade.Weights, Float[Array, "B D"]], Float[Array, "B D"]]
 
 
 def cumulative_logits(weights: nade.Weights, x: Float[Array, "B D"]) -> Float[Array, "B D"]:
-    """NADE's logits by a cumulative sum over all pixels, which keeps D activations of H units for every image."""
+    """Return NADE's logits by a cumulative sum over all pixels, which keeps D x H activations for every image."""
     terms = x[:, :, None] * weights.W
     activations = weights.c + jnp.cumsum(terms, axis=1) - terms
     return (jax.nn.sigmoid(activations) * weights.V).sum(-1) + weights.b
 
 
 def scanned_logits(weights: nade.Weights, x: Float[Array, "B D"]) -> Float[Array, "B D"]:
-    """NADE's logits by a scan over single pixels."""
+    """Return NADE's logits by a scan over single pixels."""
 
     def pixel(a: Array, row: tuple[Array, ...]) -> tuple[Array, Array]:
         W, V, b, value = row
@@ -58,7 +58,7 @@ def scanned_logits(weights: nade.Weights, x: Float[Array, "B D"]) -> Float[Array
 
 
 def checkpointed_logits(weights: nade.Weights, x: Float[Array, "B D"]) -> Float[Array, "B D"]:
-    """NADE's logits by the scan over chunks of genjax, with an automatic derivative that recomputes each chunk."""
+    """Return NADE's logits by genjax's scan over chunks, with an automatic derivative that recomputes each chunk."""
     J = nade.CHUNK
     rows = [rearrange(rows, "(n j) k -> n j k", j=J) for rows in (weights.W, weights.V, weights.b[:, None], x.T)]
     chunks = nade.Chunk(rows[0], rows[1], rows[2][..., 0], rearrange(rows[3], "n j b -> n b j"))
@@ -68,18 +68,18 @@ def checkpointed_logits(weights: nade.Weights, x: Float[Array, "B D"]) -> Float[
 
 
 def binary_images(count: int) -> Float[np.ndarray, "N H W C"]:
-    """Random binary images with as many white pixels as those of MNIST."""
+    """Return random binary images with about as many white pixels as those of MNIST."""
     return (np.random.default_rng(0).random((count, *SHAPE)) < 0.13).astype(np.float32)
 
 
 def nade_weights() -> nade.Weights:
-    """Initial weights of NADE."""
+    """Return initial weights of NADE."""
     key = jax.random.key(0)
     return nade.weights(nade.init_weights(key, np.full(DIMENSIONS, 0.13), hidden=HIDDEN, tied=False))
 
 
 def training_step(logits: Logits) -> Call:
-    """One Adam step of NADE on one batch, whose conditionals `logits` computes."""
+    """Return one Adam step of NADE on one batch, with the conditionals computed by `logits`."""
     optimizer = optax.adam(1e-3)
     x = jnp.asarray(binary_images(BATCH).reshape(BATCH, -1))
     weights = nade_weights()
@@ -101,7 +101,7 @@ def training_step(logits: Logits) -> Call:
 
 @functools.partial(jax.jit, static_argnames="count")
 def sample_anew(weights: nade.Weights, key: Array, count: int) -> Float[Array, "B D"]:
-    """Samples of NADE by a plain sampler that recomputes all conditionals at each pixel."""
+    """Return samples of NADE by a plain sampler that recomputes all conditionals at each pixel."""
     uniform = jax.random.uniform(key, (count, DIMENSIONS))
 
     def pixel(d: Array, x: Array) -> Array:
@@ -112,13 +112,13 @@ def sample_anew(weights: nade.Weights, key: Array, count: int) -> Float[Array, "
 
 
 def samplers() -> tuple[Call, Call]:
-    """Return the sampler of NADE, and the plain one that recomputes all conditionals at each pixel."""
+    """Return the sampler of NADE, and the plain sampler that recomputes all conditionals at each pixel."""
     weights, key = nade_weights(), jax.random.key(0)
     return lambda: nade.sample(weights, key, BATCH), lambda: sample_anew(weights, key, BATCH)
 
 
 def framework_step(seeds: Sequence[int]) -> Call:
-    """A training step of the VAE as in every experiment: with feed, phases, and a seed axis for several seeds."""
+    """Return a training step of the VAE as experiments run it: with feed, phases, and a seed axis for several seeds."""
     networks = mlp_networks(SHAPE, hidden=(HIDDEN,), latents=50)
     model = vae(SHAPE, networks, optimizer=optax.adam(1e-3))
     feed = make_feed(resident({"image": binary_images(EXAMPLES)}), lambda raw, key: dict(raw), seeds, BATCH)
@@ -154,7 +154,7 @@ def make_step_alone() -> Call:
 
 
 def handwritten_step() -> Call:
-    """Return the same step as a script would write it: a loss, its gradient, an update."""
+    """Return the VAE's training step as a script would write it: a loss, its gradient, an update."""
     networks = mlp_networks(SHAPE, hidden=(HIDDEN,), latents=50)
     images = jnp.asarray(binary_images(EXAMPLES))
     optimizer = optax.adam(1e-3)
@@ -196,6 +196,6 @@ def shuffled_batches() -> Iterator[np.ndarray]:
 
 
 def one_after_another() -> Call:
-    """Return a step of each seed, one after another, each in a program of its own."""
+    """Return a VAE training step of each seed, one after another, each in a program of its own."""
     calls = [framework_step((one,)) for one in SEEDS]
     return lambda: [call() for call in calls]
