@@ -1,14 +1,14 @@
-"""Detect images of other data by their likelihood: python -m genjax detect RUN.
+"""Detect out-of-distribution images by their likelihood: python -m genjax detect RUN.
 
 The score of an image is log p(x) (for a latent variable model its bound), or log p(x) - log p_background(x) where a
 second run is given: the likelihood ratio of Ren et al. (2019), which removes what any simple model of the same data
-explains, such as the fraction of ink. A run of `experiments.tabular --contexts independent` will do for a background.
+explains, such as the fraction of ink. The background can be a run of `experiments.tabular --contexts independent`.
 
     python -m genjax detect RUN --against OTHER --background BACKGROUND_RUN
 
 The test images are compared with corruptions of themselves and, with --against, with the test images of other data. The
-AUROC is the probability that a test image scores above one of the others: 0.5 is chance, and below it the others look
-*more* likely, as flat images do to every model of natural ones.
+AUROC is the probability that a test image scores above an image of another kind: 0.5 is chance, and below 0.5 the other
+images are *more* likely, as flat images are under every model of natural images.
 """
 
 import dataclasses
@@ -37,7 +37,7 @@ from genjax.runs.restore import Restored, restore_run
 from genjax.types import Batch, Evaluate, Key, Metrics, Params, Stats
 
 SIGNS = {"nll_nats": -1, "elbo_nats": 1}
-"""Metrics of the likelihood of an image, and the sign with which each is log p."""
+"""Metrics that give an image's likelihood, and the sign by which each is multiplied to get log p."""
 
 Scores = Float[np.ndarray, "seeds examples"]
 
@@ -54,7 +54,7 @@ CORRUPTIONS: Mapping[str, Callable[[Array, Key], Array]] = {
     "halves swapped": lambda image, key: jnp.roll(image, image.shape[1] // 2, axis=1),
     "flat": lambda image, key: image.mean(axis=(1, 2), keepdims=True) * jnp.ones_like(image),
 }
-"""Functions of images [B, H, W, C] in [0, 1]; their results are rounded to the levels of the data."""
+"""Corruptions by name: functions of images [B, H, W, C] in [0, 1], whose results are rounded to the data's levels."""
 
 
 def corrupted(data: Dataset, corrupt: Callable[[Array, Key], Array]) -> Dataset:
@@ -78,7 +78,7 @@ def corrupted(data: Dataset, corrupt: Callable[[Array, Key], Array]) -> Dataset:
 
 
 def log_probs(run: Restored, data: Dataset, count: int) -> Scores:
-    """Return log p, or its bound, of the first `count` test images under every seed of the run."""
+    """Return log p, or its bound, in nats of the first `count` test images under every seed of the run."""
     metric = next((name for name in SIGNS if name in run.experiment.model.kinds), None)
     if metric is None:
         raise RunError(f"{run.config.name} measures no likelihood ({' or '.join(SIGNS)})")
@@ -93,7 +93,7 @@ def log_probs(run: Restored, data: Dataset, count: int) -> Scores:
 
 
 def evaluation_of(experiment: Experiment, metric: str) -> Evaluate:
-    """Return the validation of the experiment, which takes fewer samples, if it has the metric; else its evaluation."""
+    """Return the experiment's validation function, which is cheaper, if it gives `metric`, else its evaluation."""
     own, validate = experiment.model.evaluate, experiment.validate
     if validate is None:
         return own
@@ -106,7 +106,7 @@ def evaluation_of(experiment: Experiment, metric: str) -> Evaluate:
 
 
 def other_data(run: Restored, name: str) -> Dataset:
-    """Return another data set, made binary (or given levels) as the run does with its own."""
+    """Return another data set, binarized (or rounded to levels) like the run's own data."""
     options = run.config.options
     config = run.config._replace(
         options=dataclasses.replace(options, data=dataclasses.replace(options.data, dataset=name))
@@ -132,8 +132,8 @@ def detect(
         directory: Run directory of a model with a likelihood or a bound.
         against: Other data sets, named as for --dataset, of the same image size.
         background: Run of a simpler model on the same data, whose log p is subtracted.
-        count: Test images of each kind, at most.
-        data_dir: TFDS directory, if it is not that of the training.
+        count: Largest number of test images of each kind.
+        data_dir: TFDS directory, if it differs from that of the training.
     """
     if count < 2:
         raise RunError(f"--count {count} must be at least 2", exit_code=2)
@@ -177,7 +177,7 @@ def restored_background(directory: Path, experiment: Experiment, data_dir: Path 
 
 
 def auroc_table(aurocs: Mapping[str, Mapping[str, object]], title: str) -> Table:
-    """Return a table with one row for each kind of other images."""
+    """Return a table of AUROCs with one row for each kind of other images."""
     table = Table(title=title, min_width=len(title))
     for column in ("against", "AUROC, mean ± s.d."):
         table.add_column(column)
@@ -187,7 +187,7 @@ def auroc_table(aurocs: Mapping[str, Mapping[str, object]], title: str) -> Table
 
 
 def histograms(scores: Mapping[str, Float[np.ndarray, " N"]], title: str) -> Figure:
-    """Draw the scores of each kind of images as outlines; scores far from those of the first are in the last bins."""
+    """Draw the histogram of each kind's scores as an outline; scores far from the first kind's are in the end bins."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
     usual = next(iter(scores.values()))

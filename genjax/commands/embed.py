@@ -1,4 +1,4 @@
-"""Save features of images, for use elsewhere: python -m genjax embed RUN --out features.npz.
+"""Save features of images to a file: python -m genjax embed RUN --out features.npz.
 
 Features are the codes of an autoencoder, the means of q(z|x) of a model with a distribution over codes, the channels of
 a DCGAN's discriminator, the inputs of an InfoGAN's Q, and the outputs of text to image's image encoder.
@@ -9,11 +9,11 @@ a DCGAN's discriminator, the inputs of an InfoGAN's Q, and the outputs of text t
 
 Your own images are given as for --dataset: a folder of PNG and JPEG images, or an .npz file with `image`; if it is
 divided into train, validation and test, --split names the part. They must have the height, width and channels of the
-run's images, and become binary as those did. In Python:
+run's images, and are binarized in the same way. In Python:
 
     file = np.load("features.npz")
     file["features"]        [N, F] float32, one row per image
-    file["label"]           [N], if all images have one: those of the .npz file, or numbers of the sub-folders
+    file["label"]           [N], if all images have labels: those of the .npz file, or numbers of the sub-folders
     file["name"]            [N], for your own images: the path of each, or file.npz[row]
 
 Rows are in the order of the split, of the sorted paths of a folder and of the rows of an .npz file.
@@ -50,10 +50,10 @@ def embed(
     Args:
         directory: Run directory of a model that has features.
         out: The .npz file to write.
-        images: Folders and .npz files of images; those of the run's own data by default.
-        split: Part of the data, or of your own images if they are divided.
+        images: Folders and .npz files of images; by default the images of the run's own data.
+        split: Split of the run's data, or of your own images if they are divided into splits.
         seed: Training seed whose parameters are used; by default the run's first.
-        data_dir: TFDS directory, if it is not that of the training.
+        data_dir: TFDS directory, if it differs from that of the training.
     """
     if out.suffix != ".npz":
         raise RunError(f"--out {out} must end in .npz", exit_code=2)
@@ -76,7 +76,7 @@ def check_features(run: Restored) -> None:
 
 
 def own_features(run: Restored, seed: int, split: Part) -> dict[str, np.ndarray]:
-    """Return the features of a part of the run's own data."""
+    """Return the features of a split of the run's own data."""
     data = run.experiment.data
     return as_arrays(features_with(run, data)(*run.chosen(seed), getattr(data, split)))
 
@@ -87,12 +87,12 @@ def features_with(run: Restored, data: Dataset) -> FeaturesOf:
 
 
 def as_arrays(found: Features) -> dict[str, np.ndarray]:
-    """Return features, and labels if there are any, by the names under which they are saved."""
+    """Return the features, and the labels if there are any, by the names under which they are saved."""
     return {"features": found.features} | ({} if found.label is None else {"label": found.label})
 
 
 def features_of_files(run: Restored, seed: int, paths: Sequence[Path], split: Part) -> dict[str, np.ndarray]:
-    """Return the features of a user's own images, one path after another; labels only if all images have one."""
+    """Return the features of a user's own images, path by path, with labels only if all images have labels."""
     parts: list[dict[str, np.ndarray]] = []
     for path in paths:
         try:
@@ -107,7 +107,7 @@ def features_of_files(run: Restored, seed: int, paths: Sequence[Path], split: Pa
 
 
 def presented(run: Restored, path: Path, named: Named) -> Dataset:
-    """Return the images as a data set whose pixels become binary as those of the run; ValueError if shapes differ."""
+    """Return the images as a data set, binarized like the run's data; ValueError if the shapes of images differ."""
     shape, expected = named.split.read(np.zeros(1, np.int64))["image"].shape[1:], run.experiment.data.image_shape
     if shape != expected:
         raise ValueError(f"images of shape {shape}, must be {expected} as those of the run")

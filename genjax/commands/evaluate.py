@@ -20,13 +20,13 @@ def evaluate(
     quality: bool = False,
     data_dir: Path | None = None,
 ) -> None:
-    """Measure a trained run, mean ± s.d. over its seeds.
+    """Evaluate a trained run; print the mean ± s.d. of each metric over its seeds.
 
     Args:
-        directory: Run directory; the last checkpoint if the training has not ended.
-        split: Split of the data to measure on.
-        quality: Compare generated images with real ones, as the training's --quality does.
-        data_dir: TFDS directory, if it is not that of the training.
+        directory: Run directory; if the training has not ended, its last checkpoint is used.
+        split: Split of the data to evaluate on.
+        quality: Compare generated images with real images, as --quality does in training.
+        data_dir: TFDS directory, if it differs from that of the training.
     """
     run = restore_run(directory, data_dir=data_dir)
     asked = quality or run.config.run.quality

@@ -1,7 +1,7 @@
 """Draw images or a text from a trained run: python -m genjax sample RUN --count 64.
 
-A model of images under a condition, such as a class, is given the conditions of the first 100 images of the test
-split, and the same ones again if more images are drawn.
+A model of images under a condition, such as a class, is given the conditions of the first 100 images of the test split,
+repeated if more images are drawn.
 """
 
 import sys
@@ -22,7 +22,7 @@ from genjax.runs.restore import Restored, restore_run
 from genjax.sampling import CHUNK, drawn_of
 
 MOST = 100_000
-"""Most images or characters that one command draws."""
+"""Largest number of images or characters that one command draws."""
 
 IMAGES, CHARACTERS = 64, 1000
 """Default numbers of images and of characters."""
@@ -40,7 +40,7 @@ def sample(
     data_dir: Path | None = None,
     out: Path | None = None,
 ) -> None:
-    """Draw images or a text from a trained run; the same key gives the same ones.
+    """Draw images or a text from a trained run; the same key gives the same result.
 
     Args:
         directory: Run directory.
@@ -50,9 +50,9 @@ def sample(
         text: Caption of the images, for a run of text_to_image; by default the captions of the test split.
         key: Seed of the random numbers.
         seed: Training seed whose parameters are used; by default the run's first.
-        data_dir: TFDS directory, if it is not that of the training.
-        out: PNG file to write; an .npy file beside it has the images as an array. By default in the run's figures/. A
-            text is printed, and written to this file if it is given.
+        data_dir: TFDS directory, if it differs from that of the training.
+        out: PNG file to write, by default in the run's figures/; the images are also saved as an array in an .npy file
+            of the same name. A text is printed, and written to this file if one is given.
     """
     if count is not None and not 1 <= count <= MOST:
         raise RunError(f"--count {count} must be from 1 to {MOST}", exit_code=2)
@@ -84,7 +84,7 @@ def sample(
 
 
 def captioned(run: Restored, text: str | None) -> dict[str, np.ndarray]:
-    """Return the caption as a batch of one, or nothing if there is no text; warn of words that are not known."""
+    """Return the caption as a batch of size 1, or an empty batch if there is no text; warn of unknown words."""
     if text is None:
         return {}
     captioner = run.experiment.capability(Captioner)
@@ -100,12 +100,12 @@ def captioned(run: Restored, text: str | None) -> dict[str, np.ndarray]:
 
 
 def words_of(text: str | None) -> str:
-    """Return the words of a caption as a part of a file's name."""
+    """Return the words of a caption as part of a file name."""
     return "" if text is None else "-" + "-".join(words(text))[:80]
 
 
 def draw(run: Restored, seed: int, count: int, key: int, given: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
-    """Return images [count, H, W, C] in [0, 1] of one training seed, under a condition `given` as a batch of one."""
+    """Return images [count, H, W, C] in [0, 1] of one training seed, under the condition `given`, a batch of size 1."""
     if "image" not in run.experiment.data.train.read(np.zeros(1, np.int64)):
         raise RunError(
             "this command draws images and texts; samples of a series or of points are in the run's figures/"
@@ -123,7 +123,7 @@ def draw(run: Restored, seed: int, count: int, key: int, given: Mapping[str, np.
 
 
 def continued(run: Restored, writer: Writer, seed: int, count: int, key: int, prompt: str, temperature: float) -> str:
-    """Return the prompt and `count` characters that one training seed writes after it."""
+    """Return the prompt and `count` characters that the model of one training seed generates after it."""
     params, _ = run.chosen(seed)
     try:
         return prompt + writer.write(params, prompt, temperature, count, jax.random.key(key))

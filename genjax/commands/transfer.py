@@ -1,24 +1,24 @@
 """Compare classifiers on few labels, with and without a pretrained encoder: python -m genjax transfer RUN.
 
-The decoder of an autoencoder is thrown away, a classifier is put on the encoder, and both are trained on the images
-that have labels. RUN is a finished run of `experiments.autoencoder`; its encoder has seen all training images, and none
-of their labels. For each number of labels and each seed, a random subset of the training split with as many examples of
-each class (`choose_labelled` in genjax/data/labels.py) has labels, all other images have none:
+The decoder of an autoencoder is discarded, a classifier is put on the encoder, and both are trained on the images that
+have labels. RUN is a finished run of `experiments.autoencoder`; its encoder was trained on all training images, without
+labels. For each number of labels and each seed, labels are known for a random subset of the training split with equally
+many examples of each class (`choose_labelled` in genjax/data/labels.py), and for no other image:
 
     random, fine-tuned          a fresh encoder and a linear classifier, trained on the subset
-    pretrained, fine-tuned      the run's encoder and a linear classifier, both trained on
-    pretrained, frozen          the run's encoder as it is, and a linear classifier
-    codes + logistic            its codes, and scikit-learn's logistic regression
-    PCA + logistic              as many principal components of all training images
-    pixels + logistic           the pixels themselves
+    pretrained, fine-tuned      the run's encoder and a linear classifier, both trained on the subset
+    pretrained, frozen          the run's encoder, not trained further, and a linear classifier
+    codes + logistic            scikit-learn's logistic regression on the run's codes
+    PCA + logistic              the same on as many principal components, fitted to all training images
+    pixels + logistic           the same on pixels
 
     python -m genjax transfer RUN --labels 10 100 1000 --seeds 5
 
-`classifier` in genjax/models/latent/autoencoder.py is the first three, which minimize the cross-entropy with Adam and a
-cosine decay for a fixed number of steps: nothing is selected, since no further label is known. Logistic regression has
-scikit-learn's own settings (an L2 penalty with C = 1). Seed s takes the encoder of the run's seed number s, beginning
-again from the first if the run has fewer. The table has the error rate on the whole test split, mean and standard
-deviation over seeds; it is saved as transfer.json in the run's directory.
+The first three methods are `classifier` in genjax/models/latent/classifier.py. They minimize the cross-entropy with
+Adam and a cosine decay for a fixed number of steps: no step is selected, since no further labels are known. Logistic
+regression has scikit-learn's own settings (an L2 penalty with C = 1). Subset s uses the encoder of the run's s-th seed,
+starting again from the first seed if the run has fewer. The table has the error rate on the whole test split, mean and
+standard deviation over seeds; it is saved as transfer.json in the run's directory.
 
 Known failures: the number of steps and the rates are the same for all numbers of labels, and are not tuned.
 """
@@ -62,7 +62,7 @@ Rows = Int[np.ndarray, "seeds labels"]
 
 
 class Training(NamedTuple):
-    """Settings of a classifier's training."""
+    """Training settings of a classifier."""
 
     steps: int
     batch_size: int
@@ -89,10 +89,10 @@ def transfer(
         labels: Numbers of labelled examples.
         seeds: Number of subsets of each size, each with another initialization of the classifier.
         steps: Training steps of each classifier.
-        batch_size: Examples per step; all of the subset if it has fewer.
-        learning_rate: Initial learning rate of Adam, if the encoder is trained too.
-        head_learning_rate: Initial learning rate of Adam, if the encoder is frozen.
-        data_dir: TFDS directory, if it is not that of the training.
+        batch_size: Number of examples per step; the complete subset if it has fewer.
+        learning_rate: Initial learning rate of Adam where the encoder is trained too.
+        head_learning_rate: Initial learning rate of Adam where the encoder is frozen.
+        data_dir: TFDS directory, if it differs from that of the training.
     """
     try:
         check_positive(
@@ -147,7 +147,7 @@ def encoder_of(run: Restored) -> Encoder:
 
 
 def known_labels(split: Split) -> Int[np.ndarray, " N"]:
-    """Return all labels; RunError if one is below 0, as some data sets write for unknown labels."""
+    """Return all labels; RunError if a label is negative, by which some data sets mark unknown labels."""
     label = labels_of(split)
     if label.min() < 0:
         raise RunError(f"labels of the training split go down to {label.min()}, must be 0 or more")
@@ -155,7 +155,7 @@ def known_labels(split: Split) -> Int[np.ndarray, " N"]:
 
 
 def draw_rows(label: Int[np.ndarray, " N"], count: int, seeds: int) -> Rows:
-    """Return the balanced subset of each seed; RunError if it cannot have every class, or so many examples."""
+    """Return a balanced subset of `count` examples per seed; RunError if a class would be missing or examples lack."""
     classes = len(np.unique(label))
     if not classes <= count <= len(label):
         allowed = f"must be from {classes}, one for each class, to {len(label)}, the training examples"
@@ -164,7 +164,7 @@ def draw_rows(label: Int[np.ndarray, " N"], count: int, seeds: int) -> Rows:
 
 
 def run_seed(run: Restored, seed: int) -> int:
-    """Return the seed of the run whose encoder is used by subset number `seed`."""
+    """Return the training seed whose encoder is used for subset number `seed`."""
     return run.seeds[seed % len(run.seeds)]
 
 
@@ -196,7 +196,7 @@ def decayed(learning_rate: float, steps: int) -> optax.GradientTransformation:
 
 
 def trained_errors(run: Restored, rows: Rows, training: Training, model: Model, encoders: PyTree | None) -> Errors:
-    """Return the test errors of classifiers trained on these subsets, from `encoders` [seeds, ...] or fresh ones."""
+    """Return test error rates of classifiers trained on these subsets, from `encoders` [seeds, ...] or new encoders."""
     data = run.experiment.data
     evaluate_seeds = make_evaluate_seeds(model.evaluate, data.load)
     size = min(EVALUATION_BATCH, data.test.size)
@@ -214,7 +214,7 @@ def trained_errors(run: Restored, rows: Rows, training: Training, model: Model, 
 
 
 def groups(run: Restored, seeds: int) -> list[list[int]]:
-    """Return the groups of seeds trained in one program: all, or each alone where a CPU gains nothing from more."""
+    """Return the groups of seeds that train in one program: all, or single seeds where a CPU gains nothing by more."""
     alone = jax.default_backend() == "cpu" and not run.experiment.seeds_together
     return [[seed] for seed in range(seeds)] if alone else [list(range(seeds))]
 
@@ -232,7 +232,7 @@ def train_classifiers(
 
 
 def subset_feed(data: Dataset, rows: Rows, seeds: Sequence[int], batch_size: int) -> Feed:
-    """Return batches of each seed's own subset in its own order; all of it if it is smaller than a batch."""
+    """Return batches of each seed's own subset in its own order; a batch is the subset if that is smaller."""
     count = rows.shape[1]
     examples = data.train.read(rows[list(seeds)].reshape(-1))
     starts = count * np.arange(len(seeds))[:, None]
@@ -248,9 +248,9 @@ def subset_feed(data: Dataset, rows: Rows, seeds: Sequence[int], batch_size: int
 
 
 def logistic_errors(data: Dataset, rows: Rows, embed: Embed, params: Sequence[Params]) -> Errors:
-    """Return the test errors of logistic regression on features of the subsets, [seeds].
+    """Return the test error rates of logistic regression on features of the subsets, [seeds].
 
-    `params` has the parameters of each seed's features; if two seeds share them, test features are computed once.
+    `params` holds each seed's parameters of the features; where seeds share them, test features are computed once.
     """
     from sklearn.linear_model import LogisticRegression  # slow to import
 

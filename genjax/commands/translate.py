@@ -1,9 +1,9 @@
 """Translate images to another domain: python -m genjax translate RUN IMAGES... --to NAME --out DIR.
 
-For runs of experiments on translation, such as cyclegan and stargan. IMAGES are PNG and JPEG files, and folders of them
-with their sub-folders; all must have the height, width and channels of the images that the run was trained on, after
-its --shrink if it had one. Each translated image is written to DIR under the file's own name, as .png; sub-folders are
-kept.
+RUN is a run of an experiment that translates images, such as cyclegan or stargan. IMAGES are PNG and JPEG files, or
+folders of them with their sub-folders; all must have the height, width and channels of the images that the run was
+trained on, after its --shrink if it had one. Each translated image is written to DIR under the file's own name, as
+.png; sub-folders are kept.
 
     python -m genjax translate RUN ./photos --to paintings --out ./translated
     python -m genjax translate RUN a.png b.png --to paintings --out ./translated
@@ -28,7 +28,7 @@ from genjax.runs.restore import restore_run
 WHITE = 255
 
 CHUNK = 16
-"""Images per program call."""
+"""Number of images per call of the compiled program."""
 
 
 def translate(
@@ -48,7 +48,7 @@ def translate(
         to: Target domain, by its name in the run.
         out: Folder for the translated images.
         seed: Training seed whose parameters are used; by default the run's first.
-        data_dir: TFDS directory, if it is not that of the training.
+        data_dir: TFDS directory, if it differs from that of the training.
     """
     run = restore_run(directory, data_dir=data_dir)
     translator = run.experiment.capability(Translator)
@@ -71,14 +71,14 @@ def translate(
 
 
 def shape_to_read(translator: Translator, to: str) -> tuple[int, int, int]:
-    """Return the shape of images that can be translated to a domain; RunError that names the known domains."""
+    """Return the shape of images that can be translated to the domain `to`; RunError if the domain is unknown."""
     if to not in translator.shapes:
         raise RunError(f"--to {to}: no domain of this run; it has {', '.join(translator.shapes)}", exit_code=2)
     return translator.shapes[to]
 
 
 def targets(paths: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
-    """Return pairs of an image file and the file for its translation; RunError if two would be the same."""
+    """Return pairs of an image file and the file for its translation; RunError if two translations share a file."""
     pairs = [(file, out / name.with_suffix(".png")) for path in paths for file, name in files_of(path.expanduser())]
     if not pairs:
         raise RunError("give one or more images, or folders of images", exit_code=2)
@@ -107,7 +107,7 @@ def files_of(path: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def check_images(files: Sequence[Path], shape: tuple[int, int, int], to: str) -> None:
-    """Raise RunError with the path of an image that cannot be read, or is of another shape."""
+    """Raise RunError, with the path, if an image cannot be read or has another shape."""
     for file in files:
         try:
             found = header_shape(file)
@@ -118,7 +118,7 @@ def check_images(files: Sequence[Path], shape: tuple[int, int, int], to: str) ->
 
 
 def read_images(files: Sequence[Path], shape: tuple[int, int, int]) -> Float[np.ndarray, "N H W C"]:
-    """Return the images of these files in [0, 1]; RunError with the path of one that is damaged."""
+    """Return the images of these files in [0, 1]; RunError, with the path, if an image is damaged."""
     try:
         return np.stack([read_image(file, shape) for file in files]).astype(np.float32) / WHITE
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Checks of a user's own arrays: what cannot be trained on is refused, and the error says what to do."""
+"""Checks of a user's own arrays, with errors that say how to fix an array that cannot be trained on."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from jaxtyping import Bool, Int, Num
 from genjax.data.files import unit_images
 
 COLOURS = (1, 3)
-"""Channels of grey and of colour images."""
+"""Numbers of channels of grey and of colour images."""
 
 
 def checked_images(name: str, images: Any) -> Num[np.ndarray, "N H W C"]:
@@ -82,7 +82,7 @@ def check_values(name: str, images: np.ndarray) -> None:
 def checked_labels(name: str, labels: Any, count: int) -> Int[np.ndarray, " N"]:
     """Return class numbers 0, 1, 2, ... of `count` images as int32.
 
-    Raises ValueError where there are more or fewer of them, or they are no integers from 0 on.
+    Raises ValueError where there are not `count` labels, or they are not integers from 0 on.
     """
     array = np.asarray(labels)
     if array.ndim == 2 and array.shape[1] > 1:
@@ -104,7 +104,7 @@ def checked_labels(name: str, labels: Any, count: int) -> Int[np.ndarray, " N"]:
 
 
 def checked_known(known: Any, shape: tuple[int, ...]) -> Bool[np.ndarray, "N H W C"]:
-    """Return which pixels of images of this shape [N, H, W, C] are known, from an array that broadcasts to it.
+    """Return the mask of known pixels of images of shape [N, H, W, C], from an array that broadcasts to this shape.
 
     Raises ValueError for any other shape, or values other than 0 and 1.
     """

@@ -1,4 +1,4 @@
-"""Data sets made of a user's own arrays, checked, split and ready to train on.
+"""Data sets from a user's own arrays, checked, split and ready to train on.
 
 data = dataset(images)                          uint8 [N, H, W(, C)], or floats in [0, 1]
 data = dataset(images, labels)                  class numbers 0, 1, 2, ...
@@ -30,11 +30,11 @@ from genjax.shuffle import permutation
 from genjax.types import Batch, Key
 
 HeldOut = float | np.ndarray | tuple[np.ndarray, np.ndarray]
-"""Examples that are not trained on: their fraction of all, images of their own, or images and labels."""
+"""Held-out examples, given as a fraction of all examples, as separate images, or as separate (images, labels)."""
 
 
 class ArraySplit(NamedTuple):
-    """Part of a data set, and how its examples become a batch."""
+    """Split of a data set, with the function that turns its examples into a batch."""
 
     split: Split
     load: Load
@@ -50,7 +50,7 @@ class ArraySplit(NamedTuple):
         return self.split.arrays
 
     def batch(self, count: int) -> Batch:
-        """Return the first examples, at most `count`, as a model sees them: images in [0, 1]."""
+        """Return the first `count` examples (or all, if fewer) as a batch for a model, with images in [0, 1]."""
         raw = self.split.read(np.arange(min(count, self.size)))
         return self.load({name: jnp.asarray(array) for name, array in raw.items()}, jax.random.key(0))
 
@@ -60,15 +60,16 @@ class ArrayDataset:
     """Examples in three splits, ready for `genjax.train`, `genjax.evaluate` and `genjax.restore`."""
 
     dataset: Dataset
-    """The same data for the long form."""
+    """The same data as a `Dataset`, for code that writes its own training loop."""
     feed: Callable[[Sequence[int], int], Feed] | None = None
-    """(seeds, batch size) -> the training batches, where they are not each seed's own order of the examples."""
+    """Function of (seeds, batch size) that returns the training batches; None for each seed's own order of the
+    examples."""
     words: Vocabulary | None = None
-    """The words of the captions; None for data without captions."""
+    """Vocabulary of the captions; None for data without captions."""
     vocabulary: str = ""
-    """The characters of a text, sorted; empty for other data."""
+    """Sorted characters of a text; empty for other data."""
     other_shape: tuple[int, int, int] | None = None
-    """Height, width and channels of the images of the second domain, where there is one."""
+    """Height, width and channels of the images of the second domain; None without a second domain."""
     largest_batch: int | None = None
     """Size of the largest training batch; by default the number of training examples."""
 
@@ -99,7 +100,7 @@ class ArrayDataset:
 
     @functools.cached_property
     def mean(self) -> Float[np.ndarray, "H W C"]:
-        """Mean of the training images, in [0, 1]: what factories take as `mean`."""
+        """Mean of the training images, in [0, 1]: the argument `mean` of many models."""
         return mean_image(self.dataset)
 
 
@@ -114,22 +115,22 @@ def dataset(
     test: HeldOut = 0.1,
     data_dir: Path | None = None,
 ) -> ArrayDataset:
-    """Return images, and what belongs to each of them, as a data set in three splits.
+    """Return images, with their labels or captions if given, as a data set in three splits.
 
     Args:
         images: Array [N, H, W] or [N, H, W, C], one or three channels; uint8 or bool, or floats in [0, 1]. A string is
             the name of a known data set instead, such as "digits" or "mnist" (genjax/data/load.py).
         labels: Class number of each image, integers 0, 1, 2, ... [N].
         captions: A text for each image, or several texts for each.
-        binarization: How pixels become 0 or 1: "static" draws each once with its grey value as probability, "dynamic"
-            draws it anew in every batch, "threshold" takes values above 0.5, "none" keeps the grey values.
+        binarization: How pixels become 0 or 1: "static" samples each pixel once with its grey value as probability,
+            "dynamic" samples anew in every batch, "threshold" sets values above 0.5 to 1, "none" keeps grey values.
         levels: Number of values to which each pixel is rounded, k / (levels - 1); None keeps the stored values.
-        validation: Fraction of the images that is held out for choices, or images of their own, or (images, labels).
-        test: Fraction of the images that is held out for measuring, or images of their own, or (images, labels).
+        validation: Fraction of the images that is held out for validation, or separate images, or (images, labels).
+        test: Fraction of the images that is held out for the test, or separate images, or (images, labels).
         data_dir: Directory of prepared TFDS sets, where `images` is the name of one.
 
     Fractions are taken from a fixed permutation of the images, so that the same arrays always give the same splits.
-    Raises ValueError, with what to do, where an array cannot be used.
+    Raises ValueError, with advice, where an array cannot be used.
     """
     vocabulary = None
     if isinstance(images, str):
@@ -159,8 +160,8 @@ def check_levels(levels: int, data: Dataset) -> int:
 def domains(first: Any, second: Any, *, validation: float = 0.1, test: float = 0.1) -> ArrayDataset:
     """Return two sets of images without pairs, such as photographs and paintings, as one data set.
 
-    A batch has `image` of the first and `other_image` of the second, each in an order of its own. Both sets have one
-    height and width; channels may differ. Raises ValueError as `dataset` does.
+    A batch has `image` of the first set and `other_image` of the second, each in an order of its own. Both sets must
+    have the same height and width; their channels may differ. Raises ValueError as `dataset` does.
     """
     sources = [
         array_source(examples_of(name, images), validation, test)._replace(name=name)
@@ -185,7 +186,7 @@ def examples_of(
 
 
 def array_source(every: Examples, validation: HeldOut, test: HeldOut) -> Source:
-    """Return the examples in three splits; what is held out by its fraction is taken from a fixed permutation."""
+    """Return the examples in three splits; fractions are taken from a fixed permutation."""
     count = len(every["image"])
     fractions = {"validation": validation, "test": test}
     sizes = [held_out_size(name, given, count) for name, given in fractions.items()]
@@ -207,7 +208,7 @@ def array_source(every: Examples, validation: HeldOut, test: HeldOut) -> Source:
 
 
 def held_out_size(name: str, held_out: HeldOut, count: int) -> int:
-    """Return how many of `count` images are held out; 0 where there are images of their own."""
+    """Return how many of `count` images are held out; 0 where the held-out images are given separately."""
     if isinstance(held_out, np.ndarray | tuple):
         return 0
     if not 0 < held_out < 1:
@@ -218,7 +219,7 @@ def held_out_size(name: str, held_out: HeldOut, count: int) -> int:
 
 
 def own_split(name: str, held_out: Any, every: Examples) -> Split:
-    """Return held-out images that are given for themselves; they must be like those to train on."""
+    """Return the split of held-out images that are given separately; ValueError if they differ in kind from `every`."""
     images, labels = held_out if isinstance(held_out, tuple) else (held_out, None)
     found = examples_of(name, images, labels)
     kinds = [{name: (str(array.dtype), array.shape[1:]) for name, array in one.items()} for one in (every, found)]
@@ -233,7 +234,7 @@ def several(texts: Any) -> Sequence[str]:
 
 
 def caption_rows(captions: Sequence[Any], vocabulary: Vocabulary, count: int) -> Int[np.ndarray, "N captions T"]:
-    """Return the captions of each image in word numbers; an image with fewer than another has some of them again."""
+    """Return the captions of each image as word numbers; captions of an image with fewer than others are repeated."""
     if len(captions) != count:
         raise ValueError(
             f"captions: {len(captions)} for {count} images; pass a text for each image, or a list of texts"
@@ -246,7 +247,7 @@ def caption_rows(captions: Sequence[Any], vocabulary: Vocabulary, count: int) ->
 
 
 def with_one_caption(data: Dataset) -> Dataset:
-    """Return the data whose batches have one `caption` [B, T] of each image, drawn under the key."""
+    """Return the data with batches that have one random `caption` [B, T] of each image, drawn under the key."""
 
     def load(raw: Mapping[str, Array], key: Key) -> Batch:
         image_key, caption_key = jax.random.split(key)

@@ -1,6 +1,6 @@
 """Image data with domains: painted from grey digits, the classes of a data set, or its yes-or-no features.
 
-Only for painted domains is it known how an image would look in another domain.
+The true translation of an image to another domain is known for painted domains only.
 """
 
 import itertools
@@ -25,14 +25,15 @@ MADE = {
     "polarity": ("dark", "light"),
     "size": ("large", "small"),
 }
-"""Attributes of `painted` and their values: the colour of bright pixels; whether black stays or becomes grey, half as
-bright as white; whether the background is dark or the digit is; the digit's size."""
+"""Attributes of `painted` and their values: the colour of bright pixels; the ground, black or a grey half as bright as
+white; the polarity, whether the background is dark or light; and the size of the digit."""
 
 
 def painted(images: Images, values: Values, names: Sequence[str], white: int) -> Num[np.ndarray, "N height width D"]:
-    """Return the images with the values [N, names] of the attributes `names`, keys of `MADE`; their type is kept.
+    """Return the images painted by the values [N, names] of the attributes `names`, keys of `MADE`, in the same dtype.
 
-    With a size, images have twice the height and width: a large digit fills them, a small one is centred on black.
+    With the attribute size, images double in height and width: a large digit fills the image, a small digit is centred
+    on black.
     """
     given = {name: values[:, position, None, None, None] for position, name in enumerate(names)}
     if "size" in given:
@@ -61,7 +62,7 @@ def framed(images: Images) -> Num[np.ndarray, "N height width C"]:
 
 
 def made_attributes(source: Source, names: Sequence[str], *, halves: bool = False) -> Labelled:
-    """Return the data painted by the attributes `names`, keys of `MADE`: all combinations of values are as frequent.
+    """Return the data painted by the attributes `names`, keys of `MADE`, with all combinations equally frequent.
 
     With `halves` there are two label sets: the labels of the first half of the training images, and of every other
     image in validation and test, know the first attribute only, and the labels of the other images know the rest.

@@ -1,6 +1,6 @@
-"""Images whose labels give their domains: attributes, and which of the attributes each label set knows.
+"""Images whose domains are given by labels: attributes, and which of the attributes each label set knows.
 
-Each image has a domain of its own and a target domain for evaluations; targets run through the other domains in turn.
+Each image has its own domain and a target domain for evaluations; targets cycle through the other domains.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,15 +17,15 @@ from genjax.types import Batch, Key
 
 Images = Num[np.ndarray, "N H W C"]
 Values = Int[np.ndarray, "N attributes"]
-"""Number of the value that each image has of each attribute; 1 or 0 for an attribute with one value."""
+"""Index of the value of each attribute of each image; for an attribute with one value 1 (present) or 0 (absent)."""
 
 
 class Attribute(NamedTuple):
-    """Property of an image that labels tell, such as a colour."""
+    """Property of an image that its label contains, such as a colour."""
 
     name: str
     values: tuple[str, ...]
-    """Names of the values, exactly one of which an image has; of a single value, an image has it or not."""
+    """Names of the values. An image has exactly one of them; a single value is present or absent."""
 
 
 class Schema(NamedTuple):
@@ -33,7 +33,7 @@ class Schema(NamedTuple):
 
     attributes: tuple[Attribute, ...]
     known: tuple[tuple[bool, ...], ...]
-    """For each label set, which of the attributes its labels contain."""
+    """Mask of the attributes that the labels of each label set contain."""
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -47,31 +47,31 @@ class Schema(NamedTuple):
 
     @property
     def numbers(self) -> int:
-        """Length of a label as a generator reads it: the bits, and with several label sets one more number for each."""
+        """Length of the label that a generator reads: the bits and, with several label sets, one number per set."""
         return self.bits + (len(self.known) if len(self.known) > 1 else 0)
 
     @property
     def known_bits(self) -> Bool[np.ndarray, "sets bits"]:
-        """For each label set, which bits its labels contain."""
+        """Mask of the bits that the labels of each label set contain."""
         return np.repeat(np.array(self.known), self.sizes, axis=1)
 
 
 class Domain(NamedTuple):
-    """All images whose labels are of one label set and equal."""
+    """Domain: all images with equal labels of one label set."""
 
     name: str
     label_set: int
     values: tuple[int, ...]
-    """Value of each attribute, as in `Values`; 0 where the label set does not know the attribute."""
+    """Index of the value of each attribute, as in `Values`; 0 where the label set does not know the attribute."""
 
 
 class Labelled(NamedTuple):
-    """Images whose labels give their domains."""
+    """Images with labels that give their domains."""
 
     data: Dataset
-    """Data with `image`; its label as `attributes` [B, bits] and `label_set` [B]; `domain` [B], the number of its
-    combination of values; the same for the target as `target`, `target_set` and `target_domain`; and where it is known,
-    `truth`, the image in the target domain. The target keeps attributes that its label set does not know."""
+    """Data with `image`; its label, `attributes` [B, bits] and `label_set` [B]; the number of its domain, `domain` [B];
+    the target's label and domain, `target`, `target_set` and `target_domain`; and, where known, `truth`, the image in
+    the target domain. Attributes that the target's label set does not know keep their values."""
     schema: Schema
     domains: tuple[Domain, ...]
     """Domains of all label sets."""
@@ -83,18 +83,18 @@ class AttributeLabels(NamedTuple):
     """Labels of all images of a split."""
 
     values: Values
-    """Values of all attributes, also of those that an image's label set does not know."""
+    """Values of all attributes, including attributes that an image's label set does not know."""
     sets: Int[np.ndarray, " N"]
     """Label set of each image."""
 
 
 def in_one_set(values: Values) -> AttributeLabels:
-    """Return labels of these values, all of one label set."""
+    """Return labels with these values, all of one label set."""
     return AttributeLabels(values, np.zeros(len(values), np.int32))
 
 
 Paint = Callable[[Images, Values], Num[np.ndarray, "N height width D"]]
-"""(images, values of their attributes) -> images that have these values."""
+"""Function of (images, values of their attributes) that returns the images painted by these values."""
 
 
 def labelled(
@@ -104,7 +104,7 @@ def labelled(
     labels_for: Callable[[Split], AttributeLabels],
     paint: Paint | None = None,
 ) -> Labelled:
-    """Return the data with the labels that `labels_for` gives for a split, its images painted by their values.
+    """Return the data with the labels that `labels_for` returns for a split, its images painted by their values.
 
     Raises ValueError where a value has fewer than two training images, or there are fewer than two domains.
     """
@@ -146,7 +146,7 @@ def label_arrays(schema: Schema, labels: AttributeLabels) -> dict[str, np.ndarra
 
 
 def check_values(schema: Schema, labels: AttributeLabels) -> None:
-    """Raise ValueError where a value has fewer than two images, among those whose label set knows the attribute."""
+    """Raise ValueError where a value has fewer than two images whose label set knows the attribute."""
     for position, attribute in enumerate(schema.attributes):
         values = labels.values[np.array(schema.known)[labels.sets, position], position]
         names = attribute.values if len(attribute.values) > 1 else (f"not {attribute.name}", attribute.name)
@@ -166,7 +166,7 @@ def all_domains(schema: Schema, labels: AttributeLabels) -> tuple[Domain, ...]:
 
 
 def domain_name(schema: Schema, label_set: int, values: Sequence[int]) -> str:
-    """Return the names of the values that images of a domain have, joined by hyphens; "none" where there is none."""
+    """Return the name of a domain: the names of its images' values, joined by hyphens, or "none" without any value."""
     parts = []
     for attribute, known, value in zip(schema.attributes, schema.known[label_set], values, strict=True):
         single = len(attribute.values) == 1
@@ -176,7 +176,7 @@ def domain_name(schema: Schema, label_set: int, values: Sequence[int]) -> str:
 
 
 def targets_of(schema: Schema, domains: Sequence[Domain], labels: AttributeLabels) -> AttributeLabels:
-    """Return for each image the labels of a domain other than its own, the domains in turn.
+    """Return a target label for each image, cycling through the domains other than the image's own.
 
     Values of attributes that the target's label set does not know stay as they are.
     """
@@ -184,7 +184,7 @@ def targets_of(schema: Schema, domains: Sequence[Domain], labels: AttributeLabel
     table = np.array([(domain.label_set, *domain.values) for domain in domains])
     own = rows_in(table, np.concatenate([labels.sets[:, None], labels.values * known[labels.sets]], axis=1))
     differs = [(known[label_set] & (labels.values != values)).any(axis=1) for _, label_set, values in domains]
-    turns = (own[:, None] + 1 + np.arange(len(domains))) % len(domains)  # the domains, from the one after its own on
+    turns = (own[:, None] + 1 + np.arange(len(domains))) % len(domains)  # all domains, starting after the image's own
     allowed = np.take_along_axis(np.stack(differs, axis=1), turns, axis=1)
     wanted = index % allowed.sum(axis=1)
     turn = (allowed & (allowed.cumsum(axis=1) == wanted[:, None] + 1)).argmax(axis=1)
@@ -194,13 +194,13 @@ def targets_of(schema: Schema, domains: Sequence[Domain], labels: AttributeLabel
 
 
 def rows_in(table: Int[np.ndarray, "K columns"], rows: Int[np.ndarray, "N columns"]) -> Int[np.ndarray, " N"]:
-    """Return the index of each row in the table, -1 for a row that is not in it."""
+    """Return the index of each row in the table, or -1 for a row that is not in the table."""
     positions = {tuple(row): position for position, row in enumerate(table.tolist())}
     return np.array([positions.get(tuple(row), -1) for row in rows.tolist()], np.int32)
 
 
 def with_truth(data: Dataset) -> Dataset:
-    """Return the data whose `truth`, where there is one, is scaled as the images are."""
+    """Return the data with `truth`, where there is one, scaled like the images."""
 
     def load(raw: Mapping[str, jax.Array], key: Key) -> Batch:
         batch = data.load(raw, key)

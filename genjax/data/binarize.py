@@ -13,19 +13,19 @@ from genjax.shuffle import uniform
 from genjax.types import Batch, Key
 
 Binarization = Literal["static", "dynamic", "threshold", "none"]
-"""How grey pixels become 0 or 1; see `present`."""
+"""Name of the rule by which grey pixels become 0 or 1; see `present`."""
 
 BINARY_PROTOCOLS = ("static", "dynamic", "threshold")
-"""Protocols under which all pixels are 0 or 1."""
+"""Names of the protocols under which all pixels are 0 or 1."""
 
 
 def present(source: Source, binarization: Binarization) -> Dataset:
-    """Return the data set as a model sees it.
+    """Return the data set with pixels scaled to [0, 1] and binarized.
 
     "static" draws each pixel once from Bernoulli(value), "dynamic" draws it anew in every `load`, "threshold" is value
     > 0.5, and "none" keeps the values, which is the protocol "real". Images that hold only zeros and ones stay
-    unchanged under "static" and "threshold", and have the protocol "static". Data that stay on the disk count as grey,
-    unread.
+    unchanged under "static" and "threshold", and have the protocol "static". Data that stay on the disk are not read,
+    and count as grey.
 
     Raises ValueError for any other binarization, for binarization of colour images, and for "dynamic" on data that are
     binary already.
@@ -90,14 +90,14 @@ def resident_images(source: Source) -> list[np.ndarray]:
 
 
 def sampled_once(source: Source, white: int) -> Source:
-    """Draw every pixel once from Bernoulli(value), by random numbers that depend on split and example index only."""
+    """Sample every pixel once from Bernoulli(value), by random numbers that depend on split and example index only."""
     train = sampled_split(source.train, white, stream=1)
     validation = sampled_split(source.validation, white, stream=2)
     return source._replace(train=train, validation=validation, test=sampled_split(source.test, white, stream=3))
 
 
 def sampled_split(split: Split, white: int, *, stream: int) -> Split:
-    """Draw every pixel of one split once; data on the disk are drawn when they are read, with the same result."""
+    """Sample every pixel of one split once; data on the disk are sampled when they are read, with the same result."""
 
     def read(indices: np.ndarray) -> Examples:
         examples = split.read(indices)

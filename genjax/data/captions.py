@@ -32,7 +32,7 @@ class Vocabulary(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Number of word numbers, with padding and the unknown word."""
+        """Number of different word numbers, including padding and the unknown word."""
         return len(self.known) + 2
 
 
@@ -78,9 +78,9 @@ class Captioned(NamedTuple):
 def captioned_folder(path: Path) -> Captioned:
     """Return the images of a folder (`files.folder`) with the captions in text files, one a line: a.txt for a.png.
 
-    Captions of an image that has fewer than another image are repeated. The vocabulary is that of all captions. Raises
-    as `files.folder` does, and FileNotFoundError or ValueError with the path where captions are missing or not in
-    UTF-8.
+    Captions of an image with fewer captions than others are repeated. The vocabulary has the words of all captions.
+    Raises the errors of `files.folder`, and FileNotFoundError or ValueError with the path where captions are missing or
+    not in UTF-8.
     """
     check_folder(path)
     texts = [caption_lines(path / name) for name in image_names(path)]

@@ -15,17 +15,19 @@ Examples = Mapping[str, np.ndarray]
 """Raw examples with a leading axis: image [N, H, W, C] (uint8, or float in [0, 1]), and label [N] (int32) if known."""
 
 Load = Callable[[Mapping[str, Array], Key], Batch]
-"""Raw examples to a batch, on the device: scaling to [0, 1], then binarization under the key."""
+"""Function of (raw examples, key) that returns a batch on the device: scaled to [0, 1], then binarized under the
+key."""
 
 IN_MEMORY_BYTES = 2**30
-"""Largest decoded data set that is held in memory; larger ones stay on the disk and are read by index."""
+"""Largest decoded data set, in bytes, that is held in memory; larger data sets stay on the disk and are read by
+index."""
 
 CHUNK_BYTES = 2**23
-"""Bytes that are read at a time when a data set is loaded into memory."""
+"""Number of bytes that are read at a time when a data set is loaded into memory."""
 
 
 class DataError(ValueError):
-    """Stored data turned out to be damaged when they were read."""
+    """Error for stored data that prove to be damaged when they are read."""
 
 
 class Split(NamedTuple):
@@ -34,7 +36,7 @@ class Split(NamedTuple):
     size: int
     """Number of examples."""
     read: Callable[[np.ndarray], Examples]
-    """Return the examples at the given indices."""
+    """Function that returns the examples at the given indices."""
     arrays: Examples | None
     """All examples, if they are held in memory, else None."""
 
@@ -123,7 +125,7 @@ def shrunk(source: Source, factor: int) -> Source:
 
 
 def make_source(name: str, train: Split, validation: Split, test: Split, *, files: Mapping[str, Path]) -> Source:
-    """Return the source of three splits: in memory if they fit, else on the disk and identified by `files`."""
+    """Return the source of three splits: in memory if they fit, else on the disk and hashed by their `files`."""
     splits = (train, validation, test)
     image_bytes = train.read(np.zeros(1, np.int64))["image"].nbytes
     if image_bytes * sum(split.size for split in splits) > IN_MEMORY_BYTES:
@@ -133,7 +135,7 @@ def make_source(name: str, train: Split, validation: Split, test: Split, *, file
 
 
 def arrays_sha256(train: Examples, validation: Examples, test: Examples) -> str:
-    """SHA-256 of all arrays: the splits in this order, and the arrays of a split sorted by name.
+    """Return the SHA-256 of all arrays: the splits in this order, and the arrays of a split sorted by name.
 
     Each array's bytes (row-major) follow a line `split/name dtype shape`, such as `train/label <i4 (1297,)`.
     """
@@ -146,9 +148,7 @@ def arrays_sha256(train: Examples, validation: Examples, test: Examples) -> str:
 
 
 def files_sha256(files: Mapping[str, Path]) -> str:
-    """`files:` and the SHA-256 of all files' names and digests, for data that are too large to be decoded at every
-    start.
-    """
+    """Return `files:` and the SHA-256 of all files' names and digests, a fast hash for data too large to be decoded."""
     digest = hashlib.sha256()
     for name, path in files.items():
         with path.open("rb") as file:

@@ -1,8 +1,8 @@
 """Two domains of images without pairs: two data sets, two classes of a data set, or a data set and a transform of it.
 
-Where the second domain is a transform of the first the true translation is known. No training image of one domain has
-its partner among the training images of the other, but in validation and test image i of one domain is image i of the
-other, transformed.
+Where the second domain is a transform of the first, the true translation is known. No training image of one domain has
+its translation among the training images of the other. In validation and test, image i of the second domain is image i
+of the first domain, transformed.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from genjax.types import Batch, Key, PyTree
 Images = Num[np.ndarray, "N H W C"]
 
 Transform = Callable[[Images, int], Num[np.ndarray, "N height width channels"]]
-"""(images, the value of white) -> images of the same type."""
+"""Function of (images, value of white) that returns images of the same dtype."""
 
 RED = (1.0, 0.2, 0.2)
 """Colour that `coloured` gives a white pixel, as factors of red, green and blue."""
@@ -62,8 +62,8 @@ class Domains(NamedTuple):
     first: Dataset
     second: Dataset
     both: Dataset
-    """Data with `image` of the first and `other_image` of the second, as many as the smaller of the two has, and where
-    they have labels, `label` and `other_label`."""
+    """Data with `image` of the first domain and `other_image` of the second, as many as the smaller domain has, and
+    `label` and `other_label` if the domains have labels."""
     paired: bool
     """Whether in validation and test `other_image` is the true translation of `image`."""
 
@@ -79,12 +79,12 @@ class Domains(NamedTuple):
         return first, second if second != first else f"{second}-2"
 
     def feed(self, seeds: Sequence[int], batch_size: int) -> Feed:
-        """Return batches of `image` and `other_image`, each in an order of its own."""
+        """Return training batches of `image` and `other_image`, each in an order of its own."""
         return unpaired_feed(self.first, self.second, seeds, batch_size)
 
 
 def made_domains(source: Source, name: str) -> Domains:
-    """Return as domains a data set and its images transformed by `TRANSFORMS[name]`.
+    """Return the domains of a data set and of its images transformed by `TRANSFORMS[name]`.
 
     The first half of the training images is for the first domain, the second half, transformed, for the second. Raises
     ValueError for an unknown name, or images that the transform does not allow.
@@ -101,7 +101,7 @@ def made_domains(source: Source, name: str) -> Domains:
 
 
 def class_domains(source: Source, classes: tuple[int, int]) -> Domains:
-    """Return two classes of a data set as domains.
+    """Return the domains of two classes of a data set.
 
     Raises ValueError where both are the same class, or a split has no image of one of them.
     """
@@ -112,7 +112,7 @@ def class_domains(source: Source, classes: tuple[int, int]) -> Domains:
 
 
 def set_domains(first: Source, second: Source, *, paired: bool = False) -> Domains:
-    """Return two data sets as domains.
+    """Return the domains of two data sets.
 
     Raises ValueError where height and width differ, or one has fewer than two training images.
     """
@@ -145,9 +145,9 @@ def transformed(source: Source, transform: Transform, name: str) -> Source:
 
 
 def of_class(source: Source, label: int) -> Source:
-    """Return the images with a label, called by the data's name and the label.
+    """Return the images with the label `label`, as data named by the data's name and the label.
 
-    Raises ValueError where a split has none.
+    Raises ValueError where a split has no such image.
     """
 
     def kept(split: Split) -> Split:
@@ -163,7 +163,7 @@ def of_class(source: Source, label: int) -> Source:
 
 
 def with_splits(source: Source, name: str, change: Callable[[Split], Split]) -> Source:
-    """Return the data with `change` of each split, called `name`."""
+    """Return the data called `name` whose splits are `change` applied to each split."""
     train, validation, test = map(change, (source.train, source.validation, source.test))
     held = [split.arrays for split in (train, validation, test) if split.arrays is not None]
     digest = arrays_sha256(*held) if len(held) == 3 else digest_of(source.sha256, name)
@@ -171,7 +171,7 @@ def with_splits(source: Source, name: str, change: Callable[[Split], Split]) -> 
 
 
 def beside(first: Dataset, second: Dataset) -> Dataset:
-    """Return the images of both, paired by their index, as `Domains.both`."""
+    """Return the images of both data sets, paired by their index, in the format of `Domains.both`."""
 
     def joined(one: Split, other: Split) -> Split:
         def read(indices: np.ndarray) -> Examples:
@@ -196,9 +196,9 @@ def beside(first: Dataset, second: Dataset) -> Dataset:
 
 
 def unpaired_feed(first: Dataset, second: Dataset, seeds: Sequence[int], batch_size: int) -> Feed:
-    """Return batches of both domains, each of which is run through in an order of its own, whatever its size.
+    """Return training batches of both domains, which may differ in size, each domain in an order of its own.
 
-    Raises ValueError as `make_feed`.
+    Raises the ValueErrors of `make_feed`.
     """
     own = make_feed(first.train, first.load, seeds, batch_size)
     other = make_feed(second.train, second.load, [2**32 - 1 - seed for seed in seeds], batch_size)
@@ -217,10 +217,10 @@ def unpaired_feed(first: Dataset, second: Dataset, seeds: Sequence[int], batch_s
 
 
 def as_other(examples: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arrays under the names of the second domain, as other_...."""
+    """Return the arrays with the prefix `OTHER`, as those of the second domain."""
     return {f"{OTHER}{name}": array for name, array in examples.items()}
 
 
 def digest_of(*parts: str) -> str:
-    """Return the SHA-256 of words, one a line."""
+    """Return the SHA-256 of strings, one per line."""
     return hashlib.sha256("".join(f"{one}\n" for one in parts).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Training batches: the examples of each seed and step are a pure function of both, so a resume needs only the step."""
+"""Training batches, whose examples are a pure function of seed and step, so that resuming needs only the step."""
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,33 +16,32 @@ from genjax.types import Batch, Key, PyTree
 
 
 class Feed(NamedTuple):
-    """Batches of several seeds. The items have a leading seed axis."""
+    """Training batches of several seeds; the items have a leading seed axis."""
 
     arrays: PyTree
-    """Arrays that stay on the device: the whole split, or nothing if it is streamed."""
+    """Arrays that stay on the device: all examples of the split, or nothing if it is streamed."""
     items: Callable[[int], Iterator[PyTree]]
-    """Iterate from a step on over each step's indices into `arrays` [seeds, batch], or raw examples [seeds, batch,
-    ...]."""
+    """Function of the first step that yields, for each step, indices into `arrays` [seeds, batch] or, if the split is
+    streamed, raw examples [seeds, batch, ...]."""
     load: Callable[[PyTree, PyTree, Key], Batch]
-    """Make the batch of one seed on the device, from `arrays`, the seed's item and a key."""
+    """Function of (`arrays`, item of one seed, key) that returns the batch of this seed on the device."""
 
 
 Positions = Callable[[int], range]
-"""Step -> positions of its examples in a seed's stream, which is one order of all examples after another."""
+"""Function of the step that returns the positions of its examples in a seed's stream, one shuffled epoch after
+another."""
 
 
 @functools.lru_cache(maxsize=16)
 def epoch_orders(seeds: tuple[int, ...], epoch: int, size: int) -> Int[np.ndarray, "seeds size"]:
-    """Order in which each seed sees the `size` examples in `epoch`."""
+    """Return the order in which each seed sees the `size` examples in `epoch`."""
     return np.stack([epoch_permutation(size, seed=seed, epoch=epoch) for seed in seeds]).astype(np.int32)
 
 
 def batch_indices(
     seeds: tuple[int, ...], step: int, batch_size: int | Positions, size: int
 ) -> Int[np.ndarray, "seeds batch"]:
-    """Indices of the examples of step `step`, counted from 0: a seed's stream is one order of all examples after
-    another.
-    """
+    """Return the indices of the examples of step `step`, counted from 0, in each seed's stream of shuffled epochs."""
     even = isinstance(batch_size, int)
     positions = np.asarray(range(step * batch_size, (step + 1) * batch_size) if even else batch_size(step))
     epochs, offsets = np.divmod(positions, size)
@@ -85,7 +84,7 @@ def check_batch_size(split: Split, batch_size: int) -> None:
 
 
 def indexed(size: int, seeds: tuple[int, ...], batch_size: int | Positions, start: int) -> Iterator[np.ndarray]:
-    """Iterate over the indices [seeds, batch] of each step."""
+    """Yield the indices [seeds, batch] of each step from `start` on."""
     step = start
     while True:
         yield batch_indices(seeds, step, batch_size, size)
@@ -112,6 +111,6 @@ class StepSource:
 
 
 def streamed(split: Split, seeds: tuple[int, ...], batch_size: int | Positions, start: int) -> Iterator[PyTree]:
-    """Iterate over the raw examples [seeds, batch, ...] of each step, read ahead in threads."""
+    """Yield the raw examples [seeds, batch, ...] of each step from `start` on, read ahead in threads."""
     steps = grain.MapDataset.source(StepSource(split, seeds, batch_size, start))
     yield from steps.to_iter_dataset(grain.ReadOptions(num_threads=4, prefetch_buffer_size=8))

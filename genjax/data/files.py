@@ -16,23 +16,23 @@ from genjax.data.dataset import Examples, Source, Split, make_source, part, resi
 from genjax.shuffle import permutation
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
-"""File names that count as images."""
+"""Suffixes of image files."""
 FORMATS = ("PNG", "JPEG")
-"""Formats that PIL may use to decode them."""
+"""Formats that PIL may use to decode image files."""
 CHANNELS = {"1": 1, "L": 1, "P": 3, "RGB": 3}
-"""Channels of a decoded image by PIL's mode: bits, grey, palette, colour."""
+"""Number of channels of a decoded image by PIL's mode: bits, grey, palette, colour."""
 
 SPLITS = ("train", "validation", "test")
-"""Names of sub-folders, or of arrays, that divide the images."""
+"""Names of the sub-folders, or arrays, that divide the images into splits."""
 
 
 def folder(path: Path, *, more: Examples | None = None) -> Source:
     """Return the PNG and JPEG images under `path`, all of one shape; the sorted names of their sub-folders are the
     labels.
 
-    Sub-folders train, validation and test are the splits. Otherwise a fixed permutation of the sorted names is split 80
-    / 10 / 10 %. There are labels if no image is directly in the folder (or in the split). Hidden files are ignored.
-    `more` has further arrays, whose rows are in the order of `image_names`.
+    Sub-folders train, validation and test are the splits; without them, a fixed permutation of the sorted names is
+    split 80 / 10 / 10 %. The data have labels if no image lies directly in the folder (or in the folder of a split).
+    Hidden files are ignored. `more` has further arrays, whose rows are in the order of `image_names`.
 
     Raises FileNotFoundError if there is no folder, ValueError with the path of an image that cannot be used.
     """
@@ -57,7 +57,7 @@ def check_folder(path: Path) -> None:
 
 
 def folder_split(path: Path, names: list[str], *, divided: bool, more: Examples | None = None) -> Split:
-    """Return the images with these names, in their order; they are read when they are asked for."""
+    """Return the split of the images with these names, in this order; an image is read only when it is used."""
     shape = common_shape([path / name for name in names])
     label = folder_labels([name.partition("/")[2] for name in names] if divided else names)
     beside = {**({} if label is None else {"label": label}), **(more or {})}
@@ -119,7 +119,7 @@ def is_divided(path: Path, names: Sequence[str]) -> bool:
 
 
 def image_names(path: Path) -> list[str]:
-    """Names of the images under `path`, relative to it, sorted."""
+    """Return the sorted names of the images under `path`, relative to `path`."""
     found = (file.relative_to(path) for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
     names = sorted(file.as_posix() for file in found if not any(folder.startswith(".") for folder in file.parts))
     if not names:
@@ -128,14 +128,14 @@ def image_names(path: Path) -> list[str]:
 
 
 def folder_labels(names: Sequence[str]) -> Int[np.ndarray, " N"] | None:
-    """Index of each image's sub-folder in sorted order, or None if an image is in no sub-folder."""
+    """Return the index of each image's sub-folder in sorted order, or None if an image is in no sub-folder."""
     if any("/" not in name for name in names):
         return None
     return np.unique([name.partition("/")[0] for name in names], return_inverse=True)[1].astype(np.int32)
 
 
 def common_shape(files: Sequence[Path]) -> tuple[int, int, int]:
-    """Height, width and channels of all images, by the files' headers; ValueError names an image that differs."""
+    """Return the height, width and channels of all images, from the headers; ValueError names an image that differs."""
     first = header_shape(files[0])
     for file in files[1:]:
         if (shape := header_shape(file)) != first:
@@ -144,7 +144,7 @@ def common_shape(files: Sequence[Path]) -> tuple[int, int, int]:
 
 
 def header_shape(file: Path) -> tuple[int, int, int]:
-    """Height, width and channels that an image file declares."""
+    """Return the height, width and channels that the header of an image file declares."""
     import PIL.Image
 
     with readable(file), warnings.catch_warnings():
@@ -202,7 +202,7 @@ def npz(path: Path) -> Source:
 
 
 def npz_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Arrays of an .npz file by name."""
+    """Return the arrays of an .npz file by name."""
     if not path.is_file():
         raise FileNotFoundError(f"dataset={str(path)!r}: no such file")
     try:
@@ -225,9 +225,7 @@ def examples(path: Path, arrays: Mapping[str, np.ndarray], name: str, label: str
 
 
 def unit_images(origin: str, images: np.ndarray) -> UInt8[np.ndarray, "N H W C"] | Float[np.ndarray, "N H W C"]:
-    """Return images as uint8, or as float32 in [0, 1], with a channel axis; ValueError for any other values or
-    shape.
-    """
+    """Return images as uint8, or as float32 in [0, 1], with a channel axis; ValueError for other values or shapes."""
     if images.ndim not in (3, 4) or 0 in images.shape:
         raise ValueError(f"{origin} has shape {images.shape}, must be [N, H, W] or [N, H, W, C] and not empty")
     if images.ndim == 3:
@@ -236,7 +234,7 @@ def unit_images(origin: str, images: np.ndarray) -> UInt8[np.ndarray, "N H W C"]
         return images.astype(np.uint8)
     if not np.issubdtype(images.dtype, np.floating):
         raise ValueError(f"{origin} is {images.dtype}, must be uint8, bool, or floats in [0, 1]")
-    least, greatest = images.min(), images.max()  # NaN if any pixel is, which fails the comparison
+    least, greatest = images.min(), images.max()  # NaN if any pixel is NaN, which fails the comparison
     if not (least >= 0 and greatest <= 1):
         raise ValueError(f"{origin} has values from {least} to {greatest}, floats must be in [0, 1]")
     return images.astype(np.float32)
@@ -250,7 +248,7 @@ def check_alike(path: Path, splits: Sequence[Split]) -> None:
 
 
 def describe(one: Examples) -> str:
-    """Describe the arrays of one example."""
+    """Return a description of the arrays of one example: names, shapes and dtypes."""
     return ", ".join(f"{name} {array.dtype} {array.shape[1:]}" for name, array in one.items())
 
 

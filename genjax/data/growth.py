@@ -1,10 +1,10 @@
 """Batches for progressive growing: image size, fade-in and batch size of each step (Karras et al. 2018, sec. 2, fig.
 2).
 
-Level 0 has the smallest images, and each next level twice their height and width. The depth of a step says how far the
-networks have grown: at depth d all levels up to d are complete. If d is not a whole number, the next level is faded in,
-with d's distance to the level before as the weight alpha. alpha is linear in the number of images seen, and a function
-of the step alone.
+Level 0 has the smallest images, and each level has twice the height and width of the level before. The depth d of a
+step tells how far the networks have grown: all levels up to d are complete. If d is not an integer, the next level is
+being faded in, and its weight alpha is the fractional part of d. alpha is linear in the number of images seen, and a
+function of the step alone.
 """
 
 import bisect
@@ -26,16 +26,16 @@ from genjax.types import Batch, Key, PyTree
 
 
 class Stage(NamedTuple):
-    """Part of the training at one image size."""
+    """Stage of training at one image size."""
 
     level: int
     """Level of the images, from 0 for the smallest."""
     batch_size: int
-    """Examples per batch at this level."""
+    """Number of examples per batch at this level."""
     fade: int = 0
-    """Images seen while the level is faded in."""
+    """Number of training images while the level is faded in."""
     stable: int = 0
-    """Images seen after the fade-in, before the next stage begins; the last stage has no end."""
+    """Number of training images after the fade-in, before the next stage begins; the last stage has no end."""
 
 
 class Moment(NamedTuple):
@@ -44,15 +44,15 @@ class Moment(NamedTuple):
     stage: Stage
     """Stage to which the step belongs."""
     seen: int
-    """Images seen before the step."""
+    """Number of training images seen before the step, in all stages."""
     depth: float
     """Number of the last complete level, plus the weight alpha of the level that is being faded in."""
 
 
 def doublings(image_shape: tuple[int, ...], start: int) -> int:
-    """Number of times that the side `start` must be doubled to reach the images' height and width: the last level.
+    """Return how often the side `start` must double to reach the images' sides: the number of the last level.
 
-    Raises ValueError if doubling cannot reach them.
+    Raises ValueError if doubling cannot reach the height and width.
     """
     height, width = image_shape[:2]
     factor = height // start if start > 0 else 0
@@ -62,7 +62,7 @@ def doublings(image_shape: tuple[int, ...], start: int) -> int:
 
 
 def growing(batch_sizes: Sequence[int], *, fade: int, stable: int) -> tuple[Stage, ...]:
-    """Return a stage for each level, with these batch sizes; all levels but the first are faded in.
+    """Return a stage for each level, with these batch sizes; all levels except the first are faded in.
 
     Raises ValueError if there is no level, or a number is below 1.
     """
@@ -72,13 +72,13 @@ def growing(batch_sizes: Sequence[int], *, fade: int, stable: int) -> tuple[Stag
 
 
 def starts(stages: Sequence[Stage]) -> list[int]:
-    """First step of each stage: each stage before it ends with the first batch that completes its images."""
+    """Return the first step of each stage; a stage ends with the batch that reaches its number of images."""
     lengths = (-(-(stage.fade + stage.stable) // stage.batch_size) for stage in stages[:-1])
     return list(itertools.accumulate(lengths, initial=0))
 
 
 def moment(stages: Sequence[Stage], step: int) -> Moment:
-    """Stage, images seen and depth of step `step`, counted from 0."""
+    """Return the stage, the number of images seen and the depth of step `step`, counted from 0."""
     first = starts(stages)
     index = bisect.bisect_right(first, step) - 1
     earlier = sum((first[i + 1] - first[i]) * stages[i].batch_size for i in range(index))
@@ -89,21 +89,21 @@ def moment(stages: Sequence[Stage], step: int) -> Moment:
 
 
 def steps_until_grown(stages: Sequence[Stage]) -> int:
-    """Number of steps after which the last step had complete levels only: the last level's alpha was 1 in it."""
+    """Return the number of steps until the last level is complete: alpha is 1 in the last of these steps."""
     return starts(stages)[-1] + -(-stages[-1].fade // stages[-1].batch_size) + 1
 
 
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["examples", "depth"], meta_fields=["factor"])
 @dataclass(frozen=True)
 class Growing:
-    """Item of `growing_feed`: examples with the depth and the image size of the step."""
+    """Item of `growing_feed`: the examples, the depth and the image size of a step."""
 
     examples: PyTree
-    """Item of the plain feed."""
+    """Item of the feed of `make_feed`."""
     depth: Float[np.ndarray | Array, "*seeds"]
-    """Depth of the step, for each seed."""
+    """Depth of the step, repeated for each seed."""
     factor: int
-    """Pixels of the data along a side of one pixel of the batch. A static number: there is one program for each."""
+    """Factor by which the data's sides are divided in the batch; static, so that each factor has its own program."""
 
 
 def growing_feed(split: Split, load: Load, seeds: Sequence[int], stages: Sequence[Stage], *, levels: int) -> Feed:

@@ -1,4 +1,4 @@
-"""Labels of a data set, and data of which only some labels may be used."""
+"""Labels of a data set, and data with few known labels."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,7 @@ from genjax.shuffle import permutation
 from genjax.types import Batch, Key, PyTree
 
 CHUNK = 1000
-"""Examples that are read at a time."""
+"""Number of examples that are read at a time."""
 
 
 def labels_of(split: Split, name: str = "label") -> Int[np.ndarray, " N"]:
@@ -32,16 +32,15 @@ def has_labels(data: Dataset) -> bool:
 
 
 def class_count(data: Dataset) -> int:
-    """Number of classes: the greatest label of the training split plus one, or 0 without labels."""
+    """Return the number of classes: the greatest label of the training split plus one, or 0 without labels."""
     return 1 + int(labels_of(data.train).max()) if has_labels(data) else 0
 
 
 def choose_labelled(labels: Int[np.ndarray, " N"], count: int, *, seed: int = 0) -> Int[np.ndarray, " count"]:
     """Choose `count` examples, equally many of each class as far as they last; returns their sorted indices.
 
-    Each seed makes its own choice, also of the classes that have one example more than others. The choice of fewer
-    examples is a subset of the choice of more by the same seed. Raises ValueError if `count` is below 0 or above the
-    number of labels.
+    The seed also decides which classes have one example more than others. With the same seed, a smaller choice is a
+    subset of a larger one. Raises ValueError if `count` is below 0 or above the number of labels.
     """
     if not 0 <= count <= len(labels):
         raise ValueError(f"labels={count} must be from 0 to {len(labels)}, the number of labelled training examples")
@@ -66,8 +65,8 @@ def mark_labelled(data: Dataset, indices: Int[np.ndarray, " count"]) -> Dataset:
 def with_labelled_batches(feed: Feed, data: Dataset, indices: Int[np.ndarray, " count"], size: int) -> Feed:
     """Add `labelled_image` [size, H, W, C] and `labelled_label` [size] to every batch of the feed.
 
-    They are drawn with replacement, under the step's key, from the training examples with these indices, which stay on
-    the device.
+    These examples are drawn with replacement, under the step's key, from the training examples with the given indices,
+    which stay on the device.
     """
     examples = data.train.read(indices)
     labelled = {name: jnp.asarray(examples[name]) for name in ("image", "label")}

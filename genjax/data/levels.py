@@ -11,7 +11,7 @@ from genjax.types import Batch, Key
 def with_levels(data: Dataset, levels: int) -> Dataset:
     """Round each pixel to the nearest of `levels` values; with two levels, binary data stay unchanged.
 
-    Raises ValueError if two levels are asked of data that are not binary, or more of data that are not real.
+    Raises ValueError if `levels` is 2 and the data are not binary, above 2 and they are not real, or below 2.
     """
     if levels == 2:
         require_binary(data)

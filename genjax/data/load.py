@@ -29,7 +29,7 @@ def load_dataset(
 
     Raises:
         FileNotFoundError: The path, or the prepared data set, does not exist.
-        ValueError: The name is unknown, the data are damaged or unsuitable, or do not allow the binarization.
+        ValueError: The name is unknown, or the data are damaged, unsuitable, or cannot be binarized in this way.
     """
     return present(shrunk(source(name, data_dir), shrink), binarization)
 
@@ -62,7 +62,7 @@ def require_binary(dataset: Dataset) -> None:
 
 
 def mean_image(dataset: Dataset, *, chunk: int = 1000) -> Float[np.ndarray, "H W C"]:
-    """Mean training image under the data's protocol ("dynamic": of one draw per image, under a fixed key)."""
+    """Return the mean training image under the data's protocol; "dynamic" pixels are sampled once under a fixed key."""
 
     @jax.jit
     def total(raw: dict[str, jax.Array], key: jax.Array) -> jax.Array:

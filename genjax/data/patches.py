@@ -1,9 +1,9 @@
-"""Images as puzzles: a few key patches of each, or all pieces of it, without their positions.
+"""Images as puzzles: a few key patches of each image, or all pieces of a jigsaw, without their positions.
 
 Lee et al. (2018) take as key patches the three boxes that EdgeBox finds most likely to contain an object. Here key
-patches are squares of one size, and the variance of their pixels replaces EdgeBox: from the squares on a grid of half
-their side, those with the largest variance are taken, no two of which overlap. Of squares with equal variance the first
-is taken, row by row.
+patches are squares of one size, and the variance of their pixels replaces EdgeBox: of the squares on a grid with a
+spacing of half their side, those with the largest variance are chosen, no two of which overlap. Of squares with equal
+variance the first is chosen, row by row.
 """
 
 import math
@@ -31,11 +31,11 @@ class Windows(NamedTuple):
     size: tuple[int, int]
     """Height and width of a window."""
     step: tuple[int, int]
-    """Rows and columns from one window to the next."""
+    """Distance in rows and in columns from one window to the next."""
 
     @property
     def overlaps(self) -> Bool[np.ndarray, "windows windows"]:
-        """Which pairs of windows have a pixel in common; each window has with itself."""
+        """Mask of the pairs of windows that have a pixel in common; each window overlaps with itself."""
         near = np.abs(self.corners[:, None] - self.corners) < self.size
         return np.asarray(near.all(axis=-1))
 
@@ -73,9 +73,9 @@ def grid(height: int, width: int, *, size: tuple[int, int], step: tuple[int, int
 
 
 def room(image_shape: tuple[int, int, int], side: int) -> int:
-    """Return how many key patches every image has, whichever squares are taken first.
+    """Return how many key patches every image allows in the worst case.
 
-    A square that is taken excludes all squares less than a side away, a block of rows and columns of the grid.
+    A chosen square excludes all squares less than a side away, a block of rows and columns of the grid.
     """
     step = side // 2
     blocked = 2 * (-(-side // step) - 1) + 1
@@ -93,7 +93,7 @@ def key_windows(images: Images, windows: Windows, count: int) -> Chosen:
     """Return the `count` windows with the largest variance, chosen one after another without overlap."""
     total, squared = (window_sums(values.sum(axis=-1), windows) for values in (images, images**2))
     size = math.prod(windows.size) * images.shape[-1]
-    variance = size * squared - total**2  # times size^2: without rounding where pixels are multiples of a power of 2
+    variance = size * squared - total**2  # variance * size^2, exact where pixels are multiples of a power of 2
     overlaps, free = jnp.asarray(windows.overlaps), jnp.ones(variance.shape, bool)
     chosen = []
     for _ in range(count):
@@ -112,7 +112,7 @@ def shuffled_windows(key: Key, images: Images, windows: Windows) -> Chosen:
 def cut_out(images: Images, windows: Windows, chosen: Chosen) -> Batch:
     """Return `patches` [B, parts, h, w, C], `mask` [B, H, W, 1], 1 on the patches and else 0, and `place` [B, parts].
 
-    `place` is the number of each patch's window, its position, which the model does not see.
+    `place` is the position of each patch, the number of its window, which the model does not see.
     """
     corners = jnp.asarray(windows.corners)[chosen]
     return {
@@ -134,7 +134,7 @@ def cut_patches(
 
 
 def union(images: Images, corners: Int[Array, "batch parts 2"], size: tuple[int, int]) -> Float[Array, "batch H W 1"]:
-    """Return 1 at pixels in one of an image's rectangles, else 0."""
+    """Return the mask that is 1 at pixels in any of an image's rectangles, else 0."""
     pixels = jnp.moveaxis(jnp.indices(images.shape[1:3]), 0, -1)
     from_corner = pixels - corners[:, :, None, None]
     inside = ((from_corner >= 0) & (from_corner < jnp.asarray(size))).all(axis=-1)
@@ -144,7 +144,7 @@ def union(images: Images, corners: Int[Array, "batch parts 2"], size: tuple[int,
 def with_key_patches(data: Dataset, *, side: int, count: int) -> Dataset:
     """Return the data with `count` key patches of each image, those of largest variance first (`cut_out`).
 
-    Raises ValueError where the side is out of range, or an image does not have so many.
+    Raises ValueError where the side is out of range, or an image may not have `count` of them without overlap.
     """
     windows = squares(data.image_shape, side)
     most = room(data.image_shape, side)
@@ -167,7 +167,7 @@ def with_jigsaw(data: Dataset, cut: int) -> Dataset:
 
 
 def with_puzzle(data: Dataset, windows: Windows, choose: Callable[[Key, Images], Chosen]) -> Dataset:
-    """Return the data with the windows that `choose` gives for a key and images."""
+    """Return the data with the patches cut from the windows that `choose(key, images)` returns."""
 
     def load(raw: Mapping[str, Array], key: Key) -> Batch:
         image_key, puzzle_key = jax.random.split(key)

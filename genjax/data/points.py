@@ -1,4 +1,4 @@
-"""Points of a known density: Gaussians on a ring or on a grid in the plane."""
+"""Points with a known density: mixtures of Gaussians on a ring or on a grid in the plane."""
 
 import math
 from typing import NamedTuple
@@ -25,21 +25,21 @@ class Mixture(NamedTuple):
 
 
 def ring(modes: int = 8, *, radius: float = 2.0, std: float = 0.02) -> Mixture:
-    """Gaussians at equal distances on a circle (Metz et al. 2017: 8 on a radius of 2)."""
+    """Return Gaussians at equal distances on a circle (Metz et al. 2017: 8 on a radius of 2)."""
     check_positive(modes=modes, radius=radius, std=std)
     angles = 2 * math.pi * np.arange(modes) / modes
     return Mixture("ring", radius * np.stack([np.cos(angles), np.sin(angles)], axis=1), std)
 
 
 def grid(side: int = 5, *, spacing: float = 2.0, std: float = 0.05) -> Mixture:
-    """Gaussians on a square grid about 0 (Srivastava et al. 2017: 5 x 5 at a distance of 2)."""
+    """Return Gaussians on a square grid centred on 0 (Srivastava et al. 2017: 5 x 5 at a distance of 2)."""
     check_positive(side=side, spacing=spacing, std=std)
     ticks = spacing * (np.arange(side) - (side - 1) / 2)
     return Mixture("grid", np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2), std)
 
 
 MIXTURES = {"ring": ring, "grid": grid}
-"""Functions that make the mixtures, by name."""
+"""Functions that return the mixtures, by name."""
 
 
 def check_positive(**arguments: float | int) -> None:

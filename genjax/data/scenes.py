@@ -26,7 +26,7 @@ COLOURS: Mapping[str, tuple[float, float, float]] = {
 """Colour of a white pixel, as factors of red, green and blue."""
 SIZES: Mapping[str, tuple[str, ...]] = {"small": ("small", "little", "tiny"), "large": ("large", "big", "huge")}
 FRACTIONS = (3 / 8, 5 / 8)
-"""Side of a small and of a large digit, as fractions of the side of the scene."""
+"""Sides of a small and of a large digit, as fractions of the side of the scene."""
 PLACES: Mapping[str, tuple[str, ...]] = {
     "left": ("on the left", "at the left side"),
     "right": ("on the right", "at the right side"),
@@ -35,7 +35,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "center": ("in the middle", "in the center"),
 }
 OPPOSITE = ((0, 1), (2, 3))
-"""Positions that the two digits of a scene take, as indices of `PLACES`."""
+"""Pairs of positions for the two digits of a scene, as indices of `PLACES`."""
 TEMPLATES = (
     "a {size} {colour} {digit} {place}",
     "{place} a {size} {colour} {digit}",
@@ -46,7 +46,7 @@ TEMPLATES = (
 DIGIT, COLOUR, SIZE, PLACE = range(4)
 """Columns of `objects`: digit, colour, size and position."""
 CHANGED = (1 / 2, 1 / 6, 1 / 6, 1 / 6)
-"""Probability that a wrong caption changes the digit, the colour, the size or the position."""
+"""Probabilities that a wrong caption changes the digit, the colour, the size or the position."""
 NOTHING = -1
 """Value of all four columns of the second digit where a scene has only one."""
 
@@ -55,15 +55,16 @@ JITTER = 1 / 16
 
 
 class Scenes(NamedTuple):
-    """Images [N, side, side, 3], captions and wrong ones [N, captions, T] and objects [N, 2, 4], in four splits.
+    """Images [N, side, side, 3], right and wrong captions [N, captions, T] and objects [N, 2, 4], in four splits.
 
-    A wrong caption fits a scene that differs in one attribute: in half of the wrong captions a digit, which takes
-    longest to learn, else a colour, a size or a position. It names no held-out pair, except in the fourth split.
+    A wrong caption describes a scene that differs in one attribute: in half of the wrong captions a digit, which takes
+    longest to learn, else a colour, a size or a position. Only in the fourth split may it name a held-out pair.
     """
 
     source: Source
     held_out: Split
-    """Scenes of one digit whose pair of digit and colour is in no other split; the digits come from the test split."""
+    """Scenes of one digit whose pair of digit and colour is in no other split; digit images come from the test
+    split."""
     vocabulary: Vocabulary
 
 
@@ -76,7 +77,7 @@ def scenes(
         source: Images of digits; those of a split are used in scenes of that split only.
         side: Height and width of a scene in pixels.
         captions: Number of captions of each scene, drawn independently.
-        copies: Number of scenes in which each digit is the first one.
+        copies: Number of scenes in which each digit image is the first digit.
         pairs: Fraction of the scenes that have two digits.
         hold_out: Whether pairs of a digit and a colour are held out; if not, all pairs are in all four splits.
 
@@ -127,7 +128,7 @@ def held_out_pairs() -> Bool[np.ndarray, "digits colours"]:
 
 
 class Drawn(NamedTuple):
-    """Digits of each scene."""
+    """Attributes and images of the digits of each scene."""
 
     objects: Int[np.ndarray, "N 2 4"]
     """Digit, colour, size and position of both digits, as indices; -1 where there is no second digit."""
@@ -138,7 +139,7 @@ class Drawn(NamedTuple):
 def draw_objects(
     split: Split, copies: int, allowed: Bool[np.ndarray, "digits colours"], pairs: float, generator: np.random.Generator
 ) -> Drawn:
-    """Return random attributes of each digit; each colour that `allowed` has for a digit is equally likely.
+    """Return random attributes of each digit; all colours that `allowed` permits for a digit are equally likely.
 
     Of two digits in a scene at most one is large, and their positions are opposite.
     """
@@ -181,7 +182,7 @@ def paint(split: Split, drawn: Drawn, side: int, generator: np.random.Generator)
 
 
 def corner(place: int, size: int, side: int, shift: Sequence[int]) -> tuple[int, int]:
-    """Return first row and first column of a digit: at its edge or in the middle, and `shift` pixels further in."""
+    """Return first row and column of a digit; `shift` moves it inwards from an edge, down or right from the middle."""
     middle, far = (side - size) // 2, side - size
     down, right = shift
     return {
@@ -235,7 +236,7 @@ def wrong_captions(
     vocabulary: Vocabulary,
     generator: np.random.Generator,
 ) -> Int[np.ndarray, "N captions T"]:
-    """Return random captions of scenes that differ from the given ones in one attribute, drawn for each caption."""
+    """Return random captions of scenes that differ from the given scenes in one attribute, chosen for each caption."""
     changes = (changed(objects, allowed, generator) for _ in range(captions))
     return np.concatenate([describe(other, 1, vocabulary, generator) for other in changes], axis=1)
 
@@ -245,8 +246,8 @@ def changed(
 ) -> Int[np.ndarray, "N 2 4"]:
     """Return the objects of scenes with one attribute of one digit changed.
 
-    Where a size or a position of one of two digits would change, their positions are swapped instead. The pair of a
-    new digit or colour is one that `allowed` has.
+    If the scene has two digits, a change of size or position swaps their positions instead. A new digit or colour forms
+    a pair that `allowed` permits.
     """
     rows, two = np.arange(len(objects)), objects[:, 1, DIGIT] != NOTHING
     which = np.where(two, generator.integers(0, 2, len(objects)), 0)
@@ -261,7 +262,7 @@ def changed(
     )
     column = generator.choice(len(values), len(objects), p=CHANGED)
     swapped = two & (column >= SIZE)
-    column[swapped & (objects[:, 0, :PLACE] == objects[:, 1, :PLACE]).all(axis=1)] = COLOUR  # they would look the same
+    column[swapped & (objects[:, 0, :PLACE] == objects[:, 1, :PLACE]).all(axis=1)] = COLOUR  # a swap changes nothing
     swapped &= column >= SIZE
     result = objects.copy()
     result[rows, which, column] = np.where(swapped, result[rows, which, column], values[column, rows])
@@ -272,13 +273,13 @@ def changed(
 def another(
     allowed: Bool[np.ndarray, "N values"], value: Int[np.ndarray, " N"], generator: np.random.Generator
 ) -> Int[np.ndarray, " N"]:
-    """Return for each example a random allowed value other than its own; there must be one."""
+    """Return for each example a random allowed value other than its own, of which there must be one."""
     others = allowed & (np.arange(allowed.shape[1]) != value[:, None])
     return np.where(others, generator.random(others.shape), -1).argmax(axis=1)
 
 
 SYNONYMS = (2, 3, 2)
-"""Number of ways to name a digit, a size and a position."""
+"""Numbers of ways to name a digit, a size and a position."""
 
 
 def clause(one: Sequence[int], choice: Sequence[int]) -> str:
@@ -287,7 +288,7 @@ def clause(one: Sequence[int], choice: Sequence[int]) -> str:
 
 
 def phrases(one: Sequence[int], choice: Sequence[int]) -> dict[str, str]:
-    """Return the words for one digit: `choice` picks its name or its numeral, and synonyms of size and position."""
+    """Return the words for one digit; `choice` picks its name or numeral, and the synonyms for size and position."""
     digit, colour, size, place = one
     return {
         "digit": (DIGITS[digit], str(digit))[choice[0]],
@@ -298,7 +299,7 @@ def phrases(one: Sequence[int], choice: Sequence[int]) -> dict[str, str]:
 
 
 def every_sentence() -> Iterator[str]:
-    """Yield captions with all words of the grammar and of the greatest length, for a vocabulary that fits all draws."""
+    """Yield captions that contain all words of the grammar, and a longest caption, to build the vocabulary from."""
     clauses = [
         clause((digit, digit % len(COLOURS), size, place), choice)
         for digit, size, place in itertools.product(range(len(DIGITS)), range(len(SIZES)), range(len(PLACES)))

@@ -1,4 +1,4 @@
-"""Data sets of one long sequence of a user's own: a text, or a series of real values."""
+"""Data sets from a user's own long sequence: a text, or a series of real values."""
 
 import functools
 from typing import Any
@@ -12,7 +12,7 @@ from genjax.data.text import PARTS, Text, encode
 from genjax.data.text import cut as cut_text
 
 LENGTH = 50
-"""Elements through which gradients flow back."""
+"""Default number of elements of a row that a step reads, through which gradients flow back."""
 
 
 def text_dataset(text: str, *, sequence_length: int = LENGTH) -> ArrayDataset:
@@ -21,7 +21,8 @@ def text_dataset(text: str, *, sequence_length: int = LENGTH) -> ArrayDataset:
     The first 90 % of the text are trained on, the next 5 % and the last 5 % are validation and test. A step reads
     `sequence_length` characters in each row of the batch.
 
-    Raises ValueError where the text has fewer than 20 characters, all the same, or less than one step reads.
+    Raises ValueError where the text has fewer than 20 characters, only one distinct character, or fewer characters than
+    a step reads.
     """
     if len(text) < PARTS or len(set(text)) < 2:
         raise ValueError(
@@ -46,8 +47,8 @@ def text_arrays(text: Text, sequence_length: int) -> ArrayDataset:
 def series_dataset(values: Any, *, sequence_length: int = LENGTH) -> ArrayDataset:
     """Return a series of real values [N] as a data set, for `genjax.series_rnn`.
 
-    Splits and steps are those of `text_dataset`. Raises ValueError where the values are fewer than 20, not finite or
-    all the same.
+    Splits and steps are as in `text_dataset`. Raises ValueError where the values are fewer than 20, not finite or all
+    the same.
     """
     series = np.asarray(values)
     if series.ndim != 1 or len(series) < PARTS or series.dtype.kind not in "iuf":
@@ -66,6 +67,6 @@ def series_dataset(values: Any, *, sequence_length: int = LENGTH) -> ArrayDatase
 
 
 def check_length(sequence_length: int, size: int) -> None:
-    """Raise ValueError where a row of a training batch cannot have this length."""
+    """Raise ValueError where `sequence_length` is below 1 or above `size`, the number of training elements."""
     if not 1 <= sequence_length <= size:
         raise ValueError(f"sequence_length={sequence_length} must be from 1 to {size}, the length of the training part")

@@ -16,21 +16,21 @@ PERIOD = 20.0
 DAMPING = 0.9
 """Factor by which the oscillation shrinks in one step."""
 KICK = 1.0
-"""Half the distance between the two means of the noise."""
+"""Absolute value of both means of the noise, -KICK and KICK."""
 NOISE = 0.25
-"""Standard deviation of the noise about each mean."""
+"""Standard deviation of the noise around each mean."""
 LENGTH = 40_000
 """Length of the simulated series."""
 BURN_IN = 1000
-"""Values that are discarded, so that nothing remains of the initial values."""
+"""Number of first values that are discarded, so that the initial values have no influence."""
 PARTS = 20
-"""Inverse fraction of a series that is used for validation, and for the test: one part in twenty each."""
+"""Inverse of the fraction of a series used for validation, and of that used for the test: one part in twenty each."""
 
 Values = Float[np.ndarray, " _"]
 
 
 class Series(NamedTuple):
-    """Time series in three parts."""
+    """Time series in three parts: training, validation and test."""
 
     name: str
     train: Values
@@ -41,10 +41,10 @@ class Series(NamedTuple):
 
 
 def oscillation(length: int = LENGTH) -> Series:
-    """Simulate a pendulum that is kicked to either side, x_t = a x_{t-1} + b x_{t-2} + e_t.
+    """Simulate a pendulum that is pushed to either side in each step, x_t = a x_{t-1} + b x_{t-2} + e_t.
 
     a = 2 d cos(2 pi / P) and b = -d² with period P and damping d. The noise e_t is an equal mixture of two Gaussians
-    about -1 and 1 with standard deviation 0.25, so that the density of the next value has two peaks.
+    with means -1 and 1 and standard deviation 0.25, so that the density of the next value has two peaks.
     """
     a, b = coefficients()
     total = length + BURN_IN
@@ -57,12 +57,12 @@ def oscillation(length: int = LENGTH) -> Series:
 
 
 def coefficients() -> tuple[float, float]:
-    """Coefficients a and b of the oscillation."""
+    """Return the coefficients a and b of the oscillation."""
     return 2 * DAMPING * math.cos(2 * math.pi / PERIOD), -(DAMPING**2)
 
 
 def oscillation_log_prob(x: Values) -> Values:
-    """Log p(x_t | x_{t-2}, x_{t-1}) of the oscillation in nats, for all values but the first two."""
+    """Return log p(x_t | x_{t-2}, x_{t-1}) of the oscillation in nats, for all values except the first two."""
     a, b = coefficients()
     kicks = x[2:] - a * x[1:-1] - b * x[:-2]
     sides = np.stack([kicks - KICK, kicks + KICK]) / NOISE
@@ -72,8 +72,8 @@ def oscillation_log_prob(x: Values) -> Values:
 def load_series(path: Path) -> Series:
     """Load a series from an .npy file, or from a text file with one number per line.
 
-    Of a .csv file the last column is used, and its first line may be a header. Raises FileNotFoundError if there is no
-    file, and ValueError unless it holds at least 20 finite numbers that are not all the same.
+    The values of a .csv file are in its last column, and its first line may be a header. Raises FileNotFoundError if
+    there is no file, and ValueError unless it holds at least 20 finite numbers that are not all the same.
     """
     if not path.is_file():
         raise FileNotFoundError(f"series={str(path)!r}: no such file")
@@ -90,7 +90,7 @@ def load_series(path: Path) -> Series:
 
 
 def read_csv(path: Path) -> Values:
-    """Read the last column; the first line may be a header."""
+    """Return the last column of a .csv file, whose first line may be a header."""
     rows = [line.split(",")[-1].strip() for line in path.read_text().splitlines() if line.strip()]
     try:
         float(rows[0])

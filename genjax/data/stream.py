@@ -12,10 +12,10 @@ from genjax.shuffle import uniform
 from genjax.types import Batch, Key, PyTree
 
 CONTEXT, WINDOW = 250, 500
-"""Elements at the start of a window that are read but not scored, and elements that are scored."""
+"""Numbers of elements at the start of a window that are read but not scored, and of elements that are scored."""
 
 Stream = Shaped[np.ndarray, " _"]
-"""Characters as integers, or real values."""
+"""Sequence of characters (as integers) or of real values."""
 
 
 def stream_dataset(name: str, protocol: str, train: Stream, validation: Stream, test: Stream, sha256: str) -> Dataset:
@@ -25,10 +25,10 @@ def stream_dataset(name: str, protocol: str, train: Stream, validation: Stream, 
 
 
 def stream_windows(stream: Stream, *, context: int = CONTEXT, window: int = WINDOW) -> Split:
-    """Cut windows that score every element of the stream once, each after up to `context` earlier elements.
+    """Return windows that score every element of the stream once, each after up to `context` earlier elements.
 
     An example is `sequence` [context + window] and `weight` of the same shape. Weights are 0 for elements that are only
-    read, and for the filling after the stream's end. The first window has no context and scores all its elements.
+    read, and for the padding after the stream's end. The first window has no context and scores all its elements.
     Weights are scaled such that the mean over examples of sum(weight * nll) is the mean nll of an element of the
     stream.
 
@@ -49,7 +49,7 @@ def stream_windows(stream: Stream, *, context: int = CONTEXT, window: int = WIND
 
 
 def stream_feed(stream: Stream, seeds: Sequence[int], batch_size: int, *, length: int) -> Feed:
-    """Training batches `sequence` [batch_size, length] of `seeds`: row b of a step continues row b of the step before.
+    """Return training batches `sequence` [batch_size, length]: row b of a step continues row b of the step before.
 
     In each pass the stream is rotated by an offset that depends on seed and pass (its beginning follows its end), cut
     to a multiple of batch_size * length, and laid out in batch_size rows. `continues` [batch_size] is False in the

@@ -27,15 +27,15 @@ DESCRIPTIONS = (
     "rcv1",
     "olivetti_faces",
 )
-"""Data sets whose descriptions scikit-learn ships, in the order in which they are joined: tables first."""
+"""Names of the data sets whose descriptions scikit-learn contains, in the order in which the texts are joined."""
 
 PARTS = 20
-"""Inverse fraction of a text without own splits that is used for validation, and for the test: one part in
-twenty each."""
+"""Inverse of the fraction of an unsplit text used for validation, and of that used for the test: one part in twenty
+each."""
 
 
 class Text(NamedTuple):
-    """Text in three parts."""
+    """Text in three parts: training, validation and test."""
 
     name: str
     train: str
@@ -44,12 +44,12 @@ class Text(NamedTuple):
 
     @property
     def vocabulary(self) -> str:
-        """Every character of all three parts, sorted, so that each held-out character has a probability."""
+        """Sorted characters of all three parts, so that each held-out character has a probability."""
         return "".join(sorted({*self.train, *self.validation, *self.test}))
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of the three parts joined, in UTF-8: the hash of the file if one file was cut in three."""
+        """SHA-256 of the three parts joined, in UTF-8: the hash of the file if one file was cut into three parts."""
         return hashlib.sha256((self.train + self.validation + self.test).encode()).hexdigest()
 
 
@@ -72,7 +72,7 @@ def load_text(name: str, *, data_dir: Path | None = None, file: Path | None = No
 
 
 def descriptions() -> Text:
-    """Some 43 000 characters of English: scikit-learn's descriptions of its data sets."""
+    """Return scikit-learn's descriptions of its data sets, some 43 000 characters of English."""
     folder = importlib.resources.files("sklearn.datasets.descr")
     return cut("descriptions", "".join((folder / f"{name}.rst").read_text("utf-8") for name in DESCRIPTIONS))
 
@@ -124,17 +124,17 @@ def tfds_text(name: str, data_dir: Path | None) -> Text:
 
 
 def code_points(text: str) -> Int[np.ndarray, " N"]:
-    """Unicode number of each character."""
+    """Return the Unicode code point of each character."""
     return np.frombuffer(text.encode("utf-32-le"), np.uint32).astype(np.int64)
 
 
 def encode(text: str, vocabulary: str) -> Int[np.ndarray, " N"]:
-    """Index of each character in the sorted vocabulary; ValueError for a character that is not in it."""
+    """Return the index of each character in the sorted vocabulary; ValueError for a character not in the vocabulary."""
     if unknown := sorted(set(text) - set(vocabulary)):
         raise ValueError(f"characters outside the vocabulary: {', '.join(map(repr, unknown))}; it is {vocabulary!r}")
     return np.searchsorted(code_points(vocabulary), code_points(text)).astype(np.int32)
 
 
 def decode(indices: Int[np.ndarray, " N"], vocabulary: str) -> str:
-    """Inverse of `encode`."""
+    """Return the text with these character indices, the inverse of `encode`."""
     return "".join(vocabulary[index] for index in indices)

@@ -30,9 +30,7 @@ def tfds_images(name: str, data_dir: Path | None, *, flags: Sequence[str] = ()) 
 
 
 def prepared_builder(name: str, data_dir: Path | None) -> Any:
-    """TFDS's builder of a prepared set: in `data_dir` or, with None, in TFDS's directory, where TFDS prepares it if
-    necessary.
-    """
+    """Return TFDS's builder of a prepared set in `data_dir` or, with None, in TFDS's directory, prepared if missing."""
     import tensorflow_datasets as tfds  # slow to import
 
     if data_dir is not None and not data_dir.is_dir():
@@ -66,7 +64,7 @@ def download(name: str, builder: Any) -> Any:
 
 
 def unknown_name(name: str, known: Sequence[str], data_dir: Path | None) -> str:
-    """Error message for a name that is no data set."""
+    """Return the error message for a name that is no data set."""
     prepared = prepared_sets(data_dir) if data_dir is not None else []
     nearest = difflib.get_close_matches(name, {"digits", *known, *prepared}, cutoff=0.5)
     hints = [f"nearest: {', '.join(nearest)}"] if nearest else []
@@ -77,7 +75,7 @@ def unknown_name(name: str, known: Sequence[str], data_dir: Path | None) -> str:
 
 
 def prepared_sets(data_dir: Path) -> list[str]:
-    """Names of the sets in a TFDS directory."""
+    """Return the names of the sets in a TFDS directory."""
     return sorted({path.relative_to(data_dir).parts[0] for path in data_dir.glob("*/**/dataset_info.json")})
 
 
@@ -94,9 +92,9 @@ def check_images(name: str, features: Any) -> None:
 
 
 def flag_paths(name: str, features: Any, flags: Sequence[str]) -> dict[str, str]:
-    """Path of each boolean feature in a record: at the top level, or in a group such as `attributes`.
+    """Return the path of each boolean feature in a record: at the top level, or in a group such as `attributes`.
 
-    Raises ValueError with the available features if one does not exist.
+    Raises ValueError, with the available features, if a feature does not exist.
     """
     known: dict[str, str] = {}
     for group, feature in features.items():
@@ -134,7 +132,7 @@ def read_split(name: str, builder: Any, split: str, flags: Mapping[str, str]) ->
     image = features["image"]
     has_label = "label" in features and isinstance(features["label"], tfds.features.ClassLabel)
     raw = tfds.decode.DeserializeMethod.RAW_BYTES
-    # TFDS's own parsing takes three times as long; the class is made at run time from its .proto file
+    # TFDS's own parsing takes three times as long; the class is generated at run time from its .proto file
     parse = tf_example_pb2.Example.FromString  # pyright: ignore[reportAttributeAccessIssue]
     records = builder.as_data_source(split=split, deserialize_method=raw)
 
@@ -154,7 +152,7 @@ def read_split(name: str, builder: Any, split: str, flags: Mapping[str, str]) ->
 
 
 def whole_numbers(rows: Sequence[Any], path: str) -> np.ndarray:
-    """Integers [N] that the records hold at a path."""
+    """Return the integers [N] that the records hold at a path."""
     return np.array([row[path].int64_list.value[0] for row in rows], np.int32)
 
 
@@ -167,12 +165,12 @@ def decode_images(encoded: Sequence[bytes], feature: Any) -> np.ndarray:
 
 
 def is_not_opencv_advice(record: logging.LogRecord) -> bool:
-    """Whether a log record is not TFDS's advice to install OpenCV, which the user of a small set need not see."""
+    """Return whether to keep a log record: only TFDS's advice to install OpenCV is dropped, needless for small sets."""
     return "OpenCV is not installed" not in record.getMessage()
 
 
 def three_splits(name: str, splits: Mapping[str, Split]) -> tuple[Split, Split, Split]:
-    """Train, validation and test; a missing one is the last sixth of the training split."""
+    """Return training, validation and test splits; a missing split is the last sixth of the training split."""
     if empty := [split for split in splits if splits[split].size == 0]:
         raise ValueError(f"dataset={name!r}: no examples in split {', '.join(empty)}")
     if "train" not in splits:
@@ -184,16 +182,16 @@ def three_splits(name: str, splits: Mapping[str, Split]) -> tuple[Split, Split, 
 
 
 def last_sixth(split: Split) -> tuple[Split, Split]:
-    """Split off the last sixth: the rest and the last sixth."""
+    """Return a split without its last sixth, and its last sixth."""
     start = split.size - split.size // 6
     return part(split, 0, start), part(split, start, split.size)
 
 
 def first_line(error: Exception) -> str:
-    """First line of an error's text, which has the message in TFDS."""
+    """Return the first line of an error's text, which holds the message of TFDS's errors."""
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def one_line(features: object) -> str:
-    """Features in TFDS's notation, on one line."""
+    """Return features in TFDS's notation, on one line."""
     return " ".join(str(features).split())
