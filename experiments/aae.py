@@ -20,7 +20,7 @@ samples can be the prior.
     python -m experiments.aae --preset paper --task clustering --clusters 30 --latents 5 --std 1
 
 Labels: --labels N takes N training labels, equally many of each class, the same for all seeds. They shape a prior that
-has classes (section 2.3, figure 4): D is told the class in a one-hot vector whose last slot means "unlabelled", and a
+has classes (section 2.3, figure 4): D reads the class as a one-hot vector whose last slot means "unlabelled", and a
 labelled image is compared with prior samples of its own class. With --task semi-supervised (section 5) the encoder also
 gives a softmax y, which a second discriminator compares with draws from a uniform categorical distribution, and a
 fourth phase descends the cross-entropy of a labelled mini-batch. With --task clustering (section 6) there is no such
@@ -33,14 +33,14 @@ Metrics:
                           prior (genjax/metrics/mmd.py), 0 where they are equally distributed. Its kernel depends on the
                           prior alone, so that runs with one prior can be compared; result.json names the kernel
     error_rate            fraction of test images whose class is wrong (--task semi-supervised)
-    cluster_error_rate    fraction of test images whose cluster has another class than theirs (--task clustering)
+    cluster_error_rate    fraction of test images whose cluster's class is not their label (--task clustering)
     parzen_nats           log-likelihood of test images under a Gaussian window around 10 000 samples, whose bandwidth
                           is picked on 1000 validation images (--parzen; genjax/metrics/parzen.py). It says little about
                           a model (Theis et al. 2016: k-means centres score higher than real images). Its baselines are
                           the log-likelihoods with training images, and with k-means centres, in place of samples
 
-Differences from the paper: Adam with a cosine decay instead of SGD with momentum; 50 000 training images instead of 60
-000; the paper does not tell us the dimensions of z besides y, nor the length of training. The labelled mini-batch of
+Differences from the paper: Adam with a cosine decay instead of SGD with momentum; training on 50 000 images instead of
+60 000; the paper gives neither the dimensions of z besides y nor the length of training. The labelled mini-batch of
 each step is drawn with replacement. `paper` asks for a GPU; on a CPU, --hidden 500 500 --steps 15000 is 30 epochs of a
 smaller network.
 

@@ -18,11 +18,11 @@ and then falls linearly to 0.
 
 **What the losses do not determine.** Suppose that G maps X onto Y and keeps probabilities, and that F is its inverse.
 Then the cycle loss is 0 and the adversarial loss is as small as it can be, for any such G. The losses cannot tell the
-intended map from that map followed by a permutation of Y that keeps probabilities, such as one that turns every seven
-into a one and every one into a seven. Whether the intended map is found depends on the networks and on how they are
-trained, and is measured here, not promised. In `quick` and `small` generators are therefore local: each output pixel
-depends on the 9x9 pixels around it and, through the normalization, on statistics of the whole image; the weight of the
-cycle loss is 1.
+intended translation from that translation followed by a permutation of Y that keeps probabilities, such as one that
+turns every seven into a one and every one into a seven. Whether the intended translation is found depends on the
+networks and on how they are trained, and is measured here, not promised. In `quick` and `small` generators are
+therefore local: each output pixel depends on the 9x9 pixels around it and, through the normalization, on statistics of
+the whole image; the weight of the cycle loss is 1.
 
     python -m experiments.cyclegan                                          digits and inverted digits
     python -m experiments.cyclegan --no-cycle                               without the cycle loss

@@ -50,8 +50,9 @@ the losses are computed from them.
 
 **Differences from the paper.** The minibatch deviation of D is a running mean where images are evaluated one by one.
 The optimizers restart at each new level; in the authors' code they restart at the end of each fade as well. Images are
-not mirrored. Deviations are taken over the whole batch, as in the paper; --group is that of the authors' later code.
-The paper's inception score needs the weights of a network that is not available here, and is not measured.
+not mirrored. The minibatch deviation is taken over the complete batch, as in the paper; --group limits it to groups, as
+in the authors' later code. The paper's inception score needs the weights of a network that is not available here, and
+is not measured.
 
 **Known failures.** Growing gains little at these sizes: networks trained at the full size from the start come nearer to
 the test images after the same number of training images, and equally near in swd after the same time. The penalty takes

@@ -2,7 +2,7 @@
 
 The paper is "Unsupervised holistic image generation from key local patches"; Puzzle-GAN is the name that lectures give
 it. A generator reads patches of an image x and noise z, and returns an image G and a mask M^. The mask should equal M,
-the union of the boxes from which the patches were cut; the generator is not told where they are:
+the union of the boxes from which the patches were cut; the generator does not read their positions:
 
     mask             w sum |M^ - M|                             over pixels
     appearance       w sum |G M^ - x M|                         images from -1 to 1

@@ -33,7 +33,7 @@ def load_source(data: Data, name: str, *, shrink: int = 1) -> Source:
 
 
 def check_grey(data: Data) -> None:
-    """Raise ValueError where images would be made binary."""
+    """Raise ValueError where images would be binarized."""
     if data.binarization != "none":
         raise ValueError(
             f"--binarization {data.binarization}: generated images have grey values; use --binarization none"

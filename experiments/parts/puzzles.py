@@ -70,7 +70,7 @@ class Puzzles(NamedTuple):
 
 
 def load(data: Data, cut: Cut) -> Puzzles:
-    """Load the images of --dataset and cut them. Raises ValueError where they cannot be cut as the options say."""
+    """Load the images of --dataset and cut them. Raises ValueError where the options do not suit the images."""
     whole = present(enlarged(load_source(data, data.dataset), cut.enlarge), "none")
     return jigsaw_puzzles(whole, cut) if cut.jigsaw else patch_puzzles(whole, cut)
 

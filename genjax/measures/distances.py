@@ -18,19 +18,20 @@ from genjax.types import Key, Params, Stats
 COMPARED = 2000
 """Largest number of images that are compared."""
 COMPARED_BYTES = 2**30
-"""Memory for the images that are compared; large images are compared in smaller numbers."""
+"""Largest memory, in bytes, of the images that are compared: fewer large images are compared."""
 
 PATCHES, DIRECTIONS = 32, 128
-"""Patches per image and directions of the patch distance; the paper's 128 and 512 take sixteen times as long."""
+"""Numbers of patches per image and of directions of the patch distance; the paper's 128 and 512 take 16 times as
+long."""
 
 Images = Float[np.ndarray, "N H W C"]
 
 
 def distance_names(sides: Sequence[int]) -> list[str]:
-    """Names of the numbers that `make_distances` measures.
+    """Return the names of the numbers that `make_distances` measures.
 
-    `swd_` with each side, `patch_distance` if the images are large enough for a patch, and the baseline `real_...` of
-    each.
+    They are `swd_` with each side, `patch_distance` if the images are large enough for a patch, and the baseline
+    `real_...` of each.
     """
     names = [f"swd_{side}" for side in sides] + (["patch_distance"] if max(sides) >= SIZE else [])
     return names + [f"real_{name}" for name in names]
@@ -40,7 +41,7 @@ def make_distances(model: Model, data: Dataset, sides: Sequence[int]) -> Measure
     """Return a measure of the distances between samples and the first real images of a split.
 
     The baselines `real_...` are the same distances with as many training images in place of the samples. Each of
-    `sides` divides the side of the images, which is the last of them.
+    `sides` divides the side of the images, which is the last element of `sides`.
     """
 
     def measure(params: Params, stats: Stats, split: Split, key: Key) -> dict[str, float]:
@@ -56,7 +57,7 @@ def make_distances(model: Model, data: Dataset, sides: Sequence[int]) -> Measure
 
 
 def distances(real: Images, fake: Images, sides: Sequence[int]) -> dict[str, float]:
-    """Distances between two equally large sets of images: sliced Wasserstein-1 at each side, and the patch distance."""
+    """Return the sliced Wasserstein-1 distance at each side, and the patch distance, of two image sets of one size."""
     found = {f"swd_{side}": sliced_wasserstein(points(real, side), points(fake, side)).value for side in sides}
     if max(sides) >= SIZE:
         found["patch_distance"] = patches_apart(real, fake, split="this split").value
@@ -64,11 +65,11 @@ def distances(real: Images, fake: Images, sides: Sequence[int]) -> dict[str, flo
 
 
 def patches_apart(real: Images, fake: Images, *, split: str) -> PatchDistance:
-    """`patch_distance` with levels down to the size of a patch, and few enough patches for a CPU."""
+    """Return `patch_distance` with levels down to the size of a patch, and with few enough patches for a CPU."""
     return patch_distance(real, fake, split=split, smallest=SIZE, patches=PATCHES, directions=DIRECTIONS)
 
 
 def points(images: Images, side: int) -> Float[np.ndarray, "N d"]:
-    """Shrink the images to a side by averaging blocks of pixels, and flatten them."""
+    """Return images shrunk to `side` x `side` pixels by averaging blocks of pixels, and flattened."""
     factor = images.shape[1] // side
     return reduce(images, "n (h f) (w g) c -> n (h w c)", "mean", f=factor, g=factor)

@@ -2,9 +2,9 @@
 
 Distances between sets of images are computed from features, and mean nothing without the name of the extractor. The
 usual network was trained on photographs, and its weights are not available here. This extractor is `classifier` in
-genjax/models/latent/autoencoder.py on a convolutional encoder, trained for a fixed number of steps under a fixed seed.
-It is trained anew whenever it is needed, on the digits in seconds. Its name ends in a hash of its parameters: the same
-machine gives the same parameters, another machine may not, and then the name shows it.
+genjax/models/latent/classifier.py on a convolutional encoder, trained for a fixed number of steps under a fixed seed.
+It is trained anew whenever it is needed, on the digits in seconds. Its name ends in a hash of its parameters: one
+machine always gives the same parameters, another machine may give others, and then the name differs.
 """
 
 from collections.abc import Callable
@@ -28,19 +28,19 @@ from genjax.training import init_seeds, iterate, seed
 from genjax.types import Params
 
 CHANNELS = (16, 32)
-"""Channels of the convolutions, whose strides come from `scaled_strides`."""
+"""Channels of the convolutions, whose strides are computed by `scaled_strides`."""
 
 FEATURES = 64
 """Width of the last hidden layer, whose outputs are the extracted features."""
 
 STEPS = 1500
-"""Training steps."""
+"""Number of training steps."""
 BATCH = 100
-"""Training examples per step."""
+"""Number of training examples per step."""
 LEARNING_RATE = 1e-3
-"""Learning rate of Adam at the start of its cosine decay."""
+"""Initial learning rate of Adam, before its cosine decay."""
 SEED = 0
-"""Seed of initialization and of the order of the data."""
+"""Seed of the initialization and of the order of the data."""
 
 Images = Float[np.ndarray, "N H W C"]
 
@@ -49,15 +49,15 @@ class Extractor(NamedTuple):
     """Trained classifier whose hidden layer extracts features from images in [0, 1]."""
 
     name: str
-    """Data set, training steps, test error and hash of the parameters."""
+    """Name of the extractor: data set, training steps, test error and hash of the parameters."""
     sha256: str
     """First eight digits of the hash of the parameters."""
     features: Callable[[Images], Float[np.ndarray, "N F"]]
-    """Images -> outputs of the last hidden layer."""
+    """Function that returns the outputs of the last hidden layer for images."""
     probabilities: Callable[[Images], Float[np.ndarray, "N classes"]]
-    """Images -> class probabilities p(y|x)."""
+    """Function that returns the class probabilities p(y|x) of images."""
     test_error: float
-    """Error rate of the classifier on the test split."""
+    """Error rate of the classifier on the test split, in [0, 1]."""
 
 
 def train_extractor(data: Dataset, *, steps: int = STEPS) -> Extractor:
@@ -84,7 +84,7 @@ def trained(model: Model, data: Dataset, steps: int) -> Params:
 
 
 def params_sha256(params: Params) -> str:
-    """First eight digits of the hash of all parameter arrays with their names."""
+    """Return the first eight digits of the hash of all parameter arrays with their names."""
     leaves = jax.tree_util.tree_leaves_with_path(params)
     return arrays_sha256({jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}, {}, {})[:8]
 

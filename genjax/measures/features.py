@@ -1,4 +1,4 @@
-"""Features of whole splits and linear probes on them, by one protocol for every model that has features."""
+"""Features of complete splits and linear probes on them, by one protocol for every model that has features."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -18,10 +18,10 @@ from genjax.metrics.probe import Labelled, linear_probe
 from genjax.types import Batch, Embed, Key, Params, Stats
 
 PCA_IMAGES = 50_000
-"""Largest number of training images to which PCA is fitted: the first ones."""
+"""Largest number of training images to which PCA is fitted: the first images are used."""
 
 PROBED = 10_000
-"""Largest number of training examples to which a probe is fitted: the first ones."""
+"""Largest number of training examples to which a probe is fitted: the first examples are used."""
 
 
 class Features(NamedTuple):
@@ -32,13 +32,11 @@ class Features(NamedTuple):
 
 
 FeaturesOf = Callable[[Params, Stats, Split], Features]
-"""(params, stats, split) -> features of all examples of the split."""
+"""Function of (params, stats, split) that returns the features of all examples of the split."""
 
 
 def make_features(embed: Embed, load: Load) -> FeaturesOf:
-    """Return a function that applies `embed` to a whole split; `load` draws from the same keys as in every
-    evaluation.
-    """
+    """Return a function that applies `embed` to a complete split; `load` gets the same keys as in every evaluation."""
 
     @jax.jit
     def embed_raw(params: Params, stats: Stats, raw: Mapping[str, jax.Array], key: Key) -> jax.Array:
@@ -64,14 +62,12 @@ def features_function(model: Model) -> Embed:
 
 
 def pixels(params: Params, stats: Stats, batch: Batch) -> jax.Array:
-    """Use the pixels of an image as its features."""
+    """Return the pixels of images as their features."""
     return flat_pixels(batch["image"])
 
 
 def fit_pca(data: Dataset, components: int) -> Params:
-    """Fit PCA to the training images: their mean and `components` principal components, fewer if the data allow no
-    more.
-    """
+    """Return the mean of the training images and their first `components` principal components, or all if fewer."""
     from sklearn.decomposition import PCA  # slow to import
 
     images = make_features(pixels, data.load)({}, {}, first(data.train, PCA_IMAGES)).features
@@ -80,18 +76,18 @@ def fit_pca(data: Dataset, components: int) -> Params:
 
 
 def principal(params: Params, stats: Stats, batch: Batch) -> jax.Array:
-    """Coordinates of an image along the principal components of `fit_pca`."""
+    """Return the coordinates of images along the principal components of `fit_pca`."""
     return (flat_pixels(batch["image"]) - params["mean"]) @ params["components"].T
 
 
 def principal_images(params: Params, stats: Stats, batch: Batch) -> jax.Array:
-    """Reconstruct images from their principal components; pixels may leave [0, 1]."""
+    """Return images reconstructed from their principal components; pixels may leave [0, 1]."""
     flat = principal(params, stats, batch) @ params["components"] + params["mean"]
     return flat.reshape(batch["image"].shape)
 
 
 def principal_mse(params: Params, stats: Stats, batch: Batch) -> jax.Array:
-    """Mean squared error per pixel of `principal_images`, [batch, 1]."""
+    """Return the mean squared error per pixel of `principal_images`, [batch, 1]."""
     return mean_squared_error(principal_images(params, stats, batch), batch["image"])[:, None]
 
 

@@ -1,4 +1,4 @@
-"""Classifier of scenes (genjax/data/scenes.py): for each position the digit there, its colour and its size."""
+"""Classifier of scenes (genjax/data/scenes.py), which predicts the digit at each position, its colour and its size."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -18,26 +18,26 @@ from genjax.types import Batch, Key, Metrics, Params, Scalar, Stats
 Images = Float[Array, "batch H W C"]
 Objects = Int[Array, "batch 2 4"]
 Logits = dict[int, Float[Array, "batch positions _"]]
-"""Logits of the digit (or none), its colour and its size at each position, by column of `objects`."""
+"""Logits of the digit (or none), the colour and the size at each position, by column of `objects`."""
 
 EMPTY = len(DIGITS)
-"""Class of a position without a digit."""
+"""Number of the class of positions without a digit."""
 
 WIDTHS = {DIGIT: EMPTY + 1, COLOUR: len(COLOURS), SIZE: len(SIZES)}
-"""Number of classes of each column of `objects`."""
+"""Number of classes for each column of `objects`."""
 
 
 class SceneClassifier(nn.Module):
-    """Convolutional classifier of all positions of a scene."""
+    """Convolutional classifier that predicts the objects at all positions of a scene."""
 
     channels: Sequence[int]
-    """Channels of the convolutions of stride 2."""
+    """Channels of each convolution, all of stride 2."""
     features: int
-    """Width of the dense layer after them."""
+    """Width of the dense layer after the convolutions."""
 
     @nn.compact
     def __call__(self, images: Images) -> Logits:
-        """Compute the logits."""
+        """Return the logits of the objects at all positions of the images."""
         features = ConvEncoder(tuple(self.channels), self.features, name="body")(images)
         return {
             column: nn.Dense(len(PLACES) * width, name=f"column_{column}")(features).reshape(-1, len(PLACES), width)
@@ -46,7 +46,7 @@ class SceneClassifier(nn.Module):
 
 
 class Networks(NamedTuple):
-    """Network of the model; its parameters have the same name."""
+    """Network of the model; the name of the field is also the name of its parameters."""
 
     reader: nn.Module
 
@@ -54,10 +54,10 @@ class Networks(NamedTuple):
 def scene_reader(
     *, optimizer: optax.GradientTransformation, channels: Sequence[int] = (32, 64), features: int = 256
 ) -> Model:
-    """Classifier of scenes, trained on `image` and `objects` [B, 2, 4] of the batch by its cross-entropy.
+    """Return a classifier of scenes, trained on `image` and `objects` [B, 2, 4] of the batch by its cross-entropy.
 
-    `evaluate` returns cross_entropy_nats, summed over positions; `generate` the most likely objects, [B, 2, 4] in the
-    layout of scenes. The sides of the images must be multiples of 2 to the power of the number of `channels`.
+    `evaluate` returns cross_entropy_nats, summed over positions; `generate` returns the most likely objects [B, 2, 4],
+    in the layout of `Scenes`. The sides of the images must be multiples of 2 to the power of the number of `channels`.
     """
     networks = Networks(SceneClassifier(tuple(channels), features))
 
@@ -80,14 +80,14 @@ def scene_reader(
 
 
 def at_positions(objects: Objects) -> Int[Array, "batch positions 4"]:
-    """Digit, colour, size and position of the object at each position; without one, `EMPTY` as the digit and 0 else."""
+    """Return the object at each position: digit, colour, size and position; `EMPTY` and zeros at an empty position."""
     here = (objects[:, None, :, PLACE] == jnp.arange(len(PLACES))[:, None]) & (objects[:, None, :, DIGIT] != NOTHING)
     found = jnp.where(here[..., None], objects[:, None], 0).sum(axis=2)
     return found.at[..., DIGIT].set(jnp.where(here.any(axis=2), found[..., DIGIT], EMPTY))
 
 
 def cross_entropy(logits: Logits, objects: Objects) -> Float[Array, " batch"]:
-    """Cross-entropy of the digit or its absence at every position, and of colour and size where one is; summed."""
+    """Return the summed cross-entropy of the digit (or none) at each position, and of colour and size at each digit."""
     truth = at_positions(objects)
     there = truth[..., DIGIT] != EMPTY
     parts = [
@@ -99,10 +99,10 @@ def cross_entropy(logits: Logits, objects: Objects) -> Float[Array, " batch"]:
 
 
 def most_likely(logits: Logits) -> Objects:
-    """Most likely objects of each scene, each with its most probable digit, colour and size.
+    """Return the most likely objects of each scene, each with its most probable digit, colour and size.
 
-    The first is at the position where an object is most probable; the second is at the next most probable position, if
-    its probability there is above 1/2.
+    The first object is at the position where an object is most probable, the second at the next most probable position,
+    if its probability there is above 1/2.
     """
     presence = 1 - jax.nn.softmax(logits[DIGIT])[..., EMPTY]
     positions = jnp.argsort(-presence, axis=1)[:, :2]

@@ -1,4 +1,4 @@
-"""Class score: how sure a named classifier is of each image, and how many classes it sees (an inception score)."""
+"""Class score: certainty of a named classifier on each image and variety of its classes (an inception score)."""
 
 from typing import NamedTuple
 
@@ -8,19 +8,19 @@ from scipy.special import rel_entr
 
 
 class ClassScore(NamedTuple):
-    """Class score and the protocol behind it."""
+    """Class score, and the protocol by which it was measured."""
 
     value: float
     protocol: str
-    """Classifier and number of images."""
+    """Name of the classifier and number of images."""
 
 
 def class_score(probabilities: Float[np.ndarray, "m classes"], *, classifier: str) -> ClassScore:
     """Return exp E KL(p(y|x) || p(y)), between 1 and the number of classes, for p(y|x) of m images with mean p(y).
 
-    This is the inception score (Salimans et al. 2016, sec. 4) with another classifier, which the protocol names, over
-    all images at once. Compare it with the score of real images, which is below the number of classes too. Raises
-    ValueError if there is no row, or a row is not a probability distribution.
+    The class score is the inception score (Salimans et al. 2016, sec. 4) with another classifier, which the protocol
+    names, over all images at once. Compare it with the score of real images, which is also below the number of classes.
+    Raises ValueError if there is no row, or a row is not a probability distribution.
     """
     probabilities = np.asarray(probabilities, np.float64)
     if (

@@ -1,4 +1,4 @@
-"""Agreement between clusters that were found without labels and the classes."""
+"""Agreement between classes and clusters that were found without labels."""
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -8,10 +8,9 @@ from scipy.optimize import linear_sum_assignment
 def cluster_labels(
     probabilities: Float[np.ndarray, "N clusters"], labels: Int[np.ndarray, " N"]
 ) -> Int[np.ndarray, " clusters"]:
-    """Return the class of each cluster: that of the example with the greatest q(cluster|x) (Makhzani et al. 2015, sec.
-    6).
+    """Return the class of each cluster: the label of the example with the greatest q(cluster|x).
 
-    Use the examples of the validation split. Raises ValueError if there are none.
+    Use examples of the validation split (Makhzani et al. 2015, sec. 6). Raises ValueError if there are no examples.
     """
     if not len(probabilities):
         raise ValueError("probabilities: needs one or more examples, got 0")
@@ -42,5 +41,5 @@ def clustering_error(
     labels: Int[np.ndarray, " N"],
     label_of_cluster: Int[np.ndarray, " clusters"],
 ) -> float:
-    """Fraction of examples whose most probable cluster has another class than theirs, in [0, 1]."""
+    """Return the fraction, in [0, 1], of examples whose most probable cluster has a class other than their label."""
     return float((label_of_cluster[probabilities.argmax(axis=1)] != labels).mean())

@@ -5,10 +5,10 @@ from jaxtyping import Num
 
 
 def auroc(inside: Num[np.ndarray, " N"], outside: Num[np.ndarray, " M"]) -> float:
-    """Area under the receiver operating characteristic: P(score inside > score outside) + P(equal) / 2.
+    """Return the area under the receiver operating characteristic: P(score inside > score outside) + P(equal) / 2.
 
-    1 if every usual (inside) example scores above every unusual (outside) one, 0.5 by chance. Scores may be infinite.
-    Raises ValueError if a side is empty or holds NaN.
+    The area is 1 if every usual (inside) example scores above every unusual (outside) example, and 0.5 by chance.
+    Scores may be infinite. Raises ValueError if an array is empty or holds NaN.
     """
     if not (inside.size and outside.size) or np.isnan(inside).any() or np.isnan(outside).any():
         raise ValueError(

@@ -1,7 +1,7 @@
 """Features of real and of generated images, from which distances between the two sets are computed.
 
-Distances are comparable only for the same extractor, numbers of images and split, so every result states them in its
-protocol. None of these metrics has the name of a published metric that uses another extractor.
+Distances are comparable only for the same extractor, numbers of images and split, so every result states these in its
+protocol. No metric here has the name of a published metric, which uses another extractor.
 """
 
 from typing import NamedTuple
@@ -16,16 +16,16 @@ class FeatureSets(NamedTuple):
     real: Float[np.ndarray, "n d"]
     fake: Float[np.ndarray, "m d"]
     extractor: str
-    """Name of the extractor, with a unique mark such as a hash of its parameters."""
+    """Name of the extractor, including a unique mark such as a hash of its parameters."""
     split: str
-    """Split of the data that the real images are from."""
+    """Name of the split of the data that the real images are from."""
 
     def protocol(self, metric: str) -> str:
-        """Describe how `metric` was measured: extractor, numbers of images and split."""
+        """Return the protocol of `metric`: extractor, numbers of images and split."""
         return f"{metric}, features of {self.extractor}, {counts(len(self.real), len(self.fake), self.split)}"
 
     def in_float64(self) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "m d"]]:
-        """Return both sets in float64; ValueError if one has fewer than two examples, or holds NaN or infinity."""
+        """Return both sets in float64; ValueError if a set has fewer than two examples, or holds NaN or infinity."""
         for name, features in (("real", self.real), ("fake", self.fake)):
             if len(features) < 2 or not np.isfinite(features).all():
                 raise ValueError(f"{name}: features {features.shape}, must be finite and have two or more rows")
@@ -33,13 +33,13 @@ class FeatureSets(NamedTuple):
 
 
 class Distance(NamedTuple):
-    """Distance between two sets of images and the protocol behind it."""
+    """Distance between two sets of images, and the protocol by which it was measured."""
 
     value: float
     protocol: str
-    """Extractor, numbers of real and generated images, and the split of the real images."""
+    """Names of metric and extractor, numbers of real and generated images, and split of the real images."""
 
 
 def counts(real: int, fake: int, split: str) -> str:
-    """Describe the numbers of real and of generated images."""
+    """Return a description of the numbers of real and of generated images."""
     return f"{real} real images ({split}) and {fake} generated ones"

@@ -9,8 +9,8 @@ from genjax.metrics.features import Distance, FeatureSets
 def frechet_distance(sets: FeatureSets) -> Distance:
     """Return |m - m'|^2 + tr(C + C' - 2 (C C')^(1/2)) for means m, m' and unbiased covariances C, C' of the features.
 
-    This is the squared Wasserstein-2 distance of two Gaussians (Dowson & Landau 1982), 0 if the moments agree. The
-    estimate is too large for few images, the more so the more features there are: compare equal numbers of images.
+    The result is the squared Wasserstein-2 distance of two Gaussians (Dowson & Landau 1982), 0 if the moments agree.
+    For few images the estimate is too large, and more so with more features: compare equal numbers of images.
 
     Raises ValueError if a set has fewer than two images or features that are not finite.
     """
@@ -23,11 +23,11 @@ def frechet_distance(sets: FeatureSets) -> Distance:
 
 
 def moments(features: Float[np.ndarray, "n d"]) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d e"]]:
-    """Mean and unbiased covariance of the features."""
+    """Return the mean and the unbiased covariance of the features."""
     return features.mean(axis=0), np.atleast_2d(np.cov(features, rowvar=False))
 
 
 def square_root(covariance: Float[np.ndarray, "d e"]) -> Float[np.ndarray, "d e"]:
-    """Symmetric square root of a positive semi-definite matrix."""
+    """Return the symmetric square root of a positive semi-definite matrix."""
     values, vectors = np.linalg.eigh(covariance)
     return (vectors * np.sqrt(values.clip(0))) @ vectors.T

@@ -1,16 +1,16 @@
-"""Use of a latent representation."""
+"""Metric of how many latents a latent variable model uses."""
 
 import numpy as np
 from jaxtyping import Float
 
 ACTIVE = 0.01
-"""Variance above which a latent counts as active (Burda et al. 2016)."""
+"""Variance of the posterior mean above which a latent counts as active (Burda et al. 2016)."""
 
 
 def active_units(means: Float[np.ndarray, "N latents"], *, threshold: float = ACTIVE) -> int:
-    """Count the latents z_i that depend on x: Var_x(E[z_i|x]) is above `threshold` (Burda et al. 2016, sec. 5.2).
+    """Return the number of latents z_i with Var_x(E[z_i|x]) above `threshold` (Burda et al. 2016, sec. 5.2).
 
-    `means` holds E[z|x] of N examples. Raises ValueError if there are fewer than two.
+    `means` holds E[z|x] of N examples. Raises ValueError if there are fewer than two examples.
     """
     if len(means) < 2:
         raise ValueError(f"means: has {len(means)} examples, needs at least 2")

@@ -1,4 +1,4 @@
-"""Maximum mean discrepancy: how far apart two sets of samples are under a kernel (Gretton et al. 2012)."""
+"""Maximum mean discrepancy (MMD), a kernel distance between two sets of samples (Gretton et al. 2012)."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -11,7 +11,7 @@ SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Bandwidths of `rbf_at_median`, as multiples of the median distance."""
 
 CHUNK = 500
-"""Rows of the kernel matrix that are held in memory at a time."""
+"""Number of rows of the kernel matrix that are held in memory at a time."""
 
 
 class Kernel(NamedTuple):
@@ -24,17 +24,17 @@ class Kernel(NamedTuple):
 
 
 class Discrepancy(NamedTuple):
-    """Estimate of a squared MMD and the protocol behind it."""
+    """Estimate of a squared MMD, and the protocol by which it was measured."""
 
     value: float
     protocol: str
-    """Kernel and numbers of samples."""
+    """Name of the kernel and numbers of samples."""
 
 
 def rbf_mixture(bandwidths: tuple[float, ...]) -> Kernel:
-    """Mean over s in `bandwidths` of the Gaussian kernels exp(-|x - y|^2 / (2 s^2)).
+    """Return the mean over s in `bandwidths` of the Gaussian kernels exp(-|x - y|^2 / (2 s^2)).
 
-    Raises ValueError if there is no bandwidth or one is not above 0.
+    Raises ValueError if there is no bandwidth, or a bandwidth is not above 0.
     """
     if not bandwidths or not min(bandwidths) > 0:
         raise ValueError(f"bandwidths={bandwidths}: give one or more, each above 0")
@@ -48,9 +48,9 @@ def rbf_mixture(bandwidths: tuple[float, ...]) -> Kernel:
 
 
 def rbf_at_median(reference: Float[np.ndarray, "n d"], scales: tuple[float, ...] = SCALES, most: int = 1000) -> Kernel:
-    """`rbf_mixture` at `scales` times the median distance between the first `most` samples of `reference`.
+    """Return `rbf_mixture` at `scales` times the median distance between the first `most` samples of `reference`.
 
-    Use one reference for all numbers that are to be compared, such as the samples that every model is compared with.
+    Use one reference for all numbers that are to be compared, such as the real samples.
     """
     median = float(np.median(pdist(np.asarray(reference[:most], np.float64))))
     kernel = rbf_mixture(tuple(scale * median for scale in scales))
@@ -58,7 +58,7 @@ def rbf_at_median(reference: Float[np.ndarray, "n d"], scales: tuple[float, ...]
 
 
 def cubic_kernel() -> Kernel:
-    """Polynomial kernel k(x, y) = (x.y / d + 1)^3 of d-dimensional points (Binkowski et al. 2018, sec. 4)."""
+    """Return the kernel k(x, y) = (x.y / d + 1)^3 of d-dimensional points (Binkowski et al. 2018, sec. 4)."""
 
     def cubic(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n m"]:
         from sklearn.metrics.pairwise import polynomial_kernel  # slow to import
@@ -69,7 +69,7 @@ def cubic_kernel() -> Kernel:
 
 
 def unbiased_mmd2(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"], kernel: Kernel) -> Discrepancy:
-    """MMD^2 = E k(x, x') - 2 E k(x, y) + E k(y, y'), over pairs of different samples (Gretton et al. 2012, eq. 3).
+    """Return MMD^2 = E k(x, x') - 2 E k(x, y) + E k(y, y') over different samples (Gretton et al. 2012, eq. 3).
 
     The estimate has mean 0 if both sets come from one distribution, and can therefore be negative. Raises ValueError
     if either set has fewer than two samples or a value that is not finite.
@@ -85,7 +85,7 @@ def unbiased_mmd2(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"], kern
 
 
 def mean_of_pairs(x: Float[np.ndarray, "n d"], kernel: Kernel) -> float:
-    """Mean of k over all pairs of different samples."""
+    """Return the mean of k over all pairs of different samples."""
     total = sum(rows.sum() - np.trace(rows, offset=start) for start, rows in kernel_rows(x, x, kernel))
     return float(total / (len(x) * (len(x) - 1)))
 
@@ -93,6 +93,6 @@ def mean_of_pairs(x: Float[np.ndarray, "n d"], kernel: Kernel) -> float:
 def kernel_rows(
     x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"], kernel: Kernel
 ) -> Iterator[tuple[int, Float[np.ndarray, "rows m"]]]:
-    """Kernel matrix in blocks of at most CHUNK rows, each with the index of its first row."""
+    """Yield the kernel matrix in blocks of at most CHUNK rows, each with the index of its first row."""
     for start in range(0, len(x), CHUNK):
         yield start, kernel.matrix(x[start : start + CHUNK], y)

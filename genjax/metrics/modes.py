@@ -1,6 +1,6 @@
 """Coverage of a known density by samples: an equal mixture of Gaussians N(centre, std^2 I), on a ring or a grid.
 
-A sample that is not finite is near no mode and in no cell: it counts against a model like any other bad sample.
+A sample that is not finite is near no mode and in no cell of the grid: it counts as a bad sample.
 """
 
 from typing import NamedTuple
@@ -18,22 +18,22 @@ WITHIN = 3.0
 
 
 class Modes(NamedTuple):
-    """Number of covered modes, quality of the samples, and the protocol behind both."""
+    """Number of covered modes, quality of the samples, and the protocol by which both were measured."""
 
     covered: int
-    """Number of modes that are nearest to at least `least` high-quality samples."""
+    """Number of modes that are the nearest mode of at least `least` high-quality samples."""
     high_quality: float
-    """Fraction of samples close to a mode, in [0, 1]."""
+    """Fraction of samples of high quality, within `within` standard deviations of a mode, in [0, 1]."""
     protocol: str
     """Numbers of samples and modes, and the limits of closeness and coverage."""
 
 
 class Divergence(NamedTuple):
-    """Divergence in nats and the protocol behind it."""
+    """Divergence in nats, and the protocol by which it was measured."""
 
     nats: float
     protocol: str
-    """Number of samples and grid."""
+    """Description of the number of samples and the grid."""
 
 
 def mode_coverage(
@@ -44,7 +44,7 @@ def mode_coverage(
     within: float = WITHIN,
     least: int = 1,
 ) -> Modes:
-    """Count the covered modes and the fraction of high-quality samples (Srivastava et al. 2017, sec. 4).
+    """Return the number of covered modes and the fraction of high-quality samples (Srivastava et al. 2017, sec. 4).
 
     A sample is of high quality if its distance to the nearest centre is at most `within` standard deviations; 1.1 % of
     the samples of a Gaussian in two dimensions are further away than three. Raises ValueError if `std`, `within` or
@@ -70,11 +70,11 @@ def grid_divergence(
     limit: float,
     cells: int = 32,
 ) -> Divergence:
-    """Jensen-Shannon divergence, in [0, log 2], between the histogram of samples and the true masses of its cells.
+    """Return the Jensen-Shannon divergence, in [0, log 2], of the histogram of samples and the true cell probabilities.
 
     The cells divide [-limit, limit]^2 into `cells` x `cells` squares; one more cell holds the rest of the plane. For n
-    samples of the density itself the result is not 0, but about (occupied cells - 1) / (8 n): measure that for
-    comparison. Raises ValueError if `std`, `limit` or `cells` is not above 0, or there are no samples.
+    samples of the density itself the result is not 0, but about (occupied cells - 1) / (8 n): measure it as a baseline.
+    Raises ValueError if `std`, `limit` or `cells` is not above 0, or there are no samples.
     """
     if not min(std, limit, cells) > 0 or not len(samples):
         raise ValueError(f"std={std}, limit={limit} and cells={cells} must be above 0, and there must be samples")
@@ -95,5 +95,5 @@ def mixture_masses(
 
 
 def with_outside(masses: Float[np.ndarray, "cells cells"]) -> Float[np.ndarray, " all"]:
-    """Return the masses of all cells in one row, followed by the mass outside of the grid."""
+    """Return the probabilities of all cells in one row, followed by the probability outside the grid."""
     return np.append(masses.ravel(), max(0.0, 1 - masses.sum()))

@@ -1,4 +1,4 @@
-"""Multi-scale structural similarity of two images (Wang, Simoncelli & Bovik 2003), and the diversity of a set by it."""
+"""Multi-scale structural similarity of images (Wang, Simoncelli & Bovik 2003), and a set's diversity measured by it."""
 
 from typing import NamedTuple
 
@@ -18,24 +18,24 @@ LUMINANCE, CONTRAST = 0.01**2, 0.03**2
 
 Images = Float[np.ndarray, "n H W C"]
 Others = Float[np.ndarray, "m h w c"]
-"""Images whose shape differs from that of the `Images` in the same signature, or is checked in the function."""
+"""Images whose shape may differ from the `Images` in the same signature, or is checked in the function."""
 PerChannel = Float[np.ndarray, "n C"]
 """One number for each image and channel."""
 
 
 class Diversity(NamedTuple):
-    """Diversity of a set of images and the protocol behind it."""
+    """Diversity of a set of images, and the protocol by which it was measured."""
 
     value: float
-    """Mean MS-SSIM of pairs: 1 if all images are the same."""
+    """Mean MS-SSIM of pairs of images: 1 if all images are the same."""
     protocol: str
     """Numbers of images, pairs and scales, the window and the seed."""
 
 
 def diversity(images: Images, *, pairs: int = 10_000, window: int = WINDOW, seed: int = 0) -> Diversity:
-    """Mean `ms_ssim` of random pairs of different images in [0, 1] (Odena et al. 2017, sec. 4.2).
+    """Return the mean `ms_ssim` of random pairs of different images in [0, 1] (Odena et al. 2017, sec. 4.2).
 
-    Lower means more diverse, but noise is the most diverse of all: compare with real images of the same size under the
+    A lower value means more diversity, but noise is most diverse: compare with real images of the same size under the
     same protocol. Raises ValueError if there are fewer than two images, or no pairs.
     """
     if len(images) < 2 or pairs < 1:
@@ -50,11 +50,11 @@ def diversity(images: Images, *, pairs: int = 10_000, window: int = WINDOW, seed
 
 
 def ms_ssim(x: Images, y: Others, *, window: int = WINDOW) -> Float[np.ndarray, " n"]:
-    """MS-SSIM l_M^w_M prod_j cs_j^w_j of each pair of images in [0, 1] (Wang et al. 2003, eq. 7); 1 if they are equal.
+    """Return MS-SSIM, l_M^w_M prod_j cs_j^w_j, of each pair of images in [0, 1] (Wang et al. 2003, eq. 7); 1 if equal.
 
-    Each scale has half the height and width of the one before, by means of 2x2 pixels. Of the five scales those are
-    used at which the image is at least as large as the window, and their weights w are rescaled to sum to 1: images of
-    28x28 pixels have two. Only numbers with the same scales are comparable. The result is the mean over channels. A
+    Each scale has half the height and width of the previous scale, by averages of 2x2 pixels. Only the scales, of five,
+    at which the image is at least as large as the window are used, two for images of 28x28 pixels, and their weights w
+    are rescaled to sum to 1. Only numbers with the same scales are comparable. The result is the mean over channels. A
     negative mean contrast-structure term counts as 0.
 
     Raises ValueError if the shapes differ, or the window is even or larger than the images.
@@ -74,9 +74,7 @@ def ms_ssim(x: Images, y: Others, *, window: int = WINDOW) -> Float[np.ndarray, 
 
 
 def scale_count(sides: tuple[int, ...], window: int) -> int:
-    """Number of scales, at most five: both sides stay at least as large as the window, and only at the last may they be
-    odd.
-    """
+    """Return the number of scales, at most five: the sides stay at least `window`, and even before the last scale."""
     count, sides = 1, tuple(sides)
     while count < len(WEIGHTS) and all(side % 2 == 0 and side // 2 >= window for side in sides):
         count, sides = count + 1, tuple(side // 2 for side in sides)
@@ -84,12 +82,12 @@ def scale_count(sides: tuple[int, ...], window: int) -> int:
 
 
 def downsampled(images: Images) -> Others:
-    """Replace each block of 2x2 pixels by its mean."""
+    """Return the images with each block of 2x2 pixels replaced by its mean."""
     return reduce(images, "n (h f) (w g) c -> n h w c", "mean", f=2, g=2)
 
 
 def similarity(x: Images, y: Images, window: int) -> tuple[PerChannel, PerChannel]:
-    """Means over pixels of l cs (which is SSIM) and of cs (Wang et al. 2003, eqs. 1 to 6)."""
+    """Return the means over pixels of l cs (which is SSIM) and of cs (Wang et al. 2003, eqs. 1 to 6)."""
     mean_x, mean_y = windowed(x, window), windowed(y, window)
     variance_x, variance_y = windowed(x * x, window) - mean_x**2, windowed(y * y, window) - mean_y**2
     covariance = windowed(x * y, window) - mean_x * mean_y
@@ -99,7 +97,7 @@ def similarity(x: Images, y: Images, window: int) -> tuple[PerChannel, PerChanne
 
 
 def windowed(images: Images, window: int) -> Others:
-    """Gaussian-weighted mean around each pixel whose window lies within the image."""
+    """Return the Gaussian-weighted mean around each pixel whose window lies within the image."""
     reach = window // 2
     weights = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * SIGMA**2))
     for axis in (1, 2):

@@ -5,5 +5,5 @@ from jaxtyping import Float
 
 
 def squared_distances(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n m"]:
-    """Squared Euclidean distance |x_i - y_j|^2 of all pairs; rounding never makes one negative."""
+    """Return the squared Euclidean distances |x_i - y_j|^2 of all pairs, never negative despite rounding."""
     return np.maximum((x**2).sum(1)[:, None] + (y**2).sum(1) - 2 * x @ y.T, 0)

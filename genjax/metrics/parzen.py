@@ -1,7 +1,7 @@
 """Log-likelihood of test data under a Gaussian Parzen window around a model's samples.
 
-It ranks models poorly in high dimensions: k-means centres score above real data (Theis, van den Oord & Bethge 2016).
-Always report the values of k-means centres and of training images as baselines.
+The metric ranks models poorly in high dimensions: k-means centres score above real data (Theis, van den Oord & Bethge
+2016). Always report the values of k-means centres and of training images as baselines.
 """
 
 import math
@@ -17,18 +17,18 @@ BANDWIDTHS = tuple(np.logspace(-1, 0, 10).tolist())
 """Grid of bandwidths in the code of Goodfellow et al. (2014)."""
 
 CHUNK = 500
-"""Examples per block: memory grows with CHUNK x samples."""
+"""Number of examples per block: memory grows with CHUNK x samples."""
 
 
 class Parzen(NamedTuple):
-    """Parzen log-likelihood in nats and the protocol behind it."""
+    """Parzen log-likelihood in nats, and the protocol by which it was measured."""
 
     nats: float
     """Mean log-likelihood of the test examples."""
     standard_error: float
-    """Standard deviation over test examples / sqrt(their number)."""
+    """Standard error of the mean: standard deviation over test examples, divided by the square root of their number."""
     bandwidth: float
-    """Best bandwidth on the validation examples."""
+    """Bandwidth that makes the validation examples most likely."""
     protocol: str
     """Numbers of samples and examples, and the grid of bandwidths."""
 
@@ -36,9 +36,9 @@ class Parzen(NamedTuple):
 def parzen_log_probs(
     x: Float[np.ndarray, "n d"], samples: Float[np.ndarray, "m d"], bandwidths: tuple[float, ...]
 ) -> Float[np.ndarray, "bandwidths n"]:
-    """Log (1/m) sum_j N(x_i; samples_j, s^2 I) in nats for each bandwidth s.
+    """Return log (1/m) sum_j N(x_i; samples_j, s^2 I) in nats for each bandwidth s.
 
-    Raises ValueError if there are no samples or a bandwidth is not above 0.
+    Raises ValueError if there are no samples, or a bandwidth is not above 0.
     """
     if not len(samples) or not bandwidths or not min(bandwidths) > 0:
         raise ValueError(f"bandwidths={bandwidths} must be above 0, and there must be samples, got {len(samples)}")
@@ -52,7 +52,7 @@ def parzen_log_probs(
 
 
 def log_mean_density(squared: Float[np.ndarray, "n m"], bandwidth: float, dimensions: int) -> Float[np.ndarray, " n"]:
-    """Log of the mean over samples of the Gaussian density at these squared distances, in nats."""
+    """Return the log, in nats, of the mean over samples of the Gaussian density at these squared distances."""
     log_normalizer = dimensions * math.log(bandwidth * math.sqrt(2 * math.pi)) + math.log(squared.shape[1])
     return np.asarray(logsumexp(squared / (-2 * bandwidth**2), axis=1)) - log_normalizer
 
@@ -64,10 +64,10 @@ def parzen(
     *,
     bandwidths: tuple[float, ...] = BANDWIDTHS,
 ) -> Parzen:
-    """Log-likelihood of the test examples, with the bandwidth that makes the validation examples most likely.
+    """Return the log-likelihood of test examples, with the bandwidth that makes the validation examples most likely.
 
-    Goodfellow et al. (2014), sec. 5. The result is a density of real values: it has no upper bound, and cannot be
-    compared with a probability mass.
+    The protocol is that of Goodfellow et al. (2014), sec. 5. The result is the log of a density: it has no upper bound,
+    and cannot be compared with a probability mass.
     """
     best = bandwidths[int(parzen_log_probs(validation, samples, bandwidths).mean(axis=1).argmax())]
     log_probs = parzen_log_probs(test, samples, (best,))[0]

@@ -12,23 +12,23 @@ from genjax.metrics.features import counts
 from genjax.metrics.sliced_wasserstein import mean_distance, unit_vectors
 
 BINOMIAL = np.array([1, 4, 6, 4, 1]) / 16
-"""Low-pass filter of the pyramid along each axis."""
+"""Low-pass filter of the pyramid, applied along each axis."""
 
 SIZE = 7
 """Side of a patch in pixels."""
 
 Images = Float[np.ndarray, "n H W C"]
 Others = Float[np.ndarray, "m h w c"]
-"""Images whose shape differs from that of the `Images` in the same signature, or is checked in the function."""
+"""Images whose shape may differ from the `Images` in the same signature, or is checked in the function."""
 
 
 class PatchDistance(NamedTuple):
-    """Patch distances, without a unit, and the protocol behind them. The paper reports them times 1000."""
+    """Patch distances, without a unit, and their protocol. The paper reports the distances times 1000."""
 
     value: float
-    """Mean over the levels."""
+    """Mean of the distance over the levels of the pyramid."""
     levels: Mapping[int, float]
-    """Distance by the height of the level's images, from the finest details to the coarsest level."""
+    """Distance at each level, by the height of the level's images, from the finest to the coarsest level."""
     protocol: str
     """Numbers of images, patches and directions, the split, the levels and the seed."""
 
@@ -43,10 +43,10 @@ def patch_distance(
     directions: int = 512,
     seed: int = 0,
 ) -> PatchDistance:
-    """Sliced Wasserstein distance between 7x7 patches at each level of the Laplacian pyramids of two sets of images.
+    """Return the sliced Wasserstein distance of 7x7 patches at each level of the Laplacian pyramids of two image sets.
 
     `patches` patches are cut from each level of each image. The patches of each set are normalized to mean 0 and
-    variance 1 in each channel, so that contrast and colour cast do not count. Image i of both sets is cut at the same
+    variance 1 in each channel, so that contrast and colour cast have no effect. Image i of both sets is cut at the same
     positions, so the distance of a set to itself is 0. The pyramid ends before a level would be below `smallest` pixels
     high or wide, or where a side is odd. Raises ValueError if the sets differ in shape, or the images are smaller than
     a patch.
@@ -56,9 +56,9 @@ def patch_distance(
         fake: Generated images, in the same range.
         split: Name of the split that the real images are from, for the protocol.
         smallest: Side of the smallest level, at least 7.
-        patches: Patches of each image and level.
-        directions: Random unit vectors along which patches are compared.
-        seed: Seed of positions and directions.
+        patches: Number of patches of each image and level.
+        directions: Number of random unit vectors along which patches are compared.
+        seed: Seed of the positions of patches and of the directions.
     """
     if real.shape != fake.shape or min(real.shape) < 1 or min(real.shape[1:3]) < SIZE:
         raise ValueError(
@@ -78,7 +78,7 @@ def patch_distance(
 
 
 def level_distance(real: Images, fake: Images, patches: int, directions: int, rng: np.random.Generator) -> float:
-    """Distance between the patches of one level."""
+    """Return the distance between the patches of one level."""
     height, width, channels = real.shape[1:]
     rows, columns = (rng.integers(0, side - SIZE + 1, (len(real), patches)) for side in (height, width))
     ours, theirs = (normalized(cut(images, rows, columns)) for images in (real, fake))
@@ -86,13 +86,13 @@ def level_distance(real: Images, fake: Images, patches: int, directions: int, rn
 
 
 def cut(images: Images, rows: np.ndarray, columns: np.ndarray) -> Float[np.ndarray, "N C s t"]:
-    """Cut the patches whose upper left pixels are at `rows` and `columns` [images, patches] of each image."""
+    """Return the patches whose upper left pixels are at `rows` and `columns` [images, patches] of each image."""
     windows = np.lib.stride_tricks.sliding_window_view(images, (SIZE, SIZE), axis=(1, 2))
     return windows[np.arange(len(images))[:, None], rows, columns].reshape(-1, *windows.shape[3:])
 
 
 def normalized(patches: Float[np.ndarray, "N C s t"]) -> Float[np.ndarray, "N d"]:
-    """Normalize each channel to mean 0 and variance 1 over all patches and pixels, and flatten the patches.
+    """Return patches, flattened, with each channel normalized to mean 0 and variance 1 over all patches and pixels.
 
     A channel without variance becomes 0.
     """
@@ -102,9 +102,7 @@ def normalized(patches: Float[np.ndarray, "N C s t"]) -> Float[np.ndarray, "N d"
 
 
 def laplacian_pyramid(images: Images, smallest: int) -> list[Others]:
-    """Laplacian pyramid from fine to coarse (Burt & Adelson 1983): the details that each downsampling loses, then the
-    rest.
-    """
+    """Return the Laplacian pyramid (Burt & Adelson 1983): details lost by each downsampling, then the last image."""
     levels = [images]
     while all(side % 2 == 0 and side // 2 >= smallest for side in levels[-1].shape[1:3]):
         levels.append(downsampled(levels[-1]))
@@ -112,12 +110,12 @@ def laplacian_pyramid(images: Images, smallest: int) -> list[Others]:
 
 
 def downsampled(images: Images) -> Others:
-    """Keep every second row and column after the low-pass filter."""
+    """Return every second row and column of the low-pass filtered images."""
     return smoothed(images)[:, ::2, ::2]
 
 
 def upsampled(images: Images) -> Others:
-    """Insert zeros between rows and columns, then apply the low-pass filter."""
+    """Return the images with zeros inserted between rows and columns, low-pass filtered."""
     count, height, width, channels = images.shape
     sparse = np.zeros((count, 2 * height, 2 * width, channels), images.dtype)
     sparse[:, ::2, ::2] = images
@@ -125,5 +123,5 @@ def upsampled(images: Images) -> Others:
 
 
 def smoothed(images: Images) -> Images:
-    """Apply the binomial filter along rows and columns, with mirrored borders."""
+    """Return the images after the binomial filter along rows and columns, with mirrored borders."""
     return correlate1d(correlate1d(images, BINOMIAL, axis=1, mode="mirror"), BINOMIAL, axis=2, mode="mirror")

@@ -9,22 +9,22 @@ from genjax.metrics.features import FeatureSets
 from genjax.metrics.pairwise import squared_distances
 
 CHUNK = 500
-"""Examples per block: memory grows with CHUNK x examples."""
+"""Number of examples per block: memory grows with CHUNK x examples."""
 
 
 class PrecisionRecall(NamedTuple):
-    """Precision and recall, both in [0, 1], and the protocol behind them."""
+    """Precision and recall, both in [0, 1], and the protocol by which they were measured."""
 
     precision: float
-    """Fraction of generated images that lie among real ones: quality."""
+    """Fraction of generated images inside the manifold of the real images, which measures quality."""
     recall: float
-    """Fraction of real images that lie among generated ones: variety."""
+    """Fraction of real images inside the manifold of the generated images, which measures variety."""
     protocol: str
     """Extractor, numbers of images, split of the real images, and number of neighbours."""
 
 
 def precision_recall(sets: FeatureSets, *, neighbors: int = 3) -> PrecisionRecall:
-    """Fraction of each set that lies inside the other set's manifold (Kynkaanniemi et al. 2019, eqs. 1 and 2).
+    """Return the fraction of each set inside the other set's manifold (Kynkaanniemi et al. 2019, eqs. 1 and 2).
 
     The manifold of a set is the union of balls around its points; the radius of a ball is the distance to the
     `neighbors`-th nearest other point of the set. Compare equal numbers of images. Raises ValueError if a set does not
@@ -44,14 +44,14 @@ def precision_recall(sets: FeatureSets, *, neighbors: int = 3) -> PrecisionRecal
 def covered(
     points: Float[np.ndarray, "n d"], manifold: Float[np.ndarray, "m d"], neighbors: int
 ) -> Bool[np.ndarray, " n"]:
-    """For each point, whether it lies in the manifold of the other set."""
+    """Return for each of `points` whether it lies inside the union of balls around the points of `manifold`."""
     radii = squared_radii(manifold, neighbors)
     starts = range(0, len(points), CHUNK)
     return np.concatenate([(squared_distances(points[i : i + CHUNK], manifold) <= radii).any(axis=1) for i in starts])
 
 
 def squared_radii(manifold: Float[np.ndarray, "m d"], neighbors: int) -> Float[np.ndarray, " m"]:
-    """Squared distance of each point to the `neighbors`-th nearest other point of the set."""
+    """Return the squared distance of each point to the `neighbors`-th nearest other point of the set."""
     starts = range(0, len(manifold), CHUNK)
     chunks = [squared_distances(manifold[i : i + CHUNK], manifold) for i in starts]
     # Rank 0 is the distance of the point to itself.

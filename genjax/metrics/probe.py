@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 REGULARIZATIONS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
-"""Values of scikit-learn's C that are tried: the inverse weight of the penalty."""
+"""Candidate values of scikit-learn's C, the inverse weight of the penalty."""
 
 ITERATIONS = 500
-"""Largest number of optimizer iterations; the loss is convex, and further iterations change no prediction."""
+"""Largest number of optimizer iterations; the loss is convex, and more iterations change no prediction."""
 
 
 class Labelled(NamedTuple):
@@ -25,10 +25,10 @@ class Labelled(NamedTuple):
 def linear_probe(
     train: Labelled, validation: Labelled, test: Labelled, *, regularizations: Sequence[float] = REGULARIZATIONS
 ) -> float:
-    """Test error rate, in [0, 1], of multinomial logistic regression on the features.
+    """Return the test error rate, in [0, 1], of multinomial logistic regression on the features.
 
-    Features are standardized by mean and standard deviation of the training part. The strength of scikit-learn's L2
-    penalty is the one of `regularizations` with the smallest validation error; of two equal ones, the stronger penalty.
+    Features are standardized by mean and standard deviation of the training part. The value of scikit-learn's C is the
+    one of `regularizations` with the smallest validation error; of equal errors, the stronger penalty is chosen.
     The result is deterministic. Raises ValueError if a part is empty, holds NaN or infinity, or its numbers of features
     or labels do not match, or if the training part has one class only.
     """
@@ -44,14 +44,14 @@ def linear_probe(
     )
     model = LogisticRegression(max_iter=ITERATIONS, warm_start=True)
     errors: list[tuple[float, float]] = []
-    for strength in sorted(regularizations):  # each fit starts from the one before
+    for strength in sorted(regularizations):  # each fit starts from the previous fit
         fit(model.set_params(C=strength), train)
         errors.append((error_rate(model, validation), error_rate(model, test)))
     return min(errors, key=lambda pair: pair[0])[1]
 
 
 def check_parts(parts: dict[str, Labelled]) -> None:
-    """Raise ValueError if the parts cannot be probed."""
+    """Raise ValueError if a part is empty, not finite or inconsistent, or the training part has only one class."""
     width = parts["train"].features.shape[1]
     for name, (features, label) in parts.items():
         if not len(features) or len(features) != len(label) or features.shape[1] != width:
@@ -64,7 +64,7 @@ def check_parts(parts: dict[str, Labelled]) -> None:
 
 
 def fit(model: Any, train: Labelled) -> None:
-    """Fit the model, without the warning that the optimizer has not converged."""
+    """Fit the model, and silence the warning that the optimizer has not converged."""
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():
@@ -73,5 +73,5 @@ def fit(model: Any, train: Labelled) -> None:
 
 
 def error_rate(model: Any, part: Labelled) -> float:
-    """Fraction of examples whose predicted class is not the label."""
+    """Return the fraction of examples whose predicted class is not the label."""
     return float((model.predict(part.features) != part.label).mean())

@@ -1,4 +1,4 @@
-"""Sliced Wasserstein distance: how far apart two sets of points are along random directions (Rabin et al. 2011)."""
+"""Sliced Wasserstein distance of two sets of points, averaged over random directions (Rabin et al. 2011)."""
 
 from typing import NamedTuple
 
@@ -6,11 +6,11 @@ import numpy as np
 from jaxtyping import Float
 
 CHUNK = 32
-"""Directions per block: memory grows with CHUNK x points."""
+"""Number of directions per block: memory grows with CHUNK x points."""
 
 
 class SlicedWasserstein(NamedTuple):
-    """Distance in the unit of the points and the protocol behind it."""
+    """Distance in the unit of the points, and the protocol by which it was measured."""
 
     value: float
     protocol: str
@@ -20,10 +20,10 @@ class SlicedWasserstein(NamedTuple):
 def sliced_wasserstein(
     x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m e"], *, directions: int = 512, seed: int = 0
 ) -> SlicedWasserstein:
-    """Mean over random unit vectors u of the Wasserstein-1 distance between x.u and y.u.
+    """Return the mean over random unit vectors u of the Wasserstein-1 distance between x.u and y.u.
 
-    Both sets have n points. The distance is 0 for the same points in any order; the seed determines the directions
-    only. Raises ValueError if the shapes differ or there are no points or directions.
+    Both sets must have n points. The distance is 0 for equal sets of points in any order; the seed only determines the
+    directions. Raises ValueError if the shapes differ or there are no points or directions.
     """
     if x.shape != y.shape or not x.size or directions < 1:
         raise ValueError(f"x {x.shape} and y {y.shape} must have one shape, and directions={directions} at least 1")
@@ -33,7 +33,7 @@ def sliced_wasserstein(
 
 
 def unit_vectors(rng: np.random.Generator, dimensions: int, count: int) -> Float[np.ndarray, "d count"]:
-    """Draw unit vectors uniformly, one per column."""
+    """Return random unit vectors, uniformly distributed, one per column."""
     drawn = rng.normal(size=(dimensions, count))
     return drawn / np.sqrt((drawn**2).sum(axis=0))
 
@@ -41,10 +41,8 @@ def unit_vectors(rng: np.random.Generator, dimensions: int, count: int) -> Float
 def mean_distance(
     x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n d"], vectors: Float[np.ndarray, "d count"]
 ) -> float:
-    """Mean over vectors of the Wasserstein-1 distance between equally many projections, which are matched in sorted
-    order.
-    """
-    vectors = vectors.astype(x.dtype)  # patches are many: float32 stays float32
+    """Return the mean over vectors of the Wasserstein-1 distance between projections, matched in sorted order."""
+    vectors = vectors.astype(x.dtype)  # float32 stays float32, since the patches are many
     chunks = [vectors[:, i : i + CHUNK] for i in range(0, vectors.shape[1], CHUNK)]
     sums = [
         np.abs(np.sort(x @ chunk, axis=0) - np.sort(y @ chunk, axis=0)).mean(axis=0).sum(dtype=np.float64)

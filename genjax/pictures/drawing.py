@@ -1,4 +1,4 @@
-"""Samples of a trained model that needs nothing of a batch but its size."""
+"""Samples of a trained model that uses only the size of a batch."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,5 +13,5 @@ from genjax.types import Key, Params, Stats
 def drawn(
     model: Model, data: Dataset, params: Params, stats: Stats, count: int, key: Key
 ) -> Float[np.ndarray, "count H W C"]:
-    """Return `count` samples of a model that needs nothing of a batch but its size."""
+    """Return `count` samples of a model that uses only the size of a batch."""
     return drawn_of(model, params, stats, {"image": jnp.zeros((min(count, CHUNK), *data.image_shape))}, count, key)

@@ -21,18 +21,19 @@ from genjax.types import Key, Params, Stats
 
 
 class Movie(NamedTuple):
-    """Moving picture."""
+    """Moving picture: a figure and the function that draws each frame on it."""
 
     figure: Figure
     draw: Callable[[int], None]
-    """Function that draws the frame of this number on the figure."""
+    """Function that draws the frame with the given number, from 0, on the figure."""
     frames: int
 
 
 Picture = Figure | Movie | str
 
 Figures = Callable[[Params, Stats, Key], Mapping[str, Picture]]
-"""(params, stats, key) of one trained seed -> pictures or texts by file name: samples, completions, ..."""
+"""Function of (params, stats, key) of one trained seed that returns pictures or texts (such as samples) by file
+name."""
 
 
 Images = Float[np.ndarray | jax.Array, "N H W C"]
@@ -42,20 +43,20 @@ LogProbs = Callable[[Float[jax.Array, "B H W C"]], Float[jax.Array, "B H W C"]]
 INCHES_PER_IMAGE = 0.6
 
 INCHES_PER_LETTER = 0.085
-"""Width of a letter of a caption."""
+"""Width of a letter of a caption, in inches."""
 
 LETTERS = 40
-"""Most letters in a line of a caption."""
+"""Largest number of letters in a line of a caption."""
 
 FRAME = 0.3
-"""Grey level of the lines between images, unlike both black and white."""
+"""Grey level of the lines between images, distinct from black and white."""
 
 HIDDEN = 0.6
 """Grey level of an unknown pixel."""
 
 
 def image_grid(images: Float[np.ndarray, "N H W C"], *, columns: int, title: str = "") -> Figure:
-    """Draw images in [0, 1], row by row."""
+    """Draw a grid of images in [0, 1], row by row."""
     mosaic = tile(images, columns)
     rows = -(-len(images) // columns)
     figure = Figure(
@@ -70,7 +71,7 @@ def image_grid(images: Float[np.ndarray, "N H W C"], *, columns: int, title: str
 
 
 def captioned_grid(images: Float[np.ndarray, "rows columns H W C"], captions: Sequence[str], *, title: str) -> Figure:
-    """Draw a row of images beside each caption; a long caption is broken into lines."""
+    """Draw a row of images next to each caption; a long caption is broken into lines."""
     rows, columns, height = images.shape[:3]
     lines = [[part for line in caption.splitlines() for part in textwrap.wrap(line, LETTERS)] for caption in captions]
     letters = max(len(line) for caption in lines for line in caption)
@@ -92,7 +93,7 @@ def captioned_grid(images: Float[np.ndarray, "rows columns H W C"], captions: Se
 
 
 def tile(images: Float[np.ndarray, "N H W C"], columns: int) -> Float[np.ndarray, "height width C"]:
-    """Return one image that shows all `images`, with lines of one pixel around each; grey fills the last row up."""
+    """Return one image that shows all `images` in a grid with grey lines of one pixel; grey fills the last row up."""
     framed = np.pad(images, ((0, -len(images) % columns), (0, 0), (0, 0), (0, 0)), constant_values=FRAME)
     framed = np.pad(framed, ((0, 0), (0, 1), (0, 1), (0, 0)), constant_values=FRAME)
     mosaic = rearrange(framed, "(rows columns) h w c -> (rows h) (columns w) c", columns=columns)
@@ -100,7 +101,7 @@ def tile(images: Float[np.ndarray, "N H W C"], columns: int) -> Float[np.ndarray
 
 
 Curve = Sequence[tuple[int, float]]
-"""(step, value) pairs."""
+"""Learning curve as (step, value) pairs."""
 
 
 def learning_curves(curves: Mapping[str, Mapping[int, Curve]]) -> Figure:
@@ -125,7 +126,7 @@ def learning_curves(curves: Mapping[str, Mapping[int, Curve]]) -> Figure:
 def code_scatter(
     codes: Float[np.ndarray, "N 2"], label: Int[np.ndarray, " N"] | None, *, title: str, names: tuple[str, str]
 ) -> Figure:
-    """Draw one dot per code, coloured by its label if there are labels; `names` are those of the two axes."""
+    """Draw one dot per code, coloured by its label if there are labels; `names` are the names of the two axes."""
     figure = Figure(figsize=(5.5, 5), layout="constrained")
     axes = figure.add_subplot()
     scatter(axes, codes, label)
@@ -182,7 +183,7 @@ def samples_and_completions(model: Model, data: Dataset, order: Int[np.ndarray, 
 
 
 def beside(images: Images, reconstructions: Images) -> Float[np.ndarray, "M H W C"]:
-    """Return each image followed by its reconstruction."""
+    """Return the images, each followed by its reconstruction."""
     return np.stack([images, reconstructions], axis=1).reshape(-1, *images.shape[1:])
 
 
@@ -197,16 +198,16 @@ def seen_by_the_centre(log_probs: LogProbs, images: Float[jax.Array, "B H W C"])
 
 
 DECADES = 4
-"""Decades of the logarithmic scale of a receptive field."""
+"""Number of decades of the logarithmic scale of a receptive field."""
 
 
 def receptive_field(strength: Float[np.ndarray, "H W"]) -> Figure:
-    """Draw how strongly the conditional of the central pixel depends on each pixel, and which pixels it never sees."""
+    """Draw how strongly the central pixel's conditional depends on each pixel, and on which pixels it never depends."""
     height, width = strength.shape
     centre = (height // 2) * width + width // 2
     earlier = (np.arange(strength.size) < centre).reshape(strength.shape)
     seen = strength > 0
-    scaled = np.log10(np.where(seen, strength, 1) / (strength.max() or 1))  # 0 if no unit is alive
+    scaled = np.log10(np.where(seen, strength, 1) / (strength.max() or 1))  # 0 if no unit is active
     scale = Normalize(-DECADES, 0)
     picture = colormaps["Blues"](scale(scaled))[..., :3]
     picture[~seen] = 0.85
@@ -227,7 +228,7 @@ def receptive_field(strength: Float[np.ndarray, "H W"]) -> Figure:
 
 
 def test_images(data: Dataset, count: int) -> Float[jax.Array, "N H W C"]:
-    """Return the first images of the test split, as a batch has them (binary, in levels, ...)."""
+    """Return the first images of the test split, under the data's protocol (binary, in levels, ...)."""
     return test_batch(data, min(count, data.test.size))["image"]
 
 

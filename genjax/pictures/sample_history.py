@@ -1,4 +1,4 @@
-"""Sample history: samples drawn during training, by a phase that changes no network."""
+"""Sample history: samples drawn during training, by a phase that updates no network."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -15,26 +15,26 @@ from genjax.pictures.figures import image_grid
 from genjax.types import Batch, Key, Metrics, Params, PyTree, Scalar, Stats
 
 SEED = 0
-"""Seed of the noise, which is the same for all samples: two rows of the history differ by the model alone."""
+"""Seed of the noise, the same at all steps, so that rows of the history differ only by the state of the model."""
 
 NAME = "film"
-"""Name of the phase, and of its entry in `stats`: a part of every checkpoint, which must not change."""
+"""Name of the phase and of its entry in `stats`, which must not change since it is part of every checkpoint."""
 
 
 class SampleHistory(NamedTuple):
     """Samples that one model drew during its training."""
 
     steps: Int[np.ndarray, " times"]
-    """Training steps done when the samples were drawn; the first is 0."""
+    """Numbers of training steps done when the samples were drawn; the first number is 0."""
     samples: Float[np.ndarray, "times N *shape"]
-    """N samples for each of these steps, from the same noise."""
+    """Samples, N for each number of steps, from the same noise."""
 
 
 def with_sample_history(model: Model, batch: Mapping[str, np.ndarray | jax.Array], *, frames: int, steps: int) -> Model:
-    """Return the model with a sample history: samples before training, and after each of `frames` equal parts of it.
+    """Return the model with a sample history: samples before training and after each of its `frames` equal parts.
 
-    The samples are `model.generate` of `batch` and lie in `stats`; a training of `steps` steps has at most `frames`
-    parts. Raises ValueError if `frames` or `steps` is below 1.
+    The samples are outputs of `model.generate` on `batch` and are kept in `stats`; a training of `steps` steps has at
+    most `frames` parts. Raises ValueError if `frames` or `steps` is below 1.
     """
     if frames < 1 or steps < 1:
         raise ValueError(f"frames={frames} and steps={steps} must be at least 1")
@@ -61,12 +61,12 @@ def with_sample_history(model: Model, batch: Mapping[str, np.ndarray | jax.Array
 
 
 def has_sample_history(stats: Stats) -> bool:
-    """Return whether these are statistics of a model made by `with_sample_history`."""
+    """Return whether these are the statistics of a model returned by `with_sample_history`."""
     return NAME in stats
 
 
 def sample_history(stats: Stats) -> SampleHistory:
-    """Return the samples that a model made by `with_sample_history` has drawn so far."""
+    """Return the samples that a model returned by `with_sample_history` has drawn so far."""
     history = stats[NAME]
     taken = int(history["taken"])
     return SampleHistory(np.arange(taken) * int(history["every"]), np.asarray(history["samples"])[:taken])

@@ -1,4 +1,4 @@
-"""Checkpoint state: everything a run needs to go on, and its folder on the disk."""
+"""Checkpoint state: everything a run needs to continue, and its folder on the disk."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ class CheckpointState(NamedTuple):
 
     state: TrainState
     best: Selected | None
-    """Parameters with the best validation score so far; None if the experiment keeps the last ones."""
+    """Parameters with the best validation score so far; None if the experiment keeps the last parameters."""
 
     @property
     def done(self) -> int:
@@ -29,7 +29,7 @@ class CheckpointState(NamedTuple):
         return int(self.state.step)
 
     def chosen(self) -> tuple[Params, Stats]:
-        """Return the parameters and statistics the run ends with, with a leading seed axis."""
+        """Return the parameters and statistics to keep, the best or the last, with a leading seed axis."""
         return (self.state.params, self.state.stats) if self.best is None else (self.best.params, self.best.stats)
 
 
@@ -40,7 +40,7 @@ def initial_checkpoint_state(experiment: Experiment, feed: Feed, seeds: Sequence
 
 
 def latest(checkpoints: Checkpoints, like: CheckpointState) -> Restored | None:
-    """Return the newest checkpoint that is whole, or None if there is none; RunError if all are damaged."""
+    """Return the newest undamaged checkpoint, or None if there is no checkpoint; RunError if all are damaged."""
     try:
         return checkpoints.restore_latest(like)
     except ValueError as error:

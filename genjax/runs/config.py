@@ -23,29 +23,29 @@ from genjax.runs.experiment import Experiment
 from genjax.runs.options import Run
 
 Function = Callable[[Any], Experiment]
-"""An experiment: its options, an instance of its dataclass, to its model, its data and what is measured of it."""
+"""Function of an experiment: takes an instance of its dataclass of options and returns its `Experiment`."""
 
 Presets = Mapping[str, Any]
-"""Preset name -> instance of the experiment's dataclass of options; the first is the default."""
+"""Instances of the experiment's dataclass of options by preset name; the first preset is the default."""
 
 BESIDE = Path(__file__).parents[2] / "experiments"
-"""The experiments that lie beside this library: Python finds them by the names of their modules."""
+"""Folder of the experiments of this repository, which Python can import by the names of their modules."""
 
 
 class Config(NamedTuple):
-    """What config.json says: the experiment, the preset its options began from, and its options."""
+    """Configuration in config.json: the experiment, the preset that its options started from, and all its options."""
 
     experiment: str
-    """`module:function`."""
+    """Name of the experiment, `module:function`."""
     preset: str
     options: Any
     """Instance of the experiment's dataclass of options."""
     file: str | None = None
-    """File of the module, for an experiment that does not lie beside this library."""
+    """File of the module, for an experiment outside this repository."""
 
     @property
     def name(self) -> str:
-        """Short name of the experiment: that of its function."""
+        """Short name of the experiment: the name of its function."""
         return self.experiment.partition(":")[2]
 
     @property
@@ -72,14 +72,14 @@ def parse(function: Function, presets: Presets, arguments: Sequence[str]) -> Con
             args=list(arguments),
             config=(tyro.conf.OmitArgPrefixes,),
         )
-    except ValueError as error:  # from the checks of `Run`
+    except ValueError as error:  # raised by the checks of `Run`
         raise RunError(error, exit_code=2) from error
     module, file = location(function)
     return Config(f"{module}:{function.__name__}", parsed.preset, kind(**fields_of(parsed, kind)), file)
 
 
 def chosen_preset(presets: Presets, arguments: Sequence[str]) -> str:
-    """Return the name after --preset, or that of the first preset; a name that is unknown is refused later."""
+    """Return the name after --preset, or the first preset's name; an unknown name is refused later."""
     first = next(iter(presets))
     chooser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     chooser.add_argument("--preset", default=first)
@@ -88,7 +88,7 @@ def chosen_preset(presets: Presets, arguments: Sequence[str]) -> str:
 
 
 def with_preset(kind: Any, presets: Presets) -> Any:
-    """Return a class with the fields of `kind`, a dataclass of options, after a field `preset`."""
+    """Return a class with a field `preset`, followed by the fields of `kind`, a dataclass of options."""
     help_text = "A set of defaults for all other options."
     names = Annotated[Literal[tuple(presets)], tyro.conf.arg(help=help_text)]  # pyright: ignore
     preset = dataclasses.make_dataclass("Preset", [("preset", names)], frozen=True)
@@ -96,12 +96,12 @@ def with_preset(kind: Any, presets: Presets) -> Any:
 
 
 def fields_of(options: Any, kind: Any) -> dict[str, Any]:
-    """Return the values that an object has for the fields of a dataclass, by name."""
+    """Return an object's values of the fields of a dataclass, by name."""
     return {field.name: getattr(options, field.name) for field in dataclasses.fields(kind)}
 
 
 def location(function: Function) -> tuple[str, str | None]:
-    """Return the module of an experiment and its file; no file for the experiments beside this library."""
+    """Return the module of an experiment and its file; None for the file of an experiment of this repository."""
     file = Path(inspect.getfile(function)).resolve()
     return module_name(function), None if file.is_relative_to(BESIDE) else str(file)
 
@@ -143,8 +143,8 @@ def as_json(config: Config) -> dict[str, Any]:
 def from_json(saved: Mapping[str, Any], *, data_dir: Path | None = None) -> tuple[Function, Config]:
     """Return a saved experiment and its configuration, the inverse of `as_json`.
 
-    `data_dir`, if given, takes the place of the saved one. RunError if the experiment cannot be imported, or its
-    options are not those that were saved.
+    `data_dir`, if given, replaces the saved directory. RunError if the experiment cannot be imported, or its options
+    differ from the saved options.
     """
     function = imported(saved["experiment"], saved.get("file"))
     kind = options_class(function)
@@ -159,9 +159,9 @@ def from_json(saved: Mapping[str, Any], *, data_dir: Path | None = None) -> tupl
 
 
 def imported(experiment: str, file: str | None) -> Function:
-    """Return the function named `module:function`, whose module is in `file` if one is given; RunError without it.
+    """Return the function named `module:function`, from `file` if one is given; RunError if it cannot be imported.
 
-    The folder from which the file's module was imported is put on Python's path, for the modules beside it.
+    The root folder of the file's module is put on Python's path, so that the module can import its neighbours.
     """
     name, _, function = experiment.partition(":")
     if file is not None and not Path(file).is_file():
@@ -170,7 +170,7 @@ def imported(experiment: str, file: str | None) -> Function:
         sys.path.insert(0, root)
     try:
         module = importlib.import_module(name)
-    except Exception as error:  # a file of the user's own may raise anything
+    except Exception as error:  # a user's file may raise any error
         raise RunError(f"the experiment {experiment} cannot be imported: {type(error).__name__}: {error}") from error
     there = getattr(module, "__file__", None) or "built in"
     if file is not None and Path(there).resolve() != Path(file):
@@ -189,7 +189,7 @@ def options_class(function: Function) -> Any:
 
 
 def flat(options: Any) -> dict[str, Any]:
-    """Return the options by their names on the command line: the fields of nested dataclasses among the others."""
+    """Return the options by their names on the command line, with the fields of nested dataclasses on one level."""
     found: dict[str, Any] = {}
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
@@ -220,14 +220,14 @@ def decoded(kind: Any, values: Mapping[str, Any]) -> Any:
 
 
 def from_plain(plain: Any, hint: Any) -> Any:
-    """Return a value of JSON as Python has it: a tuple for a list, a path for a string where the type says so."""
+    """Return a JSON value as the Python type of its field: a list becomes a tuple, a string a path, where required."""
     if isinstance(plain, list):
         return tuple(from_plain(item, hint) for item in plain)
     return Path(plain) if isinstance(plain, str) and Path in (hint, *typing.get_args(hint)) else plain
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Return whether a value is of a type that an option can have."""
+    """Return whether a value has the type `hint` of an option."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
         return value in arguments

@@ -14,11 +14,11 @@ METRICS = "metrics.jsonl"
 RESULT = "result.json"
 
 PLACES = ("workdir", "data_dir")
-"""Options that name folders and do not change what is computed: a run may be continued with other ones."""
+"""Options that name folders and do not affect the results: a run may be continued with other folders."""
 
 
 class RunError(Exception):
-    """Error that stops a command and is told to the user in one line, without a traceback."""
+    """Error that stops a command and is shown to the user as one line, without a traceback."""
 
     def __init__(self, message: object, *, exit_code: int = 1) -> None:
         super().__init__(str(message))
@@ -26,7 +26,7 @@ class RunError(Exception):
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` to a file beside `path` and rename it, so that no reader ever sees half of it."""
+    """Write `value` to a temporary file and rename it to `path`, so that readers never see an incomplete file."""
     beside = path.with_name(path.name + ".part")
     beside.write_text(json.dumps(value, indent=1) + "\n")
     os.replace(beside, path)
@@ -41,7 +41,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_config(directory: Path) -> dict[str, Any]:
-    """Return the configuration of the run in `directory`; RunError if there is none, or it is of an earlier version."""
+    """Return the configuration of the run in `directory`; RunError if it is missing or of an earlier version."""
     path = directory / CONFIG
     if not path.is_file():
         raise RunError(f"{directory} holds no run: {path} is missing")
@@ -58,7 +58,7 @@ def read_config(directory: Path) -> dict[str, Any]:
 
 
 def check_config(directory: Path, config: Mapping[str, Any]) -> None:
-    """Raise RunError if `directory` holds something else than a run with this configuration."""
+    """Raise RunError if `directory` holds anything but a run with this configuration."""
     if not directory.exists():
         return
     if not directory.is_dir():
@@ -77,14 +77,14 @@ def check_config(directory: Path, config: Mapping[str, Any]) -> None:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """Return one line for each name in which two configurations differ, but for those in `PLACES`."""
+    """Return one line for each option, except those in `PLACES`, in which two configurations differ."""
     there, now = ({name: one[name] for name in ("experiment", "preset")} | one["options"] for one in (old, new))
     names = [name for name in sorted(there | now) if name not in PLACES and there.get(name) != now.get(name)]
     return [f"{name}: {there.get(name)!r} there, {now.get(name)!r} now" for name in names]
 
 
 def read_rows(directory: Path) -> Iterator[dict[str, Any]]:
-    """Yield the rows of metrics.jsonl, without a last line that a killed process left half-written."""
+    """Yield the rows of metrics.jsonl, except an incomplete last line of a killed process."""
     path = directory / METRICS
     for line in path.read_text().splitlines() if path.exists() else ():
         try:
@@ -112,14 +112,14 @@ def curves(directory: Path) -> Mapping[str, Mapping[int, Curve]]:
 
 
 def is_full_disk(error: BaseException) -> bool:
-    """Return whether an error of the operating system, or of a library, says that the disk is full."""
+    """Return whether an error of the operating system, or of a library, was caused by a full disk."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     return "No space left on device" in str(error)
 
 
 def full_disk(directory: Path) -> RunError:
-    """Return the error that tells the user of a full disk."""
+    """Return the error for a full disk, with advice for the user."""
     return RunError(
         f"no space left on the disk of {directory}; what is there stays readable: free some space and give the same "
         "command again with this --workdir to continue from the last checkpoint"

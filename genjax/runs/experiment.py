@@ -1,4 +1,4 @@
-"""Experiment: a model, its data and what to measure; a function of the options returns one, the runner trains it."""
+"""Experiment: a model, its data and its metrics, returned by a function of the options and trained by the runner."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple, TypeVar
@@ -14,65 +14,65 @@ T = TypeVar("T")
 
 
 class Reference(NamedTuple):
-    """A number that was published, or measured by other means, and stands beside ours in the table of results."""
+    """Published or otherwise known number, to compare with a metric in the table of results."""
 
     metric: str
     dataset: str
     protocol: str
     value: float
     source: str
-    """Who reports it, and for which model."""
+    """Source of the number: who reports it, and for which model."""
     options: Mapping[str, str | int | float] = {}
-    """Options of the runs that it stands beside, by name; it stands beside all runs if there are none."""
+    """Options, by name, that a run must have to be compared with the number; with none, all runs are compared."""
 
 
 class Baseline(NamedTuple):
-    """A number that a run measures of something else than its samples, to stand beside one of its metrics."""
+    """Metric that a run computes on other data than its samples, to compare with one of its metrics."""
 
     metric: str
     measured_as: str
     """Name of the baseline among the metrics of the run."""
     description: str
-    """What it was measured of, such as "training images in place of samples"."""
+    """Description of the measured data, such as "training images in place of samples"."""
 
 
 class Select(NamedTuple):
-    """Rule for the parameters a run ends with: those with the best mean of a metric of the validation split."""
+    """Rule for the parameters to keep: those with the best mean of a metric on the validation split."""
 
     metric: str
     best: Literal["min", "max"]
 
 
 class Experiment(NamedTuple):
-    """A model, its data, and what to measure and to draw."""
+    """Model, data, metrics and figures of an experiment."""
 
     model: Model
     data: Dataset
     figures: Figures
     """Function that draws pictures of one trained seed at the end of a run."""
     measure: Measure | None = None
-    """Metrics of a whole split that are no mean over examples: active units, distances between sets, probes."""
+    """Function that measures a complete split by metrics that are no means over examples, such as probes; or None."""
     kinds: Mapping[str, Kind] = {}
-    """Kind of each metric of `measure`; the other ones are estimates."""
+    """Kind of each metric of `measure`; metrics that are not named are estimates."""
     validate: Evaluate | None = None
-    """Metrics of the validation split during training; by default those of `model.evaluate`."""
+    """Function that evaluates the validation split during training; by default `model.evaluate`."""
     select: Select | None = None
-    """Rule for the parameters to keep; by default those of the last step."""
+    """Rule for the parameters to keep; by default the parameters of the last step are kept."""
     seeds_together: bool = True
-    """Whether training several seeds in one program pays on a CPU (it does not for convolutions and NADE)."""
+    """Whether training several seeds in one program is faster on a CPU (it is not for convolutions and NADE)."""
     feed: Callable[[Sequence[int], int], Feed] | None = None
-    """(seeds, batch size) -> training batches, or ValueError; by default the images in each seed's own order
-    (`make_feed`)."""
+    """Function of (seeds, batch size) that returns the training batches, or raises ValueError; by default the images in
+    each seed's own order (`make_feed`)."""
     max_steps: int | None = None
-    """Most steps that training can have, such as one pass over the data for tables."""
+    """Largest number of training steps, such as one pass over the data for tables; None for no limit."""
     facts: Mapping[str, int | float | str] = {}
-    """Further entries of result.json, such as the closed form of the number of parameters."""
+    """Further entries of result.json, such as the number of parameters in closed form."""
     draws: bool = True
     """Whether `model.generate` draws new images; False if it transforms those in the batch."""
     shown: tuple[str, ...] = ()
-    """Training metrics that the progress bar shows beside the losses, each as `phase/metric`."""
+    """Training metrics that the progress bar shows in addition to the losses, each as `phase/metric`."""
     capabilities: tuple[object, ...] = ()
-    """Functions that a single command needs, found by their type (genjax/capabilities.py)."""
+    """Objects with the functions that single commands need, found by their type (genjax/capabilities.py)."""
 
     def training_feed(self, seeds: Sequence[int], batch_size: int) -> Feed:
         """Return the training batches of these seeds."""

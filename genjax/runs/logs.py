@@ -14,12 +14,12 @@ from tensorboardX.summary import scalar
 from genjax.runs.directory import METRICS
 
 WriteLog = Callable[[int, str, Mapping[str, np.ndarray]], None]
-"""`(step, split, values [seeds])`: one row and one event per seed."""
+"""Function of (step, split, values [seeds] by metric) that writes one row and one event per seed."""
 
 
 @contextlib.contextmanager
 def open_logs(directory: Path, seeds: Sequence[int], step: int) -> Iterator[WriteLog]:
-    """Open the logs of these seeds after `step`; TensorBoard hides later events of an earlier session."""
+    """Open the logs of these seeds after `step`; TensorBoard then hides events after `step` of an earlier session."""
     with (directory / METRICS).open("a") as rows, contextlib.ExitStack() as stack:
         writers = [open_events(directory / "tensorboard" / f"seed-{seed}", step, stack) for seed in seeds]
 
@@ -37,10 +37,10 @@ def open_logs(directory: Path, seeds: Sequence[int], step: int) -> Iterator[Writ
 
 
 def open_events(folder: Path, step: int, stack: contextlib.ExitStack) -> EventsWriter:
-    """Open an event file that goes on after `step`, and is closed with `stack`.
+    """Open an event file that continues after `step`, and is closed with `stack`.
 
-    Events are written in this thread: tensorboardX's own writer thread ends silently on a full disk, and then the
-    training waits for it forever.
+    Events are written in the calling thread: tensorboardX's own writer thread ends silently on a full disk, and then
+    the training waits for it forever.
     """
     folder.mkdir(parents=True, exist_ok=True)
     writer = EventsWriter(str(folder / "events"))

@@ -38,7 +38,7 @@ from genjax.training import first_failure, first_nonfinite, iterate, seed, with_
 from genjax.types import Metrics, Params, Stats
 
 LOG_EVERY = 50
-"""Steps between rows of metrics.jsonl; only then does the loop wait for the device."""
+"""Number of steps between rows of metrics.jsonl; only at these steps does the loop wait for the device."""
 
 
 Values = Mapping[str, np.ndarray]
@@ -50,7 +50,7 @@ class Trained(NamedTuple):
 
     checkpoint: CheckpointState
     seconds: float
-    """Wall time over all sessions of the run."""
+    """Wall time in seconds over all sessions of the run."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,11 @@ class Group:
     directory: Path
     console: Console
     evaluate_seeds: EvaluateSeeds
-    """Program that measures the validation split."""
+    """Compiled function that evaluates the validation split."""
 
     @property
     def steps(self) -> int:
-        """Number of training steps in all."""
+        """Total number of training steps."""
         return min(self.run.steps, self.experiment.max_steps or self.run.steps)
 
     @functools.cached_property
@@ -81,7 +81,7 @@ class Group:
         return Checkpoints(checkpoint_folder(self.directory, self.seeds))
 
     def train(self, signals: Sequence[int]) -> Trained:
-        """Train to the last step, from the last checkpoint if there is one, or to the step in which a signal came."""
+        """Train from the last checkpoint, if there is one, to the last step or the step in which a signal arrives."""
         try:
             return self.train_on(signals)
         except OSError as error:
@@ -93,7 +93,7 @@ class Group:
         """Train, log, validate and save, one step after another."""
         checkpoint, seconds = self.restore()
         done = checkpoint.done
-        clock = time.monotonic() - seconds  # as if all sessions had been one
+        clock = time.monotonic() - seconds  # start of a single session as long as all sessions together
         pending: list[Metrics] = []
         with open_logs(self.directory, self.seeds, done) as log, self.progress(done) as show:
             start = checkpoint.state if len(self.seeds) > 1 else seed(checkpoint.state, 0)
@@ -122,7 +122,7 @@ class Group:
         return Trained(checkpoint, time.monotonic() - clock)
 
     def restore(self) -> tuple[CheckpointState, float]:
-        """Return the last whole checkpoint and the seconds spent until then; damaged ones are named on the console."""
+        """Return the last undamaged checkpoint and its training time in seconds; print the damaged checkpoints."""
         start = initial_checkpoint_state(self.experiment, self.feed, self.seeds)
         found = latest(self.checkpoints, start)
         forget_after(self.directory, self.seeds, 0 if found is None else found.step)
@@ -137,7 +137,7 @@ class Group:
 
     @contextlib.contextmanager
     def progress(self, done: int) -> Iterator[Any]:
-        """Show a progress bar; yield `show(step, loss)`, which advances it and tells the steps per second."""
+        """Show a progress bar; yield `show(step, loss)`, which advances it and shows the steps per second."""
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         fields = (TextColumn("{task.fields[rate]}"), TextColumn("{task.fields[loss]}"))
         with Progress(*columns, *fields, console=self.console) as bar:
@@ -153,7 +153,7 @@ class Group:
             yield show
 
     def validate(self, checkpoint: CheckpointState) -> tuple[CheckpointState, dict[str, np.ndarray]]:
-        """Return the checkpoint with the better parameters selected, and the means of the validation split [seeds]."""
+        """Return the checkpoint with the best parameters so far, and the means of the validation metrics [seeds]."""
         select = self.experiment.select
         chosen = (checkpoint.state.params, checkpoint.state.stats)
         scores = split_means(self.evaluate_seeds, chosen, self.experiment.data.validation)
@@ -164,7 +164,7 @@ class Group:
         return checkpoint._replace(best=best), scores
 
     def save(self, checkpoint: CheckpointState, seconds: float) -> None:
-        """Save a checkpoint; RunError if the state is not finite or the disk is full, and the earlier ones stay."""
+        """Save a checkpoint; RunError, keeping earlier checkpoints, if the state is not finite or the disk is full."""
         step = checkpoint.done
         if first_nonfinite(checkpoint.state._asdict()):
             self.fail_nonfinite(step)
@@ -195,7 +195,7 @@ class Group:
 
 @contextlib.contextmanager
 def noted_signals() -> Iterator[Sequence[int]]:
-    """Inside `with`, note SIGTERM and Ctrl-C for the loop to see; the same one again interrupts at once."""
+    """Inside `with`, record SIGTERM and Ctrl-C in the yielded list; a signal that is repeated interrupts at once."""
     received: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -225,7 +225,7 @@ def split_means(evaluate_seeds: EvaluateSeeds, chosen: tuple[Params, Stats], spl
 
 
 def measures(experiment: Experiment, checkpoints: Sequence[CheckpointState], split: Split) -> dict[str, np.ndarray]:
-    """Return all metrics of a split, [seeds] each, one group of seeds after another."""
+    """Return all metrics of a split, [seeds] each, with the groups of seeds joined in order."""
     return {**model_means(experiment, checkpoints, split), **whole_measures(experiment, checkpoints, split)}
 
 
@@ -245,7 +245,7 @@ def whole_measures(
 
 
 def model_means(experiment: Experiment, checkpoints: Sequence[CheckpointState], split: Split) -> dict[str, np.ndarray]:
-    """Return the metrics of `model.evaluate`, mean over examples, [seeds] each."""
+    """Return the metrics of `model.evaluate`, means over examples, [seeds] each."""
     evaluate_seeds = make_evaluate_seeds(experiment.model.evaluate, experiment.data.load)
     parts = [split_means(evaluate_seeds, checkpoint.chosen(), split) for checkpoint in checkpoints]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -254,7 +254,7 @@ def model_means(experiment: Experiment, checkpoints: Sequence[CheckpointState], 
 def due_metrics(phases: Sequence[Phase], metrics: Mapping[str, Any], step: int) -> dict[str, Any]:
     """Return the metrics of the phases that were due in the last of `step` steps.
 
-    A phase that updates no network (it keeps an average, or a sample history) is passed over, unless it is alone.
+    Phases that update no network (moving average, sample history) are omitted, unless the model has no other phases.
     """
     telling = [phase for phase in phases if phase.wrt] or phases
     names = {phase.name for phase in telling if is_due(phase, step - 1)}
@@ -262,7 +262,7 @@ def due_metrics(phases: Sequence[Phase], metrics: Mapping[str, Any], step: int) 
 
 
 def bar_text(metrics: Values, shown: Sequence[str] = ()) -> str:
-    """Return the metrics that are `shown` and the loss of every phase as one line, means over seeds."""
+    """Return the metrics in `shown` and the loss of every phase, means over seeds, as one line."""
     losses = {name.removesuffix("/loss"): value for name, value in metrics.items() if name.endswith("/loss")}
     others = {name.split("/")[-1]: metrics[name] for name in shown if name in metrics}
     return " ".join(f"{name} {np.mean(value):.4g}" for name, value in {**others, **losses}.items())
@@ -278,5 +278,5 @@ def spread(scores: Mapping[str, np.ndarray]) -> str:
 
 
 def describe(seeds: Sequence[int]) -> str:
-    """Return the seeds in words."""
+    """Return the seeds as text, such as "seeds 0 1 2"."""
     return ("seed " if len(seeds) == 1 else "seeds ") + " ".join(map(str, seeds))

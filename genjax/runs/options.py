@@ -1,7 +1,7 @@
-"""Options that every experiment has: a frozen dataclass each for its images and for its training.
+"""Options that every experiment has: one frozen dataclass for its images, and one for its training.
 
-An experiment's own options are a frozen dataclass whose fields are `Data`, `Run` and hyperparameters, each with its
-help under it; the presets are instances of it:
+The options of an experiment are a frozen dataclass whose fields are `Data`, `Run` and hyperparameters, each followed
+by its help text; the presets are instances of this dataclass:
 
     @dataclass(frozen=True)
     class Options:
@@ -12,7 +12,7 @@ help under it; the presets are instances of it:
 
     PRESETS = {"quick": Options(), "small": Options(data=Data(dataset="mnist"), hidden=200)}
 
-On the command line the fields of `Data` and `Run` stand beside the others, without a prefix (genjax/runs/config.py).
+On the command line the fields of `Data` and `Run` have no prefix, like all other options (genjax/runs/config.py).
 """
 
 import math
@@ -35,9 +35,10 @@ class Data:
     dataset: str = "digits"
     """Data set: digits (embedded), the name of any TFDS image set, a folder of images, or an .npz file."""
     data_dir: Path | None = None
-    """TFDS directory that holds the prepared data set; TFDS's own default where none is given."""
+    """TFDS directory that holds the prepared data set; by default TFDS's own directory."""
     binarization: Binarization = "static"
-    """How grey pixels become binary: sampled once, sampled anew at each use, x > 0.5, or not at all."""
+    """Binarization of grey pixels: sampled once (static), sampled anew at each use (dynamic), x > 0.5 (threshold), or
+    none."""
 
     def __post_init__(self) -> None:
         """Expand ~ in paths."""
@@ -50,24 +51,24 @@ class Data:
 
 @dataclass(frozen=True)
 class Run:
-    """Training of one or several seeds, whatever the model."""
+    """Training options that all models share."""
 
     seeds: tuple[int, ...] = (0,)
-    """One training run per seed: each has its own initialization and its own order of the data."""
+    """Seeds, each of which is trained with its own initialization and its own order of the data."""
     seeds_at_once: int | None = None
-    """Seeds trained together in one program. By default all; convolutional models on a CPU: one."""
+    """Number of seeds trained together in one program; by default all, but one for convolutional models on a CPU."""
     steps: int = 1000
-    """Training steps, at most: models that are counted (tables) stop after one pass over the data."""
+    """Largest number of training steps; tables of counts stop after one pass over the data."""
     batch_size: int = 100
-    """Examples per step and seed."""
+    """Number of examples per step and seed."""
     evaluate_every: int = 500
-    """Steps between evaluations on the validation split, and between checkpoints."""
+    """Number of steps between evaluations on the validation split, and between checkpoints."""
     quality: bool = False
-    """Compare generated images with real ones: Frechet distance, precision, recall and more; the data need labels."""
+    """Compare generated images with real images: Frechet distance, precision, recall and more; the data need labels."""
     workdir: Path | None = None
-    """Run directory; an unfinished run there is continued. By default a new one under runs/."""
+    """Run directory; an unfinished run in it is continued. By default a new directory under runs/."""
     deterministic: bool = False
-    """Ask XLA for deterministic operations on a GPU (slower). On a CPU runs repeat bit for bit without it."""
+    """Ask XLA for deterministic operations on a GPU (slower). Runs on a CPU repeat bit for bit without this option."""
 
     def __post_init__(self) -> None:
         """Raise ValueError if an option is out of range."""
@@ -105,5 +106,5 @@ Precision = Literal["float32", "bfloat16"]
 
 
 def compute_dtype(precision: Precision) -> DTypeLike | None:
-    """Return the `dtype` of a network that computes at this precision: None, its parameters' own, for float32."""
+    """Return the `dtype` of a network of this precision; for float32 it is None, the dtype of the parameters."""
     return jnp.bfloat16 if precision == "bfloat16" else None

@@ -1,4 +1,4 @@
-"""The option --quality: an experiment that compares its samples with real images as well."""
+"""Option --quality, with which an experiment also compares its samples with real images."""
 
 from collections.abc import Iterable, Mapping
 
@@ -16,7 +16,7 @@ from genjax.runs.experiment import Baseline, Experiment
 from genjax.types import Batch, Key, Metrics, Params, Stats
 
 BASELINE = "validation_"
-"""Prefix of a metric that is measured of validation images in place of samples."""
+"""Prefix of a metric computed on validation images in place of samples."""
 
 
 def quality_baselines(metrics: Iterable[str]) -> tuple[Baseline, ...]:
@@ -30,9 +30,9 @@ def quality_baselines(metrics: Iterable[str]) -> tuple[Baseline, ...]:
 
 
 def with_quality(experiment: Experiment) -> Experiment:
-    """Return the experiment that measures `image_quality` as well, with baselines on the test split.
+    """Return the experiment with `image_quality` as further metrics, and with baselines on the test split.
 
-    The extractor is trained here; the facts of the experiment name the protocols. RunError if no images are generated,
+    The function trains the extractor; the experiment's facts name the protocols. RunError if no images are generated,
     there are no labels to train the extractor with, or images are below 7x7 pixels.
     """
     data = experiment.data
@@ -59,9 +59,9 @@ def with_quality(experiment: Experiment) -> Experiment:
 
 
 def make_measure(experiment: Experiment, extractor: Extractor, baselines: Mapping[str, float]) -> Measure:
-    """Return the measure of the experiment, with the quality of images generated for the first examples of a split.
+    """Return the experiment's measure, extended by the quality of images generated for the first examples of a split.
 
-    The baselines are numbers of the test split, and are returned with that split only.
+    The baselines belong to the test split, and are returned for the test split only.
     """
     data, own = experiment.data, experiment.measure
 
@@ -74,7 +74,7 @@ def make_measure(experiment: Experiment, extractor: Extractor, baselines: Mappin
         fake = generate(params, stats, first(split, generated_count(data, split)), key)["image"]
         try:
             quality = image_quality(extractor, real_images(data, split), fake, split="this split")
-        except ValueError as error:  # a split of one or two images
+        except ValueError as error:  # such as a split of only one or two images
             raise RunError(f"--quality: {error}") from error
         of_test = baselines if split is data.test else {}
         return {**(own(params, stats, split, key) if own else {}), **quality.values, **of_test}

@@ -1,4 +1,4 @@
-"""Report of a finished run: result.json, and the table a user sees."""
+"""Report of a finished run: result.json, and the table printed for the user."""
 
 import importlib.metadata
 import math
@@ -21,7 +21,7 @@ from genjax.runs.loop import Trained
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
 
 PLACES = ("--workdir", "--data-dir")
-"""Options that name folders of one machine, and do not change what is computed."""
+"""Options that name folders of one machine, and do not affect the results."""
 
 
 def result_of(
@@ -34,8 +34,8 @@ def result_of(
 ) -> dict[str, Any]:
     """Return the content of result.json.
 
-    `origin` is what `origin_of` returned before the training, `metrics` are those of the test split, [seeds] each, and
-    `wall_seconds` the time of training, validation and measuring over all sessions.
+    `origin` is the value of `origin_of` before the training, `metrics` are the metrics of the test split, [seeds] each,
+    and `wall_seconds` is the time of training, validation and evaluation over all sessions.
     """
     data = experiment.data
     return {
@@ -54,7 +54,7 @@ def result_of(
 
 
 def surroundings() -> dict[str, Any]:
-    """Return the device and the versions of the packages that the numbers depend on."""
+    """Return the device and the versions of the packages that affect the numbers."""
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     return {"device": device(), "versions": {"python": platform.python_version(), **versions}}
 
@@ -65,13 +65,13 @@ def origin_of(program: str, arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def summary(values: np.ndarray, kind: str) -> dict[str, Any]:
-    """Return mean and standard deviation of values [seeds]; no deviation if there is one seed."""
+    """Return the mean and standard deviation of values [seeds]; no standard deviation for a single seed."""
     deviation = float(values.std(ddof=1)) if values.size > 1 else None
     return {"mean": float(values.mean()), "sd": deviation, "per_seed": values.tolist(), "kind": kind}
 
 
 def parameter_count(trained: Trained) -> int:
-    """Return how many numbers are trained in one seed."""
+    """Return the number of trained parameters of one seed."""
     state = trained.checkpoint.state
     return sum(leaf.size for leaf in jax.tree.leaves(state.params)) // state.key.size
 
@@ -114,7 +114,7 @@ def commit() -> str | None:
 
 
 def result_table(result: Mapping[str, Any]) -> Table:
-    """Return the table of a result's metrics."""
+    """Return the table of the metrics of a result."""
     dataset = result["dataset"]
     title = f"{result['experiment']} ({result['preset']}) on {dataset['name']} ({dataset['protocol']}), test"
     caption = f"{len(result['seeds'])} seed(s), {result['wall_seconds']} s, {result['device']}"
@@ -122,7 +122,7 @@ def result_table(result: Mapping[str, Any]) -> Table:
 
 
 def metrics_table(metrics: Mapping[str, Mapping[str, Any]], *, title: str, caption: str) -> Table:
-    """Return a table with one row per metric: mean ± s.d. over seeds, and the kind of number."""
+    """Return a table with one row per metric: mean ± s.d. over seeds, and the kind of the metric."""
     rows = Table(title=title, caption=caption, min_width=len(title))
     for column in ("metric", "mean ± s.d.", "kind"):
         rows.add_column(column)
@@ -132,11 +132,11 @@ def metrics_table(metrics: Mapping[str, Mapping[str, Any]], *, title: str, capti
 
 
 def mean_and_deviation(values: Mapping[str, Any]) -> str:
-    """Return the mean to as many digits as make sense, and ± s.d. if there are several seeds."""
+    """Return the mean, with a suitable number of digits, and ± s.d. if there are several seeds."""
     if values["sd"] is None:
         return f"{values['mean']:.4g}" if abs(values["mean"]) < 1 else f"{values['mean']:.3f}"
     digits = 2
-    if abs(values["mean"]) < 1:  # small numbers with two digits of their deviation, unless that is of rounding
+    if abs(values["mean"]) < 1:  # small numbers show two digits of the deviation, unless it is only rounding error
         varies = values["sd"] > 1e-9 * abs(values["mean"])
         digits = max(4, 1 - math.floor(math.log10(values["sd"]))) if varies else 4
     return f"{values['mean']:.{digits}f} ± {values['sd']:.{digits}f}"

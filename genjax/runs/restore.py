@@ -1,4 +1,4 @@
-"""A run read back from its directory, whether its training has ended or not."""
+"""Restoring a run from its directory, whether its training has ended or not."""
 
 import sys
 from pathlib import Path
@@ -16,15 +16,15 @@ from genjax.types import Params, Stats
 
 
 class Restored(NamedTuple):
-    """A run's experiment, and the last checkpoint of each group of seeds."""
+    """Experiment of a run, and the last checkpoint of each group of seeds."""
 
     function: Function
     config: Config
     experiment: Experiment
     groups: tuple[tuple[int, ...], ...]
-    """Seeds that were trained together."""
+    """Groups of seeds that were trained together."""
     checkpoints: tuple[CheckpointState, ...]
-    """Last whole checkpoint of each group."""
+    """Last undamaged checkpoint of each group."""
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -33,7 +33,7 @@ class Restored(NamedTuple):
 
     @property
     def done(self) -> int:
-        """Number of training steps done, the least of all groups."""
+        """Number of training steps done: the smallest number of all groups."""
         return min(checkpoint.done for checkpoint in self.checkpoints)
 
     def chosen(self, seed: int) -> tuple[Params, Stats]:
@@ -43,9 +43,9 @@ class Restored(NamedTuple):
 
 
 def restore_run(directory: Path, *, data_dir: Path | None = None) -> Restored:
-    """Return the run in `directory`; RunError if there is none, no checkpoint yet, or it cannot be used.
+    """Return the run in `directory`; RunError if there is no run, no checkpoint yet, or the run cannot be used.
 
-    `data_dir` replaces the TFDS directory the run was trained from.
+    `data_dir`, if given, replaces the TFDS directory of the training.
     """
     stored = read_config(directory)
     groups = tuple(tuple(seeds) for seeds in stored.get("groups", ()))
@@ -59,7 +59,7 @@ def restore_run(directory: Path, *, data_dir: Path | None = None) -> Restored:
 
 
 def restore_group(experiment: Experiment, run: Run, seeds: tuple[int, ...], directory: Path) -> CheckpointState:
-    """Return the last whole checkpoint of these seeds; nothing in the directory is changed."""
+    """Return the last undamaged checkpoint of these seeds, without changing the directory."""
     folder = checkpoint_folder(directory, seeds)
     if not folder.is_dir():
         raise RunError(f"{directory} holds no checkpoint of seeds {list(seeds)} yet")

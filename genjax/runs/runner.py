@@ -1,4 +1,4 @@
-"""Running an experiment: from its options to a run directory with checkpoints, pictures and a result."""
+"""Runner of experiments: from options to a run directory with checkpoints, pictures and a result."""
 
 import contextlib
 import datetime
@@ -27,11 +27,11 @@ from genjax.runs.session import configure, user_errors
 LOCK = ".lock"
 
 FRAMES_PER_SECOND = 8
-"""Speed of a moving picture."""
+"""Number of frames per second of a moving picture."""
 
 
 def main(function: Function, presets: Presets, arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the experiment that the command line describes, and exit: with 0 if it is done, else with a message."""
+    """Run the experiment that the command line describes, and exit: with status 0 on success, else with a message."""
     arguments = sys.argv[1:] if arguments is None else arguments
     with user_errors():
         run_experiment(function, parse(function, presets, arguments), arguments)
@@ -39,7 +39,7 @@ def main(function: Function, presets: Presets, arguments: Sequence[str] | None =
 
 
 def run_experiment(function: Function, config: Config, arguments: Sequence[str]) -> Path:
-    """Train, evaluate and draw, and return the run directory. A run that is there already is continued."""
+    """Train, evaluate and draw, and return the run directory. A run that exists in it already is continued."""
     run = config.run
     configure(deterministic=run.deterministic)
     origin = origin_of(program(function), arguments)
@@ -67,7 +67,7 @@ def run_experiment(function: Function, config: Config, arguments: Sequence[str])
 
 
 def new_directory(config: Config) -> Path:
-    """Make and return a new folder under runs/."""
+    """Create and return a new folder under runs/."""
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     name = f"{config.name}-{config.preset}-{now}"
     for suffix in ("", *(f"-{count}" for count in range(2, 100))):
@@ -80,7 +80,7 @@ def new_directory(config: Config) -> Path:
 
 @contextlib.contextmanager
 def only_process(directory: Path) -> Iterator[None]:
-    """Inside `with`, no other process may work in the directory; RunError if one does already."""
+    """Inside `with`, lock the directory against other processes; RunError if another process uses it already."""
     with (directory / LOCK).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -90,7 +90,7 @@ def only_process(directory: Path) -> Iterator[None]:
 
 
 def check_batch_size(experiment: Experiment, run: Run) -> None:
-    """Raise RunError if no batch of this size can be made."""
+    """Raise RunError if the data cannot give batches of the run's size."""
     if experiment.feed is not None:
         try:
             experiment.feed(run.seeds, run.batch_size)
@@ -113,13 +113,13 @@ def train(experiment: Experiment, config: Config, directory: Path, console: Cons
         trained = [
             Group(experiment, run, tuple(seeds), directory, console, validate).train(signals) for seeds in groups
         ]
-    if signals:  # one that came with the very last step
+    if signals:  # a signal that arrived in the last step
         raise stopped_at(trained[-1].checkpoint.done, directory, signals[0])
     return trained
 
 
 def seed_groups(directory: Path, experiment: Experiment, run: Run) -> list[list[int]]:
-    """Return the groups of seeds that train together: those the run began with, all, or each alone on a CPU."""
+    """Return the groups of seeds that train together: those of an existing run, else as --seeds-at-once says."""
     if (directory / CONFIG).exists():
         return read_config(directory)["groups"]
     alone = jax.default_backend() == "cpu" and not experiment.seeds_together
@@ -138,7 +138,7 @@ def draw(experiment: Experiment, trained: Trained, directory: Path) -> list[Path
 
 
 def save_picture(path: Path, picture: Picture) -> Path:
-    """Save a picture as .png, a moving one as .gif or a text as .txt, and return its path."""
+    """Save a picture as .png, a movie as .gif or a text as .txt, and return its path."""
     if isinstance(picture, str):
         path = path.with_suffix(".txt")
         path.write_text(picture, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Settings of JAX and errors told in one line, the same for every command."""
+"""Settings of JAX and one-line error messages, the same for every command."""
 
 import contextlib
 import logging
@@ -16,11 +16,11 @@ from genjax.runs.directory import RunError, full_disk, is_full_disk
 
 CACHE_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
 CACHED_FROM_SECONDS = 0.2
-"""Programs that compile faster are not worth a file."""
+"""Compilation time in seconds from which a program is kept in the cache."""
 
 
 def configure(*, deterministic: bool = False) -> None:
-    """Set determinism, the compilation cache and the loggers of libraries; call it before JAX starts."""
+    """Configure determinism, the compilation cache and the loggers of libraries; call before JAX starts."""
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax logs what it raises as well
     sys.unraisablehook = without_closed_loops(sys.unraisablehook)
     if deterministic:
@@ -31,7 +31,7 @@ def configure(*, deterministic: bool = False) -> None:
 
 
 def without_closed_loops(hook: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Return `hook` without the errors of callbacks that outlive a failed save or read of Orbax."""
+    """Return `hook` that ignores the errors of callbacks that outlive a failed save or read of Orbax."""
 
     def quiet(unraisable: Any) -> None:
         if str(unraisable.exc_value) != "Event loop is closed":
@@ -41,23 +41,23 @@ def without_closed_loops(hook: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 def cache_folder() -> Path:
-    """Return the folder in which compiled programs are kept between runs: in the user's cache."""
+    """Return the folder in the user's cache in which compiled programs are kept between runs."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "genjax" / "compiled"
 
 
 @contextlib.contextmanager
 def user_errors() -> Iterator[None]:
-    """Inside `with`, tell an error that a user can mend in one line, without a traceback, and exit."""
+    """Inside `with`, print an error that the user can fix as one line, without a traceback, and exit."""
     try:
         yield
     except RunError as error:
         exit_with(error, error.exit_code)
-    except DataError as error:  # in data that are read during the training
+    except DataError as error:  # raised while data are read during training
         exit_with(error, 1)
     except KeyboardInterrupt:
         exit_with("interrupted", 130)
-    except BrokenPipeError:  # such as `... | head`: the reader of our output has gone
+    except BrokenPipeError:  # the process that reads the output has ended, such as in `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
     except OSError as error:
@@ -65,6 +65,6 @@ def user_errors() -> Iterator[None]:
 
 
 def exit_with(message: object, code: int) -> NoReturn:
-    """Exit with a message on the standard error stream; a signal (codes above 128) is no error."""
+    """Exit with a message on the standard error stream; codes above 128 stand for signals and are not called errors."""
     print(message if code > 128 else f"error: {message}", file=sys.stderr)
     sys.exit(code)
