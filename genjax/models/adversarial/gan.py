@@ -106,7 +106,7 @@ def gan(
     others in its batch.
 
     Raises ValueError where the networks do not fit `shape` or the prior, `discriminator_updates` is below 1, or a
-    penalty is given and the discriminator has batch statistics, which make the gradient of one example depend on others.
+    penalty is given and the discriminator has batch statistics: the gradient of one example would depend on others.
     """
     if discriminator_updates < 1:
         raise ValueError(f"discriminator_updates={discriminator_updates} must be at least 1")
