@@ -55,13 +55,8 @@ def made(
     permutation of the pixels, or both `ordering` and `shuffle` are given.
     """
     size = int(np.prod(image_shape))
-    if min(hidden, default=0) < 1:
-        raise ValueError(f"hidden={tuple(hidden)} must hold at least one layer, each of at least 1 unit")
-    if masks < 1:
-        raise ValueError(f"masks={masks} must be at least 1")
-    if shuffle and ordering is not None:
-        raise ValueError("ordering: with shuffle=True each mask has a random one of its own; give one of the two")
-    orders = [permutation(size, seed=mask) if shuffle else checked_ordering(ordering, size) for mask in range(masks)]
+    check_sizes(hidden, masks)
+    orders = mask_orderings(size, masks, ordering, shuffle=shuffle)
     every = stacked_degrees(orders, hidden)
     bias = zeros if mean is None else constant(frequency_logits(mean.reshape(-1)))
     network = MaskedMLP(hidden, activation=activation, direct=direct, bias_init=bias)
@@ -101,6 +96,23 @@ def made(
     phase = Phase("likelihood", loss, ("made",), optimizer or optax.adam(1e-3))
     model = Model(init, (phase,), evaluate, generate, kinds={"nll_nats": "exact", "bits_per_dim": "exact"})
     return with_inputs(model, image=Input(image_shape, "binary"))
+
+
+def check_sizes(hidden: Sequence[int], masks: int) -> None:
+    """Raise ValueError where a layer or the number of masks is below 1."""
+    if min(hidden, default=0) < 1:
+        raise ValueError(f"hidden={tuple(hidden)} must hold at least one layer, each of at least 1 unit")
+    if masks < 1:
+        raise ValueError(f"masks={masks} must be at least 1")
+
+
+def mask_orderings(
+    size: int, masks: int, ordering: Sequence[int] | None, *, shuffle: bool
+) -> list[Int[np.ndarray, " D"]]:
+    """Return the ordering of the pixels for each mask: one for all, or with `shuffle` a random one for each."""
+    if shuffle and ordering is not None:
+        raise ValueError("ordering: with shuffle=True each mask has a random one of its own; give one of the two")
+    return [permutation(size, seed=mask) if shuffle else checked_ordering(ordering, size) for mask in range(masks)]
 
 
 def stacked_degrees(orders: Sequence[Int[np.ndarray, " D"]], hidden: Sequence[int]) -> Degrees:
