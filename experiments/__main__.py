@@ -1,17 +1,17 @@
-"""The experiments there are: python -m experiments."""
+"""List of all experiments: python -m experiments."""
 
 import ast
 from pathlib import Path
 
 
 def first_line(name: str) -> str:
-    """The first line of a file's docstring, read without importing it."""
+    """Return the first line of a file's docstring, read without importing it."""
     source = Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
     return (ast.get_docstring(ast.parse(source)) or "").split("\n")[0].split(": python")[0].rstrip(".")
 
 
 def is_experiment(path: Path) -> bool:
-    """Whether a file defines presets, as every experiment does and nothing else."""
+    """Return whether a file defines PRESETS, as every experiment does and no other file."""
     body = ast.parse(path.read_text(encoding="utf-8")).body
     targets = [target for node in body if isinstance(node, ast.Assign) for target in node.targets]
     targets += [node.target for node in body if isinstance(node, ast.AnnAssign)]
@@ -19,12 +19,12 @@ def is_experiment(path: Path) -> bool:
 
 
 def experiment_names() -> list[str]:
-    """The names of all experiments, sorted."""
+    """Return the names of all experiments, sorted."""
     return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if is_experiment(path))
 
 
 def main() -> None:
-    """Print one line per experiment, and where the other commands are."""
+    """Print one line per experiment, and the other commands."""
     print("Experiments: python -m experiments.NAME [--preset quick|small|paper] [--help]")
     for name in experiment_names():
         print(f"  {name:<11} {first_line(name)}")

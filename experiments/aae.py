@@ -277,5 +277,11 @@ REFERENCES = (
     Reference("cluster_error_rate", "mnist", "real", 0.0410, f"{PAPER}, 30 clusters", {"clusters": 30}),
 )
 
+BASELINES = (
+    Baseline("parzen_nats", "parzen_training_images_nats", "training images in place of samples"),
+    Baseline("parzen_nats", "parzen_kmeans_nats", "k-means centres in place of samples"),
+)
+HEADLINE = "parzen_nats"
+
 if __name__ == "__main__":
     main(aae, PRESETS)

@@ -213,5 +213,11 @@ PRESETS = {
 
 REFERENCES = (Reference("mse", "mnist", "real", 0.016828, "PCA with 32 components (this library)", {"latents": 32}),)
 
+BASELINES = (
+    Baseline("mse", "pca_mse", "as many principal components"),
+    Baseline("probe_error", "pca_probe_error", "as many principal components"),
+)
+HEADLINE = "mse"
+
 if __name__ == "__main__":
     main(autoencoder, PRESETS)

@@ -174,5 +174,7 @@ REFERENCES = (
     Reference("nats_per_character", "descriptions", "characters", 1.948, FOUR_GRAMS),
 )
 
+HEADLINE = "nats_per_character"
+
 if __name__ == "__main__":
     main(char_rnn, PRESETS)

@@ -247,5 +247,11 @@ PRESETS = {
 
 REFERENCES: tuple[Reference, ...] = ()
 
+BASELINES = (
+    Baseline("paired_error", "unchanged_paired_error", "images as they were"),
+    Baseline("digit_agreement", "real_digit_agreement", "real images, the ceiling"),
+)
+HEADLINE = "paired_error"
+
 if __name__ == "__main__":
     main(cyclegan, PRESETS)

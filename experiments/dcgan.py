@@ -196,5 +196,11 @@ REFERENCES = (
     Reference("probe_error", "cifar10_jpeg", "real", 0.172, "Radford et al. (2016), table 1, features of ImageNet"),
 )
 
+BASELINES = (
+    Baseline("probe_error", "random_probe_error", "features of weights that are not trained"),
+    Baseline("probe_error", "pixel_probe_error", "pixels"),
+)
+HEADLINE = "probe_error"
+
 if __name__ == "__main__":
     main(dcgan, PRESETS)

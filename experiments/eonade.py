@@ -172,5 +172,7 @@ REFERENCES = tuple(
     for reference in published(layers, orderings)
 )
 
+HEADLINE = "nll_nats"
+
 if __name__ == "__main__":
     main(eonade, PRESETS)

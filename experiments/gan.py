@@ -86,7 +86,7 @@ from genjax.data.load import mean_image
 from genjax.data.points import MIXTURES, Mixture, mixture_dataset
 from genjax.evaluation import Measure
 from genjax.measures.baselines import NAMES, images_of, parzen_numbers
-from genjax.metrics.mmd import squared_distances
+from genjax.metrics.pairwise import squared_distances
 from genjax.models.adversarial import gan as gan_model
 from genjax.models.priors import uniform
 from genjax.pictures.drawing import drawn
@@ -301,6 +301,12 @@ REFERENCES = (
     Reference("jsd_nats", "ring", "points", 0.0004, "as many points of the mixture itself"),
     Reference("modes_covered", "grid", "points", 25, "the modes there are"),
 )
+
+BASELINES = (
+    Baseline("parzen_nats", "parzen_training_images_nats", "training images in place of samples"),
+    Baseline("parzen_nats", "parzen_kmeans_nats", "k-means centres in place of samples"),
+)
+HEADLINE = "parzen_nats"
 
 if __name__ == "__main__":
     main(gan, PRESETS)

@@ -215,5 +215,7 @@ PRESETS = {
 
 REFERENCES = (Reference("category_error", "mnist", "real", 0.05, "Chen et al. (2016), sec. 7.2, about 5 %"),)
 
+HEADLINE = "category_error"
+
 if __name__ == "__main__":
     main(infogan, PRESETS)

@@ -1,18 +1,28 @@
-"""Keep results, and write the README's tables of them: python -m experiments.ledger add RUN."""
+"""Keep results of runs, and write the tables of the pages from them.
+
+    python -m experiments.ledger add RUN...     put finished runs into experiments/results/, and write the tables
+    python -m experiments.ledger show RUN       print a run's rows of the table of results; nothing is kept
+    python -m experiments.ledger write          write the tables of README.md and of results/README.md
+
+An experiment's file says which numbers stand beside its own: `REFERENCES` (published ones), `BASELINES` (measured in
+the same run) and `HEADLINE`, the metric of the table of systems.
+"""
 
 import importlib
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import tyro
 
-from genjax.runs.directory import RESULT, RunError, read_json, write_json
-from genjax.runs.experiment import Reference
-from genjax.runs.options import as_json, parse
+from experiments.__main__ import experiment_names, first_line
+from genjax.runs.config import as_json, imported, parse
+from genjax.runs.directory import RESULT, RunError, read_config, read_json, write_json
+from genjax.runs.experiment import Baseline, Reference
+from genjax.runs.quality import quality_baselines
 from genjax.runs.report import mean_and_deviation
 from genjax.runs.session import user_errors
 
@@ -20,131 +30,149 @@ RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parents[1] / "README.md"
 SPEED = "speed.json"
 
-SHOWN = (
-    "nll_nats",
-    "elbo_nats",
-    "iwae_500_nats",
-    "iwae_5000_nats",
-    "nats_per_character",
-    "code_mmd2",
-    "category_error",
-    "paired_error",
-    "cycle_error",
-    "matching_auroc",
-    "pair_auroc",
-    "piece_accuracy",
-    "jigsaw_accuracy",
-    "patch_distance",
-)
-"""The metrics that stand in the table, and those beside which something stands; the others are in the files."""
+HEADER = ("experiment", "data (pixels)", "metric", "ours", "to compare with", "seeds", "device", "time", "command")
 
-ANCHORS = {
-    "parzen_nats": {
-        "parzen_training_images_nats": "training images in place of samples",
-        "parzen_kmeans_nats": "k-means centres in place of samples",
-    },
-    "probe_error": {
-        "random_probe_error": "features of weights that are not trained",
-        "pixel_probe_error": "pixels",
-        "pca_probe_error": "principal components",
-    },
-    "paired_error": {"unchanged_paired_error": "images as they were"},
-    "mask_iou": {"mean_mask_iou": "the mean training mask", "random_mask_iou": "another image's mask"},
-    "restored_digit_accuracy": {
-        "real_digit_accuracy": "real images, the ceiling",
-        "patch_digit_accuracy": "logistic regression on the patches' pixels",
-    },
-    "domain_accuracy": {
-        "real_domain_accuracy": "real images, the ceiling",
-        "unchanged_domain_accuracy": "images as they were",
-    },
-    "digit_agreement": {"real_digit_agreement": "real images, the ceiling"},
-    "patch_distance": {
-        "real_patch_distance": "training images in place of samples",
-        "validation_patch_distance": "validation images in place of samples",
-    },
-    **{
-        f"swd_{side}": {f"real_swd_{side}": "training images in place of samples"} for side in (4, 7, 8, 14, 16, 28, 32)
-    },
-    **{
-        f"{name}_accuracy": {
-            f"real_{name}_accuracy": "real scenes, the ceiling",
-            f"zero_shot_{name}_accuracy": "captions of pairs that were held out",
-        }
-        for name in ("digit", "colour", "place", "scene")
-    },
-}
-"""What a run measures of other things in the protocol of one of its metrics, which then stands in the table, too."""
+
+class Entry(NamedTuple):
+    """A finished run, and what its experiment's file says of its metrics."""
+
+    result: Mapping[str, Any]
+    """Content of result.json."""
+    options: Mapping[str, Any]
+    """All options of the run, by name."""
+    references: tuple[Reference, ...]
+    baselines: tuple[Baseline, ...]
+    headline: str | None
+
+    @property
+    def metrics(self) -> Mapping[str, Mapping[str, Any]]:
+        """Mean, standard deviation and kind of each metric."""
+        return self.result["metrics"]
+
+
+def entry(result: Mapping[str, Any], options: Mapping[str, Any], module: Any) -> Entry:
+    """Return the entry of a result, with the declarations of the experiment's module."""
+    baselines = (*getattr(module, "BASELINES", ()), *quality_baselines(result["metrics"]))
+    return Entry(result, options, getattr(module, "REFERENCES", ()), baselines, getattr(module, "HEADLINE", None))
+
+
+def kept_entry(result: Mapping[str, Any]) -> Entry:
+    """Return the entry of a result of this repository; its options are read from its command."""
+    name = result["experiment"]
+    module = importlib.import_module(f"experiments.{name}")
+    config = parse(getattr(module, name), module.PRESETS, shlex.split(result["command"])[3:])
+    return entry(result, as_json(config)["options"], module)
+
+
+def run_entry(directory: Path) -> Entry:
+    """Return the entry of a finished run of any experiment."""
+    config = read_config(directory)
+    function = imported(config["experiment"], config.get("file"))
+    return entry(finished(directory), config["options"], sys.modules[function.__module__])
+
+
+def finished(run: Path) -> Mapping[str, Any]:
+    """Return the result in a run directory, or in a file; RunError if there is none."""
+    path = run / RESULT if run.is_dir() else run
+    if not path.is_file():
+        raise RunError(f"{run} holds no finished run: {path} is missing")
+    return read_json(path)
 
 
 def results() -> list[dict[str, Any]]:
-    """All results that are kept, by file name."""
+    """Return all results that are kept, by file name."""
     return [read_json(path) for path in sorted(RESULTS.glob("*.json")) if path.name != SPEED]
 
 
-def results_table(kept: Sequence[Mapping[str, Any]]) -> str:
-    """The results in Markdown: the published or anchor value beside ours."""
-    header = ("experiment", "data (pixels)", "metric", "beside", "ours", "seeds", "device", "time", "command")
-    return markdown(header, [row for result in kept for row in result_rows(result)])
+def results_table() -> str:
+    """Return the table of all results that are kept."""
+    return markdown(HEADER, [row for result in results() for row in rows(kept_entry(result))])
 
 
-def result_rows(result: Mapping[str, Any]) -> Iterator[Sequence[str]]:
-    """A row per metric shown of one result, and per reference of it."""
-    dataset = result["dataset"]
-    for metric in result["metrics"]:
-        known = [*map(reference_text, references(result, metric)), *anchors(result["metrics"], metric)]
-        for beside in known or ["none known"] * (metric in SHOWN):
-            yield (
-                result["experiment"],
-                f"{dataset['name']} ({dataset['protocol']})",
-                metric,
-                beside,
-                mean_and_deviation(result["metrics"][metric]),
-                str(len(result["seeds"])),
-                result["device"],
-                duration(result["wall_seconds"]),
-                f"`{result['command'].removeprefix('python -m ')}`",
-            )
+def rows(one: Entry) -> Iterator[Sequence[str]]:
+    """Return a row for each shown metric of a run; what holds for the whole run stands in the first row only."""
+    result, dataset = one.result, one.result["dataset"]
+    before = (result["experiment"], f"{dataset['name']} ({dataset['protocol']})")
+    command = f"`{result['command'].removeprefix('python -m ')}`"
+    after = (str(len(result["seeds"])), result["device"], duration(result["wall_seconds"]), command)
+    for metric in shown(one):
+        own = (metric, mean_and_deviation(one.metrics[metric]), "<br>".join(comparisons(one, metric)))
+        yield (*before, *own, *after)
+        before, after = ("",) * len(before), ("",) * len(after)
 
 
-def reference_text(reference: Reference) -> str:
-    """A reference as it stands in the table."""
-    return f"{reference.value:g}: {reference.source}"
+def shown(one: Entry) -> list[str]:
+    """Return the metrics of a run that stand in the table, in order.
+
+    These are the headline, metrics with something to compare with, and what is exact or a bound; all metrics of a run
+    that has neither a headline nor a comparison. Baselines have no rows, they stand beside what they compare with.
+    """
+    own = [name for name in one.metrics if name not in {baseline.measured_as for baseline in one.baselines}]
+    compared = [name for name in own if name == one.headline or comparisons(one, name)]
+    others = [name for name in own if not compared or one.metrics[name]["kind"] != "estimate"]
+    first = sorted(compared, key=lambda name: name != one.headline)
+    return first + [name for name in others if name not in compared]
 
 
-def anchors(metrics: Mapping[str, Mapping[str, Any]], metric: str) -> list[str]:
-    """What the same run measured beside a metric, as it stands in the table."""
-    found = {name: what for name, what in ANCHORS.get(metric, {}).items() if name in metrics}
-    return [f"{mean_and_deviation(metrics[name])}: {what} (this run)" for name, what in found.items()]
-
-
-def duration(seconds: float) -> str:
-    """Seconds below two minutes, else minutes."""
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-
-
-def references(result: Mapping[str, Any], metric: str) -> list[Reference]:
-    """The references whose metric, data, protocol and options are those of the result."""
-    dataset, options = result["dataset"], options_of(result)
-    known = importlib.import_module(f"experiments.{result['experiment']}").REFERENCES
-    return [
-        one
-        for one in known
-        if (one.metric, one.dataset, one.protocol) == (metric, dataset["name"], dataset["protocol"])
-        and all(options[name] == value for name, value in one.options.items())
+def comparisons(one: Entry, metric: str) -> list[str]:
+    """Return what stands beside a metric: its references, then the baselines of the same run."""
+    references = [f"{reference.value:g}: {reference.source}" for reference in references_of(one, metric)]
+    measured = [baseline for baseline in one.baselines if baseline.metric == metric]
+    return references + [
+        f"{mean_and_deviation(one.metrics[baseline.measured_as])}: {baseline.description} (this run)"
+        for baseline in measured
+        if baseline.measured_as in one.metrics
     ]
 
 
-def options_of(result: Mapping[str, Any]) -> dict[str, Any]:
-    """All options of a result's command."""
-    name = result["experiment"]
-    module = importlib.import_module(f"experiments.{name}")
-    return as_json(parse(getattr(module, name), module.PRESETS, shlex.split(result["command"])[3:]))["options"]
+def references_of(one: Entry, metric: str) -> list[Reference]:
+    """Return the references whose metric, data, protocol and options are those of a run."""
+    dataset = one.result["dataset"]
+    return [
+        reference
+        for reference in one.references
+        if (reference.metric, reference.dataset, reference.protocol) == (metric, dataset["name"], dataset["protocol"])
+        and all(one.options[name] == value for name, value in reference.options.items())
+    ]
 
 
-def speed_table(speed: Mapping[str, Any]) -> str:
-    """The speed table in Markdown."""
-    rows = [
+def duration(seconds: float) -> str:
+    """Return seconds below two minutes, else minutes."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def systems_table() -> str:
+    """Return the table of all systems, each with its headline metric in the run that `plainest` chooses."""
+    kept = [kept_entry(result) for result in results()]
+    header = ("system", "paper", "metric", "ours", "to compare with", "command")
+    by_name = {name: [one for one in kept if one.result["experiment"] == name] for name in experiment_names()}
+    return markdown(header, [system_row(name, entries) for name, entries in by_name.items()])
+
+
+def system_row(name: str, kept: Sequence[Entry]) -> Sequence[str]:
+    """Return the row of a system: linked to its file, with the papers that the first line of its page names."""
+    first = (f"[{name}](experiments/{name}.py)", "; ".join(re.findall(r"\(([^()]*\d{4}[^()]*)\)", first_line(name))))
+    best = plainest(kept)
+    if best is None or best.headline is None:
+        return (*first, "", "", "", f"`python -m experiments.{name}`")
+    value = mean_and_deviation(best.metrics[best.headline])
+    beside = next(iter(comparisons(best, best.headline)), "")
+    return (*first, best.headline, value, beside, f"`{best.result['command']}`")
+
+
+def plainest(kept: Sequence[Entry]) -> Entry | None:
+    """Return the run with the headline metric that has a reference and the fewest options, at best of `paper`."""
+
+    def order(one: Entry) -> tuple[bool, int, bool]:
+        unknown = not references_of(one, one.headline or "")
+        return unknown, len(shlex.split(one.result["command"])), one.result["preset"] != "paper"
+
+    return min((one for one in kept if one.headline in one.metrics), key=order, default=None)
+
+
+def speed_table() -> str:
+    """Return the table of times of two implementations."""
+    found = [
         (
             row["ours"],
             row["other"],
@@ -152,40 +180,49 @@ def speed_table(speed: Mapping[str, Any]) -> str:
             "" if row["target"] is None else f"≥ {row['target']:.2f}",
             f"{row['images_per_second']:.1f}" if "images_per_second" in row else "",
         )
-        for row in speed["rows"]
+        for row in read_json(RESULTS / SPEED)["rows"]
     ]
-    return markdown(("ours", "other", "other / ours", "promised", "images/s, ours"), rows)
+    return markdown(("ours", "other", "other / ours", "promised", "images/s, ours"), found)
 
 
-def growth_table(speed: Mapping[str, Any]) -> str:
-    """The time of a training step at each side over that at the first, in Markdown."""
-    rows = [(row["model"], *(f"{ratio:.2f}" for ratio in row["ratios"])) for row in speed["growth"]]
-    return markdown(("training step", *(f"{side}x{side}" for side in speed["growth"][0]["sides"])), rows)
+def growth_table() -> str:
+    """Return the table of the time of a training step at each side over that at the first side."""
+    growth = read_json(RESULTS / SPEED)["growth"]
+    found = [(row["model"], *(f"{ratio:.2f}" for ratio in row["ratios"])) for row in growth]
+    return markdown(("training step", *(f"{side}x{side}" for side in growth[0]["sides"])), found)
 
 
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [header, ["---"] * len(header), *rows]
+def markdown(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [header, ["---"] * len(header), *body]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def with_tables(readme: str) -> str:
-    """The README with its tables written anew from the ledger."""
-    readme = replace_between(readme, "results", results_table(results()))
-    speed = read_json(RESULTS / SPEED)
-    return replace_between(replace_between(readme, "speed", speed_table(speed)), "growth", growth_table(speed))
+PAGES: Mapping[Path, Mapping[str, Callable[[], str]]] = {
+    README: {"systems": systems_table},
+    RESULTS / "README.md": {"results": results_table, "speed": speed_table, "growth": growth_table},
+}
+"""The tables of each page, by the names in the comments between which they stand."""
 
 
-def replace_between(text: str, name: str, content: str) -> str:
-    """`text` with `content` between the comments `<!-- name -->` and `<!-- /name -->`."""
+def with_tables(page: Path) -> str:
+    """Return the text of a page with its tables written anew from the ledger."""
+    text = page.read_text(encoding="utf-8")
+    for name, table in PAGES[page].items():
+        text = replace_between(text, name, table(), page)
+    return text
+
+
+def replace_between(text: str, name: str, content: str, page: Path) -> str:
+    """Return `text` with `content` between the comments `<!-- name -->` and `<!-- /name -->`."""
     start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
     if start not in text or end not in text:
-        raise RunError(f"{README} lacks the lines {start} and {end}")
+        raise RunError(f"{page} lacks the lines {start} and {end}")
     return text[: text.index(start) + len(start)] + "\n" + content + "\n" + text[text.index(end) :]
 
 
 def file_name(result: Mapping[str, Any]) -> str:
-    """The experiment, the preset, and what else the command says."""
+    """Return the file of a result: the experiment, the preset, and the other options of its command."""
     words = shlex.split(result["command"])[3:]
     rest = [word.lstrip("-") for word in words if word not in ("--preset", result["preset"])]
     return "-".join([result["experiment"], result["preset"], *rest]).replace("/", "-") + ".json"
@@ -198,35 +235,49 @@ def keep(result: Mapping[str, Any]) -> Path:
     return path
 
 
+def check_result(run: Path, result: Mapping[str, Any]) -> None:
+    """Raise RunError if a result cannot be kept."""
+    if "rows" not in result and not result["command"].startswith("python -m experiments."):
+        raise RunError(f"{run} is of an experiment outside of experiments/; `ledger show` prints its rows")
+    if not re.fullmatch(r"[0-9a-f]{40}", result.get("commit") or ""):
+        raise RunError(f"{run}: commit={result.get('commit')!r}; the ledger keeps results of committed code only")
+    if result.get("only"):
+        raise RunError(f"{run} was measured with --only {result['only']}; the ledger takes whole tables")
+
+
 def add(runs: Annotated[tuple[Path, ...], tyro.conf.Positional]) -> None:
-    """Put finished runs into the ledger and write the README's tables.
+    """Put finished runs into the ledger and write the tables.
 
     Args:
-        runs: Run directories, or speed tables that `experiments.speed.benchmark` saved.
+        runs: Run directories, or speed tables that `experiments.speed` saved.
     """
     if not runs:
         raise RunError("ledger add: give one or more run directories", exit_code=2)
     for run in runs:
-        path = run / RESULT if run.is_dir() else run
-        if not path.is_file():
-            raise RunError(f"{run} holds no finished run: {path} is missing")
-        result = read_json(path)
-        if not re.fullmatch(r"[0-9a-f]{40}", result.get("commit") or ""):
-            raise RunError(f"{path}: commit={result.get('commit')!r}; the ledger keeps results of committed code only")
-        if result.get("only"):
-            raise RunError(f"{path} was measured with --only {result['only']}; the ledger takes whole tables")
+        result = finished(run)
+        check_result(run, result)
         print(f"kept: {keep(result).name}")
     write()
 
 
+def show(run: Annotated[Path, tyro.conf.Positional]) -> None:
+    """Print the rows of a finished run in Markdown; nothing is kept.
+
+    Args:
+        run: Run directory of any experiment.
+    """
+    print(markdown(HEADER, list(rows(run_entry(run)))))
+
+
 def write() -> None:
-    """Write the README's tables from the ledger."""
-    README.write_text(with_tables(README.read_text(encoding="utf-8")), encoding="utf-8")
+    """Write the tables of the pages from the ledger."""
+    for page in PAGES:
+        page.write_text(with_tables(page), encoding="utf-8")
 
 
 if __name__ == "__main__":
     with user_errors():
         tyro.extras.subcommand_cli_from_dict(
-            {"add": add, "write": write}, prog="python -m experiments.ledger", description=__doc__
+            {"add": add, "show": show, "write": write}, prog="python -m experiments.ledger", description=__doc__
         )
     sys.exit(0)

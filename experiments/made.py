@@ -148,5 +148,7 @@ REFERENCES = (
     Reference("nll_nats", "binarized_mnist", "static", 97.24, TABLES),
 )
 
+HEADLINE = "nll_nats"
+
 if __name__ == "__main__":
     main(made, PRESETS)

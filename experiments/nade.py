@@ -102,5 +102,7 @@ REFERENCES = (
     Reference("nll_nats", "binarized_mnist", "static", 97.24, "tables of 10 pixels' context (this library, exact)"),
 )
 
+HEADLINE = "nll_nats"
+
 if __name__ == "__main__":
     main(nade, PRESETS)

@@ -286,5 +286,7 @@ REFERENCES = (
     *COLOUR,
 )
 
+HEADLINE = "nll_nats"
+
 if __name__ == "__main__":
     main(pixel_cnn, PRESETS)

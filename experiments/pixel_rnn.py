@@ -161,5 +161,7 @@ REFERENCES = (
     *COLOUR,
 )
 
+HEADLINE = "nll_nats"
+
 if __name__ == "__main__":
     main(pixel_rnn, PRESETS)

@@ -280,5 +280,11 @@ PRESETS = {
 
 REFERENCES: tuple[Reference, ...] = ()
 
+BASELINES = tuple(
+    Baseline(name, f"real_{name}", "training images in place of samples")
+    for name in (*(f"swd_{side}" for side in (4, 7, 8, 14, 16, 28, 32)), "patch_distance")
+)
+HEADLINE = "patch_distance"
+
 if __name__ == "__main__":
     main(progressive_gan, PRESETS)

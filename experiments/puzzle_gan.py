@@ -234,5 +234,13 @@ PRESETS = {
 
 REFERENCES: tuple[Reference, ...] = ()
 
+BASELINES = (
+    Baseline("mask_iou", "mean_mask_iou", "the mean training mask"),
+    Baseline("mask_iou", "random_mask_iou", "another image's mask"),
+    Baseline("restored_digit_accuracy", "real_digit_accuracy", "real images, the ceiling"),
+    Baseline("restored_digit_accuracy", "patch_digit_accuracy", "logistic regression on the patches' pixels"),
+)
+HEADLINE = "restored_digit_accuracy"
+
 if __name__ == "__main__":
     main(puzzle_gan, PRESETS)

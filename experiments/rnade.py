@@ -54,7 +54,7 @@ from genjax.core import Model
 from genjax.data.dataset import Dataset, Split
 from genjax.data.levels import dequantized
 from genjax.data.load import load_dataset
-from genjax.evaluation import EVALUATION_BATCH, evaluation_key, padded_batches
+from genjax.evaluation import evaluation_key, map_split
 from genjax.models.autoregressive import rnade as rnade_model
 from genjax.pictures.figures import Figures, Picture, samples_and_completions, test_images
 from genjax.runs.experiment import Common, Experiment, Reference, Run, Select, check_positive
@@ -159,13 +159,14 @@ def fit_gaussian(grey: Dataset, levels: int) -> Gaussian:
 
 def images_of(data: Dataset, split: Split, key: Key | None = None) -> Float[np.ndarray, "N D"]:
     """All images of a split as a run measures them, with the same noise, or with that of another key."""
-    key, size = evaluation_key() if key is None else key, min(EVALUATION_BATCH, split.size)
-    load, batches = jax.jit(data.load), []
-    for index, indices in enumerate(padded_batches(split.size, size)):
-        raw = {name: jnp.asarray(array) for name, array in split.read(indices).items()}
-        load_key, _ = jax.random.split(jax.random.fold_in(key, index))  # as evaluate_split and make_evaluate_seeds do
-        batches.append(np.asarray(load(raw, load_key)["image"], np.float64).reshape(size, -1))
-    return np.concatenate(batches)[: split.size]
+    load = jax.jit(data.load)
+
+    def image(raw: Mapping[str, jax.Array], key: Key) -> jax.Array:
+        load_key, _ = jax.random.split(key)  # as in every evaluation
+        return load(raw, load_key)["image"]
+
+    images = map_split(image, split, key=evaluation_key() if key is None else key)
+    return images.astype(np.float64).reshape(split.size, -1)
 
 
 def baselines(
@@ -258,6 +259,8 @@ REFERENCES = (
     Reference("nll_nats", "digits", "dequantized-17", -50.091, "a Gaussian with full covariance (`baselines`)"),
     Reference("nll_nats", "digits", "dequantized-17", -65.414, "scikit-learn's mixture of 10 Gaussians (`baselines`)"),
 )
+
+HEADLINE = "nll_nats"
 
 if __name__ == "__main__":
     main(rnade, PRESETS)

@@ -295,5 +295,13 @@ PRESETS = {
 
 REFERENCES: tuple[Reference, ...] = ()
 
+BASELINES = (
+    Baseline("paired_error", "unchanged_paired_error", "images as they were"),
+    Baseline("domain_accuracy", "real_domain_accuracy", "real images, the ceiling"),
+    Baseline("domain_accuracy", "unchanged_domain_accuracy", "images as they were"),
+    Baseline("digit_agreement", "real_digit_agreement", "real images, the ceiling"),
+)
+HEADLINE = "paired_error"
+
 if __name__ == "__main__":
     main(stargan, PRESETS)

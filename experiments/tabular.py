@@ -171,5 +171,7 @@ COLOUR = (
     colour(971.650, "tables of the one value before"),
 )
 
+HEADLINE = "nll_nats"
+
 if __name__ == "__main__":
     main(tabular, PRESETS)

@@ -234,5 +234,15 @@ PRESETS = {
 
 REFERENCES = ()
 
+BASELINES = tuple(
+    Baseline(f"{name}_accuracy", f"{measured}_{name}_accuracy", description)
+    for name in ("digit", "colour", "size", "place", "scene")
+    for measured, description in (
+        ("real", "real scenes, the ceiling"),
+        ("zero_shot", "captions of pairs that were held out"),
+    )
+)
+HEADLINE = "scene_accuracy"
+
 if __name__ == "__main__":
     main(text_to_image, PRESETS)

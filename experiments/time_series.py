@@ -158,5 +158,7 @@ PRESETS = {
 
 REFERENCES = (Reference("nats_per_value", "oscillation", "values", 1.449, "the best single Gaussian, exact"),)
 
+HEADLINE = "nats_per_value"
+
 if __name__ == "__main__":
     main(time_series, PRESETS)

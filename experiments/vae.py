@@ -238,5 +238,7 @@ REFERENCES = (
     burda(-82.90, "IWAE, two layers, k=50", samples=50, bound="iwae", top_latents=50),
 )
 
+HEADLINE = "iwae_5000_nats"
+
 if __name__ == "__main__":
     main(vae, PRESETS)

@@ -10,18 +10,18 @@ FOLDER = Path(__file__).parent / "commands"
 
 
 def command_names() -> list[str]:
-    """The names of all commands, sorted."""
+    """Return the names of all commands, sorted."""
     return sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
 
 
 def first_line(name: str) -> str:
-    """The first line of a command's page, read without importing it."""
+    """Return the first line of a command's page, read without importing it."""
     source = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
     return (ast.get_docstring(ast.parse(source)) or "").split("\n")[0].split(": python")[0].rstrip(".")
 
 
 def listing() -> str:
-    """One line per command."""
+    """Return one line per command."""
     lines = ["Commands on trained runs: python -m genjax NAME RUN [--help]"]
     lines += [f"  {name:<11} {first_line(name)}" for name in command_names()]
     return "\n".join([*lines, "Experiments, which train them: python -m experiments"])
@@ -41,7 +41,7 @@ def run(name: str, arguments: Sequence[str]) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the command that the arguments name, or list all; the exit status."""
+    """Run the command that the arguments name, or list all commands; return the exit status."""
     if not arguments or arguments[0] in ("-h", "--help"):
         print(listing())
         return 0
@@ -49,7 +49,11 @@ def main(arguments: Sequence[str]) -> int:
     if name not in command_names():
         print(f"error: no command {name!r}; there are {', '.join(command_names())}", file=sys.stderr)
         return 2
-    run(name, rest)
+    try:
+        run(name, rest)
+    except KeyboardInterrupt:  # while modules are imported
+        print("interrupted", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -1,7 +1,7 @@
-"""Capabilities beyond those of every model: what a single command asks for, found by its type in an experiment.
+"""Capabilities beyond those of every model, each needed by a single command.
 
-An experiment lists what its model can do (`Experiment.capabilities`), and a command asks for the type it needs:
-`experiment.capability(Translator)`.
+An experiment lists the capabilities of its model (`Experiment.capabilities`), and a command finds the one it needs by
+its type: `experiment.capability(Translator)`.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,24 +14,24 @@ from genjax.types import Key, Params, Stats
 
 
 class Writer(NamedTuple):
-    """Text from a model of characters."""
+    """Writing text with a model of characters."""
 
     write: Callable[[Params, str, float, int, Key], str]
-    """(params, prompt, temperature, characters, key) -> the text that follows the prompt."""
+    """(params, prompt, temperature, number of characters, key) -> the text that follows the prompt."""
 
 
 class Captioner(NamedTuple):
-    """Images for a text."""
+    """Drawing images for a text."""
 
     tokens: Callable[[str], Int[np.ndarray, " T"]]
-    """A text as the row of word numbers of a batch's `caption`; ValueError where no word is known."""
+    """Text -> word numbers, one row of a batch's `caption`; ValueError if no word is known."""
 
 
 class Translator(NamedTuple):
-    """Images of one domain from images of another."""
+    """Translating images of one domain into images of another."""
 
     shapes: Mapping[str, tuple[int, int, int]]
-    """Target domain -> shape of the images that are translated to it."""
+    """Target domain -> shape (H, W, C) of the images that can be translated to it."""
     translate: Callable[[Params, Stats, Array, str], Array]
     """(params, stats, images [B, H, W, C] in [0, 1], target domain) -> images [B, H, W, channels] in [0, 1]."""
 

@@ -1,4 +1,4 @@
-"""Checkpoints: a training state on disk by way of Orbax, with a digest that tells a damaged one from a good one."""
+"""Checkpoints: training states saved with Orbax, each with a digest by which a damaged checkpoint is recognized."""
 
 import hashlib
 from pathlib import Path
@@ -13,21 +13,24 @@ from genjax.types import PyTree
 
 
 class Restored(NamedTuple):
-    """What `restore_latest` found."""
+    """Result of `restore_latest`."""
 
     step: int
+    """Training step of the checkpoint."""
     tree: PyTree
+    """Saved state."""
     facts: dict[str, Any]
+    """JSON values that were saved with the state."""
     damaged: dict[int, str]
-    """The newer checkpoints that were passed over: step -> path and what is wrong."""
+    """Newer checkpoints that were skipped because they are damaged: step -> path and reason."""
 
 
 class Checkpoints:
-    """The last checkpoints of one training run, in one folder.
+    """The latest checkpoints of one training run, in one folder.
 
-    A save is written beside its final place and renamed: a process killed in the middle of it leaves the earlier
-    checkpoints as they are. The folder's path must be absolute. With `read_only` nothing on the disk is touched, such
-    as the unfinished save of another process.
+    A checkpoint is written under a temporary name and then renamed: if the process is killed meanwhile, earlier
+    checkpoints stay intact. The folder's path must be absolute. With `read_only`, nothing on the disk is changed, not
+    even the unfinished save of another process.
     """
 
     def __init__(self, folder: Path, *, keep: int = 3, read_only: bool = False) -> None:
@@ -42,9 +45,9 @@ class Checkpoints:
         self.manager = ocp.CheckpointManager(folder, options=options)
 
     def save(self, step: int, tree: PyTree, facts: dict[str, Any]) -> None:
-        """Save `tree` and the JSON values `facts` under `step`; nothing is done where that step is there already.
+        """Save `tree` and the JSON values `facts` under `step`; does nothing if that step is saved already.
 
-        Raises OSError or ValueError where the file system refuses, such as on a full disk.
+        Raises OSError or ValueError if the file system refuses, for instance because the disk is full.
         """
         if step in self.manager.all_steps():
             return
@@ -57,24 +60,24 @@ class Checkpoints:
             raise ValueError(f"step={step}: Orbax has a later checkpoint than this in {self.folder}")
 
     def restore_latest(self, like: PyTree) -> Restored | None:
-        """The newest checkpoint that is whole, in the structure, shapes and types of `like`; None where there is none.
+        """Return the newest intact checkpoint with the structure, shapes and types of `like`; None if there is none.
 
-        Raises ValueError where there are some, and all are damaged.
+        Raises ValueError if there are checkpoints but all are damaged.
         """
         damaged: dict[int, str] = {}
         for step in sorted(self.manager.all_steps(), reverse=True):
             try:
                 tree, facts = self.read(step, like)
-            except Exception as error:  # whatever a half-written or overwritten file makes Orbax raise
+            except Exception as error:  # Orbax raises many types for half-written or overwritten files
                 damaged[step] = f"{self.folder / str(step)}: {first_line(error)}"
                 continue
             return Restored(step, tree, facts, damaged)
         if damaged:
-            raise ValueError("no checkpoint is whole: " + "; ".join(damaged.values()))
+            raise ValueError("all checkpoints are damaged: " + "; ".join(damaged.values()))
         return None
 
     def set_aside(self, step: int) -> Path:
-        """Move a checkpoint out of the folder, so that its step can be saved anew; where it is now."""
+        """Move a checkpoint out of the folder, so that its step can be saved again; returns its new path."""
         names = (f"{self.folder.name}-damaged-{step}{suffix}" for suffix in ("", *(f"-{n}" for n in range(2, 100))))
         aside = next(path for name in names if not (path := self.folder.with_name(name)).exists())
         (self.folder / str(step)).rename(aside)
@@ -82,7 +85,7 @@ class Checkpoints:
         return aside
 
     def read(self, step: int, like: PyTree) -> tuple[PyTree, dict[str, Any]]:
-        """The checkpoint of `step`; raises where it is not what was saved."""
+        """Return the tree and the facts of one checkpoint; raises if it does not match what was saved."""
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, as_arrays(like))
         args = ocp.args.Composite(tree=ocp.args.StandardRestore(abstract), facts=ocp.args.JsonRestore())
         found = self.manager.restore(step, args=args)
@@ -92,22 +95,22 @@ class Checkpoints:
         return from_arrays(found["tree"], like), facts
 
     def close(self) -> None:
-        """Release what Orbax holds."""
+        """Release the resources that Orbax holds."""
         self.manager.close()
 
 
 def is_key(leaf: Array) -> bool:
-    """Whether the array holds random keys, which Orbax cannot write as they are."""
+    """Whether the array holds random keys, which Orbax cannot write directly."""
     return jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
 def as_arrays(tree: PyTree) -> PyTree:
-    """Keys as their raw data, everything else as it is."""
+    """Replace random keys by their raw data; all other leaves are returned unchanged."""
     return jax.tree.map(lambda leaf: jax.random.key_data(leaf) if is_key(leaf) else leaf, tree)
 
 
 def from_arrays(arrays: PyTree, like: PyTree) -> PyTree:
-    """The inverse of `as_arrays`."""
+    """Inverse of `as_arrays`: wrap the raw data of random keys again, as `like` has them."""
 
     def restore(array: Array, leaf: Array) -> Array:
         return jax.random.wrap_key_data(array, impl=jax.random.key_impl(leaf)) if is_key(leaf) else array
@@ -126,5 +129,5 @@ def digest(arrays: PyTree) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """What an exception says, cut to its first 200 characters."""
+    """First line of an exception's message, cut to 200 characters."""
     return (str(error).splitlines() or [type(error).__name__])[0][:200]

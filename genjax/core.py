@@ -1,4 +1,4 @@
-"""A generative model is a value, and training it is a sequence of phases."""
+"""A generative model as a value, and its training as a sequence of phases."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -11,63 +11,73 @@ from jaxtyping import Array, Int
 from genjax.types import Batch, Embed, Evaluate, Generate, Key, Loss, Metrics, Params, PyTree, Stats
 
 INIT = 2**32 - 1
-"""What the root key is folded with for the start; each step folds it with its number."""
+"""Number folded into the root key for initialization. Each training step folds in its step number, which is smaller."""
 
 
 class Phase(NamedTuple):
-    """One player's move: a gradient step on the networks in `wrt`, all others held fixed."""
+    """Gradient update of the networks in `wrt`, with all other networks held fixed."""
 
     name: str
+    """Name of the phase, by which its metrics and its optimizer state are stored."""
     loss: Loss
+    """Objective that the phase minimizes."""
     wrt: tuple[str, ...]
+    """Names of the networks that the phase updates."""
     optimizer: optax.GradientTransformation
+    """Optimizer of these networks."""
     every: int = 1
-    """The phase moves in every `every`-th step: k discriminator moves per generator move is the latter's `every=k`."""
+    """The phase is due in every `every`-th step: k discriminator updates per generator update are `every=k` for the
+    generator."""
     start: int = 0
-    """The first step, counted from 0, in which it may move."""
+    """First step, counted from 0, in which the phase is due."""
     stop: int | None = None
-    """The first in which it may not any more: a network that is trained first and then stays as it is."""
+    """First step in which the phase is no longer due; None for no end. Set it for a network that is trained first and
+    then stays fixed."""
 
     @property
     def always(self) -> bool:
-        """Whether it moves in every step."""
+        """Whether the phase is due in every step."""
         return (self.every, self.start, self.stop) == (1, 0, None)
 
 
 class Input(NamedTuple):
-    """One array of a batch, as a model needs it."""
+    """Shape and value range of one array of a batch, as the model needs it."""
 
     shape: tuple[int, ...]
-    """Of one example, without the batch axis."""
+    """Shape of one example, without the batch axis."""
     values: str = "unit"
-    """Range of its elements: "unit" for reals in [0, 1], "binary" for 0 and 1, "levels-K" for k / (K - 1),
-    "classes-K" for integers 0, ..., K - 1, "real" for any finite number."""
+    """Range of the elements: "unit" for reals in [0, 1], "binary" for 0 and 1, "levels-K" for k / (K - 1), "classes-K"
+    for integers 0, ..., K - 1, "real" for any finite number."""
 
 
 Kind = str
-"""How a reported number relates to the truth: exact, elbo, iwae-K (lower bounds of log p), or estimate."""
+"""How a reported number relates to the true one: exact, elbo or iwae-K (lower bounds of log p), or estimate."""
 
 
 class Model(NamedTuple):
-    """A generative model: pure functions of `(params, stats, batch, key)`."""
+    """Generative model: pure functions of `(params, stats, batch, key)`."""
 
     init: Callable[[Key, Batch], tuple[Params, Stats]]
+    """`(key, batch)` -> initial parameters and stats; the batch gives the shapes."""
     phases: tuple[Phase, ...]
-    """In order; a later phase sees the earlier phase's result."""
+    """Training phases in order: a later phase of a step sees the result of the earlier ones."""
     evaluate: Evaluate
+    """Held-out metrics, one value per example."""
     generate: Generate
+    """Sampler of one output per example of a batch."""
     embed: Embed | None = None
+    """Features of a batch for representation learning, or None if the model has none."""
     kinds: Mapping[str, Kind] = {}
-    """Kind of each metric of `evaluate`; those that are not named are estimates."""
+    """Kind of each metric of `evaluate`; a metric that is not named here is an estimate."""
     inputs: Mapping[str, Input] = {}
-    """Arrays of a batch whose shape and range are fixed, by name."""
+    """Required shape and range of the arrays of a batch, by name."""
 
 
 def with_inputs(model: Model, **inputs: Input) -> Model:
-    """The model with these `inputs`; its functions raise ValueError where an array of a batch has another shape.
+    """Return the model with these `inputs`; its functions raise ValueError if an array of a batch has another shape.
 
-    Shapes are checked while a program is traced, so the check costs nothing in a step. Arrays that a batch does not
-    have are not missed.
+    Shapes are checked while a program is traced, so the check costs nothing in a step. An array that is absent from the
+    batch is not an error.
     """
 
     def checked(batch: Batch) -> Batch:
@@ -100,21 +110,22 @@ def with_inputs(model: Model, **inputs: Input) -> Model:
 
 
 class TrainState(NamedTuple):
-    """The only thing that changes, and everything a run needs to go on."""
+    """Everything that changes during training, and all that a run needs in order to continue."""
 
     params: Params
     stats: Stats
     opt: Mapping[str, optax.OptState]
-    """By phase name."""
+    """Optimizer state by phase name."""
     key: Key
-    """This seed's root key: never split, only folded with `step`."""
+    """Root key of the seed: never split, only folded with the step number."""
     step: Int[Array, ""]
+    """Number of steps done."""
 
 
 def init_state(model: Model, key: Key, batch: Batch) -> TrainState:
-    """The state before the first step; `batch` gives the shapes.
+    """Return the state before the first step; `batch` gives the shapes.
 
-    Raises ValueError where two phases share a name, a phase can never move, or `wrt` names a network that is not there.
+    Raises ValueError if two phases share a name, a phase can never be due, or `wrt` names an unknown network.
     """
     params, stats = model.init(jax.random.fold_in(key, INIT), batch)
     check_phases(model.phases, tuple(params))
@@ -123,7 +134,7 @@ def init_state(model: Model, key: Key, batch: Batch) -> TrainState:
 
 
 def check_phases(phases: Sequence[Phase], networks: Sequence[str]) -> None:
-    """Raise ValueError where the phases cannot be run on these networks."""
+    """Raise ValueError if the phases cannot be run on these networks."""
     names = [phase.name for phase in phases]
     if len(set(names)) < len(names) or any("/" in name for name in names):
         raise ValueError(f"phases: names must differ and hold no '/', got {names}")
@@ -138,41 +149,42 @@ def check_phases(phases: Sequence[Phase], networks: Sequence[str]) -> None:
 
 
 def select(params: Params, names: Sequence[str]) -> dict[str, PyTree]:
-    """The networks called `names`."""
+    """Return the parameters of the networks called `names`."""
     return {name: params[name] for name in names}
 
 
-def moves(phase: Phase, step: int | Int[Array, ""]) -> bool | Array:
-    """Whether `phase` moves in step `step` (counted from 0)."""
+def is_due(phase: Phase, step: int | Int[Array, ""]) -> bool | Array:
+    """Whether `phase` updates its networks in step `step`, counted from 0."""
     begun = ((step + 1) % phase.every == 0) & (step >= phase.start)
     return begun if phase.stop is None else begun & (step < phase.stop)
 
 
 Due = tuple[bool, ...]
-"""Which phases move in a step."""
+"""For each phase, whether it is due in a step."""
 
 
 def due_phases(phases: Sequence[Phase], step: int) -> Due:
-    """Which of them move in step `step` (counted from 0)."""
-    return tuple(bool(moves(phase, step)) for phase in phases)
+    """Return which phases are due in step `step`, counted from 0."""
+    return tuple(bool(is_due(phase, step)) for phase in phases)
 
 
 def make_step(
     phases: Sequence[Phase], due: Due | None = None
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
-    """The pure step that runs `phases` in order on one batch.
+    """Return the pure training step that runs `phases` in order on one batch.
 
-    The key of a phase is the root key folded with the step, then with the phase's index. A metric is named
-    `phase/metric`, the loss among them; those of a phase that did not move are NaN. Where `due` says which phases move,
-    the step is good for those steps only; else each phase that does not always move is a branch in it, and convolutions
-    in branches are slow on a CPU.
+    The key of a phase is the root key folded with the step number and then with the phase's index. Metrics, the loss
+    among them, are named `phase/metric`; those of a phase that is not due are NaN.
+
+    With `due`, the step is valid only for steps in which exactly these phases are due. Without it, each phase that is
+    not due in every step becomes a branch inside the program, and convolutions in branches are slow on a CPU.
     """
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
         metrics: dict[str, Array] = {}
         for index, phase in enumerate(phases):
-            moving = None if due is None else due[index]
-            state, phase_metrics = move_if_due(phase, state, batch, key_of(state, index), due=moving)
+            due_now = None if due is None else due[index]
+            state, phase_metrics = update_if_due(phase, state, batch, key_of(state, index), due=due_now)
             metrics |= {f"{phase.name}/{name}": value for name, value in phase_metrics.items()}
         return state._replace(step=state.step + 1), metrics
 
@@ -180,38 +192,44 @@ def make_step(
 
 
 def key_of(state: TrainState, index: int) -> Key:
-    """The key of this step's phase number `index`."""
+    """Return the key of phase number `index` in the current step."""
     return jax.random.fold_in(jax.random.fold_in(state.key, state.step), index)
 
 
-def move_if_due(
+def update_if_due(
     phase: Phase, state: TrainState, batch: Batch, key: Key, *, due: bool | None = None
 ) -> tuple[TrainState, Metrics]:
-    """`move`, or the state as it is in a step where the phase does not move; `due` says which, else the step does."""
+    """Run `update`, or return the state unchanged with metrics of NaN if the phase is not due.
+
+    `due` says whether the phase is due; with None, the program decides by the step number.
+    """
     if due or phase.always:
-        return move(phase, state, batch, key)
-    _, shapes = jax.eval_shape(lambda state: move(phase, state, batch, key), state)
-    rest = jax.tree.map(lambda metric: jnp.full(metric.shape, jnp.nan, metric.dtype), shapes)
+        return update(phase, state, batch, key)
+    _, shapes = jax.eval_shape(lambda state: update(phase, state, batch, key), state)
+    skipped = jax.tree.map(lambda metric: jnp.full(metric.shape, jnp.nan, metric.dtype), shapes)
     if due is not None:
-        return state, rest
+        return state, skipped
     return jax.lax.cond(
-        moves(phase, state.step),
-        lambda state: move(phase, state, batch, key),
-        lambda state: (state, rest),
+        is_due(phase, state.step),
+        lambda state: update(phase, state, batch, key),
+        lambda state: (state, skipped),
         state,
     )
 
 
-def move(phase: Phase, state: TrainState, batch: Batch, key: Key) -> tuple[TrainState, Metrics]:
-    """One gradient step of `phase`: only the networks in `phase.wrt` change, and what its loss returns as stats."""
+def update(phase: Phase, state: TrainState, batch: Batch, key: Key) -> tuple[TrainState, Metrics]:
+    """Take one gradient step of `phase`, which changes the networks in `phase.wrt` and the stats that its loss
+    returns.
+    """
 
-    def loss(moving: Params) -> tuple[Array, tuple[Metrics, Stats]]:
-        return phase.loss({**state.params, **moving}, state.stats, batch, key)
+    def loss(trained: Params) -> tuple[Array, tuple[Metrics, Stats]]:
+        return phase.loss({**state.params, **trained}, state.stats, batch, key)
 
-    moving = select(state.params, phase.wrt)
-    (value, (metrics, stats)), gradients = jax.value_and_grad(loss, has_aux=True)(moving)
-    updates, opt = phase.optimizer.update(gradients, state.opt[phase.name], moving)
-    moved = dict(optax.apply_updates(moving, updates))  # pyright: ignore[reportArgumentType, reportCallIssue]
-    state = state._replace(params={**state.params, **moved}, stats=stats, opt={**state.opt, phase.name: opt})
-    floats = {name: jnp.asarray(metric, value.dtype) for name, metric in metrics.items()}  # a phase at rest has NaN
+    trained = select(state.params, phase.wrt)
+    (value, (metrics, stats)), gradients = jax.value_and_grad(loss, has_aux=True)(trained)
+    updates, opt = phase.optimizer.update(gradients, state.opt[phase.name], trained)
+    new = dict(optax.apply_updates(trained, updates))  # pyright: ignore[reportArgumentType, reportCallIssue]
+    state = state._replace(params={**state.params, **new}, stats=stats, opt={**state.opt, phase.name: opt})
+    # Floats, since the metrics are NaN in a step in which the phase is not due.
+    floats = {name: jnp.asarray(metric, value.dtype) for name, metric in metrics.items()}
     return state, {**floats, "loss": value}

@@ -1,4 +1,4 @@
-"""Held-out quantities of a split, and the parameters that did best on one."""
+"""Evaluation of a model on all examples of a split, and selection of the parameters with the best validation score."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
@@ -13,13 +13,13 @@ from genjax.data.dataset import Load, Split
 from genjax.types import Evaluate, Key, Metrics, Params, PyTree, Stats
 
 EVALUATION = 2**32 - 1
-"""Folded into the key of evaluations; what training folds in is smaller."""
+"""Number folded into the key of all evaluations; the numbers that training folds in are smaller."""
 
 EVALUATION_BATCH = 500
-"""Examples per program call of an evaluation."""
+"""Examples per call of an evaluation program."""
 
 Measure = Callable[[Params, Stats, Split, Key], Mapping[str, float]]
-"""(params, stats, split, key) -> quantities of one trained seed on a split as a whole that are no mean over examples."""
+"""(params, stats, split, key) -> numbers of one trained seed on a whole split that are not means over its examples."""
 
 SplitValues = Callable[[Params, Stats, Split, Key], Mapping[str, np.ndarray]]
 """(params, stats, split, key) -> arrays [N, ...] of one seed over all examples of the split, in order."""
@@ -28,8 +28,47 @@ EvaluateSeeds = Callable[[Params, Stats, PyTree, Key], Metrics]
 """`(params, stats, raw examples, key)` with a leading seed axis on the first two -> metrics [seeds, batch]."""
 
 
+def map_batches(
+    function: Callable[[int, Int[np.ndarray, " batch"]], PyTree], size: int, batch_size: int, *, axis: int = 0
+) -> Iterator[PyTree]:
+    """Yield `function(index, rows)` for batches of `batch_size` out of `size` examples, as NumPy arrays.
+
+    Every call gets a full batch, so that one compiled shape is enough: the rows of the last batch are filled up with
+    example 0, and the results for these are dropped along `axis`. Batches are computed one after another, when they are
+    asked for.
+    """
+    for index, start in enumerate(range(0, size, batch_size)):
+        rows = np.arange(start, start + batch_size)
+        result = jax.device_get(function(index, np.where(rows < size, rows, 0)))
+        kept = (*[slice(None)] * axis, slice(size - start))
+        yield jax.tree.map(lambda array, kept=kept: array[kept], result)
+
+
+def map_split(
+    function: Callable[[Mapping[str, Array], Key], PyTree],
+    split: Split,
+    *,
+    key: Key,
+    batch_size: int | None = None,
+    axis: int = 0,
+) -> PyTree:
+    """Apply `function(raw examples, key)` to all examples of a split and join the results along `axis`.
+
+    Batch number i has the key `fold_in(key, i)`. `batch_size` is EVALUATION_BATCH by default, or the whole split if
+    that is smaller. Returns a tree of NumPy arrays without the filling of the last batch.
+    """
+
+    def read_and_apply(index: int, rows: Int[np.ndarray, " batch"]) -> PyTree:
+        raw = {name: jnp.asarray(array) for name, array in split.read(rows).items()}
+        return function(raw, jax.random.fold_in(key, index))
+
+    size = min(EVALUATION_BATCH, split.size) if batch_size is None else batch_size
+    results = map_batches(read_and_apply, split.size, size, axis=axis)
+    return jax.tree.map(lambda *parts: np.concatenate(parts, axis=axis), *results)
+
+
 def make_evaluate_seeds(evaluate: Evaluate, load: Load) -> EvaluateSeeds:
-    """`evaluate` for all seeds as one jitted program; all see the same batch under the same key."""
+    """Return `evaluate` for all seeds as one jitted program; all seeds see the same batch under the same key."""
 
     @jax.jit
     def evaluate_seeds(params: Params, stats: Stats, raw: PyTree, key: Key) -> Metrics:
@@ -41,63 +80,62 @@ def make_evaluate_seeds(evaluate: Evaluate, load: Load) -> EvaluateSeeds:
 
 
 def evaluate_split(
-    evaluate_seeds: EvaluateSeeds, params: Params, stats: Stats, split: Split, *, key: Key, batch_size: int
+    evaluate_seeds: EvaluateSeeds,
+    params: Params,
+    stats: Stats,
+    split: Split,
+    *,
+    key: Key,
+    batch_size: int | None = None,
 ) -> dict[str, Shaped[np.ndarray, "seeds examples *features"]]:
-    """Each quantity for every seed and example of the split.
+    """Evaluate every seed on every example of the split: quantity name -> values [seeds, examples, ...].
 
-    `params` and `stats` have a leading seed axis. The last batch is filled up with copies of the first example, and
-    what they give is thrown away.
+    `params` and `stats` have a leading seed axis. Keys and `batch_size` are those of `map_split`.
     """
-    batches = []
-    for index, indices in enumerate(padded_batches(split.size, batch_size)):
-        raw = {name: jnp.asarray(array) for name, array in split.read(indices).items()}
-        batches.append(jax.device_get(evaluate_seeds(params, stats, raw, jax.random.fold_in(key, index))))
-    return {name: np.concatenate([batch[name] for batch in batches], axis=1)[:, : split.size] for name in batches[0]}
-
-
-def padded_batches(size: int, batch_size: int) -> Iterator[Int[np.ndarray, " batch"]]:
-    """Indices of all `size` examples in order, every batch full: the last one is filled up with zeros."""
-    for start in range(0, size, batch_size):
-        indices = np.arange(start, start + batch_size)
-        yield np.where(indices < size, indices, 0)
+    return map_split(
+        lambda raw, key: evaluate_seeds(params, stats, raw, key), split, key=key, batch_size=batch_size, axis=1
+    )
 
 
 def means(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The mean over examples, in float64: [seeds] each."""
+    """Return the means over examples in float64, [seeds] for each quantity."""
     return {name: array.mean(axis=1, dtype=np.float64) for name, array in values.items()}
 
 
 def evaluation_key() -> Key:
-    """The key under which every evaluation draws, so that what differs between two of them is the model."""
+    """Return the key of every evaluation, always the same: two evaluations differ by the model only, not by noise."""
     return jax.random.fold_in(jax.random.key(0), EVALUATION)
 
 
 def make_split_values(evaluate: Evaluate, load: Load) -> SplitValues:
-    """What `evaluate` gives of all examples of a split for one seed; compiled once for all seeds and splits."""
+    """Return a function that evaluates one seed on all examples of a split, with one program for all seeds and
+    splits.
+    """
     evaluate_seeds = make_evaluate_seeds(evaluate, load)
 
     def values(params: Params, stats: Stats, split: Split, key: Key) -> Mapping[str, np.ndarray]:
         seed_axis = jax.tree.map(lambda leaf: leaf[None], (params, stats))
-        size = min(EVALUATION_BATCH, split.size)
-        found = evaluate_split(evaluate_seeds, seed_axis[0], seed_axis[1], split, key=key, batch_size=size)
+        found = evaluate_split(evaluate_seeds, seed_axis[0], seed_axis[1], split, key=key)
         return {name: array[0] for name, array in found.items()}
 
     return values
 
 
 class Selected(NamedTuple):
-    """The parameters with the best validation score so far; every leaf has a leading seed axis."""
+    """Parameters with the best validation score so far; every leaf has a leading seed axis."""
 
     params: Params
     stats: Stats
     score: Float[Array, " seeds"]
+    """Validation score of the selected parameters; NaN before the first evaluation."""
     step: Int[Array, " seeds"]
+    """Number of training steps after which the parameters were selected."""
 
 
 def select_none(state: TrainState) -> Selected:
-    """Before the first evaluation: a score of NaN, which every other one beats."""
+    """Return the selection before the first evaluation: copies of the state's parameters, with a score of NaN."""
     score = jnp.full(state.key.shape, jnp.nan, jnp.float32)
-    # Copies, since the state's own buffers are given up to the next step.
+    # Copies, since the next step reuses the state's own buffers.
     params, stats = jax.tree.map(jnp.copy, (state.params, state.stats))
     return Selected(params, stats, score, jnp.zeros(state.key.shape, jnp.int32))
 
@@ -105,7 +143,10 @@ def select_none(state: TrainState) -> Selected:
 def select_better(
     selected: Selected, state: TrainState, score: Float[Array, " seeds"], *, larger_is_better: bool
 ) -> Selected:
-    """For each seed the state's parameters where their score is better than the best so far."""
+    """For each seed, select the state's parameters if their score is better than the best so far.
+
+    Any score replaces a score of NaN, and NaN replaces no other score. Of equal scores the first is kept.
+    """
     better = (score > selected.score) if larger_is_better else (score < selected.score)
     better |= jnp.isnan(selected.score)
     now = Selected(state.params, state.stats, score, jnp.broadcast_to(state.step, better.shape))
@@ -113,5 +154,5 @@ def select_better(
 
 
 def along(mask: Bool[Array, " seeds"], leaf: Array) -> Bool[Array, "seeds ..."]:
-    """The mask with axes of length one after its first, as many as the leaf has."""
+    """Return the mask with axes of length one appended, so that it broadcasts against the leaf."""
     return mask.reshape(mask.shape + (1,) * (leaf.ndim - 1))

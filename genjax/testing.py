@@ -1,6 +1,6 @@
-"""Correctness checks for generative models, for small inputs whose truth can be enumerated.
+"""Correctness checks for generative models, on inputs so small that all of them can be enumerated.
 
-Each raises AssertionError, and says what is wrong, where a model is not what it claims to be.
+Each check raises AssertionError with an explanation if the model is not what it claims to be.
 """
 
 import itertools
@@ -17,21 +17,22 @@ from genjax.training import init_seeds, iterate
 from genjax.types import Key, PyTree
 
 LogProb = Callable[[Array], Array]
-"""Inputs [N, *shape] to log p in nats [N]."""
+"""Inputs [N, *shape] -> log p in nats [N]."""
 
 Logits = Callable[[Array], Array]
-"""Inputs [N, *shape] to what defines each element's conditional, [N, *shape] or [N, *shape, K]."""
+"""Inputs [N, *shape] -> parameters of each element's conditional, [N, *shape] or [N, *shape, K]."""
 
 Pattern = Callable[[Logits, Array], Bool[np.ndarray, "n n"]]
-"""Which outputs (rows) depend on which inputs (columns), both flattened."""
+"""Function that finds which outputs (rows) depend on which inputs (columns), both flattened."""
 
 MAX_INPUTS = 2**20
+"""Largest number of inputs that `all_inputs` enumerates."""
 
 
 def all_inputs(shape: tuple[int, ...], *, levels: int = 2) -> Float[Array, "N ..."]:
-    """Every input of `shape` with elements k / (levels - 1), k = 0, ..., levels - 1; the last element runs fastest.
+    """Return every input of `shape` with elements k / (levels - 1), k = 0, ..., levels - 1, the last varying fastest.
 
-    Raises ValueError where there are more than 2^20.
+    Raises ValueError if there are more than 2^20 inputs.
     """
     size = int(np.prod(shape))
     if levels**size > MAX_INPUTS:
@@ -41,7 +42,7 @@ def all_inputs(shape: tuple[int, ...], *, levels: int = 2) -> Float[Array, "N ..
 
 
 def assert_normalized(log_prob: LogProb, shape: tuple[int, ...], *, levels: int = 2, atol: float = 1e-5) -> None:
-    """The probabilities of all inputs of `shape` sum to 1: |log of the sum| <= `atol` nats."""
+    """Check that the probabilities of all inputs of `shape` sum to 1: |log of the sum| <= `atol` nats."""
     log_probs = np.asarray(log_prob(all_inputs(shape, levels=levels)), np.float64)
     with np.errstate(invalid="ignore"):
         log_sum = np.logaddexp.reduce(log_probs)
@@ -52,9 +53,9 @@ def assert_normalized(log_prob: LogProb, shape: tuple[int, ...], *, levels: int 
 
 
 def jacobian_pattern(logits: Logits, x: Num[Array, "N ..."]) -> Bool[np.ndarray, "n n"]:
-    """Where the Jacobian of `logits` is not exactly 0 at any of the inputs `x` [N, *shape].
+    """Find the entries of the Jacobian of `logits` that are not exactly 0 at one or more of the inputs `x` [N, *shape].
 
-    Raises AssertionError where it holds NaN or infinity.
+    Raises AssertionError if the Jacobian holds NaN or infinity.
     """
     size = int(np.prod(x.shape[1:]))
     jacobian = jax.vmap(jax.jacrev(lambda one: logits(one[None])[0]))(x)
@@ -65,9 +66,10 @@ def jacobian_pattern(logits: Logits, x: Num[Array, "N ..."]) -> Bool[np.ndarray,
 
 
 def flip_pattern(logits: Logits, x: Num[Array, "N ..."]) -> Bool[np.ndarray, "n n"]:
-    """Which outputs change in any bit when one element v of an input in `x` [N, *shape] becomes 1 - v.
+    """Find which outputs change in any bit when one element v of an input in `x` [N, *shape] is replaced by 1 - v.
 
-    For models that look inputs up instead of computing with them. v = 1/2 stays as it is: avoid it.
+    Use it for models that look inputs up in a table instead of computing with them. An element of 1/2 would not change:
+    avoid it.
     """
     size = int(np.prod(x.shape[1:]))
     flat = np.asarray(x).reshape(len(x), size)
@@ -88,14 +90,14 @@ def assert_autoregressive(
     full: bool = True,
     pattern: Pattern = jacobian_pattern,
 ) -> None:
-    """Each conditional depends on none but earlier elements, exactly, and does depend on those it should.
+    """Check that each conditional depends on earlier elements only, exactly, and that it does depend on them.
 
     Args:
-        logits: Under test; [N, *shape] to [N, *shape] or [N, *shape, K].
-        x: Several inputs [N, *shape]: a dependence seen at one of them counts, so accidental zeros do no harm.
+        logits: Function under test; [N, *shape] to [N, *shape] or [N, *shape, K].
+        x: Several inputs [N, *shape]. A dependence seen at one of them counts, so accidental zeros do no harm.
         ordering: Flattened element indices in generation order; row by row by default.
         full: Whether each element must depend on all earlier ones, or only on the one just before it.
-        pattern: How dependence is found: `jacobian_pattern` or `flip_pattern`.
+        pattern: Function that finds dependences: `jacobian_pattern` or `flip_pattern`.
     """
     size = int(np.prod(x.shape[1:]))
     order = np.arange(size) if ordering is None else np.asarray(ordering)
@@ -107,7 +109,7 @@ def assert_autoregressive(
 
 
 def report_pairs(wrong: Bool[np.ndarray, "n n"], order: np.ndarray, verb: str, what: str) -> None:
-    """Raise AssertionError naming the first of the `wrong` (output, input) pairs, if there is one."""
+    """Raise AssertionError that names the first of the `wrong` (output, input) pairs, if there is one."""
     pairs = np.argwhere(wrong)
     if len(pairs):
         output, given = order[pairs[0]]
@@ -119,11 +121,11 @@ def report_pairs(wrong: Bool[np.ndarray, "n n"], order: np.ndarray, verb: str, w
 def assert_sampler_matches(
     samples: Num[Array, "N ..."], log_prob: LogProb, *, levels: int = 2, significance: float = 1e-4
 ) -> None:
-    """Chi-square test of `samples` [N, *shape] against the enumerated probabilities exp(`log_prob`).
+    """Compare `samples` [N, *shape] with the enumerated probabilities exp(`log_prob`) by a chi-square test.
 
-    Inputs expected fewer than 5 times are put together in one class. A right sampler fails with probability
-    `significance` (over keys); a sample of probability 0, or with a value that is no k / (levels - 1), fails always.
-    Raises ValueError where the samples are too few for two classes.
+    Inputs that are expected fewer than 5 times are pooled into one class. A correct sampler fails with probability
+    `significance` (over keys). A sample of probability 0, or with a value other than k / (levels - 1), always fails.
+    Raises ValueError if there are too few samples for two classes.
     """
     from scipy.stats import chi2
 
@@ -146,7 +148,7 @@ def assert_sampler_matches(
 
 
 def input_index(samples: np.ndarray, levels: int) -> np.ndarray:
-    """Where each sample stands in `all_inputs`."""
+    """Index of each sample in `all_inputs`."""
     values = samples.reshape(len(samples), -1).astype(np.float64) * (levels - 1)
     if not (np.abs(values - values.round()) < 1e-4).all() or values.min() < -0.5 or values.max() > levels - 0.5:
         raise AssertionError(f"samples hold values other than k / {levels - 1}, k = 0, ..., {levels - 1}")
@@ -155,7 +157,7 @@ def input_index(samples: np.ndarray, levels: int) -> np.ndarray:
 
 
 def pool_rare(observed: np.ndarray, expected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Counts with all classes expected fewer than 5 times put together, with the next rarest until they reach 5."""
+    """Pool all classes that are expected fewer than 5 times, with the next rarest ones until together they reach 5."""
     order = np.argsort(expected)
     rare = int(np.searchsorted(expected[order], 5))
     if rare:
@@ -166,7 +168,7 @@ def pool_rare(observed: np.ndarray, expected: np.ndarray) -> tuple[np.ndarray, n
 
 
 def assert_samplers_equal(fast: Callable[[Key], Array], naive: Callable[[Key], Array], key: Key) -> None:
-    """Two samplers, such as one with a cache and one without, give identical samples [N, *shape] under one key."""
+    """Check that two samplers, such as one with a cache and one without, give identical samples under one key."""
     first, second = np.asarray(fast(key)), np.asarray(naive(key))
     if first.shape != second.shape:
         raise AssertionError(f"shapes of the samples differ: {first.shape} and {second.shape}")
@@ -178,7 +180,7 @@ def assert_samplers_equal(fast: Callable[[Key], Array], naive: Callable[[Key], A
 
 
 def assert_stable(loss: Callable[[Array], Array], shape: tuple[int, ...] = (2,), *, at: float = 1e4) -> None:
-    """The values and the gradient of `loss` are finite where logits of `shape` are 0, `at`, -`at` or in turn both."""
+    """Check that value and gradient of `loss` are finite at logits of 0, `at`, -`at`, and `at` and -`at` in turn."""
     alternating = np.where(np.arange(np.prod(shape, dtype=int)) % 2, -at, at).reshape(shape)
     for logits in (np.zeros(shape), np.full(shape, at), np.full(shape, -at), alternating, -alternating):
         point = jnp.asarray(logits, float)
@@ -189,7 +191,10 @@ def assert_stable(loss: Callable[[Array], Array], shape: tuple[int, ...] = (2,),
 
 
 def assert_resume_equals(model: Model, feed: Feed, seeds: Sequence[int], steps: int) -> None:
-    """`steps` steps, a copy of the state through host memory and `steps` more equal 2 `steps` at once, bit for bit."""
+    """Check that a training interrupted after `steps` of 2 `steps` steps equals one without a break, bit for bit.
+
+    The state is copied through host memory in between, as a checkpoint would.
+    """
     state = halfway = init_seeds(model, feed, seeds)
     for done, trained, _ in iterate(model, feed, state, 2 * steps):
         state = trained
@@ -206,12 +211,12 @@ def assert_resume_equals(model: Model, feed: Feed, seeds: Sequence[int], steps: 
 
 
 def to_host(tree: PyTree) -> PyTree:
-    """NumPy copies of all leaves; of random keys, their data."""
+    """Return NumPy copies of all leaves; random keys are replaced by their raw data."""
     return jax.tree.map(lambda leaf: np.array(jax.random.key_data(leaf) if is_key(leaf) else leaf), tree)
 
 
 def through_host(tree: PyTree) -> PyTree:
-    """The same tree, rebuilt from what a checkpoint would hold."""
+    """Return the tree rebuilt from the arrays that a checkpoint would hold."""
     return jax.tree.map(
         lambda leaf, copy: jax.random.wrap_key_data(copy) if is_key(leaf) else jnp.asarray(copy), tree, to_host(tree)
     )

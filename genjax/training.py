@@ -1,4 +1,4 @@
-"""Training: one jitted step of one seed, or of several over a leading axis, yielded step by step."""
+"""Training loop: one jitted step of one seed, or of several seeds over a leading axis, yielded step by step."""
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
@@ -6,22 +6,23 @@ from collections.abc import Callable, Iterator, Sequence
 import jax
 import jax.numpy as jnp
 
-from genjax.core import Due, Model, Phase, TrainState, due_phases, init_state, key_of, make_step, move_if_due, moves
+from genjax.core import Due, Model, Phase, TrainState, due_phases, init_state, is_due, key_of, make_step, update_if_due
 from genjax.data.feed import Feed
 from genjax.types import Batch, Key, Metrics, PyTree
 
 DATA = 2**31 - 1
-"""What the step's key is folded with to make the batch; phases fold it with 0, 1, 2, ..."""
+"""Number folded into the step's key to make the batch; phases fold in 0, 1, 2, ..."""
 
 AXES = TrainState(params=0, stats=0, opt=0, key=0, step=None)  # pyright: ignore[reportArgumentType]
-"""The seed axis leads every leaf but the step, which is shared: all seeds' phases move together."""
+"""Seed axis of each part of the state: every leaf but the step has it. All seeds share the step, so their phases are
+due together."""
 
 Step = Callable[[TrainState, PyTree, PyTree], tuple[TrainState, Metrics]]
-"""`(state, feed.arrays, item)` -> the next state, and metrics [seeds], or scalars where the state is of one seed."""
+"""`(state, feed.arrays, item)` -> the next state, and metrics [seeds], or scalars if the state is of one seed."""
 
 
 def init_seeds(model: Model, feed: Feed, seeds: Sequence[int]) -> TrainState:
-    """The states of all `seeds` before the first step."""
+    """Return the states of all `seeds` before the first step, with a leading seed axis."""
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32))
     item = next(feed.items(0))
 
@@ -32,14 +33,14 @@ def init_seeds(model: Model, feed: Feed, seeds: Sequence[int]) -> TrainState:
 
 
 def load_batch(feed: Feed, state: TrainState, arrays: PyTree, item: PyTree) -> Batch:
-    """The batch of one seed's next step."""
+    """Return the batch of one seed's next step."""
     return feed.load(arrays, item, key_of(state, DATA))
 
 
 def make_train_step(model: Model, feed: Feed, due: Due | None = None) -> Step:
-    """The step of all seeds as one jitted program, or of one seed whose state has no seed axis.
+    """Return the jitted step of all seeds, or of a single seed whose state has no seed axis.
 
-    The state passed in is donated: use the one returned. `due` as in `make_step`.
+    The state passed in is donated and must not be used afterwards: use the returned one. `due` is that of `make_step`.
     """
     step = make_step(model.phases, due)
 
@@ -55,12 +56,12 @@ def make_train_step(model: Model, feed: Feed, due: Due | None = None) -> Step:
 
 
 def iterate(model: Model, feed: Feed, state: TrainState, steps: int) -> Iterator[tuple[int, TrainState, Metrics]]:
-    """Train until `steps` steps are done in all, and yield (steps done, state, metrics [seeds]) after each.
+    """Train until `steps` steps are done in total, and yield (steps done, state, metrics [seeds]) after each step.
 
-    A yielded state is given up to the next step: copy what must outlive it. Metrics are fetched only when read.
-    Where the feed is of one seed, a state without the seed axis (`seed(state, 0)`) trains as well, and faster on a CPU,
-    which copies arrays to add and drop an axis of length one; its metrics are scalars. There is a program for each set
-    of phases that move together.
+    The next step reuses the memory of a yielded state: copy all that must outlive it. Metrics are fetched from the
+    device only when they are read. If the feed is of one seed, a state without seed axis (`seed(state, 0)`) can be
+    trained as well; its metrics are scalars. That is faster on a CPU, which copies arrays to add and drop an axis of
+    length one. One program is compiled for each set of phases that are due together.
     """
     program = functools.cache(functools.partial(make_train_step, model, feed))
     done = int(state.step)
@@ -75,7 +76,7 @@ def iterate(model: Model, feed: Feed, state: TrainState, steps: int) -> Iterator
 
 
 def seed(state: TrainState, index: int) -> TrainState:
-    """The state of one seed, without the seed axis."""
+    """Return the state of one seed, without the seed axis."""
     return jax.tree.map(
         lambda axis, part: part if axis is None else jax.tree.map(lambda leaf: leaf[index], part),
         AXES,
@@ -85,7 +86,7 @@ def seed(state: TrainState, index: int) -> TrainState:
 
 
 def with_seed_axis(state: TrainState) -> TrainState:
-    """A copy of one seed's state with a seed axis of length one; a state that has the axis, as it is."""
+    """Return a copy of one seed's state with a seed axis of length one; a state with a seed axis stays unchanged."""
     if state.key.ndim:
         return state
     return jax.tree.map(
@@ -97,7 +98,7 @@ def with_seed_axis(state: TrainState) -> TrainState:
 
 
 def first_nonfinite(tree: PyTree) -> str | None:
-    """The path of the first array in `tree` that holds NaN or infinity, or None."""
+    """Return the path of the first array in `tree` that holds NaN or infinity, or None."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         if jnp.issubdtype(leaf.dtype, jnp.floating) and not jnp.isfinite(leaf).all():
             return jax.tree_util.keystr(path)
@@ -105,9 +106,9 @@ def first_nonfinite(tree: PyTree) -> str | None:
 
 
 def first_failure(model: Model, feed: Feed, state: TrainState, steps: int) -> str | None:
-    """Repeat the training from `state` to `steps` steps, phase by phase, and say where an array is first not finite.
+    """Repeat the training from `state` up to `steps` steps, phase by phase, and say where an array is first not finite.
 
-    None where all of them are finite. Give it the last good state, after metrics were seen that are not.
+    Call it with the last good state after a metric was not finite. Returns None if all arrays stay finite.
     """
     load = jax.jit(jax.vmap(lambda state, arrays, item: load_batch(feed, state, arrays, item), in_axes=(AXES, None, 0)))
     phase_steps = [make_phase_step(phase, index) for index, phase in enumerate(model.phases)]
@@ -117,7 +118,7 @@ def first_failure(model: Model, feed: Feed, state: TrainState, steps: int) -> st
             return f"step {step + 1}: the first array that is not finite is batch{bad}"
         for phase, phase_step in zip(model.phases, phase_steps, strict=True):
             state, metrics = phase_step(state, batch)
-            found = {"metrics": metrics if moves(phase, step) else {}, "state": state._asdict()}
+            found = {"metrics": metrics if is_due(phase, step) else {}, "state": state._asdict()}
             if bad := first_nonfinite(found["state"]) or first_nonfinite(found["metrics"]):
                 loss = metrics["loss"].tolist()
                 return (
@@ -128,9 +129,9 @@ def first_failure(model: Model, feed: Feed, state: TrainState, steps: int) -> st
 
 
 def make_phase_step(phase: Phase, index: int) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
-    """The move of one phase alone, for all seeds; the state passed in stays valid."""
+    """Return the jitted update of one phase alone, for all seeds; the state passed in stays valid."""
 
     def phase_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-        return move_if_due(phase, state, batch, key_of(state, index))
+        return update_if_due(phase, state, batch, key_of(state, index))
 
     return jax.jit(jax.vmap(phase_step, in_axes=(AXES, 0), out_axes=(AXES, 0)))

@@ -1,4 +1,4 @@
-"""The words every module shares: what variables, a batch, a loss, an evaluation and a sampler are."""
+"""Type aliases that every module shares: keys, variables, batches, losses and samplers."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,25 +11,27 @@ Key = jaxtyping.Key[Array, ""]
 Scalar = jaxtyping.Float[Array, ""]
 
 Params = Mapping[str, PyTree]
-"""Network name -> its trained variables."""
+"""Trained parameters by network name."""
 
 Stats = Mapping[str, PyTree]
-"""What is carried from step to step but not trained by gradient: batch statistics, counts, pools, EMA weights."""
+"""Variables that are carried from step to step but not trained by gradient, by network name: batch statistics, counts,
+sample pools, averaged parameters."""
 
 Batch = Mapping[str, Array]
-"""Named arrays with a leading batch axis: image [B, H, W, C] in [0, 1], label [B], known [B, H, W, C], ..."""
+"""Named arrays with a leading batch axis: image [B, H, W, C] in [0, 1], label [B], known [B, H, W, C] and others."""
 
 Metrics = Mapping[str, Array]
-"""Named numbers; a name says unit and kind: nll_nats, elbo_nats, iwae_500_nats, bits_per_dim."""
+"""Named numbers. A name says the unit and the kind of the number: nll_nats, elbo_nats, iwae_500_nats, bits_per_dim."""
 
 Loss = Callable[[Params, Stats, Batch, Key], tuple[Scalar, tuple[Metrics, Stats]]]
-"""What one phase descends: a scalar, with diagnostics and the next stats beside it."""
+"""Objective that one phase minimizes: a scalar, together with metrics for the log and the next stats."""
 
 Evaluate = Callable[[Params, Stats, Batch, Key], Metrics]
-"""Held-out quantities per example, each [B]; never reduced."""
+"""Held-out quantities, one value [B] per example: the caller reduces them."""
 
 Generate = Callable[[Params, Stats, Batch, Key], Array]
-"""What the model makes of a batch: prior samples, or completions where the batch has `known`."""
+"""Sampler: one output per example of the batch, drawn from the prior, or completed where the batch has `known`
+pixels."""
 
 Embed = Callable[[Params, Stats, Batch], jaxtyping.Float[Array, "batch features"]]
-"""Features for representation learning."""
+"""Features [batch, features] for representation learning."""

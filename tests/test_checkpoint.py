@@ -71,14 +71,14 @@ def test_a_bit_flipped_in_an_array_is_noticed(tmp_path):
     text = facts.read_text()
     start = text.index("sha256") + len('sha256": "')
     facts.write_text(text[:start] + ("0" if text[start] != "0" else "1") + text[start + 1 :])
-    with pytest.raises(ValueError, match=r"no checkpoint is whole: .*do not match their SHA-256"):
+    with pytest.raises(ValueError, match=r"all checkpoints are damaged: .*do not match their SHA-256"):
         checkpoints.restore_latest({"state": state()})
 
 
 def test_all_damaged_is_an_error(tmp_path):
     saved(tmp_path / "c", [1]).close()
     overwrite(tmp_path / "c" / "1")
-    with pytest.raises(ValueError, match="no checkpoint is whole"):
+    with pytest.raises(ValueError, match="all checkpoints are damaged"):
         Checkpoints(tmp_path / "c").restore_latest({"state": state()})
 
 

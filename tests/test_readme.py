@@ -1,18 +1,19 @@
-"""The README says what the ledger and the code say."""
+"""The pages say what the ledger and the code say."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from experiments.ledger import README, results, with_tables
+from experiments.ledger import PAGES, README, results, with_tables
 from experiments.tabular import COLOUR
 
 TEXT = README.read_text(encoding="utf-8")
 
 
-def test_tables_are_those_of_the_ledger():
-    assert with_tables(TEXT) == TEXT
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.parent.name}/{page.name}")
+def test_tables_are_those_of_the_ledger(page):
+    assert with_tables(page) == page.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("result", results(), ids=lambda result: result["command"])
@@ -46,8 +47,8 @@ def test_colour_images_stand_beside_what_the_ledger_has_of_tables():
         if result["experiment"] == "tabular" and result["dataset"]["name"] == COLOUR[0].dataset
         for value in result["metrics"]["nll_nats"]["per_seed"]
     }
-    for anchor in COLOUR:
-        assert any(anchor.value == pytest.approx(value, abs=1e-3) for value in kept), anchor
+    for reference in COLOUR:
+        assert any(reference.value == pytest.approx(value, abs=1e-3) for value in kept), reference
 
 
 def test_the_package_index_is_never_suggested():

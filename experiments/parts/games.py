@@ -26,7 +26,7 @@ from genjax.losses.adversarial import (
 from genjax.models.adversarial.average import with_average
 from genjax.pictures.drawing import drawn
 from genjax.pictures.figures import image_grid
-from genjax.pictures.sample_history import film_of, film_rows, filmed
+from genjax.pictures.sample_history import sample_history, sample_history_figure, with_sample_history
 from genjax.runs.experiment import Run, option
 from genjax.types import Key, Params, Stats
 
@@ -94,10 +94,10 @@ def empty_batch(data: Dataset) -> Mapping[str, np.ndarray]:
 def with_extras(model: Model, batch: Mapping[str, np.ndarray | jax.Array], *, average: float, steps: int) -> Model:
     """The model with an average of its generator, where `average` is not 0, and a film of what it makes of `batch`."""
     model = with_average(model, decay=average) if average else model
-    return filmed(model, batch, frames=ROWS, steps=steps)
+    return with_sample_history(model, batch, frames=ROWS, steps=steps)
 
 
 def sample_figures(model: Model, data: Dataset, params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
     """Samples, and how some came to be over training."""
     samples = drawn(model, data, params, stats, ROWS**2, key)
-    return {"samples": image_grid(samples, columns=ROWS, title="samples"), "training": film_rows(film_of(stats))}
+    return {"samples": image_grid(samples, columns=ROWS, title="samples"), "training": sample_history_figure(sample_history(stats))}

@@ -15,7 +15,7 @@ from genjax.evaluation import Measure
 from genjax.metrics.modes import Divergence, Modes, grid_divergence, mode_coverage
 from genjax.models.adversarial.average import with_average
 from genjax.pictures.figures import Figures, Movie, Picture
-from genjax.pictures.sample_history import Film, film_of, filmed
+from genjax.pictures.sample_history import SampleHistory, sample_history, with_sample_history
 from genjax.runs.experiment import Experiment
 from genjax.types import Key, Params, Stats
 
@@ -59,7 +59,7 @@ def drawn(model: Model, mixture: Mixture, params: Params, stats: Stats, count: i
 def point_experiment(model: Model, mixture: Mixture, data: Dataset, *, average: float, steps: int) -> Experiment:
     """A GAN of points with its movie, its metrics and its pictures; `average` as in `with_extras` of games.py."""
     model = with_average(model, decay=average) if average else model
-    filming = filmed(model, like(mixture, FILMED), frames=FRAMES, steps=steps)
+    filming = with_sample_history(model, like(mixture, FILMED), frames=FRAMES, steps=steps)
     return Experiment(
         model=filming,
         data=data,
@@ -104,7 +104,7 @@ def make_figures(model: Model, mixture: Mixture) -> Figures:
 
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Picture]:
         samples = drawn(model, mixture, params, stats, SHOWN, key)
-        return {"samples": beside_truth(samples, mixture), "training": movie(film_of(stats), mixture)}
+        return {"samples": beside_truth(samples, mixture), "training": movie(sample_history(stats), mixture)}
 
     return figures
 
@@ -124,7 +124,7 @@ def beside_truth(samples: Points, mixture: Mixture) -> Figure:
     return figure
 
 
-def movie(film: Film, mixture: Mixture) -> Movie:
+def movie(film: SampleHistory, mixture: Mixture) -> Movie:
     """The samples of each frame over the means of the mixture."""
     figure = Figure(figsize=(4, 4.2), layout="constrained")
     axes = figure.add_subplot()

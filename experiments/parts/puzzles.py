@@ -22,7 +22,7 @@ from genjax.metrics.puzzle import ceiling, chance, mask_iou, placements, solved
 from genjax.models.adversarial import puzzle_gan as model_of
 from genjax.models.adversarial.average import averaged
 from genjax.pictures.figures import Figures, test_batch
-from genjax.pictures.sample_history import film_of, film_rows
+from genjax.pictures.sample_history import has_sample_history, sample_history, sample_history_figure
 from genjax.runs.experiment import Run
 from genjax.types import Batch, Key, Metrics, Params, Stats
 
@@ -210,4 +210,4 @@ def put_together(
 
 def film(stats: Stats) -> dict[str, Figure]:
     """How images of the same patches came to be over training."""
-    return {"training": film_rows(film_of(stats))} if "film" in stats else {}
+    return {"training": sample_history_figure(sample_history(stats))} if has_sample_history(stats) else {}

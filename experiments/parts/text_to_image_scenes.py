@@ -24,7 +24,7 @@ from genjax.models.adversarial.average import averaged
 from genjax.models.adversarial.text_to_image_networks import Networks
 from genjax.networks.named import applied
 from genjax.pictures.figures import Figures, captioned_grid, test_batch
-from genjax.pictures.sample_history import film_of, film_rows
+from genjax.pictures.sample_history import sample_history, sample_history_figure
 from genjax.types import Batch, Key, Metrics, Params, Stats
 
 READER_STEPS = 2000
@@ -134,7 +134,7 @@ def make_figures(model: Model, networks: Networks, found: Captioned) -> Figures:
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
         drawn = {
             "samples": caption_figure(model, found, test_batch(found.data, ROWS), params, stats, key, "seen"),
-            "training": film_rows(film_of(stats)),
+            "training": sample_history_figure(sample_history(stats)),
         }
         if found.held_out is not None:
             batch = test_batch(found.data._replace(test=found.held_out), ROWS)

@@ -1,14 +1,14 @@
-"""Find what does not belong: log p of test images against other images: python -m genjax detect RUN.
+"""Detect images of other data by their likelihood: python -m genjax detect RUN.
 
 The score of an image is log p(x) (for a latent variable model its bound), or log p(x) - log p_background(x) where a
-second run is given: the likelihood ratio of Ren et al. (2019), which takes out what any simple model of the same data
-explains, such as the share of ink. A run of `experiments.tabular --contexts independent` will do for a background.
+second run is given: the likelihood ratio of Ren et al. (2019), which removes what any simple model of the same data
+explains, such as the fraction of ink. A run of `experiments.tabular --contexts independent` will do for a background.
 
     python -m genjax detect RUN --against OTHER --background BACKGROUND_RUN
 
-Against the test images stand corruptions of themselves and, with --against, the test images of other data. The AUROC is
-the probability that a test image scores above one of the others: 0.5 is chance, and below it the others look *more*
-likely, as flat images do to every model of natural ones.
+The test images are compared with corruptions of themselves and, with --against, with the test images of other data. The
+AUROC is the probability that a test image scores above one of the others: 0.5 is chance, and below it the others look
+*more* likely, as flat images do to every model of natural ones.
 """
 
 import dataclasses
@@ -29,21 +29,21 @@ from genjax.data.dataset import Dataset, Split
 from genjax.evaluation import EVALUATION_BATCH, evaluate_split, evaluation_key, make_evaluate_seeds
 from genjax.metrics.detection import auroc
 from genjax.pictures.figures import test_batch
+from genjax.runs.config import build
 from genjax.runs.directory import RunError, write_json
 from genjax.runs.experiment import Experiment
-from genjax.runs.options import build
 from genjax.runs.report import mean_and_deviation, summary
 from genjax.runs.restore import Restored, restore_run
 from genjax.types import Batch, Evaluate, Key, Metrics, Params, Stats
 
 SIGNS = {"nll_nats": -1, "elbo_nats": 1}
-"""Metrics that say how likely an image is, and the sign that makes log p of them."""
+"""Metrics of the likelihood of an image, and the sign with which each is log p."""
 
 Scores = Float[np.ndarray, "seeds examples"]
 
 
 def noisy(image: Array, key: Key) -> Array:
-    """One element in ten taken from the image before it in the batch."""
+    """Return the images with one element in ten taken from the image before it in the batch."""
     return jnp.where(jax.random.bernoulli(key, 0.1, image.shape), jnp.roll(image, 1, axis=0), image)
 
 
@@ -54,11 +54,11 @@ CORRUPTIONS: Mapping[str, Callable[[Array, Key], Array]] = {
     "halves swapped": lambda image, key: jnp.roll(image, image.shape[1] // 2, axis=1),
     "flat": lambda image, key: image.mean(axis=(1, 2), keepdims=True) * jnp.ones_like(image),
 }
-"""Of values in [0, 1]; what they give is rounded to the levels that the data have."""
+"""Functions of images [B, H, W, C] in [0, 1]; their results are rounded to the levels of the data."""
 
 
 def corrupted(data: Dataset, corrupt: Callable[[Array, Key], Array]) -> Dataset:
-    """The data with `corrupt` done to every batch; dequantized images keep their noise within a level."""
+    """Return the data with `corrupt` applied to every batch; dequantized images keep their noise within a level."""
     kind, _, number = data.protocol.partition("-")
     levels = {"real": None, "levels": int(number or 2), "dequantized": int(number or 2)}.get(kind, 2)
 
@@ -78,7 +78,7 @@ def corrupted(data: Dataset, corrupt: Callable[[Array, Key], Array]) -> Dataset:
 
 
 def log_probs(run: Restored, data: Dataset, count: int) -> Scores:
-    """Log p, or its bound, of the first `count` test images under every seed of the run."""
+    """Return log p, or its bound, of the first `count` test images under every seed of the run."""
     metric = next((name for name in SIGNS if name in run.experiment.model.kinds), None)
     if metric is None:
         raise RunError(f"{run.config.name} measures no likelihood ({' or '.join(SIGNS)})")
@@ -86,14 +86,14 @@ def log_probs(run: Restored, data: Dataset, count: int) -> Scores:
     split = Split(min(count, data.test.size), data.test.read, None)
     size = min(EVALUATION_BATCH, split.size)
     parts = [
-        evaluate_split(evaluate_seeds, *memory.chosen(), split, key=evaluation_key(), batch_size=size)[metric]
-        for memory in run.memories
+        evaluate_split(evaluate_seeds, *checkpoint.chosen(), split, key=evaluation_key(), batch_size=size)[metric]
+        for checkpoint in run.checkpoints
     ]
     return SIGNS[metric] * np.concatenate(parts)
 
 
 def evaluation_of(experiment: Experiment, metric: str) -> Evaluate:
-    """What the validation measures, if that gives the metric: it takes fewer samples."""
+    """Return the validation of the experiment, which takes fewer samples, if it has the metric; else its evaluation."""
     own, validate = experiment.model.evaluate, experiment.validate
     if validate is None:
         return own
@@ -106,7 +106,7 @@ def evaluation_of(experiment: Experiment, metric: str) -> Evaluate:
 
 
 def other_data(run: Restored, name: str) -> Dataset:
-    """Another data set, treated as the run treats its own."""
+    """Return another data set, made binary (or given levels) as the run does with its own."""
     options = run.config.options
     config = run.config._replace(
         options=dataclasses.replace(options, data=dataclasses.replace(options.data, dataset=name))
@@ -131,9 +131,9 @@ def detect(
     Args:
         directory: Run directory of a model with a likelihood or a bound.
         against: Other data sets, named as for --dataset, of the same image size.
-        background: Run of a simpler model on the same data, whose log p is taken off.
+        background: Run of a simpler model on the same data, whose log p is subtracted.
         count: Test images of each kind, at most.
-        data_dir: TFDS directory, where it is another one than that of the training.
+        data_dir: TFDS directory, if it is not that of the training.
     """
     if count < 2:
         raise RunError(f"--count {count} must be at least 2", exit_code=2)
@@ -167,7 +167,7 @@ def detect(
 
 
 def restored_background(directory: Path, experiment: Experiment, data_dir: Path | None) -> Restored:
-    """The run of the background model; RunError where its data are not the run's."""
+    """Return the run of the background model; RunError if its data are not those of the experiment."""
     background = restore_run(directory, data_dir=data_dir)
     own, other = experiment.data, background.experiment.data
     if (own.sha256, own.protocol) != (other.sha256, other.protocol):
@@ -177,7 +177,7 @@ def restored_background(directory: Path, experiment: Experiment, data_dir: Path 
 
 
 def auroc_table(aurocs: Mapping[str, Mapping[str, object]], title: str) -> Table:
-    """One row for what stands against the test images."""
+    """Return a table with one row for each kind of other images."""
     table = Table(title=title, min_width=len(title))
     for column in ("against", "AUROC, mean ± s.d."):
         table.add_column(column)
@@ -187,7 +187,7 @@ def auroc_table(aurocs: Mapping[str, Mapping[str, object]], title: str) -> Table
 
 
 def histograms(scores: Mapping[str, Float[np.ndarray, " N"]], title: str) -> Figure:
-    """The scores of each kind of images, as outlines over one another; far from the first, in the outermost bins."""
+    """Draw the scores of each kind of images as outlines; scores far from those of the first are in the last bins."""
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
     usual = next(iter(scores.values()))

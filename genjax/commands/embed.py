@@ -1,20 +1,20 @@
 """Save features of images, for use elsewhere: python -m genjax embed RUN --out features.npz.
 
-An autoencoder's features are its codes; those of a model with a distribution over codes are the means of q(z|x), those
-of a DCGAN the maps of its discriminator, of an InfoGAN what Q reads, of text to image the image encoder's.
+Features are the codes of an autoencoder, the means of q(z|x) of a model with a distribution over codes, the channels of
+a DCGAN's discriminator, the inputs of an InfoGAN's Q, and the outputs of text to image's image encoder.
 
-    python -m genjax embed RUN --out features.npz                             of the run's own test images
+    python -m genjax embed RUN --out features.npz                             the run's own test images
     python -m genjax embed RUN --out features.npz --split train
-    python -m genjax embed RUN --out mine.npz --images ./photos more.npz      of your own images
+    python -m genjax embed RUN --out mine.npz --images ./photos more.npz      your own images
 
-Your own images come as for --dataset: a folder of PNG and JPEG images, or an .npz file with `image`; of either that is
-divided into train, validation and test, --split says which part. They must have the height, width and channels of the
+Your own images are given as for --dataset: a folder of PNG and JPEG images, or an .npz file with `image`; if it is
+divided into train, validation and test, --split names the part. They must have the height, width and channels of the
 run's images, and become binary as those did. In Python:
 
     file = np.load("features.npz")
     file["features"]        [N, F] float32, one row per image
-    file["label"]           [N], where all images have one: those of the .npz file, or numbers of the sub-folders
-    file["name"]            [N], of your own images: the path of each, or file.npz[row]
+    file["label"]           [N], if all images have one: those of the .npz file, or numbers of the sub-folders
+    file["name"]            [N], for your own images: the path of each, or file.npz[row]
 
 Rows are in the order of the split, of the sorted paths of a folder and of the rows of an .npz file.
 """
@@ -51,9 +51,9 @@ def embed(
         directory: Run directory of a model that has features.
         out: The .npz file to write.
         images: Folders and .npz files of images; those of the run's own data by default.
-        split: Which part of the data, or of images that are divided like them.
-        seed: Training seed whose parameters are used; the run's first where none is given.
-        data_dir: TFDS directory, where it is another one than that of the training.
+        split: Part of the data, or of your own images if they are divided.
+        seed: Training seed whose parameters are used; by default the run's first.
+        data_dir: TFDS directory, if it is not that of the training.
     """
     if out.suffix != ".npz":
         raise RunError(f"--out {out} must end in .npz", exit_code=2)
@@ -70,29 +70,29 @@ def embed(
 
 
 def check_features(run: Restored) -> None:
-    """Raise RunError where the run's model has no features."""
+    """Raise RunError if the run's model has no features."""
     if run.experiment.model.embed is None:
         raise RunError(f"{run.config.name} has no features: its model has no `embed`")
 
 
 def own_features(run: Restored, seed: int, split: Part) -> dict[str, np.ndarray]:
-    """Features of a part of the run's own data."""
+    """Return the features of a part of the run's own data."""
     data = run.experiment.data
     return as_arrays(features_with(run, data)(*run.chosen(seed), getattr(data, split)))
 
 
 def features_with(run: Restored, data: Dataset) -> FeaturesOf:
-    """The run's features of images that become a batch as those of `data` do."""
+    """Return the function that computes the run's features of a split of `data`."""
     return make_features(features_function(run.experiment.model), data.load)
 
 
 def as_arrays(found: Features) -> dict[str, np.ndarray]:
-    """What is saved of features."""
+    """Return features, and labels if there are any, by the names under which they are saved."""
     return {"features": found.features} | ({} if found.label is None else {"label": found.label})
 
 
 def features_of_files(run: Restored, seed: int, paths: Sequence[Path], split: Part) -> dict[str, np.ndarray]:
-    """Features of a user's own images, one path after another; labels only where all have some."""
+    """Return the features of a user's own images, one path after another; labels only if all images have one."""
     parts: list[dict[str, np.ndarray]] = []
     for path in paths:
         try:
@@ -107,7 +107,7 @@ def features_of_files(run: Restored, seed: int, paths: Sequence[Path], split: Pa
 
 
 def presented(run: Restored, path: Path, named: Named) -> Dataset:
-    """The images as the run saw its own: with its way of making pixels binary. ValueError where they cannot be."""
+    """Return the images as a data set whose pixels become binary as those of the run; ValueError if shapes differ."""
     shape, expected = named.split.read(np.zeros(1, np.int64))["image"].shape[1:], run.experiment.data.image_shape
     if shape != expected:
         raise ValueError(f"images of shape {shape}, must be {expected} as those of the run")

@@ -23,16 +23,16 @@ def evaluate(
     """Measure a trained run, mean ± s.d. over its seeds.
 
     Args:
-        directory: Run directory; where the training goes on, its last checkpoint is taken.
+        directory: Run directory; the last checkpoint if the training has not ended.
         split: Split of the data to measure on.
         quality: Compare generated images with real ones, as the training's --quality does.
-        data_dir: TFDS directory, where it is another one than that of the training.
+        data_dir: TFDS directory, if it is not that of the training.
     """
     run = restore_run(directory, data_dir=data_dir)
     asked = quality or run.config.run.quality
     experiment = with_quality(run.experiment) if asked else run.experiment
     data = experiment.data
-    values = measures(experiment, run.memories, getattr(data, split))
+    values = measures(experiment, run.checkpoints, getattr(data, split))
     metrics = {name: summary(array, experiment.kind(name)) for name, array in values.items()}
     title = f"{run.config.name} on {data.name} ({data.protocol}), {split}, after {run.done} steps"
     Console().print(metrics_table(metrics, title=title, caption=f"{len(run.seeds)} seed(s), {jax.default_backend()}"))

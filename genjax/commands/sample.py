@@ -1,7 +1,7 @@
 """Draw images or a text from a trained run: python -m genjax sample RUN --count 64.
 
 A model of images under a condition, such as a class, is given the conditions of the first 100 images of the test
-split, again and again where more are drawn.
+split, and the same ones again if more images are drawn.
 """
 
 import sys
@@ -22,10 +22,10 @@ from genjax.runs.directory import RunError
 from genjax.runs.restore import Restored, restore_run
 
 MOST = 100_000
-"""Images of one command: more than a picture can show; or characters."""
+"""Most images or characters that one command draws."""
 
 IMAGES, CHARACTERS = 64, 1000
-"""How many are drawn where the command does not say."""
+"""Default numbers of images and of characters."""
 
 
 def sample(
@@ -45,14 +45,14 @@ def sample(
     Args:
         directory: Run directory.
         count: Number of images (64 by default), or of characters (1000).
-        prompt: Text that the model is to go on from; nothing by default.
-        temperature: Of a text: characters are drawn from probabilities to the power of 1 / temperature; 1 by default.
-        text: What the images are to show, for a run of text_to_image; captions of the test split by default.
+        prompt: Text that the model continues; empty by default.
+        temperature: Characters are drawn from probabilities to the power of 1 / temperature; 1 by default.
+        text: Caption of the images, for a run of text_to_image; by default the captions of the test split.
         key: Seed of the random numbers.
-        seed: Training seed whose parameters draw; the run's first where none is given.
-        data_dir: TFDS directory, where it is another one than that of the training.
-        out: PNG file to write; the images as an array go beside it, as .npy. By default in the run's figures/. A text
-            is printed, and written to `out` where one is given.
+        seed: Training seed whose parameters are used; by default the run's first.
+        data_dir: TFDS directory, if it is not that of the training.
+        out: PNG file to write; an .npy file beside it has the images as an array. By default in the run's figures/. A
+            text is printed, and written to this file if it is given.
     """
     if count is not None and not 1 <= count <= MOST:
         raise RunError(f"--count {count} must be from 1 to {MOST}", exit_code=2)
@@ -84,7 +84,7 @@ def sample(
 
 
 def captioned(run: Restored, text: str | None) -> dict[str, np.ndarray]:
-    """What the text says, as a batch of one; nothing where there is none. Words that are not known are named."""
+    """Return the caption as a batch of one, or nothing if there is no text; warn of words that are not known."""
     if text is None:
         return {}
     captioner = run.experiment.capability(Captioner)
@@ -100,20 +100,19 @@ def captioned(run: Restored, text: str | None) -> dict[str, np.ndarray]:
 
 
 def words_of(text: str | None) -> str:
-    """A part of a file's name that says the text."""
+    """Return the words of a caption as a part of a file's name."""
     return "" if text is None else "-" + "-".join(words(text))[:80]
 
 
 def draw(run: Restored, seed: int, count: int, key: int, given: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
-    """`count` images [count, H, W, C] in [0, 1] of one training seed, all of them under what is `given` for one."""
+    """Return images [count, H, W, C] in [0, 1] of one training seed, under a condition `given` as a batch of one."""
     if "image" not in run.experiment.data.train.read(np.zeros(1, np.int64)):
         raise RunError(
-            "this command draws images and texts; what a run on a series or on points draws is in its figures/"
+            "this command draws images and texts; samples of a series or of points are in the run's figures/"
         )
     if not run.experiment.draws:
         raise RunError(
-            f"{run.config.name} draws no images, it makes them of others; what it makes of test images is in "
-            "the run's figures/"
+            f"{run.config.name} draws no images, it transforms given ones; those of the test split are in its figures/"
         )
     params, stats = run.chosen(seed)
     size = min(count, CHUNK)
@@ -124,7 +123,7 @@ def draw(run: Restored, seed: int, count: int, key: int, given: Mapping[str, np.
 
 
 def continued(run: Restored, writer: Writer, seed: int, count: int, key: int, prompt: str, temperature: float) -> str:
-    """The prompt, and `count` characters that one training seed writes after it."""
+    """Return the prompt and `count` characters that one training seed writes after it."""
     params, _ = run.chosen(seed)
     try:
         return prompt + writer.write(params, prompt, temperature, count, jax.random.key(key))

@@ -1,9 +1,9 @@
-"""What features learnt without labels are worth with few labels: python -m genjax transfer RUN.
+"""Compare classifiers on few labels, with and without a pretrained encoder: python -m genjax transfer RUN.
 
-The lecture's second act of an autoencoder: the decoder is thrown away, a classifier is put on the encoder, and both are
-trained on the images that have labels. RUN is a finished run of `experiments.autoencoder`; its encoder has seen all
-training images, and none of their labels. For each number of labels and each seed a random subset of the training split
-with as many labels of each class (`choose_labelled` in genjax/data/labels.py) is all that the labels are known of:
+The decoder of an autoencoder is thrown away, a classifier is put on the encoder, and both are trained on the images
+that have labels. RUN is a finished run of `experiments.autoencoder`; its encoder has seen all training images, and none
+of their labels. For each number of labels and each seed, a random subset of the training split with as many examples of
+each class (`choose_labelled` in genjax/data/labels.py) has labels, all other images have none:
 
     random, fine-tuned          a fresh encoder and a linear classifier, trained on the subset
     pretrained, fine-tuned      the run's encoder and a linear classifier, both trained on
@@ -14,33 +14,11 @@ with as many labels of each class (`choose_labelled` in genjax/data/labels.py) i
 
     python -m genjax transfer RUN --labels 10 100 1000 --seeds 5
 
-`classifier` in genjax/models/latent/autoencoder.py is the first three, which descend the cross-entropy with Adam and a
+`classifier` in genjax/models/latent/autoencoder.py is the first three, which minimize the cross-entropy with Adam and a
 cosine decay for a fixed number of steps: nothing is selected, since no further label is known. Logistic regression has
 scikit-learn's own settings (an L2 penalty with C = 1). Seed s takes the encoder of the run's seed number s, beginning
-again from the first where the run has fewer. The table is the share of the whole test split that is wrong, mean and
-standard deviation over seeds; it is saved as transfer.json in the run's directory.
-
-Test error on the embedded digits (`experiments.autoencoder --steps 3000`), five seeds, on which pretraining does not
-help beyond noise, and pixels are best at 100 labels:
-
-    labels                         10               100             1000
-    random, fine-tuned     0.437 ± 0.058    0.108 ± 0.022    0.025 ± 0.010
-    pretrained, fine-tuned 0.440 ± 0.060    0.103 ± 0.019    0.027 ± 0.007
-    pretrained, frozen     0.373 ± 0.024    0.141 ± 0.016    0.083 ± 0.005
-    codes + logistic       0.367 ± 0.033    0.126 ± 0.016    0.076 ± 0.004
-    PCA + logistic         0.364 ± 0.037    0.133 ± 0.024    0.093 ± 0.006
-    pixels + logistic      0.377 ± 0.034    0.089 ± 0.018    0.033 ± 0.002
-
-On MNIST (`experiments.autoencoder --preset small`, 32 dimensions), five seeds, it does not help either: fine-tuning is
-as good from random weights, and a frozen encoder is no better than pixels:
-
-    labels                         10               100             1000
-    random, fine-tuned     0.547 ± 0.031    0.227 ± 0.010    0.095 ± 0.004
-    pretrained, fine-tuned 0.580 ± 0.023    0.232 ± 0.005    0.094 ± 0.002
-    pretrained, frozen     0.589 ± 0.043    0.267 ± 0.011    0.137 ± 0.004
-    codes + logistic       0.570 ± 0.047    0.243 ± 0.009    0.135 ± 0.005
-    PCA + logistic         0.546 ± 0.054    0.235 ± 0.012    0.138 ± 0.002
-    pixels + logistic      0.555 ± 0.043    0.234 ± 0.006    0.128 ± 0.005
+again from the first if the run has fewer. The table has the error rate on the whole test split, mean and standard
+deviation over seeds; it is saved as transfer.json in the run's directory.
 
 Known failures: the number of steps and the rates are the same for all numbers of labels, and are not tuned.
 """
@@ -80,17 +58,17 @@ FILE = "transfer.json"
 
 Errors = Float[np.ndarray, " seeds"]
 Rows = Int[np.ndarray, "seeds labels"]
-"""Training examples whose labels each seed knows."""
+"""Indices of the training examples whose labels each seed knows."""
 
 
 class Training(NamedTuple):
-    """How a classifier is trained."""
+    """Settings of a classifier's training."""
 
     steps: int
     batch_size: int
     learning_rate: float
     head_learning_rate: float
-    """Where the encoder is frozen."""
+    """Learning rate of the linear classifier on a frozen encoder."""
 
 
 def transfer(
@@ -109,12 +87,12 @@ def transfer(
     Args:
         directory: Run directory of an autoencoder.
         labels: Numbers of labelled examples.
-        seeds: Subsets of each size; each seed also starts from another classifier.
+        seeds: Number of subsets of each size, each with another initialization of the classifier.
         steps: Training steps of each classifier.
-        batch_size: Examples per step; all of the subset where it has fewer.
-        learning_rate: Adam's step size at the start, where the encoder moves.
-        head_learning_rate: The same where it is frozen.
-        data_dir: TFDS directory, where it is another one than that of the training.
+        batch_size: Examples per step; all of the subset if it has fewer.
+        learning_rate: Initial learning rate of Adam, if the encoder is trained too.
+        head_learning_rate: Initial learning rate of Adam, if the encoder is frozen.
+        data_dir: TFDS directory, if it is not that of the training.
     """
     try:
         check_positive(
@@ -154,14 +132,14 @@ def transfer(
 
 
 def check_run(directory: Path, run: Restored) -> None:
-    """Raise RunError where there is no encoder to take over, or no label."""
+    """Raise RunError if the run has no encoder to transfer, or its data no labels."""
     encoder_of(run)
     if not has_labels(run.experiment.data):
         raise RunError(f"{directory} is of {run.experiment.data.name!r}, which has no labels to transfer to")
 
 
 def encoder_of(run: Restored) -> Encoder:
-    """The encoder of the run's model; RunError where it has none."""
+    """Return the encoder of the run's model; RunError if it has none."""
     encoder = run.experiment.capability(Encoder)
     if encoder is None:
         raise RunError(f"{run.config.name} has no encoder to transfer; runs of an autoencoder have")
@@ -169,7 +147,7 @@ def encoder_of(run: Restored) -> Encoder:
 
 
 def known_labels(split: Split) -> Int[np.ndarray, " N"]:
-    """All labels; RunError where they are not 0, 1, 2, ..., since some data sets write -1 for unknown."""
+    """Return all labels; RunError if one is below 0, as some data sets write for unknown labels."""
     label = labels_of(split)
     if label.min() < 0:
         raise RunError(f"labels of the training split go down to {label.min()}, must be 0 or more")
@@ -177,7 +155,7 @@ def known_labels(split: Split) -> Int[np.ndarray, " N"]:
 
 
 def draw_rows(label: Int[np.ndarray, " N"], count: int, seeds: int) -> Rows:
-    """Each seed's balanced subset; RunError where it cannot have every class, or so many examples."""
+    """Return the balanced subset of each seed; RunError if it cannot have every class, or so many examples."""
     classes = len(np.unique(label))
     if not classes <= count <= len(label):
         allowed = f"must be from {classes}, one for each class, to {len(label)}, the training examples"
@@ -186,12 +164,12 @@ def draw_rows(label: Int[np.ndarray, " N"], count: int, seeds: int) -> Rows:
 
 
 def run_seed(run: Restored, seed: int) -> int:
-    """The seed of the run whose encoder transfer seed `seed` takes."""
+    """Return the seed of the run whose encoder is used by subset number `seed`."""
     return run.seeds[seed % len(run.seeds)]
 
 
 def all_errors(run: Restored, rows: Rows, label: Int[np.ndarray, " N"], training: Training) -> dict[str, Errors]:
-    """The test error of every method on these subsets, [seeds] each."""
+    """Return the test error of every method on these subsets, [seeds] each."""
     data, (encoder, latents) = run.experiment.data, encoder_of(run)
     make = functools.partial(classifier, encoder, int(label.max()) + 1)
     learnt = {seed: run.chosen(seed)[0] for seed in run.seeds}
@@ -213,12 +191,12 @@ def all_errors(run: Restored, rows: Rows, label: Int[np.ndarray, " N"], training
 
 
 def decayed(learning_rate: float, steps: int) -> optax.GradientTransformation:
-    """Adam with a cosine decay."""
+    """Return Adam with a cosine decay of its learning rate."""
     return optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
 
 
 def trained_errors(run: Restored, rows: Rows, training: Training, model: Model, encoders: PyTree | None) -> Errors:
-    """The test errors of classifiers trained on these subsets, from `encoders` [seeds, ...] or from fresh ones."""
+    """Return the test errors of classifiers trained on these subsets, from `encoders` [seeds, ...] or fresh ones."""
     data = run.experiment.data
     evaluate_seeds = make_evaluate_seeds(model.evaluate, data.load)
     size = min(EVALUATION_BATCH, data.test.size)
@@ -236,7 +214,7 @@ def trained_errors(run: Restored, rows: Rows, training: Training, model: Model, 
 
 
 def groups(run: Restored, seeds: int) -> list[list[int]]:
-    """Seeds trained in one program: all, or each alone where a CPU does not gain from more."""
+    """Return the groups of seeds trained in one program: all, or each alone where a CPU gains nothing from more."""
     alone = jax.default_backend() == "cpu" and not run.experiment.seeds_together
     return [[seed] for seed in range(seeds)] if alone else [list(range(seeds))]
 
@@ -244,7 +222,7 @@ def groups(run: Restored, seeds: int) -> list[list[int]]:
 def train_classifiers(
     model: Model, feed: Feed, seeds: Sequence[int], steps: int, encoders: PyTree | None
 ) -> TrainState:
-    """The state after `steps` steps, from `encoders` [seeds, ...] where they are given; every leaf has a seed axis."""
+    """Return the state after `steps` steps, from `encoders` [seeds, ...] if given; every leaf has a seed axis."""
     state = init_seeds(model, feed, seeds)
     if encoders is not None:
         state = state._replace(params={**state.params, "encoder": encoders})
@@ -254,7 +232,7 @@ def train_classifiers(
 
 
 def subset_feed(data: Dataset, rows: Rows, seeds: Sequence[int], batch_size: int) -> Feed:
-    """Batches of each seed's own subset, in an order of its own; all of it where it is smaller than a batch."""
+    """Return batches of each seed's own subset in its own order; all of it if it is smaller than a batch."""
     count = rows.shape[1]
     examples = data.train.read(rows[list(seeds)].reshape(-1))
     starts = count * np.arange(len(seeds))[:, None]
@@ -270,9 +248,9 @@ def subset_feed(data: Dataset, rows: Rows, seeds: Sequence[int], batch_size: int
 
 
 def logistic_errors(data: Dataset, rows: Rows, embed: Embed, params: Sequence[Params]) -> Errors:
-    """The test errors of logistic regression on features of the subsets.
+    """Return the test errors of logistic regression on features of the subsets, [seeds].
 
-    `params` are those of each seed's features; where two seeds have the same object, test features are computed once.
+    `params` has the parameters of each seed's features; if two seeds share them, test features are computed once.
     """
     from sklearn.linear_model import LogisticRegression  # slow to import
 
@@ -288,7 +266,7 @@ def logistic_errors(data: Dataset, rows: Rows, embed: Embed, params: Sequence[Pa
 
 
 def errors_table(table: Mapping[str, Mapping[str, Any]], title: str) -> Table:
-    """One row per method, one column per number of labels."""
+    """Return a table with one row per method and one column per number of labels."""
     shown = Table(title=title, min_width=len(title))
     shown.add_column("method")
     for count in next(iter(table.values())):

@@ -1,14 +1,15 @@
-"""Make images into images of another domain: python -m genjax translate RUN IMAGES... --to NAME --out DIR.
+"""Translate images to another domain: python -m genjax translate RUN IMAGES... --to NAME --out DIR.
 
 For runs of experiments on translation, such as cyclegan and stargan. IMAGES are PNG and JPEG files, and folders of them
 with their sub-folders; all must have the height, width and channels of the images that the run was trained on, after
-its --shrink where it had one. What is made of each lies in DIR under the file's own name, as .png; of folders their
-sub-folders are kept.
+its --shrink if it had one. Each translated image is written to DIR under the file's own name, as .png; sub-folders are
+kept.
 
-    python -m genjax translate RUN ./photos --to paintings --out ./made
-    python -m genjax translate RUN a.png b.png --to paintings --out ./made
+    python -m genjax translate RUN ./photos --to paintings --out ./translated
+    python -m genjax translate RUN a.png b.png --to paintings --out ./translated
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +21,7 @@ from jaxtyping import Float
 
 from genjax.capabilities import Translator
 from genjax.data.files import header_shape, image_names, read_image
-from genjax.evaluation import padded_batches
+from genjax.evaluation import map_batches
 from genjax.runs.directory import RunError
 from genjax.runs.restore import restore_run
 
@@ -44,10 +45,10 @@ def translate(
     Args:
         directory: Run directory.
         images: PNG and JPEG files, and folders of them.
-        to: The domain that they are to be of, by its name in the run.
-        out: Folder of the images that are made.
-        seed: Training seed whose parameters are used; the run's first where none is given.
-        data_dir: TFDS directory, where it is another one than that of the training.
+        to: Target domain, by its name in the run.
+        out: Folder for the translated images.
+        seed: Training seed whose parameters are used; by default the run's first.
+        data_dir: TFDS directory, if it is not that of the training.
     """
     run = restore_run(directory, data_dir=data_dir)
     translator = run.experiment.capability(Translator)
@@ -61,24 +62,23 @@ def translate(
     check_images([source for source, _ in pairs], shape, to)
     params, stats = run.chosen(seed)
     made = jax.jit(lambda images: translator.translate(params, stats, images, to))
-    for rows in padded_batches(len(pairs), min(CHUNK, len(pairs))):
-        made_images = np.asarray(made(read_images([pairs[row][0] for row in rows], shape)))
-        for row, image in dict(
-            zip(rows.tolist(), made_images, strict=True)
-        ).items():  # the last batch repeats the first
-            save_image(pairs[row][1], image)
+    batches = map_batches(
+        lambda _, rows: made(read_images([pairs[row][0] for row in rows], shape)), len(pairs), min(CHUNK, len(pairs))
+    )
+    for (_, target), image in zip(pairs, itertools.chain.from_iterable(batches), strict=True):
+        save_image(target, image)
     print(f"{len(pairs)} images to {to} by {run.config.name} after {run.done} steps: {out}")
 
 
 def shape_to_read(translator: Translator, to: str) -> tuple[int, int, int]:
-    """The shape of images that can be translated to a domain; RunError with the known ones where there is no such."""
+    """Return the shape of images that can be translated to a domain; RunError that names the known domains."""
     if to not in translator.shapes:
         raise RunError(f"--to {to}: no domain of this run; it has {', '.join(translator.shapes)}", exit_code=2)
     return translator.shapes[to]
 
 
 def targets(paths: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
-    """Each image file, and where to save what is made of it; RunError where this is not there, or not its own."""
+    """Return pairs of an image file and the file for its translation; RunError if two would be the same."""
     pairs = [(file, out / name.with_suffix(".png")) for path in paths for file, name in files_of(path.expanduser())]
     if not pairs:
         raise RunError("give one or more images, or folders of images", exit_code=2)
@@ -94,7 +94,7 @@ def targets(paths: Sequence[Path], out: Path) -> list[tuple[Path, Path]]:
 
 
 def files_of(path: Path) -> Iterator[tuple[Path, Path]]:
-    """The image files of a folder, or the file itself, each with the name by which it is known."""
+    """Yield the image files of a folder, or the file itself, each with its path below the folder."""
     if path.is_file():
         yield path, Path(path.name)
         return
@@ -118,7 +118,7 @@ def check_images(files: Sequence[Path], shape: tuple[int, int, int], to: str) ->
 
 
 def read_images(files: Sequence[Path], shape: tuple[int, int, int]) -> Float[np.ndarray, "N H W C"]:
-    """The images of these files in [0, 1]; RunError with the path of one that is damaged."""
+    """Return the images of these files in [0, 1]; RunError with the path of one that is damaged."""
     try:
         return np.stack([read_image(file, shape) for file in files]).astype(np.float32) / WHITE
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""From stored values to a data set: scaling to [0, 1], and what becomes of grey pixels where a model needs 0 and 1."""
+"""From stored values to a data set: scaling to [0, 1], and binarization of grey pixels for models of 0 and 1."""
 
 from collections.abc import Callable, Mapping
 from typing import Literal, get_args
@@ -13,19 +13,22 @@ from genjax.shuffle import uniform
 from genjax.types import Batch, Key
 
 Binarization = Literal["static", "dynamic", "threshold", "none"]
+"""How grey pixels become 0 or 1; see `present`."""
 
 BINARY_PROTOCOLS = ("static", "dynamic", "threshold")
+"""Protocols under which all pixels are 0 or 1."""
 
 
 def present(source: Source, binarization: Binarization) -> Dataset:
-    """The data set as a model sees it.
+    """Return the data set as a model sees it.
 
-    "static" draws each pixel once from Bernoulli(value), "dynamic" draws it anew in every `load`, "threshold" takes
-    value > 0.5, and "none" leaves the values, which is the protocol "real". Data of zeros and ones stay as they are and
-    are of protocol "static" both under "static" and "threshold". Data that stay on the disk count as grey, unread.
+    "static" draws each pixel once from Bernoulli(value), "dynamic" draws it anew in every `load`, "threshold" is value
+    > 0.5, and "none" keeps the values, which is the protocol "real". Images that hold only zeros and ones stay
+    unchanged under "static" and "threshold", and have the protocol "static". Data that stay on the disk count as grey,
+    unread.
 
-    Raises ValueError for any other word, for colour images that are to be binarized, and for "dynamic" on data of
-    zeros and ones, where there is nothing to draw.
+    Raises ValueError for any other binarization, for binarization of colour images, and for "dynamic" on data that are
+    binary already.
     """
     white = white_value(source)
     binary = is_binary(source, white)
@@ -42,7 +45,7 @@ def present(source: Source, binarization: Binarization) -> Dataset:
 
 
 def dataset(source: Source, protocol: str, pixels: Callable[[Array, Key], Array]) -> Dataset:
-    """The data set whose images are `pixels` of the stored values, as float32."""
+    """Return the data set whose images are `pixels` of the stored values, as float32."""
 
     def load(raw: Mapping[str, Array], key: Key) -> Batch:
         return {**raw, "image": pixels(raw["image"].astype(jnp.float32), key).astype(jnp.float32)}
@@ -51,7 +54,7 @@ def dataset(source: Source, protocol: str, pixels: Callable[[Array, Key], Array]
 
 
 def check_binarization(source: Source, binarization: str, *, binary: bool) -> None:
-    """Raise ValueError where the images cannot be binarized like this."""
+    """Raise ValueError if the images cannot be binarized in this way."""
     if binarization not in get_args(Binarization):
         raise ValueError(f"binarization={binarization!r}: must be one of {', '.join(get_args(Binarization))}")
     channels = source.train.read(np.zeros(1, np.int64))["image"].shape[-1]
@@ -68,33 +71,33 @@ def check_binarization(source: Source, binarization: str, *, binary: bool) -> No
 
 
 def white_value(source: Source) -> int:
-    """The stored value of white: 255 for bytes, 1 for real numbers and for bytes that are all 0 or 1."""
+    """Stored value of white: 255 for bytes, 1 for real numbers and for bytes that are all 0 or 1."""
     dtype = source.train.read(np.zeros(1, np.int64))["image"].dtype
     greatest = max(images.max() for images in resident_images(source)) if source.train.arrays else 255
     return 1 if dtype != np.uint8 or greatest <= 1 else 255
 
 
 def is_binary(source: Source, white: int) -> bool:
-    """Whether all images lie in memory and hold nothing but black and white."""
+    """Whether all images are in memory and hold only black and white."""
     in_memory = resident_images(source)
     return bool(in_memory) and all(((images == 0) | (images == white)).all() for images in in_memory)
 
 
 def resident_images(source: Source) -> list[np.ndarray]:
-    """The images of each split that lies in memory."""
+    """Return the images of each split that is in memory."""
     splits = (source.train, source.validation, source.test)
     return [split.arrays["image"] for split in splits if split.arrays is not None]
 
 
 def sampled_once(source: Source, white: int) -> Source:
-    """Every pixel drawn once: Bernoulli(value) under numbers that belong to the split and the example's index."""
+    """Draw every pixel once from Bernoulli(value), by random numbers that depend on split and example index only."""
     train = sampled_split(source.train, white, stream=1)
     validation = sampled_split(source.validation, white, stream=2)
     return source._replace(train=train, validation=validation, test=sampled_split(source.test, white, stream=3))
 
 
 def sampled_split(split: Split, white: int, *, stream: int) -> Split:
-    """One split, drawn once; in memory if the split was, else drawn when read, with the same result."""
+    """Draw every pixel of one split once; data on the disk are drawn when they are read, with the same result."""
 
     def read(indices: np.ndarray) -> Examples:
         examples = split.read(indices)

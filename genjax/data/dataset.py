@@ -1,4 +1,4 @@
-"""A data set as a value: three splits, how raw examples become a batch, and what names the data exactly."""
+"""Data set as a value: three splits, the function from raw examples to a batch, and a hash that identifies the data."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -12,37 +12,42 @@ from jax import Array
 from genjax.types import Batch, Key
 
 Examples = Mapping[str, np.ndarray]
-"""Raw examples with a leading axis: image [N, H, W, C] (uint8, or float in [0, 1]), label [N] (int32) where known."""
+"""Raw examples with a leading axis: image [N, H, W, C] (uint8, or float in [0, 1]), and label [N] (int32) if known."""
 
 Load = Callable[[Mapping[str, Array], Key], Batch]
 """Raw examples to a batch, on the device: scaling to [0, 1], then binarization under the key."""
 
 IN_MEMORY_BYTES = 2**30
-"""Data sets that are larger decoded stay on the disk, and are read by index."""
+"""Largest decoded data set that is held in memory; larger ones stay on the disk and are read by index."""
 
 CHUNK_BYTES = 2**23
+"""Bytes that are read at a time when a data set is loaded into memory."""
 
 
 class DataError(ValueError):
-    """Stored data that cannot be read, found when they were."""
+    """Stored data turned out to be damaged when they were read."""
 
 
 class Split(NamedTuple):
-    """Part of a data set. `read` gives the examples at the given indices; `arrays` holds all of them if they fit."""
+    """Part of a data set."""
 
     size: int
+    """Number of examples."""
     read: Callable[[np.ndarray], Examples]
+    """Return the examples at the given indices."""
     arrays: Examples | None
+    """All examples, if they are held in memory, else None."""
 
 
 class Source(NamedTuple):
-    """A data set as it is stored: grey or colour values, before any binarization."""
+    """Data set as it is stored: grey or colour values, before any binarization."""
 
     name: str
     train: Split
     validation: Split
     test: Split
     sha256: str
+    """Hash of the stored data; see `Dataset.sha256`."""
 
 
 class Dataset(NamedTuple):
@@ -50,14 +55,14 @@ class Dataset(NamedTuple):
 
     name: str
     protocol: str
-    """How pixels are made of the stored values: static, dynamic, threshold, levels-M or real."""
+    """How pixels are computed from the stored values: static, dynamic, threshold, levels-M or real."""
     train: Split
     validation: Split
     test: Split
     load: Load
     sha256: str
-    """Of the decoded data, before binarization (`arrays_sha256`). Where they stay on the disk it starts with `files:`
-    and is of the stored files (`files_sha256`)."""
+    """Hash of the decoded data before binarization (`arrays_sha256`). For data that stay on the disk it begins with
+    `files:` and is a hash of the stored files (`files_sha256`)."""
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -68,19 +73,19 @@ class Dataset(NamedTuple):
 
 
 def resident(arrays: Examples) -> Split:
-    """A split whose examples all lie in memory."""
+    """Return a split whose examples are all in memory."""
     return Split(len(arrays["image"]), lambda indices: {name: array[indices] for name, array in arrays.items()}, arrays)
 
 
 def part(split: Split, start: int, stop: int) -> Split:
-    """The examples `start` to `stop` (not included) of a split."""
+    """Return the examples from `start` to `stop` (exclusive) of a split."""
     if split.arrays is not None:
         return resident({name: array[start:stop] for name, array in split.arrays.items()})
     return Split(stop - start, lambda indices: split.read(indices + start), None)
 
 
 def in_memory(split: Split) -> Split:
-    """The split with all its examples read, some megabytes at a time."""
+    """Return the split with all examples read into memory, some megabytes at a time."""
     first = split.read(np.zeros(1, np.int64))
     arrays = {name: np.empty((split.size, *array.shape[1:]), array.dtype) for name, array in first.items()}
     chunk = max(1, CHUNK_BYTES // first["image"].nbytes)
@@ -92,9 +97,9 @@ def in_memory(split: Split) -> Split:
 
 
 def shrunk(source: Source, factor: int) -> Source:
-    """The images with each block of `factor` x `factor` pixels as one, their mean; bytes are rounded.
+    """Replace each block of `factor` x `factor` pixels by its mean; bytes are rounded.
 
-    Raises ValueError where the factor is below 1 or does not divide height and width.
+    Raises ValueError if the factor is below 1 or does not divide height and width.
     """
     if factor == 1:
         return source
@@ -118,7 +123,7 @@ def shrunk(source: Source, factor: int) -> Source:
 
 
 def make_source(name: str, train: Split, validation: Split, test: Split, *, files: Mapping[str, Path]) -> Source:
-    """The source of three splits: read into memory if they fit, else left on the disk, and then named by `files`."""
+    """Return the source of three splits: in memory if they fit, else on the disk and identified by `files`."""
     splits = (train, validation, test)
     image_bytes = train.read(np.zeros(1, np.int64))["image"].nbytes
     if image_bytes * sum(split.size for split in splits) > IN_MEMORY_BYTES:
@@ -128,9 +133,9 @@ def make_source(name: str, train: Split, validation: Split, test: Split, *, file
 
 
 def arrays_sha256(train: Examples, validation: Examples, test: Examples) -> str:
-    """SHA-256 of all arrays, splits in this order and names sorted.
+    """SHA-256 of all arrays: the splits in this order, and the arrays of a split sorted by name.
 
-    Before an array's bytes (row-major) stands the line `split/name dtype shape`, such as `train/label <i4 (1297,)`.
+    Each array's bytes (row-major) follow a line `split/name dtype shape`, such as `train/label <i4 (1297,)`.
     """
     digest = hashlib.sha256()
     for split, arrays in (("train", train), ("validation", validation), ("test", test)):
@@ -141,7 +146,9 @@ def arrays_sha256(train: Examples, validation: Examples, test: Examples) -> str:
 
 
 def files_sha256(files: Mapping[str, Path]) -> str:
-    """`files:` and the SHA-256 of all files' names and digests, for data too large to be decoded at every start."""
+    """`files:` and the SHA-256 of all files' names and digests, for data that are too large to be decoded at every
+    start.
+    """
     digest = hashlib.sha256()
     for name, path in files.items():
         with path.open("rb") as file:

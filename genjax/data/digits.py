@@ -1,4 +1,4 @@
-"""The embedded data set: scikit-learn's 8x8 digits."""
+"""Embedded data set: scikit-learn's 8x8 digits."""
 
 import numpy as np
 
@@ -6,12 +6,13 @@ from genjax.data.dataset import Source, make_source, part, resident
 from genjax.shuffle import permutation
 
 TRAIN, VALIDATION = 1297, 200
+"""Numbers of training and of validation examples."""
 GREATEST = 16
-"""Pixels count the inked cells of a 4x4 block."""
+"""Largest pixel value: pixels count the inked cells of a 4x4 block."""
 
 
 def digits() -> Source:
-    """The 1797 digits of 8x8 pixels and 17 grey values in a fixed order, split 1297 / 200 / 300; value/16 is exact."""
+    """Return the 1797 digits of 8x8 pixels and 17 grey values in a fixed order, split 1297 / 200 / 300."""
     import sklearn.datasets  # slow to import
 
     stored, label = sklearn.datasets.load_digits(return_X_y=True)

@@ -1,4 +1,4 @@
-"""Which examples every seed sees in step t: a pure function of (seed, t), so that a resume needs the step alone."""
+"""Training batches: the examples of each seed and step are a pure function of both, so a resume needs only the step."""
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,30 +16,33 @@ from genjax.types import Batch, Key, PyTree
 
 
 class Feed(NamedTuple):
-    """The batches of several seeds. What `items` yields has a leading seed axis."""
+    """Batches of several seeds. The items have a leading seed axis."""
 
     arrays: PyTree
-    """What lies on the device: the whole split, or nothing where it is streamed."""
+    """Arrays that stay on the device: the whole split, or nothing if it is streamed."""
     items: Callable[[int], Iterator[PyTree]]
-    """From a step on: each step's indices into `arrays` [seeds, batch], or its raw examples [seeds, batch, ...]."""
+    """Iterate from a step on over each step's indices into `arrays` [seeds, batch], or raw examples [seeds, batch,
+    ...]."""
     load: Callable[[PyTree, PyTree, Key], Batch]
-    """On the device, for one seed: `arrays`, its item and a key to a batch."""
+    """Make the batch of one seed on the device, from `arrays`, the seed's item and a key."""
 
 
 Positions = Callable[[int], range]
-"""Step -> where its examples stand in a seed's stream, which is one order of all examples after another."""
+"""Step -> positions of its examples in a seed's stream, which is one order of all examples after another."""
 
 
 @functools.lru_cache(maxsize=16)
 def epoch_orders(seeds: tuple[int, ...], epoch: int, size: int) -> Int[np.ndarray, "seeds size"]:
-    """The order in which each seed sees the `size` examples in `epoch`."""
+    """Order in which each seed sees the `size` examples in `epoch`."""
     return np.stack([epoch_permutation(size, seed=seed, epoch=epoch) for seed in seeds]).astype(np.int32)
 
 
 def batch_indices(
     seeds: tuple[int, ...], step: int, batch_size: int | Positions, size: int
 ) -> Int[np.ndarray, "seeds batch"]:
-    """The examples of step `step` (counted from 0): each seed's stream is one order of all examples after another."""
+    """Indices of the examples of step `step`, counted from 0: a seed's stream is one order of all examples after
+    another.
+    """
     even = isinstance(batch_size, int)
     positions = np.asarray(range(step * batch_size, (step + 1) * batch_size) if even else batch_size(step))
     epochs, offsets = np.divmod(positions, size)
@@ -48,12 +51,12 @@ def batch_indices(
 
 
 def make_feed(split: Split, load: Load, seeds: Sequence[int], batch_size: int | Positions) -> Feed:
-    """The training batches of `seeds`, each in an order of its own.
+    """Return the training batches of `seeds`, each seed in its own order.
 
-    Where batches are not all of one size, `batch_size` gives each step's positions.
+    `batch_size` is a number, or a function from the step to the positions of its examples if batches vary in size.
 
-    Raises ValueError where there is no seed, one repeats or is not of 32 bits, or the batch is empty or larger than the
-    split.
+    Raises ValueError if there are no seeds, a seed repeats or does not fit into 32 bits, or the batch is empty or
+    larger than the split.
     """
     check_seeds(seeds)
     if isinstance(batch_size, int):
@@ -70,19 +73,19 @@ def make_feed(split: Split, load: Load, seeds: Sequence[int], batch_size: int | 
 
 
 def check_seeds(seeds: Sequence[int]) -> None:
-    """Raise ValueError where there is no seed, one repeats or is not of 32 bits."""
+    """Raise ValueError if there are no seeds, a seed repeats, or one does not fit into 32 bits."""
     if not seeds or len(set(seeds)) < len(seeds) or not all(0 <= seed < 2**32 for seed in seeds):
         raise ValueError(f"seeds={tuple(seeds)}: needs at least one, each from 0 to {2**32 - 1} and only once")
 
 
 def check_batch_size(split: Split, batch_size: int) -> None:
-    """Raise ValueError where a batch is empty or larger than the split."""
+    """Raise ValueError if a batch is empty or larger than the split."""
     if not 1 <= batch_size <= split.size:
         raise ValueError(f"batch_size={batch_size} must be from 1 to {split.size}, the number of training examples")
 
 
 def indexed(size: int, seeds: tuple[int, ...], batch_size: int | Positions, start: int) -> Iterator[np.ndarray]:
-    """Indices [seeds, batch] of one step after another."""
+    """Iterate over the indices [seeds, batch] of each step."""
     step = start
     while True:
         yield batch_indices(seeds, step, batch_size, size)
@@ -91,7 +94,7 @@ def indexed(size: int, seeds: tuple[int, ...], batch_size: int | Positions, star
 
 @dataclass(frozen=True)
 class StepSource:
-    """Every step's raw examples, at random access, as Grain reads them."""
+    """Random access to the raw examples of every step, for Grain."""
 
     split: Split
     seeds: tuple[int, ...]
@@ -109,6 +112,6 @@ class StepSource:
 
 
 def streamed(split: Split, seeds: tuple[int, ...], batch_size: int | Positions, start: int) -> Iterator[PyTree]:
-    """Raw examples [seeds, batch, ...] of one step after another, read ahead in threads."""
+    """Iterate over the raw examples [seeds, batch, ...] of each step, read ahead in threads."""
     steps = grain.MapDataset.source(StepSource(split, seeds, batch_size, start))
     yield from steps.to_iter_dataset(grain.ReadOptions(num_threads=4, prefetch_buffer_size=8))

@@ -1,4 +1,4 @@
-"""Images of one's own: a folder of PNG and JPEG files, or an .npz file."""
+"""The user's own images: a folder of PNG and JPEG files, or an .npz file."""
 
 import contextlib
 import struct
@@ -16,21 +16,25 @@ from genjax.data.dataset import Examples, Source, Split, make_source, part, resi
 from genjax.shuffle import permutation
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
+"""File names that count as images."""
 FORMATS = ("PNG", "JPEG")
+"""Formats that PIL may use to decode them."""
 CHANNELS = {"1": 1, "L": 1, "P": 3, "RGB": 3}
-"""By PIL's mode: bits, grey, palette, colour."""
+"""Channels of a decoded image by PIL's mode: bits, grey, palette, colour."""
 
 SPLITS = ("train", "validation", "test")
+"""Names of sub-folders, or of arrays, that divide the images."""
 
 
 def folder(path: Path, *, more: Examples | None = None) -> Source:
-    """The PNG and JPEG images under `path`, all of one shape; their sub-folders' names, sorted, are the labels.
+    """Return the PNG and JPEG images under `path`, all of one shape; the sorted names of their sub-folders are the
+    labels.
 
-    Sub-folders train, validation and test are the splits; else a fixed permutation of the sorted names is split
-    80 / 10 / 10 %. There are labels where no image lies in the folder (or the split) itself. Hidden files are left out.
+    Sub-folders train, validation and test are the splits. Otherwise a fixed permutation of the sorted names is split 80
+    / 10 / 10 %. There are labels if no image is directly in the folder (or in the split). Hidden files are ignored.
     `more` has further arrays, whose rows are in the order of `image_names`.
 
-    Raises FileNotFoundError where there is no folder, ValueError where an image cannot be used (with its path).
+    Raises FileNotFoundError if there is no folder, ValueError with the path of an image that cannot be used.
     """
     check_folder(path)
     names = image_names(path)
@@ -46,14 +50,14 @@ def folder(path: Path, *, more: Examples | None = None) -> Source:
 
 
 def check_folder(path: Path) -> None:
-    """Raise FileNotFoundError where there is no folder."""
+    """Raise FileNotFoundError if there is no folder."""
     if not path.is_dir():
         kind = "a file, must be a folder of images or an .npz file" if path.exists() else "no such folder"
         raise FileNotFoundError(f"dataset={str(path)!r}: {kind}")
 
 
 def folder_split(path: Path, names: list[str], *, divided: bool, more: Examples | None = None) -> Split:
-    """The images with these names, in their order; read when they are asked for."""
+    """Return the images with these names, in their order; they are read when they are asked for."""
     shape = common_shape([path / name for name in names])
     label = folder_labels([name.partition("/")[2] for name in names] if divided else names)
     beside = {**({} if label is None else {"label": label}), **(more or {})}
@@ -66,17 +70,17 @@ def folder_split(path: Path, names: list[str], *, divided: bool, more: Examples 
 
 
 class Named(NamedTuple):
-    """Images in a user's own order, and what each is called."""
+    """Images in the user's own order, and the name of each."""
 
     split: Split
     names: list[str]
 
 
 def all_images(path: Path, part_name: str) -> Named:
-    """The images of a folder by their names, or of an .npz file by their rows (`file.npz[3]`), all of them in order.
+    """Return all images of a folder by their names, or of an .npz file by their rows (`file.npz[3]`), in order.
 
-    Of images that are divided into train, validation and test: those of the part called `part_name`. Raises as `folder`
-    and `npz` do.
+    If the images are divided into train, validation and test, only those of the part called `part_name` are returned.
+    Raises the errors of `folder` and `npz`.
     """
     if path.suffix == ".npz":
         arrays = npz_arrays(path)
@@ -94,14 +98,14 @@ def all_images(path: Path, part_name: str) -> Named:
 
 
 def chosen(split: Split, rows: Int[np.ndarray, " N"]) -> Split:
-    """The examples `rows` of a split, in this order."""
+    """Return the examples `rows` of a split, in this order."""
     return Split(len(rows), lambda indices: split.read(rows[indices]), None)
 
 
 def is_divided(path: Path, names: Sequence[str]) -> bool:
-    """Whether the images lie in sub-folders train, validation and test.
+    """Whether the images are in sub-folders train, validation and test.
 
-    ValueError where there is a train or a test, but images lie elsewhere too or one of the three has none.
+    Raises ValueError if there is a train or a test folder, but an image is elsewhere or one of the three has no image.
     """
     tops = {name.partition("/")[0] for name in names if "/" in name}
     if not tops & {"train", "test"}:
@@ -115,7 +119,7 @@ def is_divided(path: Path, names: Sequence[str]) -> bool:
 
 
 def image_names(path: Path) -> list[str]:
-    """The images under `path`, relative to it, sorted."""
+    """Names of the images under `path`, relative to it, sorted."""
     found = (file.relative_to(path) for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
     names = sorted(file.as_posix() for file in found if not any(folder.startswith(".") for folder in file.parts))
     if not names:
@@ -124,14 +128,14 @@ def image_names(path: Path) -> list[str]:
 
 
 def folder_labels(names: Sequence[str]) -> Int[np.ndarray, " N"] | None:
-    """The number of each image's sub-folder in sorted order, or None where an image lies in none."""
+    """Index of each image's sub-folder in sorted order, or None if an image is in no sub-folder."""
     if any("/" not in name for name in names):
         return None
     return np.unique([name.partition("/")[0] for name in names], return_inverse=True)[1].astype(np.int32)
 
 
 def common_shape(files: Sequence[Path]) -> tuple[int, int, int]:
-    """Height, width and channels of all images; ValueError names one that differs, by the files' headers."""
+    """Height, width and channels of all images, by the files' headers; ValueError names an image that differs."""
     first = header_shape(files[0])
     for file in files[1:]:
         if (shape := header_shape(file)) != first:
@@ -144,7 +148,7 @@ def header_shape(file: Path) -> tuple[int, int, int]:
     import PIL.Image
 
     with readable(file), warnings.catch_warnings():
-        warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)  # PIL refuses only twice as many pixels
+        warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)  # PIL refuses at twice the size
         with PIL.Image.open(file, formats=FORMATS) as image:
             mode, height, width = image.mode, image.height, image.width
     if mode not in CHANNELS:
@@ -153,7 +157,7 @@ def header_shape(file: Path) -> tuple[int, int, int]:
 
 
 def read_image(file: Path, shape: tuple[int, int, int]) -> UInt8[np.ndarray, "H W C"]:
-    """One image, decoded; `shape` is what its header declares."""
+    """Decode one image; `shape` is the shape that its header declares."""
     import PIL.Image
 
     with readable(file), PIL.Image.open(file, formats=FORMATS) as image:
@@ -162,7 +166,7 @@ def read_image(file: Path, shape: tuple[int, int, int]) -> UInt8[np.ndarray, "H 
 
 @contextlib.contextmanager
 def readable(file: Path) -> Iterator[None]:
-    """Raises ValueError with the file's path for whatever PIL raises of a damaged or suspiciously large file."""
+    """Convert all errors of PIL about a damaged or suspiciously large file into a ValueError with the file's path."""
     import PIL.Image
 
     bomb = (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning)
@@ -173,12 +177,13 @@ def readable(file: Path) -> Iterator[None]:
 
 
 def npz(path: Path) -> Source:
-    """Arrays `train`, `validation`, `test`, or `image`, which is split 80 / 10 / 10 % in a fixed order.
+    """Return images of the arrays `train`, `validation` and `test`, or of `image`, split 80 / 10 / 10 % in a fixed
+    order.
 
     Images are [N, H, W] or [N, H, W, C], uint8 or bool, or floats in [0, 1]. Labels are optional integers [N]: `label`
-    beside `image`, else `train_label`, `validation_label` and `test_label`. Pickled objects are never unpickled.
+    with `image`, else `train_label`, `validation_label` and `test_label`. Pickled objects are never unpickled.
 
-    Raises FileNotFoundError where there is no file, ValueError for anything else in it.
+    Raises FileNotFoundError if there is no file, ValueError for any other content.
     """
     arrays = npz_arrays(path)
     if "image" in arrays:
@@ -197,7 +202,7 @@ def npz(path: Path) -> Source:
 
 
 def npz_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an .npz file."""
+    """Arrays of an .npz file by name."""
     if not path.is_file():
         raise FileNotFoundError(f"dataset={str(path)!r}: no such file")
     try:
@@ -208,7 +213,7 @@ def npz_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def examples(path: Path, arrays: Mapping[str, np.ndarray], name: str, label: str) -> Examples:
-    """The images called `name`, and their labels if there are any, checked."""
+    """Check and return the images called `name`, and their labels if there are any."""
     image = unit_images(f"dataset={str(path)!r}: {name}", arrays[name])
     if label not in arrays:
         return {"image": image}
@@ -220,7 +225,9 @@ def examples(path: Path, arrays: Mapping[str, np.ndarray], name: str, label: str
 
 
 def unit_images(origin: str, images: np.ndarray) -> UInt8[np.ndarray, "N H W C"] | Float[np.ndarray, "N H W C"]:
-    """Images as uint8, or as float32 in [0, 1], with a channel axis; ValueError where they are neither."""
+    """Return images as uint8, or as float32 in [0, 1], with a channel axis; ValueError for any other values or
+    shape.
+    """
     if images.ndim not in (3, 4) or 0 in images.shape:
         raise ValueError(f"{origin} has shape {images.shape}, must be [N, H, W] or [N, H, W, C] and not empty")
     if images.ndim == 3:
@@ -229,26 +236,26 @@ def unit_images(origin: str, images: np.ndarray) -> UInt8[np.ndarray, "N H W C"]
         return images.astype(np.uint8)
     if not np.issubdtype(images.dtype, np.floating):
         raise ValueError(f"{origin} is {images.dtype}, must be uint8, bool, or floats in [0, 1]")
-    least, greatest = images.min(), images.max()  # NaN where any pixel is, and then the comparison fails
+    least, greatest = images.min(), images.max()  # NaN if any pixel is, which fails the comparison
     if not (least >= 0 and greatest <= 1):
         raise ValueError(f"{origin} has values from {least} to {greatest}, floats must be in [0, 1]")
     return images.astype(np.float32)
 
 
 def check_alike(path: Path, splits: Sequence[Split]) -> None:
-    """Raise ValueError unless all splits hold images of one shape and type, and all of them labels or none."""
+    """Raise ValueError unless all splits have images of one shape and type, and all or none have labels."""
     kinds = [describe(split.read(np.zeros(1, np.int64))) for split in splits]
     if len(set(kinds)) > 1:
         raise ValueError(f"dataset={str(path)!r}: {', '.join(SPLITS)} must be alike, they hold {'; '.join(kinds)}")
 
 
 def describe(one: Examples) -> str:
-    """The arrays of one example."""
+    """Describe the arrays of one example."""
     return ", ".join(f"{name} {array.dtype} {array.shape[1:]}" for name, array in one.items())
 
 
 def tenths(origin: str, split: Split) -> tuple[Split, Split, Split]:
-    """Training, validation and test examples: 80, 10 and 10 %, at least one each."""
+    """Split examples into 80 % for training, 10 % for validation and 10 % for the test, at least one each."""
     if split.size < len(SPLITS):
         raise ValueError(f"dataset={origin!r}: {split.size} images, needs at least {len(SPLITS)}, one for each split")
     tenth = max(1, split.size // 10)

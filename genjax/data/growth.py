@@ -1,9 +1,10 @@
-"""Batches that grow: the size of the images, how far they are faded in, and how many, in each step of a progressive
-training (Karras et al. 2018, sec. 2 and fig. 2).
+"""Batches for progressive growing: image size, fade-in and batch size of each step (Karras et al. 2018, sec. 2, fig.
+2).
 
-Level 0 has the smallest images, each next level twice their height and width. The depth of a step says how far all has
-grown: at depth d all levels up to d are there, and where d is no whole number the next one is faded in with the weight
-alpha, what d is above the level before it. It is linear in the images seen, and a function of the step alone.
+Level 0 has the smallest images, and each next level twice their height and width. The depth of a step says how far the
+networks have grown: at depth d all levels up to d are complete. If d is not a whole number, the next level is faded in,
+with d's distance to the level before as the weight alpha. alpha is linear in the number of images seen, and a function
+of the step alone.
 """
 
 import bisect
@@ -25,29 +26,33 @@ from genjax.types import Batch, Key, PyTree
 
 
 class Stage(NamedTuple):
-    """Training at one size."""
+    """Part of the training at one image size."""
 
     level: int
+    """Level of the images, from 0 for the smallest."""
     batch_size: int
+    """Examples per batch at this level."""
     fade: int = 0
     """Images seen while the level is faded in."""
     stable: int = 0
-    """Images seen after that, before the next stage begins; the last stage has no end."""
+    """Images seen after the fade-in, before the next stage begins; the last stage has no end."""
 
 
 class Moment(NamedTuple):
-    """What one step has."""
+    """Stage and depth of one step."""
 
     stage: Stage
+    """Stage to which the step belongs."""
     seen: int
-    """Images before it."""
+    """Images seen before the step."""
     depth: float
+    """Number of the last complete level, plus the weight alpha of the level that is being faded in."""
 
 
 def doublings(image_shape: tuple[int, ...], start: int) -> int:
-    """How often the side `start` is doubled to be the images' height and width: the last level.
+    """Number of times that the side `start` must be doubled to reach the images' height and width: the last level.
 
-    Raises ValueError where that is not possible.
+    Raises ValueError if doubling cannot reach them.
     """
     height, width = image_shape[:2]
     factor = height // start if start > 0 else 0
@@ -57,9 +62,9 @@ def doublings(image_shape: tuple[int, ...], start: int) -> int:
 
 
 def growing(batch_sizes: Sequence[int], *, fade: int, stable: int) -> tuple[Stage, ...]:
-    """A stage for each level, whose batches have these sizes; all levels but the first are faded in.
+    """Return a stage for each level, with these batch sizes; all levels but the first are faded in.
 
-    Raises ValueError where there is no level, or a number is below 1.
+    Raises ValueError if there is no level, or a number is below 1.
     """
     if not batch_sizes or min(*batch_sizes, fade, stable) < 1:
         raise ValueError(f"batch_sizes={tuple(batch_sizes)}, fade={fade} and stable={stable} must be at least 1")
@@ -67,13 +72,13 @@ def growing(batch_sizes: Sequence[int], *, fade: int, stable: int) -> tuple[Stag
 
 
 def starts(stages: Sequence[Stage]) -> list[int]:
-    """The first step of each stage: one before it ends with the first batch that has all its images."""
+    """First step of each stage: each stage before it ends with the first batch that completes its images."""
     lengths = (-(-(stage.fade + stage.stable) // stage.batch_size) for stage in stages[:-1])
     return list(itertools.accumulate(lengths, initial=0))
 
 
 def moment(stages: Sequence[Stage], step: int) -> Moment:
-    """What step `step` (counted from 0) has."""
+    """Stage, images seen and depth of step `step`, counted from 0."""
     first = starts(stages)
     index = bisect.bisect_right(first, step) - 1
     earlier = sum((first[i + 1] - first[i]) * stages[i].batch_size for i in range(index))
@@ -84,27 +89,29 @@ def moment(stages: Sequence[Stage], step: int) -> Moment:
 
 
 def steps_until_grown(stages: Sequence[Stage]) -> int:
-    """Steps after which the last one has had all levels: the last level's alpha was 1 in it."""
+    """Number of steps after which the last step had complete levels only: the last level's alpha was 1 in it."""
     return starts(stages)[-1] + -(-stages[-1].fade // stages[-1].batch_size) + 1
 
 
 @functools.partial(jax.tree_util.register_dataclass, data_fields=["examples", "depth"], meta_fields=["factor"])
 @dataclass(frozen=True)
 class Growing:
-    """An item of `growing_feed`."""
+    """Item of `growing_feed`: examples with the depth and the image size of the step."""
 
     examples: PyTree
+    """Item of the plain feed."""
     depth: Float[np.ndarray | Array, "*seeds"]
+    """Depth of the step, for each seed."""
     factor: int
-    """Pixels of the data along a side of a pixel of the batch. No array: there is a program for each."""
+    """Pixels of the data along a side of one pixel of the batch. A static number: there is one program for each."""
 
 
 def growing_feed(split: Split, load: Load, seeds: Sequence[int], stages: Sequence[Stage], *, levels: int) -> Feed:
-    """The training batches of `seeds`: `image` is shrunk to the level of its step, `depth` [batch] is that of the step.
+    """Return training batches of `seeds` with `image` shrunk to the level of the step, and `depth` [batch] of the step.
 
-    Each seed sees the examples in the order in which `make_feed` has them. `levels` is the level of the data.
+    Each seed sees the examples in the same order as with `make_feed`. `levels` is the level of the data's own size.
 
-    Raises ValueError as `make_feed` does.
+    Raises the ValueErrors of `make_feed`.
     """
     for stage in stages:
         check_batch_size(split, stage.batch_size)

@@ -1,4 +1,4 @@
-"""Data of which only some examples have a label that may be used."""
+"""Labels of a data set, and data of which only some labels may be used."""
 
 from collections.abc import Mapping
 
@@ -13,11 +13,11 @@ from genjax.shuffle import permutation
 from genjax.types import Batch, Key, PyTree
 
 CHUNK = 1000
-"""Examples read at a time."""
+"""Examples that are read at a time."""
 
 
 def labels_of(split: Split, name: str = "label") -> Int[np.ndarray, " N"]:
-    """The labels of all examples, or what else they have by this name. Raises ValueError where there are none."""
+    """Return the labels of all examples, or the array called `name`. Raises ValueError if there is none."""
     if name not in split.read(np.zeros(1, np.int64)):
         raise ValueError(f"{name}: the data have no {name if name != 'label' else 'labels'}")
     if split.arrays is not None:
@@ -32,21 +32,22 @@ def has_labels(data: Dataset) -> bool:
 
 
 def class_count(data: Dataset) -> int:
-    """The greatest label of the training split, plus one; 0 where there are no labels."""
+    """Number of classes: the greatest label of the training split plus one, or 0 without labels."""
     return 1 + int(labels_of(data.train).max()) if has_labels(data) else 0
 
 
 def choose_labelled(labels: Int[np.ndarray, " N"], count: int, *, seed: int = 0) -> Int[np.ndarray, " count"]:
-    """The indices, sorted, of `count` examples, as many of each class as of the others as far as they reach.
+    """Choose `count` examples, equally many of each class as far as they last; returns their sorted indices.
 
-    Each seed chooses for itself, also which classes have one example more than others; of one seed, the choice of fewer
-    examples is a part of that of more. Raises ValueError where `count` is below 0 or above the number of labels.
+    Each seed makes its own choice, also of the classes that have one example more than others. The choice of fewer
+    examples is a subset of the choice of more by the same seed. Raises ValueError if `count` is below 0 or above the
+    number of labels.
     """
     if not 0 <= count <= len(labels):
         raise ValueError(f"labels={count} must be from 0 to {len(labels)}, the number of labelled training examples")
     order = permutation(len(labels), seed=seed)
     shuffled = labels[order]
-    rank = np.empty(len(labels), np.int64)  # how many of its class come before an example
+    rank = np.empty(len(labels), np.int64)  # number of earlier examples of the same class
     for label in np.unique(labels):
         members = np.flatnonzero(shuffled == label)
         rank[members] = np.arange(len(members))
@@ -54,7 +55,7 @@ def choose_labelled(labels: Int[np.ndarray, " N"], count: int, *, seed: int = 0)
 
 
 def mark_labelled(data: Dataset, indices: Int[np.ndarray, " count"]) -> Dataset:
-    """The data whose training examples say in `labelled` [B] whether they are among these."""
+    """Add an array `labelled` [B] to the training examples: True for the examples with these indices."""
     train, mask = data.train, np.isin(np.arange(data.train.size), indices)
     if train.arrays is not None:
         return data._replace(train=resident({**train.arrays, "labelled": mask}))
@@ -63,9 +64,9 @@ def mark_labelled(data: Dataset, indices: Int[np.ndarray, " count"]) -> Dataset:
 
 
 def with_labelled_batches(feed: Feed, data: Dataset, indices: Int[np.ndarray, " count"], size: int) -> Feed:
-    """The feed with `labelled_image` [size, H, W, C] and `labelled_label` [size] in every batch.
+    """Add `labelled_image` [size, H, W, C] and `labelled_label` [size] to every batch of the feed.
 
-    They are drawn with replacement, under the step's key, from the training examples with these indices, which lie on
+    They are drawn with replacement, under the step's key, from the training examples with these indices, which stay on
     the device.
     """
     examples = data.train.read(indices)

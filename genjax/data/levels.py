@@ -1,4 +1,4 @@
-"""Pixels with a number of levels."""
+"""Pixels with a fixed number of levels, and their dequantization."""
 
 import jax
 import jax.numpy as jnp
@@ -9,12 +9,15 @@ from genjax.types import Batch, Key
 
 
 def with_levels(data: Dataset, levels: int) -> Dataset:
-    """The data set with each pixel rounded to the nearest of `levels` values; binary data as they are, for two."""
+    """Round each pixel to the nearest of `levels` values; with two levels, binary data stay unchanged.
+
+    Raises ValueError if two levels are asked of data that are not binary, or more of data that are not real.
+    """
     if levels == 2:
         require_binary(data)
         return data
     if data.protocol != "real" or levels < 2:
-        raise ValueError(f"levels={levels} of {data.protocol} data: use 2, or more than 2 with --binarization none")
+        raise ValueError(f"levels={levels} of {data.protocol} data: use 2, or more than 2 with binarization='none'")
 
     def load(raw: Batch, key: Key) -> Batch:
         batch = data.load(raw, key)
@@ -24,16 +27,16 @@ def with_levels(data: Dataset, levels: int) -> Dataset:
 
 
 def dequantized(data: Dataset, levels: int) -> Dataset:
-    """The data set with its K = `levels` grey values made continuous: (level + u) / K, u uniform in [0, 1) of the key.
+    """Make the K = `levels` grey values continuous: (level + u) / K, with u uniform in [0, 1) under the key.
 
-    A level is the nearest of 0 to K - 1 to the value times K - 1. Training has new noise in every step; an evaluation,
-    whose key is always the same, always has the same noise. A density of these values bounds the probabilities of the
-    levels: E_u log p(x) <= log P(level) + D log K (Theis, van den Oord & Bethge 2016, section 3.1).
+    The level is round(value * (K - 1)), from 0 to K - 1. Training has new noise in every step; an evaluation always
+    uses the same key and so the same noise. A density of these values bounds the probabilities of the levels: E_u log
+    p(x) <= log P(level) + D log K (Theis, van den Oord & Bethge 2016, section 3.1).
 
-    Raises ValueError where the values are not grey or coloured ones as stored (binarization "none"), or K is below 2.
+    Raises ValueError if the data are binarized (protocol other than "real"), or K is below 2.
     """
     if data.protocol != "real" or levels < 2:
-        raise ValueError(f"levels={levels} of {data.protocol} data: use 2 or more, with --binarization none")
+        raise ValueError(f"levels={levels} of {data.protocol} data: use 2 or more, with binarization='none'")
 
     def load(raw: Batch, key: Key) -> Batch:
         value_key, noise_key = jax.random.split(key)

@@ -17,7 +17,7 @@ from genjax.data.tfds import tfds_images
 def load_dataset(
     name: str, *, data_dir: Path | None = None, binarization: Binarization = "static", shrink: int = 1
 ) -> Dataset:
-    """The images called `name` in three splits; pixels become binary as `binarization` says (`binarize.present`).
+    """Load the images called `name` in three splits, with pixels binarized as `binarization` says (`binarize.present`).
 
     Args:
         name: "digits" (8x8, embedded); the name of a TFDS image set; the path of a folder of PNG and JPEG images or
@@ -25,17 +25,17 @@ def load_dataset(
         data_dir: TFDS directory that holds the prepared set; nothing is downloaded then. By default TFDS's own
             directory, where TFDS downloads and prepares a set that is missing.
         binarization: static, dynamic, threshold or none.
-        shrink: Side of the blocks of pixels of which one is made, their mean; the name then ends in the size.
+        shrink: Side of the blocks of pixels that are averaged to one pixel; the name then ends in the image size.
 
     Raises:
-        FileNotFoundError: where the path, or the prepared data set, does not exist.
-        ValueError: for an unknown name, damaged or unsuitable data, or a binarization that they do not allow.
+        FileNotFoundError: The path, or the prepared data set, does not exist.
+        ValueError: The name is unknown, the data are damaged or unsuitable, or do not allow the binarization.
     """
     return present(shrunk(source(name, data_dir), shrink), binarization)
 
 
 def source(name: str, data_dir: Path | None) -> Source:
-    """The images called `name` as they are stored."""
+    """Return the images called `name` as they are stored."""
     path = Path(name).expanduser()
     if name == "digits":
         return digits()
@@ -50,18 +50,18 @@ def require_binary(dataset: Dataset) -> None:
     """Raise ValueError unless all pixels are 0 or 1."""
     if dataset.protocol not in BINARY_PROTOCOLS and dataset.image_shape[2] > 1:
         raise ValueError(
-            f"this model needs binary pixels, and those of {dataset.name!r} are in colour; use a model of real values "
-            "(such as experiments.vae --likelihood gaussian) or of levels (experiments.tabular --levels 8)"
+            f"dataset={dataset.name!r}: the model needs binary pixels, and these are in colour; use a model of real "
+            "values (such as a VAE with likelihood='gaussian') or of levels (such as a table with levels=8)"
         )
     if dataset.protocol not in BINARY_PROTOCOLS:
         raise ValueError(
-            f"--binarization: the model needs binary pixels, and those of {dataset.name!r} are {dataset.protocol}; use "
-            f"--binarization {', '.join(BINARY_PROTOCOLS[:-1])} or {BINARY_PROTOCOLS[-1]}"
+            f"binarization: the model needs binary pixels, and those of {dataset.name!r} are {dataset.protocol}; use "
+            f"{', '.join(BINARY_PROTOCOLS[:-1])} or {BINARY_PROTOCOLS[-1]}"
         )
 
 
 def mean_image(dataset: Dataset, *, chunk: int = 1000) -> Float[np.ndarray, "H W C"]:
-    """The mean training image as the protocol shows it (under "dynamic": of one draw per image, with a fixed key)."""
+    """Mean training image under the data's protocol ("dynamic": of one draw per image, under a fixed key)."""
 
     @jax.jit
     def total(raw: dict[str, jax.Array], key: jax.Array) -> jax.Array:

@@ -1,4 +1,4 @@
-"""Points whose density is known: Gaussians on a ring and on a grid in the plane."""
+"""Points of a known density: Gaussians on a ring or on a grid in the plane."""
 
 import math
 from typing import NamedTuple
@@ -11,43 +11,46 @@ from genjax.data.dataset import Dataset, Split, arrays_sha256
 from genjax.shuffle import uniform
 
 SIZES = (50_000, 5_000, 5_000)
-"""Points for training, validation and test."""
+"""Numbers of points for training, validation and test."""
 
 
 class Mixture(NamedTuple):
-    """Gaussians of one standard deviation in all directions, each as likely as the others."""
+    """Equally likely isotropic Gaussians of one standard deviation."""
 
     name: str
     means: Float[np.ndarray, "K D"]
+    """Mean of each Gaussian."""
     std: float
+    """Standard deviation, the same in all directions."""
 
 
 def ring(modes: int = 8, *, radius: float = 2.0, std: float = 0.02) -> Mixture:
-    """Means at equal distances on a circle (Metz et al. 2017: 8 on a radius of 2)."""
+    """Gaussians at equal distances on a circle (Metz et al. 2017: 8 on a radius of 2)."""
     check_positive(modes=modes, radius=radius, std=std)
     angles = 2 * math.pi * np.arange(modes) / modes
     return Mixture("ring", radius * np.stack([np.cos(angles), np.sin(angles)], axis=1), std)
 
 
 def grid(side: int = 5, *, spacing: float = 2.0, std: float = 0.05) -> Mixture:
-    """Means on a square grid about 0 (Srivastava et al. 2017: 5 x 5 at a distance of 2)."""
+    """Gaussians on a square grid about 0 (Srivastava et al. 2017: 5 x 5 at a distance of 2)."""
     check_positive(side=side, spacing=spacing, std=std)
     ticks = spacing * (np.arange(side) - (side - 1) / 2)
     return Mixture("grid", np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2), std)
 
 
 MIXTURES = {"ring": ring, "grid": grid}
+"""Functions that make the mixtures, by name."""
 
 
 def check_positive(**arguments: float | int) -> None:
-    """Raise ValueError where an argument is not above 0."""
+    """Raise ValueError if an argument is not above 0."""
     for name, value in arguments.items():
         if not value > 0:
             raise ValueError(f"{name}={value} must be above 0")
 
 
 def points(mixture: Mixture, count: int, *, stream: int = 0) -> Float[np.ndarray, "count D"]:
-    """The first `count` points of a stream of them, the same on every machine."""
+    """Return the first `count` points of a random stream that is the same on every machine."""
     components, dimension = mixture.means.shape
     chosen = (uniform(13, stream, (count,)) * components).astype(np.int64)
     noise = ndtri(uniform(14, stream, (count, dimension)) * (1 - 2**-53) + 2**-54)
@@ -55,7 +58,7 @@ def points(mixture: Mixture, count: int, *, stream: int = 0) -> Float[np.ndarray
 
 
 def mixture_dataset(mixture: Mixture) -> Dataset:
-    """50 000 / 5 000 / 5 000 points as `point` [N, D]."""
+    """Return 50 000 / 5 000 / 5 000 points of the mixture as `point` [N, D]."""
     parts = [{"point": points(mixture, size, stream=n).astype("<f4")} for n, size in enumerate(SIZES)]
     splits = [
         Split(size, lambda rows, one=one: {"point": one["point"][rows]}, one)

@@ -1,4 +1,4 @@
-"""Series of real values: an oscillation that is simulated and whose likelihood is known, or a file."""
+"""Time series of real values: a simulated oscillation with known likelihood, or a file."""
 
 import hashlib
 import math
@@ -12,38 +12,39 @@ from scipy.special import ndtri
 from genjax.shuffle import uniform
 
 PERIOD = 20.0
-"""Steps in which the oscillation goes round."""
+"""Period of the oscillation in steps."""
 DAMPING = 0.9
-"""What is left of it after one step."""
+"""Factor by which the oscillation shrinks in one step."""
 KICK = 1.0
-"""Half the distance between the two values about which the noise lies."""
+"""Half the distance between the two means of the noise."""
 NOISE = 0.25
-"""The standard deviation about either."""
+"""Standard deviation of the noise about each mean."""
 LENGTH = 40_000
+"""Length of the simulated series."""
 BURN_IN = 1000
-"""Values that are thrown away: after them nothing is left of the start."""
+"""Values that are discarded, so that nothing remains of the initial values."""
 PARTS = 20
-"""One part in twenty is for validation, and one for the test."""
+"""Inverse fraction of a series that is used for validation, and for the test: one part in twenty each."""
 
 Values = Float[np.ndarray, " _"]
 
 
 class Series(NamedTuple):
-    """A series in three parts."""
+    """Time series in three parts."""
 
     name: str
     train: Values
     validation: Values
     test: Values
     sha256: str
-    """Of the values as little-endian float32."""
+    """SHA-256 of all values as little-endian float32."""
 
 
 def oscillation(length: int = LENGTH) -> Series:
-    """A pendulum that is kicked to one side or the other, x_t = a x_{t-1} + b x_{t-2} + e_t.
+    """Simulate a pendulum that is kicked to either side, x_t = a x_{t-1} + b x_{t-2} + e_t.
 
-    a = 2 d cos(2 pi / P) and b = -d² with period P and damping d; e_t is of two Gaussians about -1 and 1, each as
-    likely, with standard deviation 0.25: what comes next has two peaks.
+    a = 2 d cos(2 pi / P) and b = -d² with period P and damping d. The noise e_t is an equal mixture of two Gaussians
+    about -1 and 1 with standard deviation 0.25, so that the density of the next value has two peaks.
     """
     a, b = coefficients()
     total = length + BURN_IN
@@ -56,7 +57,7 @@ def oscillation(length: int = LENGTH) -> Series:
 
 
 def coefficients() -> tuple[float, float]:
-    """A and b of the oscillation."""
+    """Coefficients a and b of the oscillation."""
     return 2 * DAMPING * math.cos(2 * math.pi / PERIOD), -(DAMPING**2)
 
 
@@ -69,10 +70,10 @@ def oscillation_log_prob(x: Values) -> Values:
 
 
 def load_series(path: Path) -> Series:
-    """The series in an .npy file, or in a text file with one number a line (.csv: of its last column, below a header).
+    """Load a series from an .npy file, or from a text file with one number per line.
 
-    Raises FileNotFoundError where there is no such file, and ValueError where it holds no series of at least 20 finite
-    numbers that are not all the same.
+    Of a .csv file the last column is used, and its first line may be a header. Raises FileNotFoundError if there is no
+    file, and ValueError unless it holds at least 20 finite numbers that are not all the same.
     """
     if not path.is_file():
         raise FileNotFoundError(f"series={str(path)!r}: no such file")
@@ -89,7 +90,7 @@ def load_series(path: Path) -> Series:
 
 
 def read_csv(path: Path) -> Values:
-    """The last column; the first line may be a header."""
+    """Read the last column; the first line may be a header."""
     rows = [line.split(",")[-1].strip() for line in path.read_text().splitlines() if line.strip()]
     try:
         float(rows[0])
@@ -99,7 +100,7 @@ def read_csv(path: Path) -> Values:
 
 
 def cut(name: str, x: Values) -> Series:
-    """The first 90, the next 5 and the last 5 % of a series, as float32."""
+    """Split a series into its first 90, the next 5 and the last 5 %, as float32."""
     x = x.astype("<f4")
     held_out = len(x) // PARTS
     train, validation = len(x) - 2 * held_out, len(x) - held_out

@@ -1,4 +1,4 @@
-"""One long sequence: training batches whose rows go on from step to step, and windows of it to measure on."""
+"""One long sequence: training batches whose rows continue from step to step, and windows for evaluation."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,26 +12,27 @@ from genjax.shuffle import uniform
 from genjax.types import Batch, Key, PyTree
 
 CONTEXT, WINDOW = 250, 500
-"""Elements that a window begins with only to be read, and those that it is measured on."""
+"""Elements at the start of a window that are read but not scored, and elements that are scored."""
 
 Stream = Shaped[np.ndarray, " _"]
 """Characters as integers, or real values."""
 
 
 def stream_dataset(name: str, protocol: str, train: Stream, validation: Stream, test: Stream, sha256: str) -> Dataset:
-    """The three parts of a sequence, in windows."""
+    """Return the three parts of a sequence as a data set of windows."""
     windows = map(stream_windows, (train, validation, test))
     return Dataset(name, protocol, *windows, load=lambda raw, key: dict(raw), sha256=sha256)
 
 
 def stream_windows(stream: Stream, *, context: int = CONTEXT, window: int = WINDOW) -> Split:
-    """Windows that score every element of the stream once, each after reading up to `context` that came before.
+    """Cut windows that score every element of the stream once, each after up to `context` earlier elements.
 
-    An example is `sequence` [context + window] and `weight` of the same shape: 0 for what is only read, and for the
-    filling after the stream's end. The first window has nothing before it and scores all it holds. Weights are such
-    that the mean over examples of sum(weight * nll) is the mean nll of an element of the stream.
+    An example is `sequence` [context + window] and `weight` of the same shape. Weights are 0 for elements that are only
+    read, and for the filling after the stream's end. The first window has no context and scores all its elements.
+    Weights are scaled such that the mean over examples of sum(weight * nll) is the mean nll of an element of the
+    stream.
 
-    Raises ValueError where the stream is empty.
+    Raises ValueError if the stream is empty.
     """
     if len(stream) == 0:
         raise ValueError("stream: holds nothing to measure")
@@ -39,22 +40,22 @@ def stream_windows(stream: Stream, *, context: int = CONTEXT, window: int = WIND
 
     def read(indices: np.ndarray) -> Examples:
         first = indices[:, None] * window
-        places = first + np.arange(context + window)
-        scored = (places < len(stream)) & ((places >= first + context) | (first == 0))
+        positions = first + np.arange(context + window)
+        scored = (positions < len(stream)) & ((positions >= first + context) | (first == 0))
         weight = (scored * (count / len(stream))).astype(np.float32)
-        return {"sequence": stream[np.minimum(places, len(stream) - 1)], "weight": weight}
+        return {"sequence": stream[np.minimum(positions, len(stream) - 1)], "weight": weight}
 
     return Split(count, read, None)
 
 
 def stream_feed(stream: Stream, seeds: Sequence[int], batch_size: int, *, length: int) -> Feed:
-    """Training batches `sequence` [batch_size, length] of `seeds`: row b of a step goes on where row b stood before.
+    """Training batches `sequence` [batch_size, length] of `seeds`: row b of a step continues row b of the step before.
 
-    In each pass the stream is turned by an offset that belongs to the seed and the pass (its end is followed by its
-    beginning), cut to a multiple of batch_size * length, and laid out in batch_size rows. `continues` [batch_size] is
-    False in the first step of a pass, where no row follows from what was read before.
+    In each pass the stream is rotated by an offset that depends on seed and pass (its beginning follows its end), cut
+    to a multiple of batch_size * length, and laid out in batch_size rows. `continues` [batch_size] is False in the
+    first step of a pass, in which no row continues an earlier one.
 
-    Raises ValueError where one step needs more elements than there are.
+    Raises ValueError if one step needs more elements than the stream has.
     """
     size = len(stream)
     if batch_size < 1 or length < 1 or batch_size * length > size:
@@ -68,17 +69,17 @@ def stream_feed(stream: Stream, seeds: Sequence[int], batch_size: int, *, length
     def items(start: int) -> Iterator[PyTree]:
         step = start
         while True:
-            turn, place = divmod(step, steps)
+            turn, index = divmod(step, steps)
             offsets = [int(uniform(seed, turn, ()) * size) for seed in seeds]
             yield {
-                "first": np.asarray(offsets, np.int32) + np.int32(place * length),
-                "continues": np.full(len(seeds), place > 0),
+                "first": np.asarray(offsets, np.int32) + np.int32(index * length),
+                "continues": np.full(len(seeds), index > 0),
             }
             step += 1
 
     def load(arrays: PyTree, item: PyTree, key: Key) -> Batch:
         del key
-        places = (item["first"] + rows + np.arange(length)) % size
-        return {"sequence": arrays[places], "continues": jnp.broadcast_to(item["continues"], (batch_size,))}
+        positions = (item["first"] + rows + np.arange(length)) % size
+        return {"sequence": arrays[positions], "continues": jnp.broadcast_to(item["continues"], (batch_size,))}
 
     return Feed(jnp.asarray(stream), items, load)

@@ -1,4 +1,4 @@
-"""Texts as characters: the embedded descriptions, a text of TensorFlow Datasets, a file."""
+"""Texts as characters: embedded descriptions, a text of TensorFlow Datasets, or a file."""
 
 import hashlib
 import importlib.resources
@@ -27,14 +27,15 @@ DESCRIPTIONS = (
     "rcv1",
     "olivetti_faces",
 )
-"""The data sets whose descriptions scikit-learn ships, in the order in which they are joined: the tables come first."""
+"""Data sets whose descriptions scikit-learn ships, in the order in which they are joined: tables first."""
 
 PARTS = 20
-"""A text without splits of its own gives one part in twenty to validation, and one to the test."""
+"""Inverse fraction of a text without own splits that is used for validation, and for the test: one part in
+twenty each."""
 
 
 class Text(NamedTuple):
-    """A text in three parts."""
+    """Text in three parts."""
 
     name: str
     train: str
@@ -43,17 +44,17 @@ class Text(NamedTuple):
 
     @property
     def vocabulary(self) -> str:
-        """Every character of the text, sorted: of all parts, so that each held-out character has a probability."""
+        """Every character of all three parts, sorted, so that each held-out character has a probability."""
         return "".join(sorted({*self.train, *self.validation, *self.test}))
 
     @property
     def sha256(self) -> str:
-        """SHA-256 of the three parts joined, in UTF-8: that of the file where the text is one file cut in three."""
+        """SHA-256 of the three parts joined, in UTF-8: the hash of the file if one file was cut in three."""
         return hashlib.sha256((self.train + self.validation + self.test).encode()).hexdigest()
 
 
 def load_text(name: str, *, data_dir: Path | None = None, file: Path | None = None) -> Text:
-    """The text called `name`, or that of `file` where one is given.
+    """Load the text called `name`, or the text of `file` if one is given.
 
     Args:
         name: "descriptions" (embedded; scikit-learn's descriptions of its data sets), or the name of a TFDS set with
@@ -62,8 +63,8 @@ def load_text(name: str, *, data_dir: Path | None = None, file: Path | None = No
         file: A text in UTF-8, cut into its first 90, next 5 and last 5 %, as "descriptions" is.
 
     Raises:
-        FileNotFoundError: where the file, or the prepared set, does not exist.
-        ValueError: for an unknown name, a set without text, or a file that is too short or not in UTF-8.
+        FileNotFoundError: The file, or the prepared set, does not exist.
+        ValueError: The name is unknown, the set has no text, or the file is too short or not in UTF-8.
     """
     if file is not None:
         return file_text(file.expanduser())
@@ -71,13 +72,13 @@ def load_text(name: str, *, data_dir: Path | None = None, file: Path | None = No
 
 
 def descriptions() -> Text:
-    """Some 43 000 characters of English: what scikit-learn writes about its data sets."""
+    """Some 43 000 characters of English: scikit-learn's descriptions of its data sets."""
     folder = importlib.resources.files("sklearn.datasets.descr")
     return cut("descriptions", "".join((folder / f"{name}.rst").read_text("utf-8") for name in DESCRIPTIONS))
 
 
 def file_text(path: Path) -> Text:
-    """The text in a file."""
+    """Read the text in a file."""
     if not path.is_file():
         raise FileNotFoundError(f"text={str(path)!r}: no such file")
     try:
@@ -90,20 +91,20 @@ def file_text(path: Path) -> Text:
 
 
 def cut(name: str, text: str) -> Text:
-    """The first 90, the next 5 and the last 5 % of a text."""
+    """Split a text into its first 90, the next 5 and the last 5 %."""
     held_out = len(text) // PARTS
     train, validation = len(text) - 2 * held_out, len(text) - held_out
     return Text(name, text[:train], text[train:validation], text[validation:])
 
 
 def tfds_text(name: str, data_dir: Path | None) -> Text:
-    """The text of a TFDS set in the set's own splits; several records of a split are joined by line breaks."""
+    """Load the text of a TFDS set in the set's own splits; line breaks join several records of a split."""
     import tensorflow_datasets as tfds
 
     try:
         builder = prepared_builder(name, data_dir)
     except ValueError as error:
-        raise ValueError(f"{error}; texts are descriptions, tiny_shakespeare, or a file (--text)") from error
+        raise ValueError(f"{error}; texts are descriptions, tiny_shakespeare, or a text file") from error
     features, splits = builder.info.features, builder.info.splits
     if "text" not in features or not isinstance(features["text"], tfds.features.Text):
         raise ValueError(f"dataset={name!r}: has no text in its features: {one_line(features)}")
@@ -115,7 +116,7 @@ def tfds_text(name: str, data_dir: Path | None) -> Text:
         records = builder.as_data_source(split=split)
         try:
             return "\n".join(records[index]["text"].decode("utf-8") for index in range(len(records)))
-        except Exception as error:  # each layer has its own: records, protocol buffers, UTF-8
+        except Exception as error:  # each layer raises its own type: records, protocol buffers, UTF-8
             where = f"dataset={name!r}: split {split} in {builder.data_path}"
             raise DataError(f"{where} is damaged ({first_line(error)}); prepare it anew") from error
 
@@ -123,17 +124,17 @@ def tfds_text(name: str, data_dir: Path | None) -> Text:
 
 
 def code_points(text: str) -> Int[np.ndarray, " N"]:
-    """The Unicode number of each character."""
+    """Unicode number of each character."""
     return np.frombuffer(text.encode("utf-32-le"), np.uint32).astype(np.int64)
 
 
 def encode(text: str, vocabulary: str) -> Int[np.ndarray, " N"]:
-    """Each character's index in the sorted vocabulary; ValueError where there is one that it lacks."""
+    """Index of each character in the sorted vocabulary; ValueError for a character that is not in it."""
     if unknown := sorted(set(text) - set(vocabulary)):
         raise ValueError(f"characters outside the vocabulary: {', '.join(map(repr, unknown))}; it is {vocabulary!r}")
     return np.searchsorted(code_points(vocabulary), code_points(text)).astype(np.int32)
 
 
 def decode(indices: Int[np.ndarray, " N"], vocabulary: str) -> str:
-    """The inverse of `encode`."""
+    """Inverse of `encode`."""
     return "".join(vocabulary[index] for index in indices)

@@ -12,10 +12,11 @@ from genjax.data.dataset import DataError, Examples, Source, Split, make_source,
 
 
 def tfds_images(name: str, data_dir: Path | None, *, flags: Sequence[str] = ()) -> Source:
-    """The TFDS set `name` (as TFDS writes it: mnist, mnist:3.0.1, set/config), with labels where it has a class label.
+    """Return the TFDS set `name` in TFDS's notation (mnist, mnist:3.0.1, set/config), with labels if it has class
+    labels.
 
-    Examples have its features of yes and no that are called `flags` by the same names, as 1 or 0. Without a test split
-    the last sixth of the training split is held out for it; then likewise for validation.
+    `flags` names boolean features of the set; examples have them under the same names, as 1 or 0. If there is no test
+    split, the last sixth of the training split is held out for it, and then likewise for validation.
     """
     builder = prepared_builder(name, data_dir)
     check_images(name, builder.info.features)
@@ -29,7 +30,9 @@ def tfds_images(name: str, data_dir: Path | None, *, flags: Sequence[str] = ()) 
 
 
 def prepared_builder(name: str, data_dir: Path | None) -> Any:
-    """TFDS's builder of a set that is prepared: in `data_dir` or, if that is None, by TFDS itself where necessary."""
+    """TFDS's builder of a prepared set: in `data_dir` or, with None, in TFDS's directory, where TFDS prepares it if
+    necessary.
+    """
     import tensorflow_datasets as tfds  # slow to import
 
     if data_dir is not None and not data_dir.is_dir():
@@ -51,7 +54,7 @@ def prepared_builder(name: str, data_dir: Path | None) -> Any:
 
 
 def download(name: str, builder: Any) -> Any:
-    """Have TFDS download the set and prepare it for random access."""
+    """Download the set by TFDS and prepare it for random access."""
     try:
         builder.download_and_prepare(file_format="array_record")
     except Exception as error:
@@ -63,7 +66,7 @@ def download(name: str, builder: Any) -> Any:
 
 
 def unknown_name(name: str, known: Sequence[str], data_dir: Path | None) -> str:
-    """What to say of a name that is no data set."""
+    """Error message for a name that is no data set."""
     prepared = prepared_sets(data_dir) if data_dir is not None else []
     nearest = difflib.get_close_matches(name, {"digits", *known, *prepared}, cutoff=0.5)
     hints = [f"nearest: {', '.join(nearest)}"] if nearest else []
@@ -74,12 +77,12 @@ def unknown_name(name: str, known: Sequence[str], data_dir: Path | None) -> str:
 
 
 def prepared_sets(data_dir: Path) -> list[str]:
-    """The sets in a TFDS directory."""
+    """Names of the sets in a TFDS directory."""
     return sorted({path.relative_to(data_dir).parts[0] for path in data_dir.glob("*/**/dataset_info.json")})
 
 
 def check_images(name: str, features: Any) -> None:
-    """Raise ValueError unless the set has images of one shape and 8 bits a channel."""
+    """Raise ValueError unless the set has images of one shape and 8 bits per channel."""
     import tensorflow_datasets as tfds
 
     image = features["image"] if isinstance(features, tfds.features.FeaturesDict) and "image" in features else None
@@ -91,9 +94,9 @@ def check_images(name: str, features: Any) -> None:
 
 
 def flag_paths(name: str, features: Any, flags: Sequence[str]) -> dict[str, str]:
-    """Where in a record each of the features of yes and no stands: at the top, or in a group such as `attributes`.
+    """Path of each boolean feature in a record: at the top level, or in a group such as `attributes`.
 
-    Raises ValueError with those that there are where one is not there.
+    Raises ValueError with the available features if one does not exist.
     """
     known: dict[str, str] = {}
     for group, feature in features.items():
@@ -102,12 +105,15 @@ def flag_paths(name: str, features: Any, flags: Sequence[str]) -> dict[str, str]
         known |= {path.rpartition("/")[2]: path for path, one in own.items() if one.np_dtype == np.bool_}
     if missing := [flag for flag in flags if flag not in known]:
         there = f"it has {', '.join(known)}" if known else "it has none"
-        raise ValueError(f"dataset={name!r}: no feature of yes and no is called {', '.join(missing)}; {there}")
+        raise ValueError(f"dataset={name!r}: no boolean feature is called {', '.join(missing)}; {there}")
     return {flag: known[flag] for flag in flags}
 
 
 def check_records(name: str, builder: Any) -> None:
-    """Raise ValueError where the records allow no random access or one of their files is missing."""
+    """Raise an error unless the records allow random access and all their files exist.
+
+    ValueError if the file format does not allow it, FileNotFoundError for a missing file.
+    """
     file_format = builder.info.file_format.value
     if file_format != "array_record":
         raise ValueError(
@@ -120,7 +126,7 @@ def check_records(name: str, builder: Any) -> None:
 
 
 def read_split(name: str, builder: Any, split: str, flags: Mapping[str, str]) -> Split:
-    """One split, read and decoded by index, with features of yes and no by the paths at which they stand."""
+    """Return one split, read and decoded by index, with boolean features by their paths."""
     import tensorflow_datasets as tfds
     from tensorflow_datasets.proto import tf_example_pb2
 
@@ -139,7 +145,7 @@ def read_split(name: str, builder: Any, split: str, flags: Mapping[str, str]) ->
             if has_label:
                 examples["label"] = whole_numbers(rows, "label")
             examples |= {flag: whole_numbers(rows, path) for flag, path in flags.items()}
-        except Exception as error:  # each layer has its own: records, protocol buffers, zlib, PIL
+        except Exception as error:  # each layer raises its own type: records, protocol buffers, zlib, PIL
             where = f"dataset={name!r}: split {split} in {builder.data_path}"
             raise DataError(f"{where} is damaged ({first_line(error)}); prepare it anew") from error
         return examples
@@ -148,12 +154,12 @@ def read_split(name: str, builder: Any, split: str, flags: Mapping[str, str]) ->
 
 
 def whole_numbers(rows: Sequence[Any], path: str) -> np.ndarray:
-    """What the records have at a path, [N]."""
+    """Integers [N] that the records hold at a path."""
     return np.array([row[path].int64_list.value[0] for row in rows], np.int32)
 
 
 def decode_images(encoded: Sequence[bytes], feature: Any) -> np.ndarray:
-    """The images [N, H, W, C]."""
+    """Decode images to [N, H, W, C]."""
     logger = logging.getLogger("absl")
     if is_not_opencv_advice not in logger.filters:
         logger.addFilter(is_not_opencv_advice)
@@ -161,12 +167,12 @@ def decode_images(encoded: Sequence[bytes], feature: Any) -> np.ndarray:
 
 
 def is_not_opencv_advice(record: logging.LogRecord) -> bool:
-    """False for TFDS's advice to install OpenCV, which the user of a small set need not see."""
+    """Whether a log record is not TFDS's advice to install OpenCV, which the user of a small set need not see."""
     return "OpenCV is not installed" not in record.getMessage()
 
 
 def three_splits(name: str, splits: Mapping[str, Split]) -> tuple[Split, Split, Split]:
-    """Train, validation and test; what is missing is the last sixth of the training split."""
+    """Train, validation and test; a missing one is the last sixth of the training split."""
     if empty := [split for split in splits if splits[split].size == 0]:
         raise ValueError(f"dataset={name!r}: no examples in split {', '.join(empty)}")
     if "train" not in splits:
@@ -178,16 +184,16 @@ def three_splits(name: str, splits: Mapping[str, Split]) -> tuple[Split, Split, 
 
 
 def last_sixth(split: Split) -> tuple[Split, Split]:
-    """A split without its last sixth, and that."""
+    """Split off the last sixth: the rest and the last sixth."""
     start = split.size - split.size // 6
     return part(split, 0, start), part(split, start, split.size)
 
 
 def first_line(error: Exception) -> str:
-    """The first line of an error's text, which for TFDS is the one that matters."""
+    """First line of an error's text, which has the message in TFDS."""
     return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def one_line(features: object) -> str:
-    """Features as TFDS writes them, on one line."""
+    """Features in TFDS's notation, on one line."""
     return " ".join(str(features).split())

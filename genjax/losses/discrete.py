@@ -1,6 +1,6 @@
-"""Log-likelihoods of pixels with K levels in nats, unreduced: the levels are 0, 1 / (K - 1), ..., 1.
+"""Log-likelihoods in nats, unreduced, of pixels with K levels 0, 1 / (K - 1), ..., 1.
 
-Shapes stand in the docstrings, so that nothing but jax and optax need be installed.
+Shapes are documented, not checked, so that this module needs nothing but jax and optax.
 """
 
 import jax
@@ -8,17 +8,19 @@ import jax.numpy as jnp
 from jax import Array
 
 MIN_LOG_SCALE = -7.0
-"""Below it a logistic is narrower than any bin of 256, and only its gradient would suffer (Salimans et al. 2017)."""
+"""Smallest log scale of a logistic (Salimans et al. 2017). A narrower one is already narrower than any of 256 bins, and
+only its gradient would suffer."""
 
 MAX_LOG_SCALE = 20.0
-"""Above it every bin but the two outermost has a mass below 1e-8, and float32 would run out of smaller ones."""
+"""Largest log scale of a logistic. Above it, every bin but the two outermost has a mass below 1e-8, and float32 would
+run out of smaller masses."""
 
 
 def categorical_log_prob(logits: Array, x: Array) -> Array:
-    """Log softmax(logits)[level of x] in nats: logits [..., K], x [...] in [0, 1] (rounded to its level) to [...].
+    """Log softmax(logits)[level of x] in nats: logits [..., K] and x [...] in [0, 1], rounded to its level, to [...].
 
-    The 256-way softmax of van den Oord, Kalchbrenner & Kavukcuoglu (2016), "Pixels as discrete variables", for any K.
-    NaN where x has no level.
+    This is the 256-way softmax of van den Oord, Kalchbrenner & Kavukcuoglu (2016), "Pixels as discrete variables", for
+    any K. NaN where x rounds to none of the levels.
     """
     top = logits.shape[-1] - 1
     level = jnp.round(x * top)
@@ -30,11 +32,11 @@ def categorical_log_prob(logits: Array, x: Array) -> Array:
 def discretized_logistic_log_prob(mean: Array, log_scale: Array, x: Array, *, levels: int) -> Array:
     """Per element, log of the mass that Logistic(mean, exp(log_scale)) puts on the bin of x in [0, 1], in nats.
 
-    Salimans et al. (2017), equation 2, with pixels scaled to [-1, 1] as in the authors' code: mean and scale are in
-    that unit, a bin is 2 / (levels - 1) wide, and the first and the last reach to infinity. log_scale is kept from -7
-    to 20. The masses of all levels sum to 1: sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)) is
-    computed by its right side, which is exact where the left one cancels. Value and gradient are finite at any finite
-    argument, but NaN where x has no level.
+    Salimans et al. (2017), equation 2. Mean and scale are in units of pixels scaled to [-1, 1], as in the authors'
+    code: a bin is 2 / (levels - 1) wide, and the first and the last bin extend to infinity. log_scale is clipped to
+    [-7, 20]. The masses of all levels sum to 1. They are computed by the right side of sigmoid(a) - sigmoid(b) =
+    sigmoid(a) sigmoid(-b) (1 - exp(b - a)), which is exact where the left side cancels. Value and gradient are finite
+    for all finite arguments, but NaN where x rounds to none of the levels.
     """
     inverse_scale = jnp.exp(-jnp.clip(log_scale, MIN_LOG_SCALE, MAX_LOG_SCALE))
     half = 1 / (levels - 1)
@@ -50,7 +52,7 @@ def discretized_logistic_log_prob(mean: Array, log_scale: Array, x: Array, *, le
 def discretized_logistic_mixture_log_prob(parameters: Array, x: Array, *, levels: int) -> Array:
     """Log probability in nats of x [...] under a mixture of M discretized logistics: parameters [..., 3 M] to [...].
 
-    The parameters are M logits of the weights, M means and M log scales (Salimans et al. 2017, section 2.1).
+    The parameters are M logits of the component weights, M means and M log scales (Salimans et al. 2017, section 2.1).
     """
     logits, means, log_scales = jnp.split(parameters, 3, axis=-1)
     each = discretized_logistic_log_prob(means, log_scales, x[..., None], levels=levels)

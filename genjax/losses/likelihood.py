@@ -1,7 +1,7 @@
-"""Log-likelihoods of pixels in nats, unreduced, and what turns them into reported numbers.
+"""Log-likelihoods of pixels in nats, unreduced, and conversions to reported numbers.
 
-Shapes stand in the docstrings, so that nothing but jax and optax need be installed; arguments of a function "per
-element" broadcast against each other.
+Shapes are documented, not checked, so that this module needs nothing but jax and optax. The arguments of a function
+"per element" broadcast against each other.
 """
 
 import math
@@ -15,7 +15,7 @@ def bernoulli_log_prob(logits: Array, x: Array) -> Array:
     """Per element, log Bernoulli(x | p) in nats with p = sigmoid(logits): x log p + (1 - x) log(1 - p).
 
     Kingma & Welling (2014), app. C.1. A probability mass for x in {0, 1}; for x strictly between, a cross-entropy that
-    is not normalized. Value and gradient are finite at any finite logit.
+    is not normalized. Value and gradient are finite for all finite logits.
     """
     # Equal to -optax.sigmoid_binary_cross_entropy, and on a CPU several times as fast. `minimum` and not -|logits|, so
     # that the derivative at 0 is right.
@@ -25,18 +25,18 @@ def bernoulli_log_prob(logits: Array, x: Array) -> Array:
 def gaussian_log_prob(x: Array, mean: Array, log_var: Array) -> Array:
     """Per element, log N(x | mean, exp(log_var)) in nats (Kingma & Welling 2014, app. C.2).
 
-    A density: it has no upper bound as log_var falls, and its nats do not compare with a Bernoulli's.
+    A density: it has no upper bound as log_var falls, and its nats cannot be compared with those of a Bernoulli.
     """
     return -0.5 * (math.log(2 * math.pi) + log_var + (x - mean) ** 2 * jnp.exp(-log_var))
 
 
 def sum_pixels(x: Array) -> Array:
-    """The sum over all axes but the first, [batch, ...] to [batch]: nats per pixel to nats per image."""
+    """Sum over all axes but the first, [batch, ...] to [batch]: from nats per pixel to nats per image."""
     return flat_pixels(x).sum(axis=1)
 
 
 def flat_pixels(x: Array) -> Array:
-    """All axes but the first as one, [batch, ...] to [batch, D].
+    """Merge all axes but the first, [batch, ...] to [batch, D].
 
     On a CPU, arithmetic on flat pixels is many times as fast as on [H, W, 1].
     """
@@ -44,12 +44,12 @@ def flat_pixels(x: Array) -> Array:
 
 
 def bits_per_dim(nll_nats: Array, dimensions: int) -> Array:
-    """Per element, nll_nats / (D ln 2), where D = `dimensions` is H W C. Raises ValueError where D is below 1."""
+    """Per element, nll_nats / (D ln 2) with D = `dimensions` = H W C. Raises ValueError if D is below 1."""
     if dimensions < 1:
         raise ValueError(f"dimensions={dimensions} must be at least 1")
     return nll_nats / (dimensions * math.log(2))
 
 
 def log_mean_exp(x: Array, axis: int) -> Array:
-    """Log-mean-exp over `axis`, of length k: log((1/k) sum_i exp(x_i)) without overflow."""
+    """Log-mean-exp over `axis` of length k: log((1/k) sum_i exp(x_i)) without overflow."""
     return jax.nn.logsumexp(x, axis=axis) - math.log(x.shape[axis])

@@ -1,6 +1,6 @@
 """Mixtures of Gaussians: log density in nats, per element, and the scaled gradient with which their means are trained.
 
-Shapes stand in the docstrings, so that nothing but jax and optax need be installed.
+Shapes are documented, not checked, so that this module needs nothing but jax and optax.
 """
 
 import jax
@@ -10,24 +10,25 @@ from jax import Array
 from genjax.losses.likelihood import gaussian_log_prob
 
 MIN_LOG_SIGMA = -7.0
-"""Below it a component counts as exp(-7), 0.0009, wide: a narrower one would raise the density without bound at the
-value on which it stands, and its gradient with it. In units of standardized data."""
+"""Smallest log standard deviation of a component, in units of standardized data: exp(-7) is 0.0009. A narrower
+component would raise the density without bound at the value on which it is centred, and its gradient too."""
 
 MAX_LOG_SIGMA = 7.0
-"""Above it a component counts as exp(7), 1097, wide: far wider ones overflow in a sampler and in a scaled gradient."""
+"""Largest log standard deviation of a component: exp(7) is 1097. Far wider components overflow in a sampler and in a
+scaled gradient."""
 
 
 def bounded_log_sigmas(log_sigmas: Array) -> Array:
-    """The log standard deviations that count, in the density and in a sampler alike: from -7 to 7."""
+    """Clip log standard deviations to [-7, 7], for the density and for samplers alike."""
     return jnp.clip(log_sigmas, MIN_LOG_SIGMA, MAX_LOG_SIGMA)
 
 
 def gaussian_mixture_log_prob(logits: Array, means: Array, log_sigmas: Array, x: Array) -> Array:
-    """Log sum_k softmax(logits)_k N(x | means_k, exp(log_sigmas_k)^2) in nats: [..., K] each, and x [...], to [...].
+    """Log sum_k softmax(logits)_k N(x | means_k, exp(log_sigmas_k)^2) in nats: parameters [..., K], x and result [...].
 
-    Uria, Murray & Larochelle (2013). A density: it may be positive. It integrates to 1 for any arguments: log sigmas
-    outside of [-7, 7] count as the nearer end. Value and gradient are finite in float32 for any finite logits and log
-    sigmas, and for means and x up to 10^9 in absolute value.
+    Uria, Murray & Larochelle (2013). A density: it may be positive. It integrates to 1 for all arguments, since log
+    sigmas are clipped to [-7, 7]. Value and gradient are finite in float32 for all finite logits and log sigmas, and
+    for means and x up to 10^9 in absolute value.
     """
     each = gaussian_log_prob(x[..., None], means, 2 * bounded_log_sigmas(log_sigmas))
     return jax.nn.logsumexp(jax.nn.log_softmax(logits) + each, axis=-1)
@@ -35,10 +36,11 @@ def gaussian_mixture_log_prob(logits: Array, means: Array, log_sigmas: Array, x:
 
 @jax.custom_jvp
 def scale_gradient(x: Array, scale: Array) -> Array:
-    """`x` itself, whose gradient arrives multiplied by `scale`, a constant as far as derivatives go.
+    """Return `x` unchanged, with its gradient multiplied by `scale`, which counts as a constant in derivatives.
 
-    With `scale` the standard deviation of the component whose mean `x` is, this is the heuristic of Uria, Murray &
-    Larochelle (2013): narrow components, whose means have steep gradients, take smaller steps.
+    Let x be the mean of a mixture component and `scale` the component's standard deviation: this is the heuristic of
+    Uria, Murray & Larochelle (2013), under which narrow components, whose means have steep gradients, take smaller
+    steps.
     """
     del scale
     return x
@@ -46,6 +48,6 @@ def scale_gradient(x: Array, scale: Array) -> Array:
 
 @scale_gradient.defjvp
 def scale_gradient_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
-    """The tangent of `x`, scaled."""
+    """Tangent of `x`, multiplied by `scale`."""
     (x, scale), (dx, _) = primals, tangents
     return x, scale * dx

@@ -1,6 +1,6 @@
-"""The Parzen log-likelihood of a model's samples, with the two anchors without which it says nothing.
+"""Parzen log-likelihood of a model's samples, with the two baselines without which it says nothing.
 
-In the same protocol stand training images and k-means centres in place of samples (Theis et al. 2016).
+The baselines are training images and k-means centres in place of samples, under the same protocol (Theis et al. 2016).
 """
 
 from typing import Any
@@ -15,16 +15,17 @@ from genjax.metrics.parzen import parzen
 from genjax.shuffle import permutation
 
 VALIDATION = 1000
-"""Validation images on which the bandwidth is picked, at most (Goodfellow et al. 2014)."""
+"""Largest number of validation images that select the bandwidth (Goodfellow et al. 2014)."""
 
 NAMES = ("parzen_nats", "parzen_standard_error_nats", "parzen_training_images_nats", "parzen_kmeans_nats")
+"""Names of the numbers that `parzen_numbers` returns, in order."""
 
 
 def parzen_numbers(data: Dataset, split: Split, samples: Float[np.ndarray, "M D"]) -> dict[str, float]:
-    """The Parzen log-likelihood of a split under samples, its standard error, and that under the anchors.
+    """Parzen log-likelihood of a split under samples, its standard error, and the log-likelihoods under both baselines.
 
-    The anchors are as many training images as there are samples, and as many centres (but at most one for two training
-    images).
+    The baselines are as many training images as there are samples, and as many k-means centres, but at most one for two
+    training images.
     """
     validation = images_of(data, data.validation, np.arange(min(data.validation.size, VALIDATION)))
     test = images_of(data, split, np.arange(split.size))
@@ -35,13 +36,13 @@ def parzen_numbers(data: Dataset, split: Split, samples: Float[np.ndarray, "M D"
 
 
 def images_of(data: Dataset, split: Split, indices: Int[np.ndarray, " N"]) -> Float[np.ndarray, "N D"]:
-    """Images as a model sees them, flat."""
+    """Return the images at `indices` flat, as the model sees them."""
     raw = {name: jnp.asarray(array) for name, array in split.read(indices).items()}
     return np.asarray(data.load(raw, jax.random.key(0))["image"]).reshape(len(indices), -1)
 
 
 def kmeans_centres(images: Float[np.ndarray, "N D"], count: int) -> Float[np.ndarray, "count D"]:
-    """The centres of scikit-learn's mini-batch k-means, begun at images."""
+    """Centres of scikit-learn's mini-batch k-means, initialized with images."""
     from sklearn.cluster import MiniBatchKMeans  # slow to import
 
     kmeans: Any = MiniBatchKMeans(count, init="random", batch_size=max(1024, 2 * count), max_iter=10, random_state=0)

@@ -1,4 +1,4 @@
-"""How far samples are from real images at each of several sizes: sliced Wasserstein distances, and that of patches."""
+"""Distances between samples and real images at several image sizes: sliced Wasserstein distance and patch distance."""
 
 from collections.abc import Sequence
 
@@ -16,25 +16,31 @@ from genjax.pictures.drawing import drawn
 from genjax.types import Key, Params, Stats
 
 COMPARED = 2000
-"""Images of a comparison, at most."""
+"""Largest number of images that are compared."""
 COMPARED_BYTES = 2**30
+"""Memory for the images that are compared; large images are compared in smaller numbers."""
 
 PATCHES, DIRECTIONS = 32, 128
-"""Of each image and of the sphere; the paper's 128 and 512 take sixteen times as long."""
+"""Patches per image and directions of the patch distance; the paper's 128 and 512 take sixteen times as long."""
 
 Images = Float[np.ndarray, "N H W C"]
 
 
 def distance_names(sides: Sequence[int]) -> list[str]:
-    """What `make_distances` measures: `swd_` and the side for each, `patch_distance` where patches fit, and anchors."""
+    """Names of the numbers that `make_distances` measures.
+
+    `swd_` with each side, `patch_distance` if the images are large enough for a patch, and the baseline `real_...` of
+    each.
+    """
     names = [f"swd_{side}" for side in sides] + (["patch_distance"] if max(sides) >= SIZE else [])
     return names + [f"real_{name}" for name in names]
 
 
 def make_distances(model: Model, data: Dataset, sides: Sequence[int]) -> Measure:
-    """The distances of samples to the first real images of a split, and of as many training images to them.
+    """Return a measure of the distances between samples and the first real images of a split.
 
-    `sides` divide that of the images, which is the last.
+    The baselines `real_...` are the same distances with as many training images in place of the samples. Each of
+    `sides` divides the side of the images, which is the last of them.
     """
 
     def measure(params: Params, stats: Stats, split: Split, key: Key) -> dict[str, float]:
@@ -50,7 +56,7 @@ def make_distances(model: Model, data: Dataset, sides: Sequence[int]) -> Measure
 
 
 def distances(real: Images, fake: Images, sides: Sequence[int]) -> dict[str, float]:
-    """Between two sets of as many images: sliced Wasserstein-1 distances at each side, and that of patches."""
+    """Distances between two equally large sets of images: sliced Wasserstein-1 at each side, and the patch distance."""
     found = {f"swd_{side}": sliced_wasserstein(points(real, side), points(fake, side)).value for side in sides}
     if max(sides) >= SIZE:
         found["patch_distance"] = patches_apart(real, fake, split="this split").value
@@ -58,11 +64,11 @@ def distances(real: Images, fake: Images, sides: Sequence[int]) -> dict[str, flo
 
 
 def patches_apart(real: Images, fake: Images, *, split: str) -> PatchDistance:
-    """`patch_distance` down to the smallest images that have a patch, of a number of patches that a CPU bears."""
+    """`patch_distance` with levels down to the size of a patch, and few enough patches for a CPU."""
     return patch_distance(real, fake, split=split, smallest=SIZE, patches=PATCHES, directions=DIRECTIONS)
 
 
 def points(images: Images, side: int) -> Float[np.ndarray, "N d"]:
-    """The images shrunk to a side, each as a row."""
+    """Shrink the images to a side by averaging blocks of pixels, and flatten them."""
     factor = images.shape[1] // side
     return reduce(images, "n (h f) (w g) c -> n (h w c)", "mean", f=factor, g=factor)

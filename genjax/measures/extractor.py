@@ -1,10 +1,10 @@
 """A named extractor of features: a small convolutional classifier, trained on the data's own training split.
 
-Distances between sets of images are taken of features, and mean nothing without the name of what extracts them. The
-usual network was trained on photographs and its weights are not here; this one is `classifier` in
+Distances between sets of images are computed from features, and mean nothing without the name of the extractor. The
+usual network was trained on photographs, and its weights are not available here. This extractor is `classifier` in
 genjax/models/latent/autoencoder.py on a convolutional encoder, trained for a fixed number of steps under a fixed seed.
-Its name ends in a hash of its parameters. It is trained anew where it is needed, on the digits in seconds: the same
-machine gives the same parameters, another one may not, and then the name says so.
+It is trained anew whenever it is needed, on the digits in seconds. Its name ends in a hash of its parameters: the same
+machine gives the same parameters, another machine may not, and then the name shows it.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from genjax.core import Model
 from genjax.data.dataset import Dataset, arrays_sha256
 from genjax.data.feed import make_feed
 from genjax.data.labels import class_count
-from genjax.evaluation import EVALUATION_BATCH, evaluation_key, make_split_values, padded_batches
+from genjax.evaluation import EVALUATION_BATCH, evaluation_key, make_split_values, map_batches
 from genjax.models.latent.autoencoder import scaled_strides
 from genjax.models.latent.classifier import classifier
 from genjax.networks.conv import ConvEncoder
@@ -28,34 +28,40 @@ from genjax.training import init_seeds, iterate, seed
 from genjax.types import Params
 
 CHANNELS = (16, 32)
-"""Maps of its convolutions, with strides by `scaled_strides`."""
+"""Channels of the convolutions, whose strides come from `scaled_strides`."""
 
 FEATURES = 64
-"""Its last hidden layer: what it extracts."""
+"""Width of the last hidden layer, whose outputs are the extracted features."""
 
 STEPS = 1500
+"""Training steps."""
 BATCH = 100
+"""Training examples per step."""
 LEARNING_RATE = 1e-3
+"""Learning rate of Adam at the start of its cosine decay."""
 SEED = 0
+"""Seed of initialization and of the order of the data."""
 
 Images = Float[np.ndarray, "N H W C"]
 
 
 class Extractor(NamedTuple):
-    """What it makes of images in [0, 1], as the data's protocol shows them."""
+    """Trained classifier whose hidden layer extracts features from images in [0, 1]."""
 
     name: str
-    """The data, how it was trained, and the hash."""
+    """Data set, training steps, test error and hash of the parameters."""
     sha256: str
-    """Of the parameters, the first eight digits."""
+    """First eight digits of the hash of the parameters."""
     features: Callable[[Images], Float[np.ndarray, "N F"]]
+    """Images -> outputs of the last hidden layer."""
     probabilities: Callable[[Images], Float[np.ndarray, "N classes"]]
+    """Images -> class probabilities p(y|x)."""
     test_error: float
-    """Its own error rate on the test split."""
+    """Error rate of the classifier on the test split."""
 
 
 def train_extractor(data: Dataset, *, steps: int = STEPS) -> Extractor:
-    """Train the classifier on the training split. Raises ValueError where there are fewer than two classes."""
+    """Train the classifier on the training split. Raises ValueError if the data have fewer than two classes."""
     classes = class_count(data)
     if classes < 2:
         raise ValueError(f"data {data.name!r}: an extractor needs labels of two classes or more, got {classes}")
@@ -69,7 +75,7 @@ def train_extractor(data: Dataset, *, steps: int = STEPS) -> Extractor:
 
 
 def trained(model: Model, data: Dataset, steps: int) -> Params:
-    """The parameters after `steps` steps."""
+    """Return the parameters after `steps` training steps."""
     feed = make_feed(data.train, data.load, (SEED,), min(BATCH, data.train.size))
     state = seed(init_seeds(model, feed, (SEED,)), 0)
     for _, last, _ in iterate(model, feed, state, steps):
@@ -78,23 +84,26 @@ def trained(model: Model, data: Dataset, steps: int) -> Params:
 
 
 def params_sha256(params: Params) -> str:
-    """The first eight digits of the hash of all arrays with their names."""
+    """First eight digits of the hash of all parameter arrays with their names."""
     leaves = jax.tree_util.tree_leaves_with_path(params)
     return arrays_sha256({jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}, {}, {})[:8]
 
 
 def make_features(model: Model, params: Params) -> Callable[[Images], Float[np.ndarray, "N F"]]:
-    """The codes of the classifier's encoder."""
+    """Return a function that computes the features of any number of images."""
     embed = model.embed
     if embed is None:
-        raise ValueError("model: it has no features (`embed` is None)")
+        raise ValueError("model: has no features (`embed` is None)")
     return in_batches(jax.jit(lambda images: embed(params, {}, {"image": images})))
 
 
 def make_probabilities(
     model: Model, params: Params, classes: int
 ) -> Callable[[Images], Float[np.ndarray, "N classes"]]:
-    """p(y|x) of all classes y: exp of minus the cross-entropy of each, with the network applied once."""
+    """Return a function that computes p(y|x) for all classes y of any number of images.
+
+    The probability of a class is exp of minus its cross-entropy; the network is applied only once for all classes.
+    """
 
     @jax.jit
     def probabilities(images: jax.Array) -> jax.Array:
@@ -108,10 +117,10 @@ def make_probabilities(
 
 
 def in_batches(function: Callable[[jax.Array], jax.Array]) -> Callable[[Images], np.ndarray]:
-    """`function` of any number of images, with one compiled shape."""
+    """Apply `function` to any number of images in batches of one shape, so that it is compiled only once."""
 
     def whole(images: Images) -> np.ndarray:
-        batches = padded_batches(len(images), EVALUATION_BATCH)
-        return np.concatenate([np.asarray(function(jnp.asarray(images[rows]))) for rows in batches])[: len(images)]
+        batches = map_batches(lambda _, rows: function(jnp.asarray(images[rows])), len(images), EVALUATION_BATCH)
+        return np.concatenate(list(batches))
 
     return whole

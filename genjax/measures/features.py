@@ -1,4 +1,4 @@
-"""Features of whole splits, and what a linear probe makes of them: the same protocol for every model that has some."""
+"""Features of whole splits and linear probes on them, by one protocol for every model that has features."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -11,62 +11,67 @@ from jaxtyping import Float, Int
 from genjax.core import Model
 from genjax.data.dataset import Dataset, Load, Split, part
 from genjax.data.labels import has_labels
-from genjax.evaluation import EVALUATION_BATCH, Measure, evaluation_key, padded_batches
+from genjax.evaluation import Measure, evaluation_key, map_split
 from genjax.losses.likelihood import flat_pixels
 from genjax.losses.reconstruction import mean_squared_error
 from genjax.metrics.probe import Labelled, linear_probe
 from genjax.types import Batch, Embed, Key, Params, Stats
 
 PCA_IMAGES = 50_000
-"""Training images that PCA is fitted to, at most: the first ones."""
+"""Largest number of training images to which PCA is fitted: the first ones."""
 
 PROBED = 10_000
-"""Training examples that a probe is fitted to, at most: the first ones."""
+"""Largest number of training examples to which a probe is fitted: the first ones."""
 
 
 class Features(NamedTuple):
-    """Features of the examples of a split, in its order, and their labels where they have some."""
+    """Features of the examples of a split, in order, and their labels if the data have labels."""
 
     features: Float[np.ndarray, "N F"]
     label: Int[np.ndarray, " N"] | None
 
 
 FeaturesOf = Callable[[Params, Stats, Split], Features]
+"""(params, stats, split) -> features of all examples of the split."""
 
 
 def make_features(embed: Embed, load: Load) -> FeaturesOf:
-    """`embed` of a whole split; what `load` draws, it draws as every evaluation does."""
+    """Return a function that applies `embed` to a whole split; `load` draws from the same keys as in every
+    evaluation.
+    """
 
     @jax.jit
     def embed_raw(params: Params, stats: Stats, raw: Mapping[str, jax.Array], key: Key) -> jax.Array:
-        return embed(params, stats, load(raw, jax.random.split(key)[0]))
+        load_key, _ = jax.random.split(key)
+        return embed(params, stats, load(raw, load_key))
 
     def features_of(params: Params, stats: Stats, split: Split) -> Features:
-        features, labels = [], []
-        for index, indices in enumerate(padded_batches(split.size, min(EVALUATION_BATCH, split.size))):
-            raw = {name: jnp.asarray(array) for name, array in split.read(indices).items()}
-            features.append(np.asarray(embed_raw(params, stats, raw, jax.random.fold_in(evaluation_key(), index))))
-            labels.append(np.asarray(raw["label"]) if "label" in raw else None)
-        label = None if labels[0] is None else np.concatenate(labels)[: split.size]
-        return Features(np.concatenate(features)[: split.size], label)
+        def features_and_label(raw: Mapping[str, jax.Array], key: Key) -> Mapping[str, jax.Array]:
+            label = {"label": raw["label"]} if "label" in raw else {}
+            return {"features": embed_raw(params, stats, raw, key), **label}
+
+        found = map_split(features_and_label, split, key=evaluation_key())
+        return Features(found["features"], found.get("label"))
 
     return features_of
 
 
 def features_function(model: Model) -> Embed:
-    """`model.embed`; ValueError where the model has no features."""
+    """Return `model.embed`; raises ValueError if the model has no features."""
     if model.embed is None:
-        raise ValueError("model: it has no features (`embed` is None)")
+        raise ValueError("model: has no features (`embed` is None)")
     return model.embed
 
 
 def pixels(params: Params, stats: Stats, batch: Batch) -> jax.Array:
-    """The pixels of an image as its features."""
+    """Use the pixels of an image as its features."""
     return flat_pixels(batch["image"])
 
 
 def fit_pca(data: Dataset, components: int) -> Params:
-    """The mean and the leading principal components of the training images, or fewer where there are not so many."""
+    """Fit PCA to the training images: their mean and `components` principal components, fewer if the data allow no
+    more.
+    """
     from sklearn.decomposition import PCA  # slow to import
 
     images = make_features(pixels, data.load)({}, {}, first(data.train, PCA_IMAGES)).features
@@ -75,30 +80,31 @@ def fit_pca(data: Dataset, components: int) -> Params:
 
 
 def principal(params: Params, stats: Stats, batch: Batch) -> jax.Array:
-    """An image's coordinates along the components of `fit_pca`."""
+    """Coordinates of an image along the principal components of `fit_pca`."""
     return (flat_pixels(batch["image"]) - params["mean"]) @ params["components"].T
 
 
 def principal_images(params: Params, stats: Stats, batch: Batch) -> jax.Array:
-    """What these coordinates leave of an image; pixels may leave [0, 1]."""
+    """Reconstruct images from their principal components; pixels may leave [0, 1]."""
     flat = principal(params, stats, batch) @ params["components"] + params["mean"]
     return flat.reshape(batch["image"].shape)
 
 
 def principal_mse(params: Params, stats: Stats, batch: Batch) -> jax.Array:
-    """The mean squared error per pixel of `principal_images`, [batch, 1]."""
+    """Mean squared error per pixel of `principal_images`, [batch, 1]."""
     return mean_squared_error(principal_images(params, stats, batch), batch["image"])[:, None]
 
 
 def first(split: Split, count: int) -> Split:
-    """The first `count` examples of a split, or all where it has fewer."""
+    """Return the first `count` examples of a split, or all if it has fewer."""
     return part(split, 0, min(count, split.size))
 
 
 def make_probe(embed: Embed, data: Dataset, *, name: str = "probe_error") -> Measure:
-    """Measures the error of a linear probe (genjax/metrics/probe.py) on a split; nothing where there are no labels.
+    """Return a measure of the error rate of a linear probe (genjax/metrics/probe.py) on a split, named `name`.
 
-    It is fitted to the first 10 000 training examples; validation examples pick its penalty.
+    The probe is fitted to the first 10 000 training examples, and validation examples select its penalty. The measure
+    is empty if the data have no labels.
     """
     features_of = make_features(embed, data.load)
 

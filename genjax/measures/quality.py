@@ -1,21 +1,22 @@
-"""What generated images are worth beside real ones: all of genjax/metrics that compares two sets of images, by name.
+"""Quality of generated images: all metrics of genjax/metrics that compare two sets of images, by name.
 
     frechet_[hash]      Frechet distance between features, 0 where their moments agree     genjax/metrics/frechet.py
     kernel_[hash]       unbiased squared MMD with a cubic kernel, 0 where equal            kernel_distance.py
-    precision_[hash]    share of generated images among real ones, in [0, 1]               precision_recall.py
-    recall_[hash]       share of real images among generated ones, in [0, 1]               precision_recall.py
+    precision_[hash]    fraction of generated images among real ones, in [0, 1]            precision_recall.py
+    recall_[hash]       fraction of real images among generated ones, in [0, 1]            precision_recall.py
     class_score_[hash]  exp E KL(p(y|x) || p(y)), from 1 to the number of classes          class_score.py
     patch_distance      sliced Wasserstein-1 of 7x7 patches, 0 where equal                 patches.py
     ms_ssim             of pairs of generated images, 1 where all are the same             ms_ssim.py
 
-The hash is of the parameters of the extractor (genjax/measures/extractor.py), a classifier trained on this data: none of
-these numbers compares with one of another extractor, and none is called by the name of the usual one.
+The hash identifies the parameters of the extractor (genjax/measures/extractor.py), a classifier trained on the same
+data. Numbers of different extractors cannot be compared, and none of these metrics has the name of the usual one.
 
-Any experiment that draws images of labelled data measures them with --quality, of 5000 generated and test images at
-most. Generated images are what `sample` draws: those of a VAE are means of p(x|z), grey where binary data are not. On
-the test split, beside each number there is its anchor validation_...: the same number with as many validation images in
-place of generated ones, which is what a perfect sampler gets. Training images are no anchor: the extractor has fitted
-them, and is surer of them than of all others. result.json has each number's protocol.
+Any experiment that generates images of labelled data measures them with --quality, on at most 5000 generated and 5000
+test images. Generated images are those that `sample` draws: a VAE's are means of p(x|z), which are grey even if the
+data are binary. On the test split each number has a baseline validation_...: the same number with as many validation
+images in place of generated ones, which is the result of a perfect sampler. Training images would be no baseline: the
+extractor was fitted to them, and is surer of them than of all other images. result.json states the protocol of each
+number.
 """
 
 from typing import NamedTuple
@@ -35,30 +36,32 @@ from genjax.metrics.ms_ssim import WINDOW, diversity
 from genjax.metrics.precision_recall import precision_recall
 
 EXTRACTED = ("frechet", "kernel", "precision", "recall", "class_score")
+"""Metrics that depend on the extractor."""
 OTHERS = ("patch_distance", "ms_ssim")
+"""Metrics that need no extractor."""
 
 COUNT = 5000
-"""Generated images, and real ones, at most."""
+"""Largest number of generated images, and of real images."""
 
 
 class Quality(NamedTuple):
-    """Numbers, and how each was made, by the names of `quality_names`."""
+    """Quality numbers and the protocol behind each, by the names of `quality_names`."""
 
     values: dict[str, float]
     protocols: dict[str, str]
 
 
 def quality_names(extractor: Extractor) -> tuple[str, ...]:
-    """The names of what `image_quality` measures."""
+    """Names of the numbers that `image_quality` measures."""
     return (*(f"{name}_{extractor.sha256}" for name in EXTRACTED), *OTHERS)
 
 
 def image_quality(
     extractor: Extractor, real: Float[np.ndarray, "n H W C"], fake: Float[np.ndarray, "m H W C"], *, split: str
 ) -> Quality:
-    """All metrics of generated images in [0, 1] against real ones of `split`.
+    """Compare generated images in [0, 1] with real images of `split` by all metrics.
 
-    `patch_distance` takes as many of both as there are of the fewer. Images below 7x7 pixels are refused (ValueError).
+    `patch_distance` uses equally many images of both sets. Raises ValueError for images below 7x7 pixels.
     """
     sets = FeatureSets(extractor.features(real), extractor.features(fake), extractor.name, split)
     frechet, kernel, manifolds = frechet_distance(sets), kernel_distance(sets), precision_recall(sets)
@@ -83,16 +86,16 @@ def image_quality(
 
 
 def largest_window(sides: tuple[int, ...]) -> int:
-    """The paper's window, or the largest odd one that fits."""
+    """Window of MS-SSIM: the paper's size, or the largest odd size that fits the images."""
     side = min(sides)
     return min(WINDOW, side if side % 2 else side - 1)
 
 
-def fakes_beside(data: Dataset, split: Split) -> int:
-    """How many generated images are compared with those of a split: no more than there are for the anchor."""
+def generated_count(data: Dataset, split: Split) -> int:
+    """Number of generated images to compare with a split: no more than its baseline has validation images."""
     return min(split.size, data.validation.size, COUNT)
 
 
 def real_images(data: Dataset, split: Split) -> Float[np.ndarray, "n H W C"]:
-    """The first images of a split, as its protocol shows them."""
+    """Return the first images of a split in [0, 1], as the data's protocol prepares them."""
     return images_of(data, split, np.arange(min(split.size, COUNT))).reshape(-1, *data.image_shape)

@@ -1,4 +1,4 @@
-"""How sure a classifier is of each image, and how many classes it sees: an inception score, of a named classifier."""
+"""Class score: how sure a named classifier is of each image, and how many classes it sees (an inception score)."""
 
 from typing import NamedTuple
 
@@ -8,19 +8,19 @@ from scipy.special import rel_entr
 
 
 class ClassScore(NamedTuple):
-    """An estimate, and how it was made."""
+    """Class score and the protocol behind it."""
 
     value: float
     protocol: str
-    """The classifier and the number of images."""
+    """Classifier and number of images."""
 
 
 def class_score(probabilities: Float[np.ndarray, "m classes"], *, classifier: str) -> ClassScore:
-    """Of p(y|x) of m images, exp E KL(p(y|x) || p(y)) in [1, classes], with their mean as p(y).
+    """Return exp E KL(p(y|x) || p(y)), between 1 and the number of classes, for p(y|x) of m images with mean p(y).
 
-    The inception score (Salimans et al. 2016, sec. 4) with another classifier, whose name says which, over all images
-    at once. Real images are its anchor: they do not reach the number of classes. Raises ValueError where a row is not a
-    distribution, or there is none.
+    This is the inception score (Salimans et al. 2016, sec. 4) with another classifier, which the protocol names, over
+    all images at once. Compare it with the score of real images, which is below the number of classes too. Raises
+    ValueError if there is no row, or a row is not a probability distribution.
     """
     probabilities = np.asarray(probabilities, np.float64)
     if (
@@ -28,6 +28,6 @@ def class_score(probabilities: Float[np.ndarray, "m classes"], *, classifier: st
         or not (probabilities >= 0).all()
         or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-3)
     ):
-        raise ValueError(f"probabilities {probabilities.shape}: each row must be of a distribution, and one be there")
+        raise ValueError(f"probabilities {probabilities.shape}: needs one row or more, each a probability distribution")
     divergence = rel_entr(probabilities, probabilities.mean(axis=0)).sum(axis=1).mean()
     return ClassScore(float(np.exp(divergence)), f"exp E KL(p(y|x) || p(y)), {classifier}, {len(probabilities)} images")

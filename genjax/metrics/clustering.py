@@ -1,4 +1,4 @@
-"""How well clusters found without labels agree with the classes."""
+"""Agreement between clusters that were found without labels and the classes."""
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -8,9 +8,10 @@ from scipy.optimize import linear_sum_assignment
 def cluster_labels(
     probabilities: Float[np.ndarray, "N clusters"], labels: Int[np.ndarray, " N"]
 ) -> Int[np.ndarray, " clusters"]:
-    """The class of each cluster: that of the example with the greatest q(cluster|x) (Makhzani et al. 2015, sec. 6).
+    """Return the class of each cluster: that of the example with the greatest q(cluster|x) (Makhzani et al. 2015, sec.
+    6).
 
-    The examples are those of the validation split. Raises ValueError where there is none.
+    Use the examples of the validation split. Raises ValueError if there are none.
     """
     if not len(probabilities):
         raise ValueError("probabilities: needs one or more examples, got 0")
@@ -20,10 +21,10 @@ def cluster_labels(
 def matched_labels(
     probabilities: Float[np.ndarray, "N clusters"], labels: Int[np.ndarray, " N"]
 ) -> Int[np.ndarray, " clusters"]:
-    """The class of each cluster, no two alike: the assignment by which most examples are right (Kuhn 1955).
+    """Return the one-to-one assignment of classes to clusters with the fewest errors (Kuhn 1955).
 
-    An example is in its most probable cluster. -1 for clusters that are left over where classes are fewer. Raises
-    ValueError where there is no example.
+    Every example belongs to its most probable cluster. Clusters without a class, if there are more clusters than
+    classes, get -1. Raises ValueError if there are no examples.
     """
     if not len(probabilities):
         raise ValueError("probabilities: needs one or more examples, got 0")
@@ -41,5 +42,5 @@ def clustering_error(
     labels: Int[np.ndarray, " N"],
     label_of_cluster: Int[np.ndarray, " clusters"],
 ) -> float:
-    """How often the class of an example's most probable cluster is not its own, in [0, 1]."""
+    """Fraction of examples whose most probable cluster has another class than theirs, in [0, 1]."""
     return float((label_of_cluster[probabilities.argmax(axis=1)] != labels).mean())

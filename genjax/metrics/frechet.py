@@ -1,4 +1,4 @@
-"""Frechet distance between features as if they were Gaussian (Heusel et al. 2017, eq. 6, with a named extractor)."""
+"""Frechet distance between Gaussians fitted to features (Heusel et al. 2017, eq. 6, with a named extractor)."""
 
 import numpy as np
 from jaxtyping import Float
@@ -7,12 +7,12 @@ from genjax.metrics.features import Distance, FeatureSets
 
 
 def frechet_distance(sets: FeatureSets) -> Distance:
-    """d^2 = |m - m'|^2 + tr(C + C' - 2 (C C')^(1/2)) of the features' means and unbiased covariances.
+    """Return |m - m'|^2 + tr(C + C' - 2 (C C')^(1/2)) for means m, m' and unbiased covariances C, C' of the features.
 
-    The squared Wasserstein-2 distance of two Gaussians (Dowson & Landau 1982); 0 where the moments agree. It is too
-    large where images are few, the more so the more features there are: compare numbers of equally many images.
+    This is the squared Wasserstein-2 distance of two Gaussians (Dowson & Landau 1982), 0 if the moments agree. The
+    estimate is too large for few images, the more so the more features there are: compare equal numbers of images.
 
-    Raises ValueError where a set has fewer than two images or features that are not finite.
+    Raises ValueError if a set has fewer than two images or features that are not finite.
     """
     (mean, covariance), (other_mean, other_covariance) = (moments(features) for features in sets.in_float64())
     root = square_root(covariance)
@@ -23,11 +23,11 @@ def frechet_distance(sets: FeatureSets) -> Distance:
 
 
 def moments(features: Float[np.ndarray, "n d"]) -> tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d e"]]:
-    """Mean and unbiased covariance."""
+    """Mean and unbiased covariance of the features."""
     return features.mean(axis=0), np.atleast_2d(np.cov(features, rowvar=False))
 
 
 def square_root(covariance: Float[np.ndarray, "d e"]) -> Float[np.ndarray, "d e"]:
-    """The symmetric square root of a symmetric matrix without negative eigenvalues."""
+    """Symmetric square root of a positive semi-definite matrix."""
     values, vectors = np.linalg.eigh(covariance)
     return (vectors * np.sqrt(values.clip(0))) @ vectors.T

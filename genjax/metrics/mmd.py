@@ -1,76 +1,98 @@
-"""Maximum mean discrepancy: how far apart two sets of samples are, as a kernel sees them (Gretton et al. 2012)."""
+"""Maximum mean discrepancy: how far apart two sets of samples are under a kernel (Gretton et al. 2012)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+from scipy.spatial.distance import pdist
 
 SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
-"""Bandwidths of `rbf_at_median`, in median distances."""
+"""Bandwidths of `rbf_at_median`, as multiples of the median distance."""
 
 CHUNK = 500
-"""Rows of the kernel's matrix in memory at a time."""
+"""Rows of the kernel matrix that are held in memory at a time."""
 
 
 class Kernel(NamedTuple):
-    """k(x, y) as a function of |x - y|^2, with k(x, x) = 1."""
+    """A positive definite kernel k(x, y)."""
 
     name: str
-    """With all that one needs to compute it again."""
-    of_squared_distance: Callable[[Float[np.ndarray, "n m"]], Float[np.ndarray, "n m"]]
+    """Description of the kernel with all its parameters, for the protocol."""
+    matrix: Callable[[Float[np.ndarray, "n d"], Float[np.ndarray, "m d"]], Float[np.ndarray, "n m"]]
+    """Kernel matrix k(x_i, y_j) of all pairs."""
 
 
 class Discrepancy(NamedTuple):
-    """An estimate, and how it was made."""
+    """Estimate of a squared MMD and the protocol behind it."""
 
     value: float
     protocol: str
-    """The kernel and the numbers of samples."""
+    """Kernel and numbers of samples."""
 
 
 def rbf_mixture(bandwidths: tuple[float, ...]) -> Kernel:
-    """The mean over s in `bandwidths` of exp(-|x - y|^2 / (2 s^2)). Raises ValueError where one is not above 0."""
+    """Mean over s in `bandwidths` of the Gaussian kernels exp(-|x - y|^2 / (2 s^2)).
+
+    Raises ValueError if there is no bandwidth or one is not above 0.
+    """
     if not bandwidths or not min(bandwidths) > 0:
         raise ValueError(f"bandwidths={bandwidths}: give one or more, each above 0")
 
-    def mean(squared: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n m"]:
-        return np.mean([np.exp(squared / (-2 * s**2)) for s in bandwidths], axis=0)
+    def mean(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n m"]:
+        from sklearn.metrics.pairwise import rbf_kernel  # slow to import
+
+        return np.mean([rbf_kernel(x, y, gamma=1 / (2 * s**2)) for s in bandwidths], axis=0)
 
     return Kernel(f"RBF, mean over bandwidths {', '.join(f'{s:.4g}' for s in bandwidths)}", mean)
 
 
 def rbf_at_median(reference: Float[np.ndarray, "n d"], scales: tuple[float, ...] = SCALES, most: int = 1000) -> Kernel:
-    """`rbf_mixture` at `scales` times the median distance among the first `most` samples of `reference`.
+    """`rbf_mixture` at `scales` times the median distance between the first `most` samples of `reference`.
 
-    For numbers that compare, take one reference, such as the samples that all others are held against.
+    Use one reference for all numbers that are to be compared, such as the samples that every model is compared with.
     """
-    first = np.asarray(reference[:most], np.float64)
-    median = float(np.median(np.sqrt(squared_distances(first, first)[np.triu_indices(len(first), k=1)])))
+    median = float(np.median(pdist(np.asarray(reference[:most], np.float64))))
     kernel = rbf_mixture(tuple(scale * median for scale in scales))
     return kernel._replace(name=f"{kernel.name} (x median {median:.4g} of the reference)")
 
 
-def squared_distances(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n m"]:
-    """|x_i - y_j|^2 for all pairs, not below 0."""
-    return np.maximum((x**2).sum(1)[:, None] + (y**2).sum(1) - 2 * x @ y.T, 0)
+def cubic_kernel() -> Kernel:
+    """Polynomial kernel k(x, y) = (x.y / d + 1)^3 of d-dimensional points (Binkowski et al. 2018, sec. 4)."""
+
+    def cubic(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n m"]:
+        from sklearn.metrics.pairwise import polynomial_kernel  # slow to import
+
+        return polynomial_kernel(x, y, degree=3, gamma=1 / x.shape[1], coef0=1)
+
+    return Kernel("cubic polynomial", cubic)
 
 
 def unbiased_mmd2(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"], kernel: Kernel) -> Discrepancy:
     """MMD^2 = E k(x, x') - 2 E k(x, y) + E k(y, y'), over pairs of different samples (Gretton et al. 2012, eq. 3).
 
-    Its mean over samples of one distribution is 0, so that it may be below. Raises ValueError where a side has fewer
-    than two samples.
+    The estimate has mean 0 if both sets come from one distribution, and can therefore be negative. Raises ValueError
+    if either set has fewer than two samples or a value that is not finite.
     """
     if len(x) < 2 or len(y) < 2:
         raise ValueError(f"samples: needs two or more on both sides, got {len(x)} and {len(y)}")
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
-    within = sum((kernel_sum(z, z, kernel) - len(z)) / (len(z) * (len(z) - 1)) for z in (x, y))  # k(z, z) = 1
-    value = within - 2 * kernel_sum(x, y, kernel) / (len(x) * len(y))
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise ValueError("samples: must be finite")
+    across = sum(rows.sum() for _, rows in kernel_rows(x, y, kernel)) / (len(x) * len(y))
+    value = mean_of_pairs(x, kernel) + mean_of_pairs(y, kernel) - 2 * across
     return Discrepancy(float(value), f"unbiased MMD^2, {len(x)} against {len(y)} samples, {kernel.name}")
 
 
-def kernel_sum(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"], kernel: Kernel) -> float:
-    """The sum of k over all pairs."""
-    starts = range(0, len(x), CHUNK)
-    return float(sum(kernel.of_squared_distance(squared_distances(x[i : i + CHUNK], y)).sum() for i in starts))
+def mean_of_pairs(x: Float[np.ndarray, "n d"], kernel: Kernel) -> float:
+    """Mean of k over all pairs of different samples."""
+    total = sum(rows.sum() - np.trace(rows, offset=start) for start, rows in kernel_rows(x, x, kernel))
+    return float(total / (len(x) * (len(x) - 1)))
+
+
+def kernel_rows(
+    x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"], kernel: Kernel
+) -> Iterator[tuple[int, Float[np.ndarray, "rows m"]]]:
+    """Kernel matrix in blocks of at most CHUNK rows, each with the index of its first row."""
+    for start in range(0, len(x), CHUNK):
+        yield start, kernel.matrix(x[start : start + CHUNK], y)

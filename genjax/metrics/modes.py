@@ -1,37 +1,39 @@
-"""What samples cover of a known density: an equal mixture of Gaussians N(centre, std^2 I), on a ring or a grid.
+"""Coverage of a known density by samples: an equal mixture of Gaussians N(centre, std^2 I), on a ring or a grid.
 
-No sample that is not finite is near a mode or in a cell: it counts against a model like any other bad one.
+A sample that is not finite is near no mode and in no cell: it counts against a model like any other bad sample.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import ndtr, rel_entr
+from scipy.spatial.distance import jensenshannon
+from scipy.special import ndtr
 
-from genjax.metrics.mmd import squared_distances
+from genjax.metrics.pairwise import squared_distances
 
 WITHIN = 3.0
-"""Standard deviations (Srivastava et al. 2017, sec. 4)."""
+"""Distance from a mode, in standard deviations, up to which a sample is of high quality (Srivastava et al. 2017, sec.
+4)."""
 
 
 class Modes(NamedTuple):
-    """How many modes there are samples of, and how good these are."""
+    """Number of covered modes, quality of the samples, and the protocol behind both."""
 
     covered: int
-    """Modes that are the nearest to at least `least` high-quality samples."""
+    """Number of modes that are nearest to at least `least` high-quality samples."""
     high_quality: float
-    """The share of samples within so many standard deviations of a mode, in [0, 1]."""
+    """Fraction of samples close to a mode, in [0, 1]."""
     protocol: str
-    """The numbers of samples and modes, and the limits."""
+    """Numbers of samples and modes, and the limits of closeness and coverage."""
 
 
 class Divergence(NamedTuple):
-    """An estimate in nats, and how it was made."""
+    """Divergence in nats and the protocol behind it."""
 
     nats: float
     protocol: str
-    """The number of samples and the grid."""
+    """Number of samples and grid."""
 
 
 def mode_coverage(
@@ -42,14 +44,14 @@ def mode_coverage(
     within: float = WITHIN,
     least: int = 1,
 ) -> Modes:
-    """The modes covered and the share of high-quality samples (Srivastava et al. 2017, sec. 4).
+    """Count the covered modes and the fraction of high-quality samples (Srivastava et al. 2017, sec. 4).
 
-    A sample is of high quality where its distance to the nearest centre is at most `within` standard deviations; of a
-    Gaussian in two dimensions 1.1 % are beyond three. Raises ValueError where `std`, `within` or `least` is not above
-    0, or there are no samples.
+    A sample is of high quality if its distance to the nearest centre is at most `within` standard deviations; 1.1 % of
+    the samples of a Gaussian in two dimensions are further away than three. Raises ValueError if `std`, `within` or
+    `least` is not above 0, or there are no samples.
     """
     if not min(std, within, least) > 0 or not len(samples):
-        raise ValueError(f"std={std}, within={within} and least={least} must be above 0, and samples given")
+        raise ValueError(f"std={std}, within={within} and least={least} must be above 0, and there must be samples")
     samples, centres = np.asarray(samples, np.float64), np.asarray(centres, np.float64)
     finite = np.isfinite(samples).all(axis=1, keepdims=True)
     squared = np.where(finite, squared_distances(samples, centres), np.inf)
@@ -68,36 +70,30 @@ def grid_divergence(
     limit: float,
     cells: int = 32,
 ) -> Divergence:
-    """JSD in [0, log 2] between the histogram of samples and the true masses of its cells.
+    """Jensen-Shannon divergence, in [0, log 2], between the histogram of samples and the true masses of its cells.
 
-    The cells divide [-limit, limit]^2 into `cells` x `cells` squares; one more is all that is outside. n samples of the
-    density itself do not give 0, but about (cells in use - 1) / (8 n): measure that beside it. Raises ValueError where
-    `std`, `limit` or `cells` is not above 0, or there are no samples.
+    The cells divide [-limit, limit]^2 into `cells` x `cells` squares; one more cell holds the rest of the plane. For n
+    samples of the density itself the result is not 0, but about (occupied cells - 1) / (8 n): measure that for
+    comparison. Raises ValueError if `std`, `limit` or `cells` is not above 0, or there are no samples.
     """
     if not min(std, limit, cells) > 0 or not len(samples):
-        raise ValueError(f"std={std}, limit={limit} and cells={cells} must be above 0, and samples given")
+        raise ValueError(f"std={std}, limit={limit} and cells={cells} must be above 0, and there must be samples")
     edges = np.linspace(-limit, limit, cells + 1)
     counts = np.histogram2d(*np.asarray(samples, np.float64).T, bins=(edges, edges))[0]
     found = with_outside(counts / len(samples))
     expected = with_outside(mixture_masses(np.asarray(centres, np.float64), std, edges))
     grid = f"{cells} x {cells} cells on [-{limit:g}, {limit:g}]^2 and the rest of the plane"
-    return Divergence(jensen_shannon(found, expected), f"JSD, {len(samples)} samples, {grid}")
+    return Divergence(float(jensenshannon(found, expected) ** 2), f"JSD, {len(samples)} samples, {grid}")
 
 
 def mixture_masses(
     centres: Float[np.ndarray, "modes 2"], std: float, edges: Float[np.ndarray, " edges"]
 ) -> Float[np.ndarray, "cells cells"]:
-    """The probability of each cell."""
+    """Probability of each cell under the mixture."""
     horizontal, vertical = (np.diff(ndtr((edges - axis[:, None]) / std)) for axis in centres.T)
     return np.einsum("ki,kj->ij", horizontal, vertical) / len(centres)
 
 
 def with_outside(masses: Float[np.ndarray, "cells cells"]) -> Float[np.ndarray, " all"]:
-    """The masses in a row, and after them what is missing to 1."""
+    """Return the masses of all cells in one row, followed by the mass outside of the grid."""
     return np.append(masses.ravel(), max(0.0, 1 - masses.sum()))
-
-
-def jensen_shannon(p: Float[np.ndarray, " K"], q: Float[np.ndarray, " K"]) -> float:
-    """The Jensen-Shannon divergence in nats."""
-    middle = (p + q) / 2
-    return float((rel_entr(p, middle) + rel_entr(q, middle)).sum() / 2)

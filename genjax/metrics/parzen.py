@@ -1,7 +1,7 @@
 """Log-likelihood of test data under a Gaussian Parzen window around a model's samples.
 
-It ranks models poorly in high dimensions: k-means centres score above true data (Theis, van den Oord & Bethge 2016).
-Report both beside it.
+It ranks models poorly in high dimensions: k-means centres score above real data (Theis, van den Oord & Bethge 2016).
+Always report the values of k-means centres and of training images as baselines.
 """
 
 import math
@@ -11,26 +11,26 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import logsumexp
 
-from genjax.metrics.mmd import squared_distances
+from genjax.metrics.pairwise import squared_distances
 
 BANDWIDTHS = tuple(np.logspace(-1, 0, 10).tolist())
-"""The grid of the code of Goodfellow et al. (2014)."""
+"""Grid of bandwidths in the code of Goodfellow et al. (2014)."""
 
 CHUNK = 500
-"""Examples at a time: memory is CHUNK x samples."""
+"""Examples per block: memory grows with CHUNK x samples."""
 
 
 class Parzen(NamedTuple):
-    """An estimate in nats, and how it was made."""
+    """Parzen log-likelihood in nats and the protocol behind it."""
 
     nats: float
     """Mean log-likelihood of the test examples."""
     standard_error: float
     """Standard deviation over test examples / sqrt(their number)."""
     bandwidth: float
-    """The best on the validation examples."""
+    """Best bandwidth on the validation examples."""
     protocol: str
-    """The numbers of samples and examples, and the grid."""
+    """Numbers of samples and examples, and the grid of bandwidths."""
 
 
 def parzen_log_probs(
@@ -38,10 +38,10 @@ def parzen_log_probs(
 ) -> Float[np.ndarray, "bandwidths n"]:
     """Log (1/m) sum_j N(x_i; samples_j, s^2 I) in nats for each bandwidth s.
 
-    Raises ValueError where there are no samples or a bandwidth is not above 0.
+    Raises ValueError if there are no samples or a bandwidth is not above 0.
     """
     if not len(samples) or not bandwidths or not min(bandwidths) > 0:
-        raise ValueError(f"bandwidths={bandwidths} must be above 0, and samples one or more, got {len(samples)}")
+        raise ValueError(f"bandwidths={bandwidths} must be above 0, and there must be samples, got {len(samples)}")
     x, samples = np.asarray(x, np.float64), np.asarray(samples, np.float64)
     chunks = [
         [log_mean_density(squared, s, x.shape[1]) for s in bandwidths]
@@ -52,7 +52,7 @@ def parzen_log_probs(
 
 
 def log_mean_density(squared: Float[np.ndarray, "n m"], bandwidth: float, dimensions: int) -> Float[np.ndarray, " n"]:
-    """The log of the mean over samples of the Gaussian density at these squared distances."""
+    """Log of the mean over samples of the Gaussian density at these squared distances, in nats."""
     log_normalizer = dimensions * math.log(bandwidth * math.sqrt(2 * math.pi)) + math.log(squared.shape[1])
     return np.asarray(logsumexp(squared / (-2 * bandwidth**2), axis=1)) - log_normalizer
 
@@ -64,9 +64,10 @@ def parzen(
     *,
     bandwidths: tuple[float, ...] = BANDWIDTHS,
 ) -> Parzen:
-    """The test examples under the window whose bandwidth makes the validation examples most likely.
+    """Log-likelihood of the test examples, with the bandwidth that makes the validation examples most likely.
 
-    As in Goodfellow et al. (2014), sec. 5. A real-valued density: neither bounded nor comparable with a mass.
+    Goodfellow et al. (2014), sec. 5. The result is a density of real values: it has no upper bound, and cannot be
+    compared with a probability mass.
     """
     best = bandwidths[int(parzen_log_probs(validation, samples, bandwidths).mean(axis=1).argmax())]
     log_probs = parzen_log_probs(test, samples, (best,))[0]

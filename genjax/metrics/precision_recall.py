@@ -6,29 +6,29 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from genjax.metrics.features import FeatureSets
-from genjax.metrics.mmd import squared_distances
+from genjax.metrics.pairwise import squared_distances
 
 CHUNK = 500
-"""Examples at a time: memory is CHUNK x examples."""
+"""Examples per block: memory grows with CHUNK x examples."""
 
 
 class PrecisionRecall(NamedTuple):
-    """Two shares in [0, 1], and how they were made."""
+    """Precision and recall, both in [0, 1], and the protocol behind them."""
 
     precision: float
-    """Of generated images that lie among real ones: quality."""
+    """Fraction of generated images that lie among real ones: quality."""
     recall: float
-    """Of real images that lie among generated ones: variety."""
+    """Fraction of real images that lie among generated ones: variety."""
     protocol: str
-    """The extractor, the numbers of images, the split of the real ones, and the number of neighbours."""
+    """Extractor, numbers of images, split of the real images, and number of neighbours."""
 
 
 def precision_recall(sets: FeatureSets, *, neighbors: int = 3) -> PrecisionRecall:
-    """The shares of each set inside the other's manifold (Kynkaanniemi et al. 2019, eqs. 1 and 2).
+    """Fraction of each set that lies inside the other set's manifold (Kynkaanniemi et al. 2019, eqs. 1 and 2).
 
-    A set's manifold is all that is within one of its balls: around each of its points as far as the `neighbors`-th
-    nearest of the others. Compare numbers of equally many images. Raises ValueError where a set does not have more than
-    `neighbors` images, its features are not finite, or `neighbors` is below 1.
+    The manifold of a set is the union of balls around its points; the radius of a ball is the distance to the
+    `neighbors`-th nearest other point of the set. Compare equal numbers of images. Raises ValueError if a set does not
+    have more than `neighbors` images, its features are not finite, or `neighbors` is below 1.
     """
     real, fake = sets.in_float64()
     if not 1 <= neighbors < min(len(real), len(fake)):
@@ -44,14 +44,15 @@ def precision_recall(sets: FeatureSets, *, neighbors: int = 3) -> PrecisionRecal
 def covered(
     points: Float[np.ndarray, "n d"], manifold: Float[np.ndarray, "m d"], neighbors: int
 ) -> Bool[np.ndarray, " n"]:
-    """Which of the points lie in the manifold of the others."""
+    """For each point, whether it lies in the manifold of the other set."""
     radii = squared_radii(manifold, neighbors)
     starts = range(0, len(points), CHUNK)
     return np.concatenate([(squared_distances(points[i : i + CHUNK], manifold) <= radii).any(axis=1) for i in starts])
 
 
 def squared_radii(manifold: Float[np.ndarray, "m d"], neighbors: int) -> Float[np.ndarray, " m"]:
-    """The squared distance of each point to the `neighbors`-th nearest of the others."""
+    """Squared distance of each point to the `neighbors`-th nearest other point of the set."""
     starts = range(0, len(manifold), CHUNK)
-    chunks = [squared_distances(manifold[i : i + CHUNK], manifold) for i in starts]  # the nearest is the point itself
+    chunks = [squared_distances(manifold[i : i + CHUNK], manifold) for i in starts]
+    # Rank 0 is the distance of the point to itself.
     return np.concatenate([np.partition(squared, neighbors, axis=1)[:, neighbors] for squared in chunks])

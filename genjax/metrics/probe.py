@@ -1,4 +1,4 @@
-"""How much of the labels a linear classifier reads off features: one protocol for every model."""
+"""Linear probe: how well a linear classifier predicts labels from features, by one protocol for every model."""
 
 import warnings
 from collections.abc import Sequence
@@ -11,25 +11,26 @@ REGULARIZATIONS = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Values of scikit-learn's C that are tried: the inverse weight of the penalty."""
 
 ITERATIONS = 500
-"""Of the optimizer, at most; the loss is convex, and what is left to gain after these moves no decision."""
+"""Largest number of optimizer iterations; the loss is convex, and further iterations change no prediction."""
 
 
 class Labelled(NamedTuple):
-    """Features and what they are features of."""
+    """Features of examples and their labels."""
 
     features: Float[np.ndarray, "N F"]
     label: Int[np.ndarray, " N"]
+    """Class of each example."""
 
 
 def linear_probe(
     train: Labelled, validation: Labelled, test: Labelled, *, regularizations: Sequence[float] = REGULARIZATIONS
 ) -> float:
-    """The share of test examples that multinomial logistic regression on the features gets wrong, in [0, 1].
+    """Test error rate, in [0, 1], of multinomial logistic regression on the features.
 
-    Features are standardized by the mean and standard deviation of the training part; scikit-learn's L2 penalty is the
-    one of `regularizations` with the smallest validation error, the stronger of two equal ones. Nothing is drawn: the
-    same features give the same number. Raises ValueError where a part is empty, holds NaN or infinity, or has another
-    number of features or labels, or the training part has one class only.
+    Features are standardized by mean and standard deviation of the training part. The strength of scikit-learn's L2
+    penalty is the one of `regularizations` with the smallest validation error; of two equal ones, the stronger penalty.
+    The result is deterministic. Raises ValueError if a part is empty, holds NaN or infinity, or its numbers of features
+    or labels do not match, or if the training part has one class only.
     """
     from sklearn.linear_model import LogisticRegression  # slow to import
     from sklearn.preprocessing import StandardScaler
@@ -50,7 +51,7 @@ def linear_probe(
 
 
 def check_parts(parts: dict[str, Labelled]) -> None:
-    """Raise ValueError where the parts cannot be probed."""
+    """Raise ValueError if the parts cannot be probed."""
     width = parts["train"].features.shape[1]
     for name, (features, label) in parts.items():
         if not len(features) or len(features) != len(label) or features.shape[1] != width:
@@ -63,7 +64,7 @@ def check_parts(parts: dict[str, Labelled]) -> None:
 
 
 def fit(model: Any, train: Labelled) -> None:
-    """Fit without the warning that the optimizer could go on."""
+    """Fit the model, without the warning that the optimizer has not converged."""
     from sklearn.exceptions import ConvergenceWarning
 
     with warnings.catch_warnings():
@@ -72,5 +73,5 @@ def fit(model: Any, train: Labelled) -> None:
 
 
 def error_rate(model: Any, part: Labelled) -> float:
-    """The share of examples whose predicted class is not the label."""
+    """Fraction of examples whose predicted class is not the label."""
     return float((model.predict(part.features) != part.label).mean())

@@ -1,30 +1,29 @@
-"""How far what stands in scenes is what was asked for."""
+"""Agreement between the digits that are found in scenes and the digits that were asked for."""
 
 import numpy as np
 from jaxtyping import Bool, Int
 
-from genjax.data.scenes import COLOUR, DIGIT, PLACE, SIZE
-
 Objects = Int[np.ndarray, "N 2 4"]
+"""The two digits of each scene by their `ATTRIBUTES`, as indices; a row of -1 if a scene has one digit only."""
 
-ATTRIBUTES = {"digit": DIGIT, "colour": COLOUR, "size": SIZE, "place": PLACE}
+ATTRIBUTES = ("digit", "colour", "size", "place")
+"""Columns of `Objects`."""
 
 
 def agreement(found: Objects, asked: Objects) -> dict[str, Bool[np.ndarray, " N"]]:
-    """For digit, colour, size and place: whether the values found in a scene are those asked for, in any order.
+    """For each attribute, whether the two values found in a scene are the two asked for, in any order.
 
-    And `scene`: whether the digits are, each with its own colour, size and place. Rows of -1 stand for no digit, which
-    has to be asked for, too.
+    Returns one array [N] for each of digit, colour, size and place, and one named `scene` that is True if both digits
+    are right, each with its own colour, size and place. An absent digit (-1) has to be asked for like any other.
     """
-    ours, theirs = ordered(found), ordered(asked)
     same = {
         name: (np.sort(found[:, :, column]) == np.sort(asked[:, :, column])).all(axis=1)
-        for name, column in ATTRIBUTES.items()
+        for column, name in enumerate(ATTRIBUTES)
     }
-    return {**same, "scene": (ours == theirs).all(axis=(1, 2))}
+    return {**same, "scene": (by_place(found) == by_place(asked)).all(axis=(1, 2))}
 
 
-def ordered(objects: Objects) -> Objects:
-    """The two objects of each scene in the order of their places, which differ."""
-    order = np.argsort(objects[:, :, PLACE], axis=1, kind="stable")
+def by_place(objects: Objects) -> Objects:
+    """The two objects of each scene sorted by place, which is never the same for both."""
+    order = np.argsort(objects[:, :, ATTRIBUTES.index("place")], axis=1, kind="stable")
     return np.take_along_axis(objects, order[..., None], axis=1)

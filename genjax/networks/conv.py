@@ -1,4 +1,4 @@
-"""Convolutional encoder and decoder, and a transposed convolution that is fast on CPUs too."""
+"""Convolutional encoder and decoder, and a transposed convolution that is fast on CPUs as well."""
 
 import functools
 import math
@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 Activation = Callable[[Array], Array]
 Implementation = Literal["auto", "matmul", "lax"]
+"""Algorithm of a transposed convolution; see `conv_transpose`."""
 
 
 def conv_transpose(
@@ -22,11 +23,13 @@ def conv_transpose(
     stride: int,
     implementation: Implementation = "auto",
 ) -> Float[Array, "batch height width out_channels"]:
-    """`jax.lax.conv_transpose` with padding SAME: an image `stride` times as high and wide.
+    """Transposed convolution with padding SAME: an image `stride` times as high and wide, as `jax.lax.conv_transpose`
+    gives.
 
-    "matmul" is one matrix product and an overlap-add, "lax" is `jax.lax.conv_transpose`. "auto" takes the first on a
-    CPU for kernels that reach no further than two strides, whose gradient XLA computes faster so; the second elsewhere,
-    for a stride of 1, and for larger kernels, whose patches overlap more (`experiments.speed.benchmark` times DCGAN both ways).
+    "matmul" is one matrix product and an overlap-add, "lax" is `jax.lax.conv_transpose`. "auto" is "matmul" on a CPU
+    for strides above 1 and kernels of at most two strides, for which XLA computes the gradient faster in this form.
+    Otherwise it is "lax": the patches of larger kernels overlap more. `experiments.speed.benchmark` times both on
+    DCGAN.
     """
     near_on_cpu = stride > 1 and kernel.shape[0] <= 2 * stride and jax.default_backend() == "cpu"
     if implementation == "matmul" or (implementation == "auto" and near_on_cpu):
@@ -37,11 +40,13 @@ def conv_transpose(
 def overlap_add(
     x: Float[Array, "batch H W in_channels"], kernel: Float[Array, "k k in_channels out_channels"], stride: int
 ) -> Float[Array, "batch height width out_channels"]:
-    """`conv_transpose` as one matrix product: every input pixel paints a k x k patch, and patches add up."""
+    """`conv_transpose` as one matrix product: every input pixel paints a k x k patch, and overlapping patches
+    add up.
+    """
     size = kernel.shape[0]
-    reach = math.ceil(size / stride)  # how many strides a patch covers
+    reach = math.ceil(size / stride)  # number of strides that a patch covers
     fill = reach * stride - size
-    # lax slides the kernel over the dilated image; painting with it therefore turns it round.
+    # lax slides the kernel over the dilated image; a kernel that paints has to be flipped.
     patch = jnp.pad(kernel[::-1, ::-1], ((0, fill), (0, fill), (0, 0), (0, 0)))
     patch = patch.reshape(reach, stride, reach, stride, *kernel.shape[2:])
     blocks = jnp.einsum("bhwi,msntio->mnbhswto", x, patch)
@@ -56,20 +61,21 @@ def overlap_add(
 def shifted(
     block: Float[Array, "batch H s W t out_channels"], rows: int, columns: int, reach: int
 ) -> Float[Array, "batch high s wide t out_channels"]:
-    """The block moved by `rows` and `columns` strides on a canvas `reach` - 1 strides larger."""
+    """Shift the block by `rows` and `columns` strides on a canvas that is `reach` - 1 strides larger."""
     vertical, horizontal = (rows, reach - 1 - rows), (columns, reach - 1 - columns)
     return jnp.pad(block, ((0, 0), vertical, (0, 0), horizontal, (0, 0), (0, 0)))
 
 
 def same_padding(size: int, stride: int) -> int:
-    """What `jax.lax.conv_transpose` pads before the first pixel under SAME."""
+    """Number of pixels that `jax.lax.conv_transpose` pads before the first pixel under padding SAME."""
     return size - 1 if stride > size - 1 else math.ceil((size + stride - 2) / 2)
 
 
 class ConvTranspose(nn.Module):
-    """A transposed convolution with padding SAME: [batch, H, W, C] to [batch, stride H, stride W, features]."""
+    """Transposed convolution with padding SAME: [batch, H, W, C] to [batch, stride H, stride W, features]."""
 
     features: int
+    """Output channels."""
     kernel_size: int = 4
     stride: int = 2
     kernel_init: Initializer = he_normal()
@@ -78,7 +84,7 @@ class ConvTranspose(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch H W C"]) -> Float[Array, "batch height width features"]:
-        """An image `stride` times as high and wide."""
+        """Return an image `stride` times as high and wide."""
         shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
         kernel = self.param("kernel", self.kernel_init, shape)
         x = conv_transpose(x, kernel, stride=self.stride, implementation=self.implementation)
@@ -86,19 +92,21 @@ class ConvTranspose(nn.Module):
 
 
 class ConvEncoder(nn.Module):
-    """Convolutions, one for each of `channels`, then a dense layer."""
+    """Convolutions, one for each entry of `channels`, followed by a dense layer."""
 
     channels: Sequence[int]
+    """Output channels of each convolution."""
     features: int
+    """Units of the dense layer."""
     kernel_size: int = 4
     activation: Activation = jax.nn.relu
     kernel_init: Initializer = he_normal()
     strides: Sequence[int] | None = None
-    """Of each convolution; 2 where None."""
+    """Stride of each convolution; 2 for all with None."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch H W C"]) -> Float[Array, "batch features"]:
-        """Features [batch, features]."""
+        """Return features [batch, features]."""
         for channels, stride in zip(self.channels, all_strides(self.strides, self.channels), strict=True):
             x = nn.Conv(channels, (self.kernel_size,) * 2, strides=stride, kernel_init=self.kernel_init)(x)
             x = self.activation(x)
@@ -107,26 +115,28 @@ class ConvEncoder(nn.Module):
 
 
 class ConvDecoder(nn.Module):
-    """The encoder's mirror: dense layers, then transposed convolutions up to logits [batch, H, W, C].
+    """Mirror of the encoder: dense layers, then transposed convolutions up to logits [batch, H, W, C].
 
-    H and W must be multiples of the product of the strides; ValueError otherwise.
+    Raises ValueError unless H and W are multiples of the product of the strides.
     """
 
     image_shape: tuple[int, int, int]
+    """Height, width and channels of the image."""
     channels: Sequence[int]
-    """From the smallest image to the largest."""
+    """Channels of each layer, from the smallest image to the largest."""
     features: int
+    """Units of the first dense layer."""
     kernel_size: int = 4
     activation: Activation = jax.nn.relu
     kernel_init: Initializer = he_normal()
     bias_init: Initializer = zeros
-    """Of the image, called with the shape (H, W, C)."""
+    """Initializer of the bias of the image, called with the shape (H, W, C)."""
     strides: Sequence[int] | None = None
-    """Of each transposed convolution, from the smallest image to the largest; 2 where None."""
+    """Stride of each transposed convolution, from the smallest image to the largest; 2 for all with None."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch latents"]) -> Float[Array, "batch H W C"]:
-        """Logits [batch, H, W, C]."""
+        """Return logits [batch, H, W, C]."""
         strides = all_strides(self.strides, self.channels)
         height, width = divided(self.image_shape, math.prod(strides))
         for width_of_layer in (self.features, height * width * self.channels[0]):
@@ -140,7 +150,7 @@ class ConvDecoder(nn.Module):
 
 
 def all_strides(strides: Sequence[int] | None, channels: Sequence[int]) -> Sequence[int]:
-    """A stride for each of `channels`: 2 where None. Raises ValueError where there are more or fewer."""
+    """Return a stride for each entry of `channels`, 2 for all with None. Raises ValueError if the lengths differ."""
     if strides is not None and len(strides) != len(channels):
         raise ValueError(
             f"strides={tuple(strides)}: must be {len(channels)}, one for each of channels={tuple(channels)}"
@@ -149,7 +159,7 @@ def all_strides(strides: Sequence[int] | None, channels: Sequence[int]) -> Seque
 
 
 def divided(image_shape: tuple[int, int, int], factor: int) -> tuple[int, int]:
-    """Height and width of the image after strides of this product. Raises ValueError where they do not divide."""
+    """Height and width of the image divided by `factor`. Raises ValueError if they are not multiples of it."""
     height, width, _ = image_shape
     if height % factor or width % factor:
         raise ValueError(f"image_shape={image_shape}: height and width must be multiples of {factor}")

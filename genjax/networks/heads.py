@@ -6,26 +6,28 @@ from jaxtyping import Array, Float
 
 
 class Heads(nn.Module):
-    """Named linear outputs of the features that `body` makes of x.
+    """Named linear outputs of the features that `body` computes from x.
 
-    Those in `normalized` go through batch normalization with a scale and no bias, so that the mean of each unit stays
-    0: over the batch where `train`, else by the running statistics of the collection `batch_stats`.
+    Outputs in `normalized` get batch normalization with a scale and without a bias, so that the mean of each unit stays
+    0. Statistics are those of the batch if `train`, else the running statistics in the collection `batch_stats`.
     """
 
     body: nn.Module
+    """Network that computes the features."""
     widths: tuple[tuple[str, int], ...]
-    """(name, width) of each output."""
+    """Pairs (name, width), one for each output."""
     normalized: tuple[str, ...] = ()
+    """Names of the outputs with batch normalization."""
     kernel_init: Initializer = glorot_uniform()
 
     @nn.compact
     def __call__(self, x: Float[Array, " batch *shape"], train: bool = False) -> dict[str, Float[Array, "batch _"]]:
-        """Output name -> [batch, width]."""
+        """Return the outputs by name, each [batch, width]."""
         features = self.body(x)
         outputs = {}
         for name, width in self.widths:
             normalized = name in self.normalized
-            # a bias would be taken away again, and Adam would move it by the sign of its gradient's rounding error
+            # Normalization would remove a bias, and Adam would follow the sign of rounding errors in its gradient.
             outputs[name] = nn.Dense(width, use_bias=not normalized, kernel_init=self.kernel_init, name=name)(features)
             if normalized:
                 norm = nn.BatchNorm(use_running_average=not train, use_bias=False, name=f"{name}_norm")

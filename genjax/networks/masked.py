@@ -1,7 +1,8 @@
-"""Masked layers: each output depends on inputs that come before it, and on no other (Germain et al. 2015, MADE).
+"""Masked layers: each output depends on earlier inputs only (Germain et al. 2015, MADE).
 
-Every unit has a degree. That of an input is its place in the ordering, from 1 to D; that of a hidden unit is the place
-of the last input it may see. A mask is a comparison of degrees, so several masks share the weights of one network.
+Every unit has a degree. The degree of an input is its position in the ordering, from 1 to D; the degree of a hidden
+unit is the position of the last input that it may depend on. Masks are comparisons of degrees, so several orderings can
+share the weights of one network.
 """
 
 import itertools
@@ -21,31 +22,32 @@ Activation = Callable[[Array], Array]
 Numbers = Array | np.ndarray
 
 Degrees = tuple[Int[Numbers, "..."], ...]
-"""The degrees of the units [units] of each layer, from the inputs to the last hidden one."""
+"""Degrees of the units of each layer, from the inputs to the last hidden layer."""
 
 
 def hidden_mask(below: Int[Numbers, " inputs"], above: Int[Numbers, " units"]) -> Bool[Numbers, "inputs units"]:
-    """A unit sees the units below whose degree is at most its own (equation 12)."""
+    """Connect a unit to the units below whose degree is at most its own (equation 12)."""
     return above >= below[:, None]
 
 
-def output_mask(below: Int[Numbers, " inputs"], places: Int[Numbers, " D"]) -> Bool[Numbers, "inputs D"]:
-    """The output in place d sees the units below whose degree is less than d (equation 13)."""
-    return places > below[:, None]
+def output_mask(below: Int[Numbers, " inputs"], positions: Int[Numbers, " D"]) -> Bool[Numbers, "inputs D"]:
+    """Connect the output at position d to the units below whose degree is less than d (equation 13)."""
+    return positions > below[:, None]
 
 
 def layer_masks(degrees: Degrees) -> tuple[Bool[Numbers, "..."], ...]:
-    """The masks of all layers, the output's last."""
+    """Return the masks of all layers, with the output layer last."""
     hidden = [hidden_mask(below, above) for below, above in itertools.pairwise(degrees)]
     return (*hidden, output_mask(degrees[-1], degrees[0]))
 
 
 def spread_degrees(ordering: Int[np.ndarray, " D"], widths: Sequence[int], *, seed: int) -> Degrees:
-    """Degrees for an ordering of D inputs (`ordering[d]` is the input in place d + 1) and hidden layers of `widths`.
+    """Return degrees for an ordering of D inputs and hidden layers of `widths`; `ordering[d]` is the input at position
+    d + 1.
 
-    A hidden layer has all degrees from 1 to D - 1, each as often as any other, give or take one, in an order that
-    belongs to `seed`: no conditional lacks units by chance, as where degrees are drawn independently.
-    Layers with fewer than D - 1 units leave degrees out; 1 is always there.
+    A hidden layer has all degrees from 1 to D - 1, equally often up to one unit, in an order that is fixed by `seed`.
+    So no conditional lacks units by chance, as happens if degrees are drawn independently. Layers with fewer than D - 1
+    units have only some of the degrees, always with 1 among them.
     """
     largest = max(len(ordering) - 1, 1)
     hidden = []
@@ -56,9 +58,10 @@ def spread_degrees(ordering: Int[np.ndarray, " D"], widths: Sequence[int], *, se
 
 
 class MaskedDense(nn.Module):
-    """A dense layer whose kernel is multiplied by a mask; what is trained and stored is the whole kernel."""
+    """Dense layer whose kernel is multiplied by a mask. The whole kernel is trained and stored."""
 
     features: int
+    """Number of outputs."""
     use_bias: bool = True
     kernel_init: Initializer = glorot_uniform()
     bias_init: Initializer = zeros
@@ -67,28 +70,29 @@ class MaskedDense(nn.Module):
     def __call__(
         self, x: Float[Array, "batch inputs"], mask: Bool[Numbers, "inputs features"]
     ) -> Float[Array, "batch features"]:
-        """The product of x and kernel * mask, and the bias."""
+        """Return x (kernel * mask) + bias."""
         kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features))
         y = x @ jnp.where(mask, kernel, 0)
         return y + self.param("bias", self.bias_init, (self.features,)) if self.use_bias else y
 
 
 class MaskedMLP(nn.Module):
-    """Masked dense layers from D inputs to D outputs; output d depends on the inputs in places before its own.
-
-    `direct` adds connections from the inputs to the outputs, under the mask of equation 13 with no layer between.
+    """Masked dense layers from D inputs to D outputs: each output depends only on inputs at earlier positions than its
+    own.
     """
 
     widths: Sequence[int]
+    """Units of each hidden layer."""
     activation: Activation = jax.nn.relu
     direct: bool = True
+    """Whether inputs are also connected directly to the outputs, under the mask of equation 13."""
     kernel_init: Initializer = glorot_uniform()
     bias_init: Initializer = zeros
-    """Of the outputs; the other biases start at 0."""
+    """Initializer of the output biases; all other biases start at 0."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch D"], degrees: Degrees) -> Float[Array, "batch D"]:
-        """The outputs under the mask of these `degrees`, in the order in which the inputs stand."""
+        """Return the outputs under the masks of these `degrees`, in the order of the inputs."""
         *hidden, last = layer_masks(degrees)
         h = x
         for index, (width, mask) in enumerate(zip(self.widths, hidden, strict=True), start=1):

@@ -1,4 +1,4 @@
-"""Maxout units (Goodfellow et al. 2013): the greatest of several linear maps of the inputs."""
+"""Maxout units (Goodfellow et al. 2013): the maximum of several linear functions of the inputs."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from genjax.types import Key
 
 
 def symmetric_uniform(limit: float) -> Initializer:
-    """Uniform in (-limit, limit)."""
+    """Return the initializer that is uniform on (-limit, limit)."""
 
     def init(key: Key, shape: tuple[int, ...], dtype: DTypeLike = float) -> Array:
         return jax.random.uniform(key, shape, dtype, -limit, limit)
@@ -21,7 +21,7 @@ def symmetric_uniform(limit: float) -> Initializer:
 
 
 class Maxout(nn.Module):
-    """max_j (x W_j + b_j) over `pieces` linear maps, [batch, inputs] to [batch, features]."""
+    """max_j (x W_j + b_j) over `pieces` linear functions, [batch, inputs] to [batch, features]."""
 
     features: int
     pieces: int = 5
@@ -29,7 +29,7 @@ class Maxout(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch inputs"]) -> Float[Array, "batch features"]:
-        """The greatest of the pieces of each unit."""
+        """Return the maximum over the pieces of each unit, [batch, features]."""
         linear = nn.Dense(self.features * self.pieces, kernel_init=self.kernel_init, name="pieces")(x)
         return linear.reshape(-1, self.features, self.pieces).max(axis=-1)
 
@@ -37,8 +37,8 @@ class Maxout(nn.Module):
 class MaxoutNetwork(nn.Module):
     """Maxout layers of `widths` units, then one linear output [batch, 1]; inputs are flattened.
 
-    In training an input is left out with probability `input_dropout`, and a unit with `dropout`; what stays is scaled
-    so that the mean does. The random numbers are those of the collection `dropout`.
+    In training an input is dropped with probability `input_dropout` and a hidden unit with probability `dropout`; the
+    others are scaled so that the mean is kept. Random numbers come from the collection `dropout`.
     """
 
     widths: Sequence[int] = (240, 240)
@@ -49,7 +49,7 @@ class MaxoutNetwork(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, " batch *shape"], train: bool = False) -> Float[Array, "batch 1"]:
-        """The output, [batch, 1]."""
+        """Return the output, [batch, 1]."""
         x = nn.Dropout(self.input_dropout, deterministic=not train)(x.reshape(len(x), -1))
         for index, width in enumerate(self.widths):
             x = Maxout(width, self.pieces, self.kernel_init, name=f"maxout_{index}")(x)

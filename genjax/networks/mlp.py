@@ -13,21 +13,23 @@ Activation = Callable[[Array], Array]
 
 
 class MLP(nn.Module):
-    """Dense layers of `widths`, an activation between them, and after the last where `activate_final` says so.
+    """Dense layers of `widths` with an activation between them.
 
-    Inputs of rank above 2 are flattened, all axes but the first.
+    Inputs of rank above 2 are flattened: all axes but the first.
     """
 
     widths: Sequence[int]
+    """Units of each layer, the last one included."""
     activation: Activation = jax.nn.tanh
     activate_final: bool = False
+    """Whether the activation also follows the last layer."""
     kernel_init: Initializer = glorot_uniform()
     final_bias_init: Initializer = zeros
-    """Of the last layer; the other biases start at 0."""
+    """Initializer of the last layer's bias; all other biases start at 0."""
 
     @nn.compact
     def __call__(self, x: Float[Array, " batch *features"]) -> Float[Array, "batch width"]:
-        """The last layer, [batch, widths[-1]]."""
+        """Return the outputs of the last layer, [batch, widths[-1]]."""
         x = x.reshape(x.shape[0], -1)
         last = len(self.widths) - 1
         for index, width in enumerate(self.widths):
@@ -39,18 +41,19 @@ class MLP(nn.Module):
 
 
 class ImageMLP(nn.Module):
-    """An MLP from a vector to an image of logits [batch, H, W, C]."""
+    """MLP from a vector to an image of logits [batch, H, W, C]."""
 
     image_shape: tuple[int, int, int]
     hidden: Sequence[int]
+    """Units of each hidden layer."""
     activation: Activation = jax.nn.tanh
     kernel_init: Initializer = glorot_uniform()
     bias_init: Initializer = zeros
-    """Of the image, called with the shape (H, W, C)."""
+    """Initializer of the bias of the image, called with the shape (H, W, C)."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch features"]) -> Float[Array, "batch H W C"]:
-        """Logits [batch, H, W, C]."""
+        """Return logits [batch, H, W, C]."""
         body = MLP(self.hidden, activation=self.activation, activate_final=True, kernel_init=self.kernel_init)
         pixels = nn.Dense(math.prod(self.image_shape), use_bias=False, kernel_init=self.kernel_init)(body(x))
         bias = self.param("bias", self.bias_init, self.image_shape)
@@ -58,19 +61,21 @@ class ImageMLP(nn.Module):
 
 
 class GaussianEncoder(nn.Module):
-    """Mean and log variance [batch, latents] of q(z|x), each linear in the features that `body` makes of x."""
+    """Mean and log variance [batch, latents] of q(z|x), each linear in the features that `body` computes from x."""
 
     body: nn.Module
+    """Network that computes features of x."""
     latents: int
+    """Number of latents."""
     center: Callable[[Array], Array] = lambda x: x
-    """Applied to x first, such as `lambda x: x - mean`: networks train faster on centred inputs."""
+    """Function applied to x first, such as `lambda x: x - mean`: networks train faster on centred inputs."""
     kernel_init: Initializer = glorot_uniform()
 
     @nn.compact
     def __call__(
         self, x: Float[Array, " batch *shape"]
     ) -> tuple[Float[Array, "batch latents"], Float[Array, "batch latents"]]:
-        """Mean and log variance."""
+        """Return mean and log variance."""
         features = self.body(self.center(x))
         mean = nn.Dense(self.latents, kernel_init=self.kernel_init, name="mean")(features)
         log_sigma = nn.Dense(self.latents, kernel_init=self.kernel_init, name="log_sigma")(features)
@@ -78,21 +83,22 @@ class GaussianEncoder(nn.Module):
 
 
 class GaussianPixels(nn.Module):
-    """Mean sigmoid(logits) and log variance of p(x|z), each [batch, H, W, C]: one learned sigma for all pixels.
+    """Mean sigmoid(logits) and log variance of p(x|z), each [batch, H, W, C], with one learned sigma for all pixels.
 
-    log sigma is bounded below, since the density of repeated pixel values (a black border) has no upper bound as sigma
-    falls to 0; the bound is smooth, so that its gradient never vanishes.
+    log sigma has a lower bound, since the density of constant pixels (such as a black border) has no upper bound as
+    sigma falls to 0. The bound is smooth, so that its gradient never vanishes.
     """
 
     network: nn.Module
+    """Network from latents to logits [batch, H, W, C]."""
     min_log_sigma: float = -4.0
-    """exp(-4) is 4.7 steps of 1/255."""
+    """Lower bound of log sigma; exp(-4) is 4.7 steps of 1/255."""
 
     @nn.compact
     def __call__(
         self, z: Float[Array, "batch latents"]
     ) -> tuple[Float[Array, "batch H W C"], Float[Array, "batch H W C"]]:
-        """Mean and log variance."""
+        """Return mean and log variance."""
         mean = jax.nn.sigmoid(self.network(z))
         raw = self.param("log_sigma", zeros, ())
         log_sigma = self.min_log_sigma + jax.nn.softplus(raw - self.min_log_sigma)

@@ -1,4 +1,4 @@
-"""Networks with names: params[name] and stats[name] hold their variables, `networks.<name>` is the module."""
+"""Networks by name: params[name] and stats[name] hold their variables, and `networks.<name>` is the module."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,14 +9,14 @@ from genjax.types import Key, Params, Stats
 
 
 def split_variables(variables: Mapping[str, Any]) -> tuple[Params, Stats]:
-    """The parameters of each network, and its running statistics, an empty dict where it has none."""
+    """Split variables into the parameters and the running statistics of each network, which may be an empty dict."""
     params = {name: {"params": own["params"]} for name, own in variables.items()}
     stats = {name: {part: tree for part, tree in own.items() if part != "params"} for name, own in variables.items()}
     return params, stats
 
 
 def applied(networks: Any, name: str, params: Params, stats: Stats, *inputs: Array) -> Any:
-    """What the network of this name makes of its inputs, by its running statistics and without dropout.
+    """Apply the network called `name` with its running statistics and without dropout.
 
     `networks` has the module as its attribute `name`.
     """
@@ -26,9 +26,9 @@ def applied(networks: Any, name: str, params: Params, stats: Stats, *inputs: Arr
 def applied_batch(
     networks: Any, name: str, params: Params, stats: Stats, *inputs: Array, dropout_key: Key | None = None
 ) -> tuple[Any, Stats]:
-    """`applied` as training does it, by the statistics of this batch, and all running statistics after it.
+    """Apply the network called `name` in training mode: returns its outputs and the running statistics of all networks.
 
-    With `dropout_key` the network may draw units to leave out.
+    Batch normalization uses the statistics of this batch. Dropout is active if `dropout_key` is given.
     """
     rngs = None if dropout_key is None else {"dropout": dropout_key}
     outputs, updated = getattr(networks, name).apply(

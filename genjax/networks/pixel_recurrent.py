@@ -1,16 +1,16 @@
 """Row LSTM and Diagonal BiLSTM: recurrent layers over images.
 
-Both are LSTMs whose state is a map (van den Oord, Kalchbrenner & Kavukcuoglu 2016, section 3, equation 3):
+Both layers have a state h, c at every pixel (van den Oord, Kalchbrenner & Kavukcuoglu 2016, section 3, equation 3):
 
     [o, f, i, g] = act(K_ss * h_before + K_is * x)
     c = f c_before + i g,   h = o tanh(c)
 
-with sigmoid for o, f and i and tanh for g. K_is is masked, so that the state of a pixel sees nothing that comes later.
-K_ss reads states of earlier pixels only, hence all their channels, and has no mask. Outside of the image the state is
-a learned one; beside it, the Row LSTM's is 0.
+with sigmoid for o, f and i and tanh for g. K_is is masked, so that the state of a pixel sees no later pixel or channel.
+K_ss needs no mask, since it reads states of earlier pixels, in all their channels. Outside of the image the state is
+learned, except that the Row LSTM's is 0 to the left and right.
 
-A layer computes the whole map at once, or pixel by pixel from what it keeps of the pixels before (`start`, `pixel`,
-`end_row`): the numbers are the same.
+A layer computes the whole image at once, or pixel by pixel from a cache of earlier pixels (`start`, `pixel`,
+`end_row`), with the same result.
 """
 
 import math
@@ -28,47 +28,50 @@ from jaxtyping import Array, Float, Int
 from genjax.networks.masked_conv import causal_mask, shifted_down
 
 KERNEL = 3
-"""Pixels in a row that the convolutions of the Row LSTM are wide."""
+"""Width in pixels of the Row LSTM's convolutions."""
 
 Index = int | Int[Array, ""]
+"""Index of a column in a row."""
 
 
 class State(NamedTuple):
-    """The state of an LSTM at some places."""
+    """State of an LSTM at some positions."""
 
-    h: Float[Array, "*places h"]
-    c: Float[Array, "*places h"]
+    h: Float[Array, "*positions h"]
+    c: Float[Array, "*positions h"]
 
     def at(self, column: Index) -> "State":
-        """The state [B, h] at one column of a row [B, columns, h]."""
+        """State [B, h] at one column of a row [B, columns, h]."""
         return jax.tree.map(lambda row: row[:, column], self)
 
     def put(self, column: Index, state: "State") -> "State":
-        """The row with the state at one column replaced."""
+        """Return the row with the state at one column replaced."""
         return jax.tree.map(lambda row, new: row.at[:, column].set(new), self, state)
 
-    def spread(self, *places: int) -> "State":
-        """One state [h] repeated at all places."""
-        return jax.tree.map(lambda one: jnp.broadcast_to(one, (*places, one.shape[-1])), self)
+    def spread(self, *positions: int) -> "State":
+        """Repeat one state [h] at all positions."""
+        return jax.tree.map(lambda one: jnp.broadcast_to(one, (*positions, one.shape[-1])), self)
 
 
 class Weights(NamedTuple):
-    """The variables of one LSTM, or of several with a leading axis."""
+    """Parameters of one LSTM, or of several with a leading axis."""
 
     input_to_state: Float[Array, "*streams n gates"]
-    """K_is at the places of the layer's input that it reads, one below the other."""
+    """Kernel K_is: one row for each feature of the inputs that it reads."""
     state_to_state: Float[Array, "*streams m gates"]
-    """K_ss at the places of the state that it reads, one below the other."""
+    """Kernel K_ss: one row for each feature of the states that it reads."""
     bias: Float[Array, "*streams gates"]
     initial: State
-    """Outside of the image, [h]."""
+    """State [h] outside of the image."""
 
 
 def make_weights(
-    module: nn.Module, features: int, mask: Float[np.ndarray, "n gates"], places: int, dtype: Any, *streams: int
+    module: nn.Module, features: int, mask: Float[np.ndarray, "n gates"], positions: int, dtype: Any, *streams: int
 ) -> Weights:
-    """Parameters of `module`: kernels ~ N(0, 1 / inputs), biases and initial state 0; products are of `dtype`."""
-    shapes = [(*streams, *mask.shape), (*streams, places * features, 4 * features)]
+    """Create parameters of `module`: kernels ~ N(0, 1 / inputs), biases and initial state 0; products have type
+    `dtype`.
+    """
+    shapes = [(*streams, *mask.shape), (*streams, positions * features, 4 * features)]
     masks = [np.broadcast_to(mask, shapes[0]), np.ones(shapes[1], np.float32)]
     kernels = [
         module.param(name, lambda key, mask=mask: unit_gain_normal(key, mask)) * mask
@@ -81,14 +84,14 @@ def make_weights(
 
 
 def unit_gain_normal(key: Array, mask: Float[np.ndarray, "*streams n gates"]) -> Float[Array, "*streams n gates"]:
-    """N(0, 1 / s) where the mask is 1 and 0 elsewhere, s the number of inputs n that a gate sees on average."""
+    """N(0, 1 / s) where the mask is 1 and 0 elsewhere; s is the mean number of inputs that a gate sees."""
     return jax.random.normal(key, mask.shape) * mask / math.sqrt(max(mask.sum(axis=-2).mean(), 1))
 
 
 def lstm(
-    weights: Weights, x: Float[Array, "*places n"], h: Float[Array, "*places m"], c: Float[Array, "*places h"]
+    weights: Weights, x: Float[Array, "*positions n"], h: Float[Array, "*positions m"], c: Float[Array, "*positions h"]
 ) -> State:
-    """Equation (3): inputs and states that the kernels read, each side by side, and the cell before."""
+    """Apply equation (3) to concatenated inputs, concatenated states and the previous cell."""
 
     def product(values: Array, kernel: Array) -> Array:
         return jnp.matmul(values.astype(kernel.dtype), kernel, preferred_element_type=weights.bias.dtype)
@@ -99,48 +102,51 @@ def lstm(
     return State(jax.nn.sigmoid(o) * jnp.tanh(c), c)
 
 
-def side_by_side(row: Float[Array, "B padded F"], places: int, width: int) -> Float[Array, "B width n"]:
-    """Each column with the `places` - 1 that follow it."""
-    return jnp.concatenate([row[:, place : place + width] for place in range(places)], axis=-1)
+def side_by_side(row: Float[Array, "B padded F"], positions: int, width: int) -> Float[Array, "B width n"]:
+    """Concatenate each column with the `positions` - 1 columns that follow it."""
+    return jnp.concatenate([row[:, position : position + width] for position in range(positions)], axis=-1)
 
 
 def padded(row: Float[Array, "B W F"]) -> Float[Array, "B padded F"]:
-    """A column of zeros on each side."""
+    """Add a column of zeros on each side."""
     return jnp.pad(row, ((0, 0), (1, 1), (0, 0)))
 
 
 class RowCache(NamedTuple):
-    """What a Row LSTM keeps: rows with a column of zeros on each side."""
+    """Cache of a Row LSTM: rows with a column of zeros on each side."""
 
     x: Float[Array, "B padded F"]
-    """The inputs of the current row."""
+    """Inputs of the current row."""
     above: State
+    """States of the row above."""
     here: State
+    """States of the current row."""
 
 
 class RowLSTM(nn.Module):
-    """[B, H, W, F] to [B, H, W, h], a row at a time: the convolutions along it are three pixels wide.
+    """Row LSTM, [B, H, W, F] to [B, H, W, h], computed row by row.
 
-    State-to-state reads the row above, so that a pixel sees a triangle above it; input-to-state reads the pixel itself
-    and the one to its left. The states left and right of the image are zero.
+    The state-to-state convolution reads three pixels of the row above, so that a pixel sees a triangle above it. The
+    input-to-state convolution reads the pixel itself and the one to its left. The states to the left and right of the
+    image are zero.
     """
 
     features: int
-    """H."""
+    """Features h of the state."""
     in_features: int
-    """F."""
+    """Features F of the input."""
     channels: int
     dtype: DTypeLike | None = None
-    """Of the products; by default that of the parameters."""
+    """Type of the matrix products; by default that of the parameters."""
 
     def setup(self) -> None:
-        """The parameters. Of the input's kernel only the two places that the mask leaves are there."""
+        """Create the parameters. The input kernel has only the two positions that its mask allows."""
         mask = causal_mask((1, KERNEL), self.in_features, self.features, mask="B", channels=self.channels, copies=4)
         seen = mask[0, : KERNEL // 2 + 1].reshape(-1, 4 * self.features).astype(np.float32)
         self.weights = make_weights(self, self.features, seen, KERNEL, self.dtype)
 
     def __call__(self, x: Float[Array, "B H W F"]) -> Float[Array, "B H W h"]:
-        """The hidden states, in H steps."""
+        """Return the hidden states, in H steps."""
         weights, (batch, _, width, _) = self.weights, x.shape
 
         def row(above: State, x: Float[Array, "B W F"]) -> tuple[State, Array]:
@@ -149,18 +155,18 @@ class RowLSTM(nn.Module):
             return state, state.h
 
         rows = rearrange(x, "b r j f -> r b j f")
-        # Kept for the gradient: the states only. Faster and smaller than keeping the gates as well.
+        # Only the states are kept for the gradient, which is faster and smaller than keeping the gates as well.
         _, h = jax.lax.scan(jax.checkpoint(row, prevent_cse=False), weights.initial.spread(batch, width), rows)
         return rearrange(h, "r b j h -> b r j h")
 
     def start(self, batch: int, width: int) -> RowCache:
-        """What there is to keep before the first pixel."""
+        """Return the cache before the first pixel."""
         above = jax.tree.map(padded, self.weights.initial.spread(batch, width))
         x = jnp.zeros((batch, width + 2, self.in_features), self.weights.bias.dtype)
         return RowCache(x, above, jax.tree.map(jnp.zeros_like, above))
 
     def pixel(self, cache: RowCache, x: Float[Array, "B F"], column: Index) -> tuple[RowCache, Float[Array, "B h"]]:
-        """The hidden state of the pixel in this column of the current row, and what is kept with it."""
+        """Return the cache after, and the hidden state of, the pixel at this column of the current row."""
         kept = cache.x.at[:, column + 1].set(x)
         beside = jax.lax.dynamic_slice_in_dim(cache.above.h, column, KERNEL, axis=1)
         inputs = jnp.concatenate([kept[:, column], x], axis=-1)
@@ -168,53 +174,53 @@ class RowLSTM(nn.Module):
         return RowCache(kept, cache.above, cache.here.put(column + 1, state)), state.h
 
     def end_row(self, cache: RowCache) -> RowCache:
-        """The current row becomes the one above."""
+        """Make the current row the row above."""
         return cache._replace(above=cache.here)
 
 
 class DiagonalCache(NamedTuple):
-    """What a Diagonal BiLSTM keeps."""
+    """Cache of a Diagonal BiLSTM."""
 
     x: Float[Array, "B W F"]
-    """The inputs of the current row."""
+    """Inputs of the current row."""
     above: Float[Array, "B W h"]
-    """The left stream's hidden states in the row above."""
+    """Hidden states of the left stream in the row above."""
     here: State
-    """The left stream's states of the current row, after a column for what lies left of the image."""
+    """States of the left stream in the current row, after one column for the state left of the image."""
     right: Float[Array, "B W h"]
-    """The right stream's hidden states in the row above."""
+    """Hidden states of the right stream in the row above."""
     shifted: Float[Array, "B W h"]
-    """What the right stream adds to the current row: those, or zeros in the first."""
+    """Contribution of the right stream to the current row: `right`, or zeros in the first row."""
 
 
 class DiagonalBiLSTM(nn.Module):
-    """[B, H, W, F] to [B, H, W, h], a diagonal at a time: a pixel sees all pixels before it.
+    """Diagonal BiLSTM, [B, H, W, F] to [B, H, W, h], computed diagonal by diagonal: a pixel sees all earlier pixels.
 
-    State-to-state reads the pixels to the left and above, which stand side by side in the column before where each
-    row is moved by one against the row above (`skew`); the cell comes from the left. A second stream does the same from
-    right to left, and is moved one row down before the two are added, so that a pixel sees nothing right of it.
+    State-to-state reads the pixels to the left and above. They are adjacent in the previous column once each row is
+    shifted by one against the row above (`skew`). The cell comes from the left. A second stream does the same from
+    right to left; it is shifted down by one row before the two are added, so that a pixel sees no pixel to its right.
     """
 
     features: int
-    """H."""
+    """Features h of the state."""
     in_features: int
-    """F."""
+    """Features F of the input."""
     channels: int
     dtype: DTypeLike | None = None
-    """Of the products; by default that of the parameters."""
+    """Type of the matrix products; by default that of the parameters."""
 
     def setup(self) -> None:
-        """The parameters: those of the left stream, then those of the right, along the first axis."""
+        """Create the parameters of the left and the right stream, in this order along the first axis."""
         mask = causal_mask((1, 1), self.in_features, self.features, mask="B", channels=self.channels, copies=4)[0, 0]
         self.weights = make_weights(self, self.features, mask.astype(np.float32), 2, self.dtype, 2)
 
     def __call__(self, x: Float[Array, "B H W F"]) -> Float[Array, "B H W h"]:
-        """The sum of both streams' hidden states, in W + H - 1 steps."""
+        """Return the sum of both streams' hidden states, in W + H - 1 steps."""
         left, right = jax.vmap(diagonal_lstm)(self.weights, jnp.stack([x, x[:, :, ::-1]]))
         return left + shifted_down(right[:, :, ::-1])
 
     def start(self, batch: int, width: int) -> DiagonalCache:
-        """What there is to keep before the first pixel."""
+        """Return the cache before the first pixel."""
         left, right = (self.stream(index).initial.spread(batch, width + 1) for index in (0, 1))
         x = jnp.zeros((batch, width, self.in_features), self.weights.bias.dtype)
         return DiagonalCache(x, left.h[:, 1:], left, right.h[:, 1:], jnp.zeros_like(right.h[:, 1:]))
@@ -222,14 +228,14 @@ class DiagonalBiLSTM(nn.Module):
     def pixel(
         self, cache: DiagonalCache, x: Float[Array, "B F"], column: Index
     ) -> tuple[DiagonalCache, Float[Array, "B h"]]:
-        """The layer's output at the pixel in this column of the current row, and what is kept with it."""
+        """Return the cache after, and the layer's output at, the pixel at this column of the current row."""
         left = cache.here.at(column)
         state = lstm(self.stream(0), x, jnp.concatenate([cache.above[:, column], left.h], axis=-1), left.c)
         kept = cache._replace(x=cache.x.at[:, column].set(x), here=cache.here.put(column + 1, state))
         return kept, state.h + cache.shifted[:, column]
 
     def end_row(self, cache: DiagonalCache) -> DiagonalCache:
-        """The current row becomes the one above; its right stream is computed now that all of it is known."""
+        """Make the current row the row above, and compute its right stream, now that all of its pixels are known."""
         weights = self.stream(1)
 
         def pixel(right: State, here: tuple[Array, Array]) -> tuple[State, Array]:
@@ -243,12 +249,12 @@ class DiagonalBiLSTM(nn.Module):
         return cache._replace(above=cache.here.h[:, 1:], right=right, shifted=right)
 
     def stream(self, index: int) -> Weights:
-        """The parameters of one stream: 0 is the left, 1 the right."""
+        """Return the parameters of one stream: 0 is the left, 1 the right."""
         return jax.tree.map(lambda array: array[index], self.weights)
 
 
 def diagonal_lstm(weights: Weights, x: Float[Array, "B H W F"]) -> Float[Array, "B H W h"]:
-    """The hidden states of one stream, from left to right."""
+    """Hidden states of one stream, from left to right."""
     batch, height, width, _ = x.shape
     column = np.arange(width + height - 1)[:, None, None] - np.arange(height)[:, None]
     inside = jnp.asarray((column >= 0) & (column < width))
@@ -261,27 +267,27 @@ def diagonal_lstm(weights: Weights, x: Float[Array, "B H W F"]) -> Float[Array, 
         return state, state.h
 
     diagonals = rearrange(skew(x), "b r t f -> t b r f")
-    # Kept for the gradient: the states only. Faster and smaller than keeping the gates as well.
+    # Only the states are kept for the gradient, which is faster and smaller than keeping the gates as well.
     scan = jax.checkpoint(diagonal, prevent_cse=False)
     _, h = jax.lax.scan(scan, weights.initial.spread(batch, height), (diagonals, inside))
     return unskew(rearrange(h, "t b r h -> b r t h"))
 
 
 def row_above(h: Float[Array, "B H h"], initial: Float[Array, " h"]) -> Float[Array, "B H h"]:
-    """For each row of one skewed column the state in the row above; for the first, the initial one."""
+    """Shift one skewed column down by one row: the state above each row, and the initial state above the first."""
     return jnp.concatenate([jnp.broadcast_to(initial, h[:, :1].shape), h[:, :-1]], axis=1)
 
 
 def skew(x: Float[Array, "B H W F"]) -> Float[Array, "B H diagonals F"]:
-    """Row r moved to the right by r: column t of W + H - 1 holds the pixels whose row and column add up to t."""
+    """Shift row r to the right by r: column t of W + H - 1 holds the pixels whose row and column add up to t."""
     batch, height, width, features = x.shape
-    # Rows of W + H, read as rows shorter by one: each begins one later than the row above.
+    # Rows of length W + H are read as rows shorter by one, so that each begins one later than the row above.
     flat = jnp.pad(x, ((0, 0), (0, 0), (0, height), (0, 0))).reshape(batch, -1, features)
     return flat[:, : height * (width + height - 1)].reshape(batch, height, width + height - 1, features)
 
 
 def unskew(x: Float[Array, "B H diagonals F"]) -> Float[Array, "B H W F"]:
-    """The inverse of `skew`."""
+    """Inverse of `skew`."""
     batch, height, diagonals, features = x.shape
     flat = jnp.pad(x.reshape(batch, -1, features), ((0, 0), (0, height), (0, 0)))
     return flat.reshape(batch, height, diagonals + 1, features)[:, :, : diagonals + 1 - height]

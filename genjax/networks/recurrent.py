@@ -11,27 +11,27 @@ from jaxtyping import Array, Bool, Float
 from genjax.types import Key
 
 INIT_SCALE = 0.08
-"""Weights start uniform in (-0.08, 0.08) (Karpathy 2015)."""
+"""Bound of the initial weights, which are uniform in (-0.08, 0.08) (Karpathy 2015)."""
 
 LayerState = tuple[Float[Array, "B H"], Float[Array, "B H"]]
-"""The cell c of a layer and its output h."""
+"""Cell c and output h of one layer."""
 
 State = tuple[LayerState, ...]
-"""Of each layer, the lowest first."""
+"""State of each layer, the lowest layer first."""
 
 
 def zero_state(batch: int, *, hidden: int, layers: int) -> State:
-    """The state before anything is read."""
+    """Return the state before the first element of a sequence."""
     return tuple((jnp.zeros((batch, hidden)), jnp.zeros((batch, hidden))) for _ in range(layers))
 
 
 def uniform_init(key: Key, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
-    """Uniform in (-0.08, 0.08)."""
+    """Draw weights uniformly from (-0.08, 0.08)."""
     return jax.random.uniform(key, shape, dtype, -INIT_SCALE, INIT_SCALE)
 
 
 def forget_bias_init(key: Key, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
-    """1 for the forget gate, the second of four blocks, and 0 for the others."""
+    """Return biases of 1 for the forget gate, the second of four blocks, and 0 for the others."""
     del key
     return jnp.repeat(jnp.array([0, 1, 0, 0], dtype), shape[0] // 4)
 
@@ -42,16 +42,18 @@ class LSTM(nn.Module):
         i, f, o, g = x W + h U + b   (one block of 4 H columns)
         c = sigmoid(f) c + sigmoid(i) tanh(g),   h = sigmoid(o) tanh(c)
 
-    b starts at 1 for the forget gate. The products x W and h U are of `dtype`, sums and states of the parameters'.
+    The bias b of the forget gate starts at 1. The products x W and h U are computed in `dtype`; sums and states have
+    the type of the parameters.
     """
 
     hidden: int
+    """Units H of the layer."""
     dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(self, state: LayerState, x: Float[Array, "B T F"]) -> tuple[LayerState, Float[Array, "B T H"]]:
-        """The state after the sequence, and the output at each of its places."""
-        # All inputs in one matrix product: only h U has to wait for the step before.
+        """Return the state after the sequence, and the output at each of its positions."""
+        # All inputs in one matrix product: only h U depends on the previous step.
         dense = nn.Dense(
             4 * self.hidden, dtype=self.dtype, kernel_init=uniform_init, bias_init=forget_bias_init, name="input"
         )
@@ -72,20 +74,24 @@ class LSTM(nn.Module):
 
 
 class StackedLSTM(nn.Module):
-    """Layers of LSTM, each reading the outputs of the one below."""
+    """Layers of LSTM; each reads the outputs of the layer below."""
 
     hidden: int
+    """Units of each layer."""
     layers: int
+    """Number of layers."""
     dropout: float = 0.0
-    """Probability that an output is left out, on its way to the next layer and out of the last."""
+    """Probability that an output is dropped, between layers and after the last layer."""
     dtype: DTypeLike | None = None
-    """Of the products."""
+    """Type of the matrix products; by default that of the parameters."""
 
     @nn.compact
     def __call__(
         self, state: State, x: Float[Array, "B T F"], dropout_key: Key | None = None
     ) -> tuple[State, Float[Array, "B T H"]]:
-        """The state after the sequence, and the last layer's outputs; dropout only where there is a key for it."""
+        """Return the state after the sequence and the last layer's outputs; dropout is active only with a
+        `dropout_key`.
+        """
         after: list[LayerState] = []
         for index in range(self.layers):
             layer_state, x = LSTM(self.hidden, self.dtype, name=f"layer_{index}")(state[index], x)
@@ -96,17 +102,20 @@ class StackedLSTM(nn.Module):
 
 
 class GRU(nn.Module):
-    """One layer of gated recurrent units (Cho et al. 2014), which stands still where there is nothing to read.
+    """One layer of gated recurrent units (Cho et al. 2014), which skips masked positions.
 
-    r, u = sigmoid of x W + h U + b   (one block of H columns each)
-    n = tanh(x W_n + b_n + r * (h U_n)),   h = u h + (1 - u) n
+        r, u = sigmoid of x W + h U + b   (one block of H columns each)
+        n = tanh(x W_n + b_n + r * (h U_n)),   h = u h + (1 - u) n
+
+    A masked position leaves the state h unchanged.
     """
 
     hidden: int
+    """Units H of the layer."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "B T F"], there: Bool[Array, "B T"]) -> Float[Array, "B H"]:
-        """The state behind the last place that is `there`, from 0."""
+        """Return the state after the last position at which `there` is True, starting from a state of 0."""
         inputs = nn.Dense(3 * self.hidden, name="input")(x)
         recurrent = self.param("recurrent", orthogonal(), (self.hidden, 3 * self.hidden))
 

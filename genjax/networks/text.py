@@ -1,4 +1,4 @@
-"""Captions to vectors."""
+"""Encoder of captions."""
 
 from flax import linen as nn
 from jaxtyping import Array, Float, Int
@@ -7,17 +7,20 @@ from genjax.networks.recurrent import GRU
 
 
 class TextEncoder(nn.Module):
-    """A vector for each caption, linear in the last state of a GRU that reads its words."""
+    """Encoder of each caption as a vector: linear in the last state of a GRU that reads the caption's words."""
 
     words: int
-    """Word numbers are below it; 0 is no word."""
+    """Size of the vocabulary: word numbers are below it, and 0 stands for no word."""
     features: int
+    """Length of the vectors."""
     embedding: int = 64
+    """Length of the word embeddings."""
     hidden: int = 128
+    """Units of the GRU."""
 
     @nn.compact
     def __call__(self, caption: Int[Array, "batch T"], train: bool = False) -> Float[Array, "batch features"]:
-        """The vectors, in training as otherwise."""
+        """Return one vector per caption; `train` makes no difference."""
         words = nn.Embed(self.words, self.embedding, name="words")(caption)
         state = GRU(self.hidden, name="gru")(words, caption > 0)
         return nn.Dense(self.features, name="features")(state)

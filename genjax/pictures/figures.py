@@ -1,4 +1,4 @@
-"""Pictures: grids of images, learning curves, receptive fields."""
+"""Figures: grids of images, learning curves, scatter plots, receptive fields."""
 
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -21,18 +21,18 @@ from genjax.types import Key, Params, Stats
 
 
 class Movie(NamedTuple):
-    """A picture that moves."""
+    """Moving picture."""
 
     figure: Figure
     draw: Callable[[int], None]
-    """Puts the frame of this number on the figure."""
+    """Function that draws the frame of this number on the figure."""
     frames: int
 
 
 Picture = Figure | Movie | str
 
 Figures = Callable[[Params, Stats, Key], Mapping[str, Picture]]
-"""Pictures of one trained seed, by file name: samples, completions, reconstructions, ...; a text is one too."""
+"""(params, stats, key) of one trained seed -> pictures or texts by file name: samples, completions, ..."""
 
 
 Images = Float[np.ndarray | jax.Array, "N H W C"]
@@ -42,20 +42,20 @@ LogProbs = Callable[[Float[jax.Array, "B H W C"]], Float[jax.Array, "B H W C"]]
 INCHES_PER_IMAGE = 0.6
 
 INCHES_PER_LETTER = 0.085
-"""Of a caption."""
+"""Width of a letter of a caption."""
 
 LETTERS = 40
-"""Of a line of a caption, at most."""
+"""Most letters in a line of a caption."""
 
 FRAME = 0.3
-"""The grey of the lines between images: neither ink nor paper."""
+"""Grey level of the lines between images, unlike both black and white."""
 
 HIDDEN = 0.6
-"""The grey of a pixel that is not shown."""
+"""Grey level of an unknown pixel."""
 
 
 def image_grid(images: Float[np.ndarray, "N H W C"], *, columns: int, title: str = "") -> Figure:
-    """Images in [0, 1], row by row."""
+    """Draw images in [0, 1], row by row."""
     mosaic = tile(images, columns)
     rows = -(-len(images) // columns)
     figure = Figure(
@@ -70,7 +70,7 @@ def image_grid(images: Float[np.ndarray, "N H W C"], *, columns: int, title: str
 
 
 def captioned_grid(images: Float[np.ndarray, "rows columns H W C"], captions: Sequence[str], *, title: str) -> Figure:
-    """A row of images beside each caption, which is broken into lines where it is long."""
+    """Draw a row of images beside each caption; a long caption is broken into lines."""
     rows, columns, height = images.shape[:3]
     lines = [[part for line in caption.splitlines() for part in textwrap.wrap(line, LETTERS)] for caption in captions]
     letters = max(len(line) for caption in lines for line in caption)
@@ -92,7 +92,7 @@ def captioned_grid(images: Float[np.ndarray, "rows columns H W C"], captions: Se
 
 
 def tile(images: Float[np.ndarray, "N H W C"], columns: int) -> Float[np.ndarray, "height width C"]:
-    """One image made of all `images`, a line of one pixel around each; a last row that is not full is filled up."""
+    """Return one image that shows all `images`, with lines of one pixel around each; grey fills the last row up."""
     framed = np.pad(images, ((0, -len(images) % columns), (0, 0), (0, 0), (0, 0)), constant_values=FRAME)
     framed = np.pad(framed, ((0, 0), (0, 1), (0, 1), (0, 0)), constant_values=FRAME)
     mosaic = rearrange(framed, "(rows columns) h w c -> (rows h) (columns w) c", columns=columns)
@@ -104,7 +104,7 @@ Curve = Sequence[tuple[int, float]]
 
 
 def learning_curves(curves: Mapping[str, Mapping[int, Curve]]) -> Figure:
-    """One panel per metric, three in a row, one line per seed."""
+    """Draw one panel per metric, three in a row, with one line per seed."""
     columns = min(3, len(curves))
     rows = -(-len(curves) // columns)
     figure = Figure(figsize=(4 * columns, 3 * rows), layout="constrained")
@@ -125,7 +125,7 @@ def learning_curves(curves: Mapping[str, Mapping[int, Curve]]) -> Figure:
 def code_scatter(
     codes: Float[np.ndarray, "N 2"], label: Int[np.ndarray, " N"] | None, *, title: str, names: tuple[str, str]
 ) -> Figure:
-    """One dot per code, coloured by its label where there are labels; `names` are those of the two axes."""
+    """Draw one dot per code, coloured by its label if there are labels; `names` are those of the two axes."""
     figure = Figure(figsize=(5.5, 5), layout="constrained")
     axes = figure.add_subplot()
     scatter(axes, codes, label)
@@ -138,7 +138,7 @@ def code_scatter(
 
 
 def scatter(axes: Axes, points: Float[np.ndarray, "N 2"], label: Int[np.ndarray, " N"] | None) -> None:
-    """One dot per point, coloured by its label where there are labels."""
+    """Draw one dot per point, coloured by its label if there are labels."""
     for number, one in enumerate([None] if label is None else np.unique(label)):
         rows = slice(None) if one is None else label == one
         colour = "0.4" if one is None else colormaps["tab10" if number < 10 else "tab20"](number % 20)
@@ -148,16 +148,19 @@ def scatter(axes: Axes, points: Float[np.ndarray, "N 2"], label: Int[np.ndarray,
 def completion_grid(
     images: Float[np.ndarray, "N H W C"], known: Float[np.ndarray, "H W C"], completions: Float[np.ndarray, "M H W C"]
 ) -> Figure:
-    """One row per image: the image, what of it is known, and its M / N completions."""
+    """Draw one row per image: the image, its known pixels, and its M / N completions."""
     each = len(completions) // len(images)
     rows = completions.reshape(len(images), each, *images.shape[1:])
     shown = np.where(known > 0, images, HIDDEN)
     grid = np.concatenate([images[:, None], shown[:, None], rows], axis=1).reshape(-1, *images.shape[1:])
-    return image_grid(grid, columns=each + 2, title="image, what is known, completions")
+    return image_grid(grid, columns=each + 2, title="image, known pixels, completions")
 
 
 def samples_and_completions(model: Model, data: Dataset, order: Int[np.ndarray, " D"]) -> Figures:
-    """Samples, and completions of test images of which the first half of the ordering is known."""
+    """Return the figures of a model of pixels: samples, and completions of the first half of test images.
+
+    `order` is the ordering of the pixels, whose first half is known.
+    """
     known = np.isin(np.arange(len(order)), order[: len(order) // 2]).astype(np.float32).reshape(data.image_shape)
 
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
@@ -179,14 +182,14 @@ def samples_and_completions(model: Model, data: Dataset, order: Int[np.ndarray, 
 
 
 def beside(images: Images, reconstructions: Images) -> Float[np.ndarray, "M H W C"]:
-    """Each image with its reconstruction to the right."""
+    """Return each image followed by its reconstruction."""
     return np.stack([images, reconstructions], axis=1).reshape(-1, *images.shape[1:])
 
 
 def seen_by_the_centre(log_probs: LogProbs, images: Float[jax.Array, "B H W C"]) -> Float[np.ndarray, "H W"]:
-    """The mean of |d log p(central pixel | earlier ones) / d pixel| over the images, summed over channels.
+    """Return the mean of |d log p(central pixel | earlier pixels) / d pixel| over images, summed over channels.
 
-    `log_probs` gives the log-probability of each element of `images` where the network sees its argument.
+    `log_probs(seen)` is the log-probability of each element of `images` if the network sees the pixels `seen`.
     """
     row, column = images.shape[1] // 2, images.shape[2] // 2
     derivative = jax.jit(jax.grad(lambda seen: log_probs(seen)[:, row, column].sum()))(images)
@@ -194,16 +197,16 @@ def seen_by_the_centre(log_probs: LogProbs, images: Float[jax.Array, "B H W C"])
 
 
 DECADES = 4
-"""Of the receptive field's scale."""
+"""Decades of the logarithmic scale of a receptive field."""
 
 
 def receptive_field(strength: Float[np.ndarray, "H W"]) -> Figure:
-    """How strongly the conditional of the central pixel depends on each pixel, and the earlier ones it never sees."""
+    """Draw how strongly the conditional of the central pixel depends on each pixel, and which pixels it never sees."""
     height, width = strength.shape
     centre = (height // 2) * width + width // 2
     earlier = (np.arange(strength.size) < centre).reshape(strength.shape)
     seen = strength > 0
-    scaled = np.log10(np.where(seen, strength, 1) / (strength.max() or 1))  # 0 where no unit is alive
+    scaled = np.log10(np.where(seen, strength, 1) / (strength.max() or 1))  # 0 if no unit is alive
     scale = Normalize(-DECADES, 0)
     picture = colormaps["Blues"](scale(scaled))[..., :3]
     picture[~seen] = 0.85
@@ -224,11 +227,11 @@ def receptive_field(strength: Float[np.ndarray, "H W"]) -> Figure:
 
 
 def test_images(data: Dataset, count: int) -> Float[jax.Array, "N H W C"]:
-    """The first images of the test split, as the protocol shows them."""
+    """Return the first images of the test split, as a batch has them (binary, in levels, ...)."""
     return test_batch(data, min(count, data.test.size))["image"]
 
 
 def test_batch(data: Dataset, count: int) -> dict[str, jax.Array]:
-    """The first `count` examples of the test split, again from the first where it has fewer, with all that is given."""
+    """Return the first `count` examples of the test split as a batch, repeated if there are fewer."""
     examples = data.test.read(np.arange(count) % data.test.size)
     return dict(data.load({name: jnp.asarray(array) for name, array in examples.items()}, jax.random.key(0)))

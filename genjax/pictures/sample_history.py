@@ -1,4 +1,4 @@
-"""Samples over training: a phase that draws from the model as it is, and moves nothing."""
+"""Sample history: samples drawn during training, by a phase that changes no network."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -14,22 +14,27 @@ from genjax.core import Model, Phase
 from genjax.pictures.figures import image_grid
 from genjax.types import Batch, Key, Metrics, Params, PyTree, Scalar, Stats
 
-KEY = 0
-"""Seed of the noise, the same in every frame: what differs between two frames is the model."""
+SEED = 0
+"""Seed of the noise, which is the same for all samples: two rows of the history differ by the model alone."""
+
+NAME = "film"
+"""Name of the phase, and of its entry in `stats`: a part of every checkpoint, which must not change."""
 
 
-class Film(NamedTuple):
-    """Samples before training and during it."""
+class SampleHistory(NamedTuple):
+    """Samples that one model drew during its training."""
 
-    steps: Int[np.ndarray, " frames"]
-    """Done when each frame was drawn."""
-    samples: Float[np.ndarray, "frames N *shape"]
+    steps: Int[np.ndarray, " times"]
+    """Training steps done when the samples were drawn; the first is 0."""
+    samples: Float[np.ndarray, "times N *shape"]
+    """N samples for each of these steps, from the same noise."""
 
 
-def filmed(model: Model, batch: Mapping[str, np.ndarray | jax.Array], *, frames: int, steps: int) -> Model:
-    """The model with samples of itself in stats["film"]: before training, and after at most `frames` equal parts of it.
+def with_sample_history(model: Model, batch: Mapping[str, np.ndarray | jax.Array], *, frames: int, steps: int) -> Model:
+    """Return the model with a sample history: samples before training, and after each of `frames` equal parts of it.
 
-    `batch` is what it makes samples of. Raises ValueError where `frames` or `steps` is below 1.
+    The samples are `model.generate` of `batch` and lie in `stats`; a training of `steps` steps has at most `frames`
+    parts. Raises ValueError if `frames` or `steps` is below 1.
     """
     if frames < 1 or steps < 1:
         raise ValueError(f"frames={frames} and steps={steps} must be at least 1")
@@ -37,33 +42,38 @@ def filmed(model: Model, batch: Mapping[str, np.ndarray | jax.Array], *, frames:
 
     def draw(params: Params, stats: Stats) -> jax.Array:
         like = {name: jnp.asarray(array) for name, array in batch.items()}
-        return model.generate(params, stats, like, jax.random.key(KEY))
+        return model.generate(params, stats, like, jax.random.key(SEED))
 
     def init(key: Key, batch: Batch) -> tuple[Params, Stats]:
         params, stats = model.init(key, batch)
         first = draw(params, stats)
         samples = jnp.zeros((steps // every + 1, *first.shape), first.dtype).at[0].set(first)
-        return params, {**stats, "film": {"samples": samples, "every": jnp.asarray(every), "taken": jnp.asarray(1)}}
+        return params, {**stats, NAME: {"samples": samples, "every": jnp.asarray(every), "taken": jnp.asarray(1)}}
 
     def take(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
-        film: PyTree = stats["film"]
-        samples = film["samples"].at[film["taken"]].set(draw(params, stats))
-        taken = {**film, "samples": samples, "taken": film["taken"] + 1}
-        return jnp.zeros(()), ({}, {**stats, "film": taken})
+        history: PyTree = stats[NAME]
+        samples = history["samples"].at[history["taken"]].set(draw(params, stats))
+        longer = {**history, "samples": samples, "taken": history["taken"] + 1}
+        return jnp.zeros(()), ({}, {**stats, NAME: longer})
 
-    phases = (*model.phases, Phase("film", take, (), optax.identity(), every=every))
+    phases = (*model.phases, Phase(NAME, take, (), optax.identity(), every=every))
     return model._replace(init=init, phases=phases)
 
 
-def film_of(stats: Stats) -> Film:
-    """What `filmed` has kept so far."""
-    film = stats["film"]
-    taken = int(film["taken"])
-    return Film(np.arange(taken) * int(film["every"]), np.asarray(film["samples"])[:taken])
+def has_sample_history(stats: Stats) -> bool:
+    """Whether these are statistics of a model made by `with_sample_history`."""
+    return NAME in stats
 
 
-def film_rows(film: Film) -> Figure:
-    """A row of images per frame, each column of one noise."""
-    columns = film.samples.shape[1]
-    title = f"a row each after {', '.join(map(str, film.steps))} steps"
-    return image_grid(film.samples.reshape(-1, *film.samples.shape[2:]), columns=columns, title=title)
+def sample_history(stats: Stats) -> SampleHistory:
+    """Return the samples that a model made by `with_sample_history` has drawn so far."""
+    history = stats[NAME]
+    taken = int(history["taken"])
+    return SampleHistory(np.arange(taken) * int(history["every"]), np.asarray(history["samples"])[:taken])
+
+
+def sample_history_figure(history: SampleHistory) -> Figure:
+    """Draw the images of a history: one row for each step, one column for each noise vector."""
+    columns = history.samples.shape[1]
+    title = f"rows: samples after {', '.join(map(str, history.steps))} steps"
+    return image_grid(history.samples.reshape(-1, *history.samples.shape[2:]), columns=columns, title=title)

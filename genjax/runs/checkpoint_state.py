@@ -1,4 +1,4 @@
-"""Everything a run needs to go on, and where it lies on the disk."""
+"""Checkpoint state: everything a run needs to go on, and its folder on the disk."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,30 +17,30 @@ DAMAGED = "damaged checkpoint, using the one before it:"
 
 
 class CheckpointState(NamedTuple):
-    """What a checkpoint holds."""
+    """Contents of a checkpoint."""
 
     state: TrainState
     best: Selected | None
-    """Where the experiment selects on the validation split."""
+    """Parameters with the best validation score so far; None if the experiment keeps the last ones."""
 
     @property
     def done(self) -> int:
-        """Steps done."""
+        """Number of training steps done."""
         return int(self.state.step)
 
     def chosen(self) -> tuple[Params, Stats]:
-        """The parameters the run ends with, with a leading seed axis."""
+        """Return the parameters and statistics the run ends with, with a leading seed axis."""
         return (self.state.params, self.state.stats) if self.best is None else (self.best.params, self.best.stats)
 
 
 def initial_checkpoint_state(experiment: Experiment, feed: Feed, seeds: Sequence[int]) -> CheckpointState:
-    """The memory before the first step."""
+    """Return the checkpoint state before the first step."""
     state = init_seeds(experiment.model, feed, seeds)
     return CheckpointState(state, None if experiment.select is None else select_none(state))
 
 
 def latest(checkpoints: Checkpoints, like: CheckpointState) -> Restored | None:
-    """The newest checkpoint that is whole, if there is one; RunError where there are some, and all are damaged."""
+    """Return the newest checkpoint that is whole, or None if there is none; RunError if all are damaged."""
     try:
         return checkpoints.restore_latest(like)
     except ValueError as error:
@@ -48,5 +48,5 @@ def latest(checkpoints: Checkpoints, like: CheckpointState) -> Restored | None:
 
 
 def checkpoint_folder(directory: Path, seeds: Sequence[int]) -> Path:
-    """Where the checkpoints of these seeds lie."""
+    """Return the folder of the checkpoints of these seeds."""
     return directory.resolve() / "checkpoints" / ("seeds-" + "-".join(map(str, seeds)))

@@ -1,4 +1,4 @@
-"""The run directory: its configuration, its metrics, its result."""
+"""Run directory: its configuration, its metrics and its result."""
 
 import errno
 import json
@@ -14,11 +14,11 @@ METRICS = "metrics.jsonl"
 RESULT = "result.json"
 
 PLACES = ("workdir", "data_dir")
-"""Options that say where something lies and not what is computed: a run may be continued with other ones."""
+"""Options that name folders and do not change what is computed: a run may be continued with other ones."""
 
 
 class RunError(Exception):
-    """What stops a command and is told to the user in one line."""
+    """Error that stops a command and is told to the user in one line, without a traceback."""
 
     def __init__(self, message: object, *, exit_code: int = 1) -> None:
         super().__init__(str(message))
@@ -26,44 +26,65 @@ class RunError(Exception):
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` beside `path` and rename it, so that no reader ever sees half of it."""
+    """Write `value` to a file beside `path` and rename it, so that no reader ever sees half of it."""
     beside = path.with_name(path.name + ".part")
     beside.write_text(json.dumps(value, indent=1) + "\n")
     os.replace(beside, path)
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file; RunError where there is none."""
+    """Return the value in a JSON file; RunError if it cannot be read."""
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be read as JSON: {error}") from error
 
 
+def read_config(directory: Path) -> dict[str, Any]:
+    """Return the configuration of the run in `directory`; RunError if there is none, or it is of an earlier version."""
+    path = directory / CONFIG
+    if not path.is_file():
+        raise RunError(f"{directory} holds no run: {path} is missing")
+    config = read_json(path)
+    kinds = {"experiment": str, "preset": str, "options": dict}
+    if not (isinstance(config, dict) and all(isinstance(config.get(name), kind) for name, kind in kinds.items())):
+        raise RunError(f"{path} is not the configuration of a run: it must have {', '.join(kinds)}")
+    if ":" not in config["experiment"] or any(isinstance(value, dict) for value in config["options"].values()):
+        raise RunError(
+            f"{directory} holds a run of an earlier version of genjax (experiment {config['experiment']!r}), "
+            "which this version cannot read; train it anew in another folder"
+        )
+    return config
+
+
 def check_config(directory: Path, config: Mapping[str, Any]) -> None:
-    """Raise RunError where `directory` holds something else than a run with this configuration."""
-    if directory.exists() and not directory.is_dir():
+    """Raise RunError if `directory` holds something else than a run with this configuration."""
+    if not directory.exists():
+        return
+    if not directory.is_dir():
         raise RunError(f"--workdir {directory} is a file; give a new folder, or that of a run to continue")
     if not (directory / CONFIG).exists():
-        if directory.exists() and any(directory.iterdir()):
+        if any(directory.iterdir()):
             raise RunError(
                 f"--workdir {directory} is not empty and holds no run ({CONFIG} is missing); give a new folder"
             )
         return
-    old, new = named(read_json(directory / CONFIG)), named(config)
-    names = [name for name in sorted(old | new) if name not in PLACES and old.get(name) != new.get(name)]
-    if names:
-        lines = "".join(f"\n  {name}: {old.get(name)!r} there, {new.get(name)!r} now" for name in names)
-        raise RunError(f"--workdir {directory} holds a run with another configuration; it is left as it is:{lines}")
+    if lines := differences(read_config(directory), config):
+        raise RunError(
+            f"--workdir {directory} holds a run with another configuration; it is left as it is:"
+            + "".join(f"\n  {line}" for line in lines)
+        )
 
 
-def named(config: Mapping[str, Any]) -> dict[str, Any]:
-    """All that a saved configuration says, by the names of the command line."""
-    return {"experiment": config["experiment"], "preset": config["preset"], **config["options"]}
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return one line for each name in which two configurations differ, but for those in `PLACES`."""
+    there, now = ({name: one[name] for name in ("experiment", "preset")} | one["options"] for one in (old, new))
+    names = [name for name in sorted(there | now) if name not in PLACES and there.get(name) != now.get(name)]
+    return [f"{name}: {there.get(name)!r} there, {now.get(name)!r} now" for name in names]
 
 
 def read_rows(directory: Path) -> Iterator[dict[str, Any]]:
-    """The rows of metrics.jsonl; a last line that a killed process left half-written is passed over."""
+    """Yield the rows of metrics.jsonl, without a last line that a killed process left half-written."""
     path = directory / METRICS
     for line in path.read_text().splitlines() if path.exists() else ():
         try:
@@ -73,7 +94,7 @@ def read_rows(directory: Path) -> Iterator[dict[str, Any]]:
 
 
 def forget_after(directory: Path, seeds: Sequence[int], step: int) -> None:
-    """Take out the rows of `seeds` that are later than `step`: the continued run writes them anew."""
+    """Remove the rows of `seeds` after `step` from metrics.jsonl: a continued run writes them again."""
     rows = [row for row in read_rows(directory) if row["seed"] not in seeds or row["step"] <= step]
     beside = directory / (METRICS + ".part")
     beside.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -81,7 +102,7 @@ def forget_after(directory: Path, seeds: Sequence[int], step: int) -> None:
 
 
 def curves(directory: Path) -> Mapping[str, Mapping[int, Curve]]:
-    """Per metric of each split, one curve per seed."""
+    """Return the learning curves: for each metric of each split, one curve per seed."""
     points: dict[str, dict[int, list[tuple[int, float]]]] = {}
     for row in read_rows(directory):
         for name in row.keys() - {"step", "seed", "split"}:
@@ -91,14 +112,14 @@ def curves(directory: Path) -> Mapping[str, Mapping[int, Curve]]:
 
 
 def is_full_disk(error: BaseException) -> bool:
-    """Whether the file system had no room, as the operating system or a library underneath says it."""
+    """Return whether an error of the operating system, or of a library, says that the disk is full."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return True
     return "No space left on device" in str(error)
 
 
 def full_disk(directory: Path) -> RunError:
-    """What the user is told when there is no room left."""
+    """Return the error that tells the user of a full disk."""
     return RunError(
         f"no space left on the disk of {directory}; what is there stays readable: free some space and give the same "
         "command again with this --workdir to continue from the last checkpoint"

@@ -1,4 +1,4 @@
-"""What a training run writes while it goes on: rows of metrics.jsonl, and TensorBoard events."""
+"""Logs of a training run: rows of metrics.jsonl, and TensorBoard events."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ WriteLog = Callable[[int, str, Mapping[str, np.ndarray]], None]
 
 @contextlib.contextmanager
 def open_logs(directory: Path, seeds: Sequence[int], step: int) -> Iterator[WriteLog]:
-    """The logs of these seeds from `step` on; TensorBoard hides the events an earlier session wrote after it."""
+    """Open the logs of these seeds after `step`; TensorBoard hides later events of an earlier session."""
     with (directory / METRICS).open("a") as rows, contextlib.ExitStack() as stack:
         writers = [open_events(directory / "tensorboard" / f"seed-{seed}", step, stack) for seed in seeds]
 
@@ -37,9 +37,10 @@ def open_logs(directory: Path, seeds: Sequence[int], step: int) -> Iterator[Writ
 
 
 def open_events(folder: Path, step: int, stack: contextlib.ExitStack) -> EventsWriter:
-    """An event file that goes on after `step`, closed with `stack`.
+    """Open an event file that goes on after `step`, and is closed with `stack`.
 
-    Written in this thread: tensorboardX's own writer thread ends silently on a full disk, and whoever feeds it waits.
+    Events are written in this thread: tensorboardX's own writer thread ends silently on a full disk, and then the
+    training waits for it forever.
     """
     folder.mkdir(parents=True, exist_ok=True)
     writer = EventsWriter(str(folder / "events"))

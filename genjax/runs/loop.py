@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from genjax.checkpoint import Checkpoints
-from genjax.core import Phase, moves
+from genjax.core import Phase, is_due
 from genjax.data.dataset import Split
 from genjax.data.feed import Feed
 from genjax.evaluation import (
@@ -46,9 +46,9 @@ Values = Mapping[str, np.ndarray]
 
 
 class Trained(NamedTuple):
-    """The end of one group's training."""
+    """A group of seeds at the end of its training."""
 
-    memory: CheckpointState
+    checkpoint: CheckpointState
     seconds: float
     """Wall time over all sessions of the run."""
 
@@ -63,25 +63,25 @@ class Group:
     directory: Path
     console: Console
     evaluate_seeds: EvaluateSeeds
-    """What is measured on the validation split."""
+    """Program that measures the validation split."""
 
     @property
     def steps(self) -> int:
-        """Steps in all."""
+        """Number of training steps in all."""
         return min(self.run.steps, self.experiment.max_steps or self.run.steps)
 
     @functools.cached_property
     def feed(self) -> Feed:
-        """The seeds' batches."""
+        """Training batches of the seeds."""
         return self.experiment.training_feed(self.seeds, self.run.batch_size)
 
     @functools.cached_property
     def checkpoints(self) -> Checkpoints:
-        """Where the seeds' memory is kept."""
+        """Store of the seeds' checkpoints."""
         return Checkpoints(checkpoint_folder(self.directory, self.seeds))
 
     def train(self, signals: Sequence[int]) -> Trained:
-        """Train to the last step, from the last checkpoint if there is one; stop where a signal has come."""
+        """Train to the last step, from the last checkpoint if there is one, or to the step in which a signal came."""
         try:
             return self.train_on(signals)
         except OSError as error:
@@ -90,13 +90,13 @@ class Group:
             self.checkpoints.close()
 
     def train_on(self, signals: Sequence[int]) -> Trained:
-        """The loop."""
-        memory, seconds = self.restore()
-        done = memory.done
+        """Train, log, validate and save, one step after another."""
+        checkpoint, seconds = self.restore()
+        done = checkpoint.done
         clock = time.monotonic() - seconds  # as if all sessions had been one
         pending: list[Metrics] = []
         with open_logs(self.directory, self.seeds, done) as log, self.progress(done) as show:
-            start = memory.state if len(self.seeds) > 1 else seed(memory.state, 0)
+            start = checkpoint.state if len(self.seeds) > 1 else seed(checkpoint.state, 0)
             for step, state, metrics in iterate(self.experiment.model, self.feed, start, self.steps):
                 pending.append(metrics)
                 last, stopped = step == self.steps, bool(signals)
@@ -105,23 +105,24 @@ class Group:
                     fetched = jax.tree.map(np.atleast_1d, jax.device_get(pending))
                     self.check_finite(fetched, step)
                     pending = []
-                    show(step, bar_text(moved(self.experiment.model.phases, fetched[-1], step), self.experiment.shown))
+                    told = due_metrics(self.experiment.model.phases, fetched[-1], step)
+                    show(step, bar_text(told, self.experiment.shown))
                     if step % LOG_EVERY == 0 or last:
-                        log(step, "train", moved(self.experiment.model.phases, fetched[-1], step))
+                        log(step, "train", told)
                 if evaluate or stopped:
-                    memory = memory._replace(state=with_seed_axis(state))
+                    checkpoint = checkpoint._replace(state=with_seed_axis(state))
                 if evaluate:
-                    memory, scores = self.validate(memory)
+                    checkpoint, scores = self.validate(checkpoint)
                     log(step, "validation", scores)
                     self.console.print(f"step {step}: validation {spread(scores)}", soft_wrap=True)
                 if evaluate or stopped:
-                    self.save(memory, time.monotonic() - clock)
+                    self.save(checkpoint, time.monotonic() - clock)
                 if stopped and not last:
                     raise stopped_at(step, self.directory, signals[0])
-        return Trained(memory, time.monotonic() - clock)
+        return Trained(checkpoint, time.monotonic() - clock)
 
     def restore(self) -> tuple[CheckpointState, float]:
-        """The last good memory and the seconds spent until then; damaged checkpoints are named on the console."""
+        """Return the last whole checkpoint and the seconds spent until then; damaged ones are named on the console."""
         start = initial_checkpoint_state(self.experiment, self.feed, self.seeds)
         found = latest(self.checkpoints, start)
         forget_after(self.directory, self.seeds, 0 if found is None else found.step)
@@ -136,7 +137,7 @@ class Group:
 
     @contextlib.contextmanager
     def progress(self, done: int) -> Iterator[Any]:
-        """A bar, and `show(step, loss)`, which moves it on and tells the steps per second since the last call."""
+        """Show a progress bar; yield `show(step, loss)`, which advances it and tells the steps per second."""
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         fields = (TextColumn("{task.fields[rate]}"), TextColumn("{task.fields[loss]}"))
         with Progress(*columns, *fields, console=self.console) as bar:
@@ -151,38 +152,38 @@ class Group:
 
             yield show
 
-    def validate(self, memory: CheckpointState) -> tuple[CheckpointState, dict[str, np.ndarray]]:
-        """The memory with the better parameters kept, and the validation means [seeds]."""
+    def validate(self, checkpoint: CheckpointState) -> tuple[CheckpointState, dict[str, np.ndarray]]:
+        """Return the checkpoint with the better parameters selected, and the means of the validation split [seeds]."""
         select = self.experiment.select
-        chosen = (memory.state.params, memory.state.stats)
+        chosen = (checkpoint.state.params, checkpoint.state.stats)
         scores = split_means(self.evaluate_seeds, chosen, self.experiment.data.validation)
-        if select is None or memory.best is None:
-            return memory, scores
+        if select is None or checkpoint.best is None:
+            return checkpoint, scores
         score = jnp.asarray(scores[select.metric], jnp.float32)
-        best = select_better(memory.best, memory.state, score, larger_is_better=select.best == "max")
-        return memory._replace(best=best), scores
+        best = select_better(checkpoint.best, checkpoint.state, score, larger_is_better=select.best == "max")
+        return checkpoint._replace(best=best), scores
 
-    def save(self, memory: CheckpointState, seconds: float) -> None:
-        """Save a checkpoint, unless the state is not finite or the disk is full: then the earlier ones stay."""
-        step = memory.done
-        if first_nonfinite(memory.state._asdict()):
+    def save(self, checkpoint: CheckpointState, seconds: float) -> None:
+        """Save a checkpoint; RunError if the state is not finite or the disk is full, and the earlier ones stay."""
+        step = checkpoint.done
+        if first_nonfinite(checkpoint.state._asdict()):
             self.fail_nonfinite(step)
         try:
-            self.checkpoints.save(step, memory, {"seconds": seconds})
+            self.checkpoints.save(step, checkpoint, {"seconds": seconds})
         except Exception as error:  # Orbax passes on what its storage layer raises, such as ValueError
             if is_full_disk(error):
                 raise full_disk(self.directory) from error
             raise
 
     def check_finite(self, fetched: Sequence[Values], step: int) -> None:
-        """Raise RunError where a metric of a phase that moved is not finite in the steps up to `step`."""
+        """Raise RunError if a metric is not finite in the steps up to `step`."""
         for before, metrics in enumerate(reversed(fetched)):
-            values = moved(self.experiment.model.phases, metrics, step - before)
+            values = due_metrics(self.experiment.model.phases, metrics, step - before)
             if not all(np.isfinite(value).all() for value in values.values()):
                 self.fail_nonfinite(step)
 
     def fail_nonfinite(self, step: int) -> None:
-        """Find where it began by repeating the steps since the last good checkpoint, and raise RunError."""
+        """Repeat the steps since the last checkpoint to find the first value that is not finite, and raise RunError."""
         self.console.print("a value is not finite; repeating the steps since the last checkpoint to find the first one")
         start = initial_checkpoint_state(self.experiment, self.feed, self.seeds)
         found = latest(self.checkpoints, start)
@@ -194,7 +195,7 @@ class Group:
 
 @contextlib.contextmanager
 def noted_signals() -> Iterator[Sequence[int]]:
-    """Inside `with`, SIGTERM and Ctrl-C are noted for the loop to see; the same one again interrupts at once."""
+    """Inside `with`, note SIGTERM and Ctrl-C for the loop to see; the same one again interrupts at once."""
     received: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -212,61 +213,63 @@ def noted_signals() -> Iterator[Sequence[int]]:
 
 
 def stopped_at(step: int, directory: Path, number: int) -> RunError:
-    """What ends a run that a signal has stopped."""
+    """Return the error that ends a run stopped by a signal."""
     again = f"continue with the same command and --workdir {directory}"
     return RunError(f"stopped at step {step}, which is saved; {again}", exit_code=128 + number)
 
 
 def split_means(evaluate_seeds: EvaluateSeeds, chosen: tuple[Params, Stats], split: Split) -> dict[str, np.ndarray]:
-    """The means over a split, [seeds] each."""
+    """Return the mean of each metric over a split, [seeds] each."""
     size = min(EVALUATION_BATCH, split.size)
     return means(evaluate_split(evaluate_seeds, *chosen, split, key=evaluation_key(), batch_size=size))
 
 
-def measures(experiment: Experiment, memories: Sequence[CheckpointState], split: Split) -> dict[str, np.ndarray]:
-    """All that is measured on a split, [seeds] each, one group of seeds after another."""
-    return {**model_means(experiment, memories, split), **whole_measures(experiment, memories, split)}
+def measures(experiment: Experiment, checkpoints: Sequence[CheckpointState], split: Split) -> dict[str, np.ndarray]:
+    """Return all metrics of a split, [seeds] each, one group of seeds after another."""
+    return {**model_means(experiment, checkpoints, split), **whole_measures(experiment, checkpoints, split)}
 
 
-def whole_measures(experiment: Experiment, memories: Sequence[CheckpointState], split: Split) -> dict[str, np.ndarray]:
-    """What the experiment measures on a split as a whole."""
+def whole_measures(
+    experiment: Experiment, checkpoints: Sequence[CheckpointState], split: Split
+) -> dict[str, np.ndarray]:
+    """Return the metrics of `experiment.measure`, [seeds] each."""
     if experiment.measure is None:
         return {}
     seeds = [
-        jax.tree.map(lambda leaf, n=n: leaf[n], memory.chosen())
-        for memory in memories
-        for n in range(memory.state.key.size)
+        jax.tree.map(lambda leaf, n=n: leaf[n], checkpoint.chosen())
+        for checkpoint in checkpoints
+        for n in range(checkpoint.state.key.size)
     ]
     parts = [experiment.measure(params, stats, split, evaluation_key()) for params, stats in seeds]
     return {name: np.array([part[name] for part in parts]) for name in parts[0]}
 
 
-def model_means(experiment: Experiment, memories: Sequence[CheckpointState], split: Split) -> dict[str, np.ndarray]:
-    """What the model measures on a split, mean over examples."""
+def model_means(experiment: Experiment, checkpoints: Sequence[CheckpointState], split: Split) -> dict[str, np.ndarray]:
+    """Return the metrics of `model.evaluate`, mean over examples, [seeds] each."""
     evaluate_seeds = make_evaluate_seeds(experiment.model.evaluate, experiment.data.load)
-    parts = [split_means(evaluate_seeds, memory.chosen(), split) for memory in memories]
+    parts = [split_means(evaluate_seeds, checkpoint.chosen(), split) for checkpoint in checkpoints]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def moved(phases: Sequence[Phase], metrics: Values, step: int) -> dict[str, Any]:
-    """The metrics of the phases that moved in the step that made it `step` steps.
+def due_metrics(phases: Sequence[Phase], metrics: Mapping[str, Any], step: int) -> dict[str, Any]:
+    """Return the metrics of the phases that were due in the last of `step` steps.
 
-    Beside others, a phase that moves no network (it keeps an average, or a film) has nothing to tell.
+    A phase that updates no network (it keeps an average, or a sample history) is passed over, unless it is alone.
     """
     telling = [phase for phase in phases if phase.wrt] or phases
-    names = {phase.name for phase in telling if moves(phase, step - 1)}
+    names = {phase.name for phase in telling if is_due(phase, step - 1)}
     return {name: value for name, value in metrics.items() if name.split("/")[0] in names}
 
 
 def bar_text(metrics: Values, shown: Sequence[str] = ()) -> str:
-    """Every phase's loss, and the metrics that are `shown` beside them, mean over seeds."""
+    """Return the metrics that are `shown` and the loss of every phase as one line, means over seeds."""
     losses = {name.removesuffix("/loss"): value for name, value in metrics.items() if name.endswith("/loss")}
     others = {name.split("/")[-1]: metrics[name] for name in shown if name in metrics}
     return " ".join(f"{name} {np.mean(value):.4g}" for name, value in {**others, **losses}.items())
 
 
 def spread(scores: Mapping[str, np.ndarray]) -> str:
-    """Each metric's mean, and ± s.d. over seeds where there are several."""
+    """Return each metric's mean over seeds as one line, with ± s.d. if there are several."""
 
     def deviation(values: np.ndarray) -> str:
         return f" ± {values.std(ddof=1):.4f}" if values.size > 1 else ""
@@ -275,5 +278,5 @@ def spread(scores: Mapping[str, np.ndarray]) -> str:
 
 
 def describe(seeds: Sequence[int]) -> str:
-    """The seeds in words."""
+    """Return the seeds in words."""
     return ("seed " if len(seeds) == 1 else "seeds ") + " ".join(map(str, seeds))

@@ -1,6 +1,6 @@
-"""An experiment that measures its samples against real images as well: the option --quality."""
+"""The option --quality: an experiment that compares its samples with real images as well."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -9,18 +9,31 @@ from genjax.data.dataset import Split
 from genjax.evaluation import Measure, make_split_values
 from genjax.measures.extractor import Extractor, train_extractor
 from genjax.measures.features import first
-from genjax.measures.quality import fakes_beside, image_quality, real_images
+from genjax.measures.quality import generated_count, image_quality, real_images
 from genjax.metrics.patches import SIZE
 from genjax.runs.directory import RunError
-from genjax.runs.experiment import Experiment
+from genjax.runs.experiment import Baseline, Experiment
 from genjax.types import Batch, Key, Metrics, Params, Stats
+
+BASELINE = "validation_"
+"""Prefix of a metric that is measured of validation images in place of samples."""
+
+
+def quality_baselines(metrics: Iterable[str]) -> tuple[Baseline, ...]:
+    """Return the baselines among the metrics of a run with --quality."""
+    names = set(metrics)
+    return tuple(
+        Baseline(name, BASELINE + name, "validation images in place of samples")
+        for name in sorted(names)
+        if BASELINE + name in names
+    )
 
 
 def with_quality(experiment: Experiment) -> Experiment:
-    """The experiment that measures `image_quality`, with anchors on the test split; its facts have the protocols.
+    """Return the experiment that measures `image_quality` as well, with baselines on the test split.
 
-    The extractor is trained here. Raises RunError where no images are generated, there are no labels to train it with,
-    or images are below 7x7 pixels.
+    The extractor is trained here; the facts of the experiment name the protocols. RunError if no images are generated,
+    there are no labels to train the extractor with, or images are below 7x7 pixels.
     """
     data = experiment.data
     if (
@@ -34,21 +47,21 @@ def with_quality(experiment: Experiment) -> Experiment:
     real, held_out = (real_images(data, split) for split in (data.test, data.validation))
     try:
         extractor = train_extractor(data)
-        anchor = image_quality(extractor, real, held_out[: fakes_beside(data, data.test)], split="test")
+        baseline = image_quality(extractor, real, held_out[: generated_count(data, data.test)], split="test")
     except ValueError as error:
         raise RunError(f"--quality: {error}", exit_code=2) from error
-    anchors = {f"validation_{name}": value for name, value in anchor.values.items()}
-    protocols = {f"{name}_protocol": protocol for name, protocol in anchor.protocols.items()}
+    baselines = {BASELINE + name: value for name, value in baseline.values.items()}
+    protocols = {f"{name}_protocol": protocol for name, protocol in baseline.protocols.items()}
     return experiment._replace(
         facts={**experiment.facts, **protocols},
-        measure=make_measure(experiment, extractor, anchors),
+        measure=make_measure(experiment, extractor, baselines),
     )
 
 
-def make_measure(experiment: Experiment, extractor: Extractor, anchors: Mapping[str, float]) -> Measure:
-    """What the experiment measures of a split, and the quality of images generated for its first examples.
+def make_measure(experiment: Experiment, extractor: Extractor, baselines: Mapping[str, float]) -> Measure:
+    """Return the measure of the experiment, with the quality of images generated for the first examples of a split.
 
-    The anchors are numbers against the test split, and stand beside it only.
+    The baselines are numbers of the test split, and are returned with that split only.
     """
     data, own = experiment.data, experiment.measure
 
@@ -58,12 +71,12 @@ def make_measure(experiment: Experiment, extractor: Extractor, anchors: Mapping[
     generate = make_split_values(generated, data.load)
 
     def measure(params: Params, stats: Stats, split: Split, key: Key) -> dict[str, float]:
-        fake = generate(params, stats, first(split, fakes_beside(data, split)), key)["image"]
+        fake = generate(params, stats, first(split, generated_count(data, split)), key)["image"]
         try:
             quality = image_quality(extractor, real_images(data, split), fake, split="this split")
         except ValueError as error:  # a split of one or two images
             raise RunError(f"--quality: {error}") from error
-        beside = anchors if split is data.test else {}
-        return {**(own(params, stats, split, key) if own else {}), **quality.values, **beside}
+        of_test = baselines if split is data.test else {}
+        return {**(own(params, stats, split, key) if own else {}), **quality.values, **of_test}
 
     return measure

@@ -1,4 +1,4 @@
-"""What a finished run says: result.json, and the table a user sees."""
+"""Report of a finished run: result.json, and the table a user sees."""
 
 import importlib.metadata
 import math
@@ -14,14 +14,14 @@ import jax
 import numpy as np
 from rich.table import Table
 
+from genjax.runs.config import Config
 from genjax.runs.experiment import Experiment
 from genjax.runs.loop import Trained
-from genjax.runs.options import Config
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
 
 PLACES = ("--workdir", "--data-dir")
-"""Options that say where something lies on one machine, and not what was computed."""
+"""Options that name folders of one machine, and do not change what is computed."""
 
 
 def result_of(
@@ -32,9 +32,10 @@ def result_of(
     metrics: Mapping[str, np.ndarray],
     wall_seconds: float,
 ) -> dict[str, Any]:
-    """The content of result.json; `origin` is what `origin_of` said at the start, `metrics` the test means [seeds].
+    """Return the content of result.json.
 
-    `wall_seconds` are those of training, validation and measuring, over all sessions.
+    `origin` is what `origin_of` returned before the training, `metrics` are those of the test split, [seeds] each, and
+    `wall_seconds` the time of training, validation and measuring over all sessions.
     """
     data = experiment.data
     return {
@@ -42,7 +43,7 @@ def result_of(
         "preset": config.preset,
         "dataset": {"name": data.name, "split": "test", "protocol": data.protocol, "sha256": data.sha256},
         "seeds": list(config.run.seeds),
-        "steps": trained[0].memory.done,
+        "steps": trained[0].checkpoint.done,
         "metrics": {name: summary(values, experiment.kind(name)) for name, values in metrics.items()},
         "parameters": parameter_count(trained[0]),
         **experiment.facts,
@@ -53,30 +54,30 @@ def result_of(
 
 
 def surroundings() -> dict[str, Any]:
-    """The device and the versions of what the numbers depend on."""
+    """Return the device and the versions of the packages that the numbers depend on."""
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     return {"device": device(), "versions": {"python": platform.python_version(), **versions}}
 
 
 def origin_of(program: str, arguments: Sequence[str]) -> dict[str, Any]:
-    """The command that repeats the run and the commit of the code, read before the run and not after it."""
+    """Return the command that repeats the run and the commit of the code; call it before the run, not after it."""
     return {"command": command_line(program, arguments), "commit": commit()}
 
 
 def summary(values: np.ndarray, kind: str) -> dict[str, Any]:
-    """Mean and standard deviation over seeds; no deviation where there is one seed."""
+    """Return mean and standard deviation of values [seeds]; no deviation if there is one seed."""
     deviation = float(values.std(ddof=1)) if values.size > 1 else None
     return {"mean": float(values.mean()), "sd": deviation, "per_seed": values.tolist(), "kind": kind}
 
 
 def parameter_count(trained: Trained) -> int:
-    """The trained numbers of one seed."""
-    state = trained.memory.state
+    """Return how many numbers are trained in one seed."""
+    state = trained.checkpoint.state
     return sum(leaf.size for leaf in jax.tree.leaves(state.params)) // state.key.size
 
 
 def command_line(program: str, arguments: Sequence[str]) -> str:
-    """The command that repeats the run, without the options that name places on one machine."""
+    """Return the command that repeats the run, without the options in `PLACES`."""
     kept: list[str] = []
     words = iter(arguments)
     for word in words:
@@ -85,11 +86,11 @@ def command_line(program: str, arguments: Sequence[str]) -> str:
             kept.append(word)
         elif not equals:
             next(words, None)
-    return shlex.join([*program.split(), *kept])
+    return shlex.join([*shlex.split(program), *kept])
 
 
 def device() -> str:
-    """What the run ran on: kind and number of accelerators, or the CPU and its cores."""
+    """Return the kind and number of accelerators, or the CPU and its cores."""
     devices = jax.devices()
     if devices[0].platform == "cpu":
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -98,7 +99,7 @@ def device() -> str:
 
 
 def commit() -> str | None:
-    """The commit of the code, with "+changes" where tracked files differ from it; None outside a repository."""
+    """Return the commit of this library, with "+changes" if tracked files differ from it; None outside a repository."""
     here = Path(__file__).parent
 
     def git(*words: str) -> str:
@@ -113,7 +114,7 @@ def commit() -> str | None:
 
 
 def result_table(result: Mapping[str, Any]) -> Table:
-    """The metrics of a result."""
+    """Return the table of a result's metrics."""
     dataset = result["dataset"]
     title = f"{result['experiment']} ({result['preset']}) on {dataset['name']} ({dataset['protocol']}), test"
     caption = f"{len(result['seeds'])} seed(s), {result['wall_seconds']} s, {result['device']}"
@@ -121,7 +122,7 @@ def result_table(result: Mapping[str, Any]) -> Table:
 
 
 def metrics_table(metrics: Mapping[str, Mapping[str, Any]], *, title: str, caption: str) -> Table:
-    """One row per metric: mean ± s.d. over seeds, and what kind of number it is."""
+    """Return a table with one row per metric: mean ± s.d. over seeds, and the kind of number."""
     rows = Table(title=title, caption=caption, min_width=len(title))
     for column in ("metric", "mean ± s.d.", "kind"):
         rows.add_column(column)
@@ -131,7 +132,7 @@ def metrics_table(metrics: Mapping[str, Mapping[str, Any]], *, title: str, capti
 
 
 def mean_and_deviation(values: Mapping[str, Any]) -> str:
-    """The mean to as many digits as make sense, and ± s.d. where there are several seeds."""
+    """Return the mean to as many digits as make sense, and ± s.d. if there are several seeds."""
     if values["sd"] is None:
         return f"{values['mean']:.4g}" if abs(values["mean"]) < 1 else f"{values['mean']:.3f}"
     digits = 2

@@ -1,4 +1,4 @@
-"""A run read back from its directory, finished or not."""
+"""A run read back from its directory, whether its training has ended or not."""
 
 import sys
 from pathlib import Path
@@ -8,59 +8,58 @@ import jax
 
 from genjax.checkpoint import Checkpoints
 from genjax.runs.checkpoint_state import DAMAGED, CheckpointState, checkpoint_folder, initial_checkpoint_state, latest
-from genjax.runs.directory import CONFIG, RunError, read_json
+from genjax.runs.config import Config, Function, build, from_json
+from genjax.runs.directory import CONFIG, RunError, read_config
 from genjax.runs.experiment import Experiment
-from genjax.runs.options import Config, Function, Run, build, from_json
+from genjax.runs.options import Run
 from genjax.types import Params, Stats
 
 
 class Restored(NamedTuple):
-    """A run's experiment, and what its groups of seeds have learnt so far."""
+    """A run's experiment, and the last checkpoint of each group of seeds."""
 
     function: Function
     config: Config
     experiment: Experiment
     groups: tuple[tuple[int, ...], ...]
-    """The seeds that were trained together."""
-    memories: tuple[CheckpointState, ...]
-    """Of each group."""
+    """Seeds that were trained together."""
+    checkpoints: tuple[CheckpointState, ...]
+    """Last whole checkpoint of each group."""
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """All seeds."""
+        """All seeds of the run."""
         return tuple(seed for group in self.groups for seed in group)
 
     @property
     def done(self) -> int:
-        """Steps done, the fewest of all seeds."""
-        return min(memory.done for memory in self.memories)
+        """Number of training steps done, the least of all groups."""
+        return min(checkpoint.done for checkpoint in self.checkpoints)
 
     def chosen(self, seed: int) -> tuple[Params, Stats]:
-        """The parameters of one seed."""
-        group, memory = next(pair for pair in zip(self.groups, self.memories, strict=True) if seed in pair[0])
-        return jax.tree.map(lambda leaf: leaf[group.index(seed)], memory.chosen())
+        """Return the parameters and statistics of one seed."""
+        group, checkpoint = next(pair for pair in zip(self.groups, self.checkpoints, strict=True) if seed in pair[0])
+        return jax.tree.map(lambda leaf: leaf[group.index(seed)], checkpoint.chosen())
 
 
 def restore_run(directory: Path, *, data_dir: Path | None = None) -> Restored:
-    """The run in `directory`; RunError where it holds none, or no checkpoint yet.
+    """Return the run in `directory`; RunError if there is none, no checkpoint yet, or it cannot be used.
 
     `data_dir` replaces the TFDS directory the run was trained from.
     """
-    if not (directory / CONFIG).exists():
-        raise RunError(f"{directory} holds no run: {directory / CONFIG} is missing")
-    stored = read_json(directory / CONFIG)
+    stored = read_config(directory)
+    groups = tuple(tuple(seeds) for seeds in stored.get("groups", ()))
     try:
-        groups = tuple(tuple(seeds) for seeds in stored["groups"])
         function, config = from_json(stored, data_dir=data_dir)
-    except (TypeError, KeyError, ValueError, RunError) as error:
+    except RunError as error:
         raise RunError(f"{directory / CONFIG} cannot be used: {error}") from error
     experiment = build(function, config)
-    memories = tuple(restore_group(experiment, config.run, seeds, directory) for seeds in groups)
-    return Restored(function, config, experiment, groups, memories)
+    checkpoints = tuple(restore_group(experiment, config.run, seeds, directory) for seeds in groups)
+    return Restored(function, config, experiment, groups, checkpoints)
 
 
 def restore_group(experiment: Experiment, run: Run, seeds: tuple[int, ...], directory: Path) -> CheckpointState:
-    """What the last whole checkpoint of these seeds holds; nothing in the directory is changed."""
+    """Return the last whole checkpoint of these seeds; nothing in the directory is changed."""
     folder = checkpoint_folder(directory, seeds)
     if not folder.is_dir():
         raise RunError(f"{directory} holds no checkpoint of seeds {list(seeds)} yet")

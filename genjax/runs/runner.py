@@ -15,10 +15,11 @@ from rich.console import Console
 
 from genjax.evaluation import evaluation_key, make_evaluate_seeds
 from genjax.pictures.figures import Movie, Picture, learning_curves
-from genjax.runs.directory import CONFIG, RESULT, RunError, check_config, curves, read_json, write_json
+from genjax.runs.config import Config, Function, Presets, as_json, build, parse, program
+from genjax.runs.directory import CONFIG, RESULT, RunError, check_config, curves, read_config, write_json
 from genjax.runs.experiment import Experiment
 from genjax.runs.loop import Group, Trained, measures, noted_signals, stopped_at
-from genjax.runs.options import Config, Function, Presets, Run, as_json, build, parse, program
+from genjax.runs.options import Run
 from genjax.runs.quality import with_quality
 from genjax.runs.report import origin_of, result_of, result_table
 from genjax.runs.session import configure, user_errors
@@ -26,11 +27,11 @@ from genjax.runs.session import configure, user_errors
 LOCK = ".lock"
 
 FRAMES_PER_SECOND = 8
-"""Of a moving picture."""
+"""Speed of a moving picture."""
 
 
 def main(function: Function, presets: Presets, arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the experiment that the command line describes, and exit: 0 where it is done, else with a message."""
+    """Run the experiment that the command line describes, and exit: with 0 if it is done, else with a message."""
     arguments = sys.argv[1:] if arguments is None else arguments
     with user_errors():
         run_experiment(function, parse(function, presets, arguments), arguments)
@@ -38,7 +39,7 @@ def main(function: Function, presets: Presets, arguments: Sequence[str] | None =
 
 
 def run_experiment(function: Function, config: Config, arguments: Sequence[str]) -> Path:
-    """Train, evaluate and draw; the run directory. A run that is there already is continued."""
+    """Train, evaluate and draw, and return the run directory. A run that is there already is continued."""
     run = config.run
     configure(deterministic=run.deterministic)
     origin = origin_of(program(function), arguments)
@@ -56,7 +57,7 @@ def run_experiment(function: Function, config: Config, arguments: Sequence[str])
         trained = train(experiment, config, directory, console)
         console.print("training is done and saved; measuring on the test split")
         started = time.monotonic()
-        metrics = measures(experiment, [group.memory for group in trained], experiment.data.test)
+        metrics = measures(experiment, [group.checkpoint for group in trained], experiment.data.test)
         seconds = sum(group.seconds for group in trained) + time.monotonic() - started
         result = result_of(config, origin, experiment, trained, metrics, round(seconds, 1))
         write_json(directory / RESULT, result)
@@ -66,7 +67,7 @@ def run_experiment(function: Function, config: Config, arguments: Sequence[str])
 
 
 def new_directory(config: Config) -> Path:
-    """A folder under runs/ that is not there yet."""
+    """Make and return a new folder under runs/."""
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     name = f"{config.name}-{config.preset}-{now}"
     for suffix in ("", *(f"-{count}" for count in range(2, 100))):
@@ -79,7 +80,7 @@ def new_directory(config: Config) -> Path:
 
 @contextlib.contextmanager
 def only_process(directory: Path) -> Iterator[None]:
-    """Inside `with` no other process may work in the directory; RunError where one does already."""
+    """Inside `with`, no other process may work in the directory; RunError if one does already."""
     with (directory / LOCK).open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -89,7 +90,7 @@ def only_process(directory: Path) -> Iterator[None]:
 
 
 def check_batch_size(experiment: Experiment, run: Run) -> None:
-    """Raise RunError where no batch of this size can be made."""
+    """Raise RunError if no batch of this size can be made."""
     if experiment.feed is not None:
         try:
             experiment.feed(run.seeds, run.batch_size)
@@ -113,22 +114,22 @@ def train(experiment: Experiment, config: Config, directory: Path, console: Cons
             Group(experiment, run, tuple(seeds), directory, console, validate).train(signals) for seeds in groups
         ]
     if signals:  # one that came with the very last step
-        raise stopped_at(trained[-1].memory.done, directory, signals[0])
+        raise stopped_at(trained[-1].checkpoint.done, directory, signals[0])
     return trained
 
 
 def seed_groups(directory: Path, experiment: Experiment, run: Run) -> list[list[int]]:
-    """The seeds that train together, as the run began: all, or one at a time where a CPU does not gain from more."""
+    """Return the groups of seeds that train together: those the run began with, all, or each alone on a CPU."""
     if (directory / CONFIG).exists():
-        return read_json(directory / CONFIG)["groups"]
+        return read_config(directory)["groups"]
     alone = jax.default_backend() == "cpu" and not experiment.seeds_together
     size = run.seeds_at_once or (1 if alone else len(run.seeds))
     return [list(run.seeds[start : start + size]) for start in range(0, len(run.seeds), size)]
 
 
 def draw(experiment: Experiment, trained: Trained, directory: Path) -> list[Path]:
-    """Save the pictures of the first seed and the learning curves of all; their paths."""
-    params, stats = jax.tree.map(lambda leaf: leaf[0], trained.memory.chosen())
+    """Save the pictures of the first seed and the learning curves of all seeds, and return their paths."""
+    params, stats = jax.tree.map(lambda leaf: leaf[0], trained.checkpoint.chosen())
     pictures = dict(experiment.figures(params, stats, evaluation_key()))
     pictures["learning_curves"] = learning_curves(curves(directory))
     folder = directory / "figures"
@@ -137,7 +138,7 @@ def draw(experiment: Experiment, trained: Trained, directory: Path) -> list[Path
 
 
 def save_picture(path: Path, picture: Picture) -> Path:
-    """Save a picture as .png, a moving one as .gif or a text as .txt; where it is now."""
+    """Save a picture as .png, a moving one as .gif or a text as .txt, and return its path."""
     if isinstance(picture, str):
         path = path.with_suffix(".txt")
         path.write_text(picture, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What every command does before and after its work: settings of JAX, and errors told in one line."""
+"""Settings of JAX and errors told in one line, the same for every command."""
 
 import contextlib
 import logging
@@ -20,7 +20,7 @@ CACHED_FROM_SECONDS = 0.2
 
 
 def configure(*, deterministic: bool = False) -> None:
-    """What must be set before JAX starts: determinism, the compilation cache, the loudness of libraries."""
+    """Set determinism, the compilation cache and the loggers of libraries; call it before JAX starts."""
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax logs what it raises as well
     sys.unraisablehook = without_closed_loops(sys.unraisablehook)
     if deterministic:
@@ -31,7 +31,7 @@ def configure(*, deterministic: bool = False) -> None:
 
 
 def without_closed_loops(hook: Callable[[Any], None]) -> Callable[[Any], None]:
-    """`hook`, but for the callbacks of a failed Orbax save or read, which find their event loop closed."""
+    """Return `hook` without the errors of callbacks that outlive a failed save or read of Orbax."""
 
     def quiet(unraisable: Any) -> None:
         if str(unraisable.exc_value) != "Event loop is closed":
@@ -41,23 +41,23 @@ def without_closed_loops(hook: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 def cache_folder() -> Path:
-    """Where compiled programs are kept between runs: the user's cache folder."""
+    """Return the folder in which compiled programs are kept between runs: in the user's cache."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "genjax" / "compiled"
 
 
 @contextlib.contextmanager
 def user_errors() -> Iterator[None]:
-    """Tell what a user can mend in one line, without a traceback, and exit."""
+    """Inside `with`, tell an error that a user can mend in one line, without a traceback, and exit."""
     try:
         yield
     except RunError as error:
         exit_with(error, error.exit_code)
-    except DataError as error:  # of data that are read while training goes on
+    except DataError as error:  # in data that are read during the training
         exit_with(error, 1)
     except KeyboardInterrupt:
         exit_with("interrupted", 130)
-    except BrokenPipeError:  # such as `... | head`: who read our output has gone
+    except BrokenPipeError:  # such as `... | head`: the reader of our output has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
     except OSError as error:

@@ -33,9 +33,9 @@ from genjax.measures.features import make_features, pixels
 from genjax.metrics.probe import Labelled, linear_probe
 from genjax.models.latent.autoencoder import mlp_networks
 from genjax.models.latent.classifier import classifier
+from genjax.runs.config import parse
 from genjax.runs.directory import RunError
 from genjax.runs.experiment import Run
-from genjax.runs.options import parse
 from genjax.runs.restore import restore_run
 from genjax.runs.runner import main
 

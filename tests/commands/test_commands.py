@@ -10,7 +10,7 @@ import pytest
 
 from genjax.checkpoint import Checkpoints
 from genjax.metrics.detection import auroc
-from genjax.runs import options
+from genjax.runs import config
 from genjax.runs.restore import restore_run
 from genjax.runs.runner import main, only_process
 from genjax.runs.session import user_errors
@@ -138,8 +138,8 @@ def test_detect_ranks_test_images_above_noise_and_takes_a_background_off(finishe
         (["--steps", "0"], "--steps 0 must be at least 1"),
         (["--seeds", "1", "2", "1"], r"--seeds \[1, 2, 1\]: each may stand once"),
         (["--batch-size", "5000"], "--batch-size 5000 must be from 1 to 1297"),
-        (["--dataset", "digit"], "--dataset 'digit'.*nearest: digits"),
-        (["--dataset", "mnist", "--data-dir", "/nowhere"], "--data-dir '/nowhere': no such directory"),
+        (["--dataset", "digit"], "dataset='digit'.*nearest: digits"),
+        (["--dataset", "mnist", "--data-dir", "/nowhere"], "data_dir='/nowhere': no such directory"),
         (["--binarization", "none"], "--binarization: the model needs binary pixels"),
         (["--dataset", "./none.npz"], "none.npz"),
     ],
@@ -190,7 +190,7 @@ def test_only_damaged_checkpoints_are_told(copy, capsys):
         path.write_bytes(b"\0" * path.stat().st_size)
     code, _, error = run(capsys, "--seeds", 3, 5, "--workdir", copy)
     assert code == 1
-    assert "no checkpoint is whole" in error
+    assert "all checkpoints are damaged" in error
     assert "Traceback" not in error
 
 
@@ -200,13 +200,80 @@ def test_two_processes_do_not_work_in_one_directory(copy, capsys):
     assert (code, error) == (1, f"error: another process is working in {copy}\n")
 
 
-def test_a_config_of_another_version_is_told(copy, capsys):
-    config = json.loads((copy / "config.json").read_text())
-    config["options"]["depth"] = 3
-    (copy / "config.json").write_text(json.dumps(config))
+def error_of_restoring(directory, capsys):
+    """What every command says of a run that it cannot read: one line."""
     with pytest.raises(SystemExit), user_errors():
-        restore_run(copy)
-    assert "its options are of another version: depth" in capsys.readouterr().err
+        restore_run(directory)
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    return error
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"options": {"depth": 3}}, "its options are of another version: depth"),
+        ({"options": {"hidden": "4"}}, "its options are of another version: hidden='4'"),
+        ({"options": {"seeds": [0, None]}}, r"its options are of another version: seeds=\[0, None\]"),
+        ({"options": {"binarization": "sampled"}}, "its options are of another version: binarization='sampled'"),
+        ({"options": {"steps": 0}}, "its options are of another version: --steps 0 must be at least 1"),
+        ({"file": "/nowhere/toy.py"}, "the experiment's file /nowhere/toy.py is gone"),
+        (
+            {"experiment": "tests.nowhere:toy", "file": None},
+            "tests.nowhere:toy cannot be imported: ModuleNotFoundError",
+        ),
+        ({"experiment": "tests.experiments.toy:Toy"}, "toy.py has no Toy"),
+        ({"experiment": "json:toy"}, "the experiment's module json is .*json/__init__.py here, and was .*toy.py"),
+        ({"experiment": "toy"}, r"a run of an earlier version of genjax \(experiment 'toy'\)"),
+        ({"options": []}, "config.json is not the configuration of a run: it must have experiment, preset, options"),
+    ],
+)
+def test_a_config_that_cannot_be_used_is_told_in_one_line(copy, capsys, changes, message):
+    saved = json.loads((copy / "config.json").read_text())
+    for name, value in changes.items():
+        saved[name] = {**saved[name], **value} if isinstance(value, dict) else value
+    (copy / "config.json").write_text(json.dumps(saved))
+    assert re.search(message, error_of_restoring(copy, capsys))
+
+
+OLD_CONFIG = {
+    "experiment": "nade",
+    "preset": "quick",
+    "options": {
+        "hidden": 100,
+        "tied": False,
+        "ordering": "raster",
+        "learning_rate": 0.003,
+        "final_learning_rate": 0.0001,
+        "run": {
+            "dataset": "digits",
+            "data_dir": None,
+            "binarization": "threshold",
+            "seeds": [0],
+            "seeds_at_once": None,
+            "steps": 40,
+            "batch_size": 100,
+            "evaluate_every": 250,
+            "quality": False,
+            "workdir": "runs/nade",
+            "deterministic": False,
+        },
+    },
+    "groups": [[0]],
+}
+"""As the first version of the command line wrote it."""
+
+
+def test_a_run_of_the_first_version_is_refused_in_one_line(tmp_path, capsys):
+    (tmp_path / "config.json").write_text(json.dumps(OLD_CONFIG))
+    expected = (
+        f"error: {tmp_path} holds a run of an earlier version of genjax (experiment 'nade'), "
+        "which this version cannot read; train it anew in another folder\n"
+    )
+    assert error_of_restoring(tmp_path, capsys) == expected
+    code, _, error = run(capsys, "--workdir", tmp_path)
+    assert (code, error) == (1, expected)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_is_traced(capsys, tmp_path):
@@ -240,10 +307,10 @@ def test_a_full_disk_is_told_and_the_run_goes_on_later(capsys, tmp_path, monkeyp
 
 
 def test_the_defaults_of_a_preset_give_way_to_options():
-    parsed = options.parse(toy, PRESETS, ["--preset", "wide"])
+    parsed = config.parse(toy, PRESETS, ["--preset", "wide"])
     assert parsed.options.hidden == 8
-    assert options.parse(toy, PRESETS, ["--preset", "wide", "--hidden", "3"]).options.hidden == 3
-    assert options.from_json(json.loads(json.dumps(options.as_json(parsed)))) == (toy, parsed)
+    assert config.parse(toy, PRESETS, ["--preset", "wide", "--hidden", "3"]).options.hidden == 3
+    assert config.from_json(json.loads(json.dumps(config.as_json(parsed)))) == (toy, parsed)
 
 
 def test_help_shows_the_presets_and_the_page(capsys):

@@ -71,6 +71,6 @@ def test_a_validation_that_measures_something_else_is_not_taken(measured):
     validate = None if measured is None else lambda params, stats, batch, key: {measured: jnp.zeros(2)}
     model = Model(lambda key, batch: ({}, {}), (), own, lambda params, stats, batch, key: jnp.zeros(2))
     data = SETS["binary"]()
-    experiment = Experiment(model, data, {"nll_nats": "exact"}, lambda *_: {}, validate=validate)
+    experiment = Experiment(model, data, lambda *_: {}, validate=validate)
     values = evaluation_of(experiment, "nll_nats")({}, {}, {"image": jnp.zeros((2, 8, 8, 1))}, KEY)
     assert values["nll_nats"][0] == (0 if measured == "nll_nats" else 1)

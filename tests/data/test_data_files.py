@@ -242,7 +242,7 @@ def test_unsuitable_arrays(tmp_path, arrays, message):
 
 
 class Trap:
-    """Unpickling it would leave a file behind."""
+    """An object that would create a file if it were unpickled."""
 
     def __init__(self, path):
         self.path = path

@@ -221,7 +221,7 @@ def test_mean_image_is_the_mean_of_what_the_protocol_shows():
 def test_require_binary():
     for binarization in ("static", "dynamic", "threshold"):
         require_binary(present(gradient(), binarization))
-    with pytest.raises(ValueError, match=r"--binarization.*'gradient' are real.*static, dynamic or threshold"):
+    with pytest.raises(ValueError, match=r"binarization: the model.*'gradient' are real.*static, dynamic or threshold"):
         require_binary(present(gradient(), "none"))
 
 

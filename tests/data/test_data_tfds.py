@@ -195,7 +195,7 @@ def test_a_download_that_fails_says_what_to_do(monkeypatch, tmp_path):
 
 
 class Records:
-    """A builder of one split with features of yes and no, in the form of celeb_a's."""
+    """A builder of one split with boolean features, in the form of celeb_a's."""
 
     def __init__(self, rows):
         import tensorflow_datasets as tfds
@@ -231,5 +231,5 @@ def test_features_of_yes_and_no_are_read_by_their_names():
     examples = read_split("faces", builder, "train", paths).read(np.array([5, 2, 3]))
     assert set(examples) == {"image", "Young", "seen"}
     assert (examples["Young"].tolist(), examples["seen"].tolist()) == ([0, 1, 1], [1, 0, 0])
-    with pytest.raises(ValueError, match="'faces': no feature of yes and no is called Bald; it has Male, Young, seen"):
+    with pytest.raises(ValueError, match="'faces': no boolean feature is called Bald; it has Male, Young, seen"):
         flag_paths("faces", builder.info.features, ("Male", "Bald"))

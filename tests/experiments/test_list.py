@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from experiments.__main__ import experiment_names, first_line
+from genjax.runs.config import flat
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,6 +22,6 @@ def test_the_list_names_every_experiment_on_one_line():
 def test_every_experiment_has_a_page_and_three_presets(name):
     module = __import__(f"experiments.{name}", fromlist=[name])
     assert set(module.PRESETS) >= {"quick", "small", "paper"}
-    assert module.PRESETS["quick"].get("run").dataset in ("digits", "descriptions", "oscillation")  # embedded
+    assert flat(module.PRESETS["quick"])["dataset"] in ("digits", "descriptions", "oscillation")  # embedded
     assert first_line(name)
     assert callable(getattr(module, name))

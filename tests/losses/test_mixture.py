@@ -45,7 +45,7 @@ def test_outside_its_bounds_a_sigma_counts_as_the_bound_and_the_density_still_in
 
 
 def test_value_and_gradient_are_finite_at_extreme_arguments():
-    """All combinations, beside a component of mean 0 and sigma 1."""
+    """All combinations, mixed with a component of mean 0 and sigma 1."""
 
     def total(arguments):
         return gaussian_mixture_log_prob(*arguments).sum()

@@ -7,14 +7,11 @@ import numpy as np
 import pytest
 import scipy.special
 
-from genjax.core import Model
-from genjax.data.dataset import Dataset, Split, resident
+from genjax.data.dataset import Dataset, resident
 from genjax.data.load import load_dataset
-from genjax.measures import extractor, quality
+from genjax.measures import extractor
 from genjax.measures.extractor import train_extractor
-from genjax.measures.quality import image_quality, largest_window, quality_names, with_quality
-from genjax.runs.directory import RunError
-from genjax.runs.experiment import Experiment
+from genjax.measures.quality import image_quality, largest_window, quality_names
 
 
 @functools.cache
@@ -90,58 +87,3 @@ def test_data_without_labels_are_refused():
     unlabelled = digits()._replace(train=resident(images))
     with pytest.raises(ValueError, match="an extractor needs labels of two classes or more, got 0"):
         train_extractor(unlabelled)
-
-
-def experiment_that_shows(images_of_batch, **others) -> Experiment:
-    """It generates what the function makes of the images of the batch."""
-    model = Model(
-        init=lambda key, batch: ({}, {}),
-        phases=(),
-        evaluate=lambda params, stats, batch, key: {},
-        generate=lambda params, stats, batch, key: images_of_batch(batch["image"]),
-    )
-    return Experiment(model, digits(), kinds={"size": "exact"}, figures=lambda *_: {}, **others)
-
-
-def test_any_experiment_on_images_measures_quality_beside_its_own_numbers(monkeypatch):
-    """One that generates the first of the very images it is compared with, as many as validation images."""
-    monkeypatch.setattr(quality, "train_extractor", lambda data: trained())
-    found = with_quality(experiment_that_shows(lambda x: x, measure=lambda p, s, split, key: {"size": split.size}))
-    numbers = found.measure({"unused": np.zeros(1)}, {}, digits().test, jax.random.key(0))
-    assert set(numbers) == set(found.kinds)
-    test, validation = (split.arrays["image"] for split in (digits().test, digits().validation))
-    assert len(validation) < len(test)
-    expected = image_quality(trained(), test, test[: len(validation)], split="test").values
-    anchors = image_quality(trained(), test, validation, split="test").values
-    assert numbers == pytest.approx(
-        {"size": len(test)} | expected | {f"validation_{name}": value for name, value in anchors.items()}, rel=1e-5
-    )
-
-
-def test_anchors_stand_beside_the_test_split_only_and_small_splits_are_told(monkeypatch):
-    monkeypatch.setattr(quality, "train_extractor", lambda data: trained())
-    found = with_quality(experiment_that_shows(lambda x: x))
-    numbers = found.measure({"unused": np.zeros(1)}, {}, digits().validation, jax.random.key(0))
-    assert set(numbers) == set(quality_names(trained()))
-    one = resident({name: array[:1] for name, array in digits().validation.arrays.items()})
-    with pytest.raises(RunError, match="--quality: "):
-        with_quality(experiment_that_shows(lambda x: x)._replace(data=digits()._replace(validation=one)))
-    with pytest.raises(RunError, match="--quality: "):
-        found.measure({"unused": np.zeros(1)}, {}, one, jax.random.key(0))
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"draws": False}, "--quality is for experiments that draw images from noise"),
-        (
-            {"data": digits()._replace(train=Split(4, lambda rows: {"point": np.zeros((4, 2))[rows]}, None))},
-            "that draw images from noise",
-        ),
-        ({"data": digits()._replace(train=resident({"image": np.zeros((4, 6, 8, 1))}))}, "images of 7x7 or more"),
-        ({"data": digits()._replace(train=resident({"image": np.zeros((4, 8, 8, 1))}))}, "--quality: .* needs labels"),
-    ],
-)
-def test_quality_says_what_it_needs(change, message):
-    with pytest.raises(RunError, match=message):
-        with_quality(experiment_that_shows(lambda x: x)._replace(**change))

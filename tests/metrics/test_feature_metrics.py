@@ -56,7 +56,7 @@ def test_the_frechet_distance_stands_features_without_variance():
 
 
 def test_the_kernel_distance_is_the_sum_over_pairs(monkeypatch):
-    monkeypatch.setattr("genjax.metrics.kernel_distance.CHUNK", 7)
+    monkeypatch.setattr("genjax.metrics.mmd.CHUNK", 7)
     kernel = polynomial_kernel(np.concatenate([REAL, FAKE]), degree=3, gamma=1 / 5, coef0=1)
     real, fake, across = kernel[:40, :40], kernel[40:, 40:], kernel[:40, 40:]
     pairs = [np.mean([block[i, j] for i, j in itertools.permutations(range(len(block)), 2)]) for block in (real, fake)]
@@ -118,7 +118,7 @@ def test_the_class_score_is_the_number_of_classes_at_most_and_1_at_least():
 
 @pytest.mark.parametrize("metric", [frechet_distance, kernel_distance, precision_recall])
 def test_bad_features_are_named(metric):
-    with pytest.raises(ValueError, match=r"fake: features \(1, 5\), must be finite and of two or more images"):
+    with pytest.raises(ValueError, match=r"fake: features \(1, 5\), must be finite and have two or more rows"):
         metric(sets(REAL, FAKE[:1]))
     with pytest.raises(ValueError, match=r"real: features \(40, 5\), must be finite"):
         metric(sets(np.where(REAL > 0, REAL, np.nan), FAKE))
@@ -128,5 +128,5 @@ def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match="neighbors=30 must be from 1 to 29"):
         precision_recall(sets(REAL, FAKE), neighbors=30)
     for bad in (np.full((2, 3), 0.5), np.array([[1.5, -0.5]]), np.zeros((0, 3))):
-        with pytest.raises(ValueError, match="each row must be of a distribution"):
+        with pytest.raises(ValueError, match="needs one row or more, each a probability distribution"):
             class_score(bad, classifier="c")

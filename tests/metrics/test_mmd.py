@@ -47,10 +47,8 @@ def test_the_median_kernel_is_of_its_reference_alone_and_scales_with_it():
     """Distances among 0, 1 and 3 are 1, 2 and 3: the median is 2."""
     reference = np.array([[0.0], [1.0], [3.0]])
     kernel = rbf_at_median(reference, scales=(0.5, 1.0))
-    squared = np.array([[0.0, 1.0, 4.0]])
-    np.testing.assert_allclose(
-        kernel.of_squared_distance(squared), rbf_mixture((1.0, 2.0)).of_squared_distance(squared)
-    )
+    origin, others = np.array([[0.0]]), np.array([[0.0], [1.0], [2.0]])
+    np.testing.assert_allclose(kernel.matrix(origin, others), rbf_mixture((1.0, 2.0)).matrix(origin, others))
     assert "bandwidths 1, 2 (x median 2 of the reference)" in kernel.name
 
 
@@ -69,3 +67,5 @@ def test_bad_arguments_are_named():
         rbf_mixture((1.0, 0.0))
     with pytest.raises(ValueError, match="needs two or more on both sides, got 1 and 3"):
         unbiased_mmd2(np.zeros((1, 2)), np.zeros((3, 2)), rbf_mixture((1.0,)))
+    with pytest.raises(ValueError, match="samples: must be finite"):
+        unbiased_mmd2(np.full((2, 2), np.nan), np.zeros((3, 2)), rbf_mixture((1.0,)))

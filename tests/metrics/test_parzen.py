@@ -46,5 +46,5 @@ def test_the_grid_is_ten_bandwidths_from_a_tenth_to_one():
 
 @pytest.mark.parametrize(("samples", "bandwidths"), [(SAMPLES, (0.0,)), (SAMPLES, ()), (SAMPLES[:0], (1.0,))])
 def test_bad_arguments_are_named(samples, bandwidths):
-    with pytest.raises(ValueError, match=r"bandwidths=\(.*\) must be above 0, and samples one or more"):
+    with pytest.raises(ValueError, match=r"bandwidths=\(.*\) must be above 0, and there must be samples"):
         parzen_log_probs(X, samples, bandwidths)

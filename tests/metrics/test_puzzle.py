@@ -54,7 +54,7 @@ def test_chance_is_the_mean_over_all_assignments():
 
 
 def test_the_ceiling_is_the_mean_over_all_assignments_that_give_the_image():
-    """Of three black pieces and one white: what is placed is right to the eye, but a piece has a place of its own."""
+    """Three black pieces and one white: any placement of the black ones looks right, but each has its own position."""
     image = np.zeros((1, 4, 4, 1))
     image[0, :2, :2] = 1
     orders = np.array([(0, *rest) for rest in itertools.permutations((1, 2, 3))])

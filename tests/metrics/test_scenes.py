@@ -1,6 +1,7 @@
 import numpy as np
 
-from genjax.metrics.scenes import agreement
+from genjax.data import scenes
+from genjax.metrics.scenes import ATTRIBUTES, agreement
 
 NONE = (-1, -1, -1, -1)
 SEVEN, TWO = (7, 0, 0, 0), (2, 1, 1, 1)
@@ -19,6 +20,11 @@ CASES = [
     (scene((2, 0, 0, 0), (7, 1, 1, 1)), scene(SEVEN, TWO), {"digit", "colour", "size", "place"}),
     (scene((3, 0, 0, 0), TWO), scene(SEVEN, TWO), {"colour", "size", "place"}),
 ]
+
+
+def test_the_columns_are_those_of_the_data():
+    columns = {"digit": scenes.DIGIT, "colour": scenes.COLOUR, "size": scenes.SIZE, "place": scenes.PLACE}
+    assert {name: column for column, name in enumerate(ATTRIBUTES)} == columns
 
 
 def test_what_agrees_is_named_whatever_the_order():

@@ -4,7 +4,7 @@ import scipy.ndimage
 import scipy.special
 import scipy.stats
 
-from genjax.metrics.patches import SIZE, cut, doubled, halved, laplacian_pyramid, patch_distance
+from genjax.metrics.patches import SIZE, cut, downsampled, laplacian_pyramid, patch_distance, upsampled
 from genjax.metrics.sliced_wasserstein import sliced_wasserstein, unit_vectors
 
 RNG = np.random.default_rng(0)
@@ -44,7 +44,7 @@ IMAGES = RNG.random((6, 32, 16, 2)).astype(np.float32)
 def test_a_pyramids_levels_add_up_to_the_image():
     fine, middle, coarse = laplacian_pyramid(IMAGES, 7 - 3)
     assert [level.shape[1:3] for level in (fine, middle, coarse)] == [(32, 16), (16, 8), (8, 4)]
-    np.testing.assert_allclose(fine + doubled(middle + doubled(coarse)), IMAGES, atol=1e-6)
+    np.testing.assert_allclose(fine + upsampled(middle + upsampled(coarse)), IMAGES, atol=1e-6)
     assert len(laplacian_pyramid(IMAGES, 16)) == 1
     assert [level.shape[1] for level in laplacian_pyramid(np.zeros((1, 28, 28, 1), np.float32), 7)] == [28, 14, 7]
 
@@ -53,11 +53,11 @@ def test_the_filters_are_those_of_the_authors_code():
     """A 5x5 binomial kernel with a mirror at the border, down by every second pixel, up by zeros and 4 times it."""
     kernel = np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1])[None, :, :, None] / 256
     down = scipy.ndimage.convolve(IMAGES, kernel, mode="mirror")[:, ::2, ::2]
-    np.testing.assert_allclose(halved(IMAGES), down, atol=1e-6)
+    np.testing.assert_allclose(downsampled(IMAGES), down, atol=1e-6)
     sparse = np.zeros((6, 64, 32, 2), np.float32)
     sparse[:, ::2, ::2] = IMAGES
-    np.testing.assert_allclose(doubled(IMAGES), scipy.ndimage.convolve(sparse, 4 * kernel, mode="mirror"), atol=1e-6)
-    np.testing.assert_allclose(doubled(np.ones((1, 4, 4, 1), np.float32)), 1, atol=1e-6)
+    np.testing.assert_allclose(upsampled(IMAGES), scipy.ndimage.convolve(sparse, 4 * kernel, mode="mirror"), atol=1e-6)
+    np.testing.assert_allclose(upsampled(np.ones((1, 4, 4, 1), np.float32)), 1, atol=1e-6)
 
 
 def test_patches_are_cut_where_they_are_asked_for():
@@ -107,9 +107,9 @@ def test_a_channel_without_variance_is_finite():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: sliced_wasserstein(X, Y[:3]), r"x \(50, 3\) and y \(3, 3\) must be as many points"),
+        (lambda: sliced_wasserstein(X, Y[:3]), r"x \(50, 3\) and y \(3, 3\) must have one shape"),
         (lambda: sliced_wasserstein(X, Y, directions=0), "directions=0 at least 1"),
-        (lambda: swd(IMAGES, IMAGES[:2]), r"real \(6, 32, 16, 2\) and fake \(2, 32, 16, 2\) must be of one shape"),
+        (lambda: swd(IMAGES, IMAGES[:2]), r"real \(6, 32, 16, 2\) and fake \(2, 32, 16, 2\) must have one shape"),
         (lambda: swd(IMAGES[:, :6], IMAGES[:, :6]), "7 x 7 pixels or more"),
         (lambda: swd(IMAGES, IMAGES, smallest=6), "smallest=6 must be at least 7"),
     ],

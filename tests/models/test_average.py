@@ -7,7 +7,7 @@ import numpy as np
 import optax
 import pytest
 
-from genjax.core import init_state, make_step
+from genjax.core import Input, init_state, make_step
 from genjax.models.adversarial.average import averaged, with_average
 from genjax.models.adversarial.dcgan import dcgan
 from genjax.models.adversarial.gan import Optimizers
@@ -76,9 +76,15 @@ def test_the_game_goes_on_as_without_it():
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), after.params, states[2].params)
 
 
+def test_what_the_model_says_of_its_inputs_and_metrics_is_kept():
+    plain, model, _ = played(1)
+    assert model.inputs == plain.inputs == {"image": Input(SHAPE)}
+    assert with_average(plain._replace(kinds={"real_logit": "exact"}), decay=0.9).kinds == {"real_logit": "exact"}
+
+
 def test_bad_arguments_are_named():
     plain, _, _ = played(1)
     with pytest.raises(ValueError, match=r"decay=1.0 must be at least 0 and below 1"):
         with_average(plain, decay=1.0)
-    with pytest.raises(ValueError, match=r"network='decoder': no phase moves it; they move \['discriminator', 'gen"):
+    with pytest.raises(ValueError, match=r"network='decoder': no phase updates it; they update \['discriminator', 'g"):
         with_average(plain, decay=0.9, network="decoder")

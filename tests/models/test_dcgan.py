@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from genjax.core import init_state, make_step
+from genjax.core import Input, init_state, make_step
 from genjax.models.adversarial.dcgan import dcgan, dcgan_networks
 from genjax.models.adversarial.dcgan_networks import MOMENTUM
 from genjax.models.adversarial.gan import Optimizers
@@ -91,6 +91,16 @@ def test_features_are_those_of_the_discriminators_maps():
     np.testing.assert_allclose(
         jax.jit(model.evaluate)(state.params, state.stats, BATCH, KEY)["real_logit"], logit, rtol=1e-4
     )
+
+
+def test_images_of_another_shape_are_refused():
+    model, state = model_and_state()
+    larger = {"image": jnp.zeros((2, 32, 32, 1))}
+    with pytest.raises(ValueError, match=r"batch\['image'\]: shape \(32, 32, 1\), the model is for \(16, 16, 1\)"):
+        model.evaluate(state.params, state.stats, larger, KEY)
+    with pytest.raises(ValueError, match=r"batch\['image'\]: shape \(32, 32, 1\), the model is for \(16, 16, 1\)"):
+        model.embed(state.params, state.stats, larger)
+    assert model.inputs == {"image": Input(SHAPE)}
 
 
 @pytest.mark.parametrize(

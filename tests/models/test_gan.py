@@ -10,7 +10,7 @@ import pytest
 import scipy.special
 from flax import linen as nn
 
-from genjax.core import init_state, make_step
+from genjax.core import Input, init_state, make_step
 from genjax.losses.adversarial import MINIMAX, NONSATURATING, WASSERSTEIN
 from genjax.models.adversarial.gan import (
     Networks,
@@ -257,9 +257,12 @@ def test_the_game_of_one_dimension_ends_at_the_datas_mean_and_deviation():
     ("change", "message"),
     [
         ({"discriminator_moves": 0}, "discriminator_moves=0 must be at least 1"),
-        ({"shape": (2,)}, r"generator returns examples \(1,\), shape=\(2,\)"),
+        ({"shape": (2,)}, r"the generator returns arrays of shape \(1, 1\), must be \(1, 2\)"),
         ({"networks": Networks(Scale(1.0), Scale(1.0), gaussian_mixture(3))}, "prior: must be without classes, got 3"),
-        ({"shape": (3,), "networks": Networks(Scale(1.0), Scale(1.0), gaussian(3))}, r"returns \(3,\), must be \(1,\)"),
+        (
+            {"shape": (3,), "networks": Networks(Scale(1.0), Scale(1.0), gaussian(3))},
+            r"shape \(1, 3\), must be \(1, 1\)",
+        ),
         (
             {"networks": Networks(Scale(1.0), Normalized(), FIXED), "penalty": r1()},
             "the discriminator has batch statistics; take one without, or no penalty",
@@ -270,6 +273,16 @@ def test_what_does_not_fit_is_named(change, message):
     options = {"shape": (1,), "networks": Networks(Scale(1.0), Scale(1.0), FIXED), "optimizers": SGD, **change}
     with pytest.raises(ValueError, match=message):
         gan(**options)
+
+
+def test_examples_of_another_shape_are_refused():
+    """A scale would take two coordinates as well as one, and a loss of them is nonsense."""
+    model = line()
+    state = state_of(model)
+    for call in (model.phases[0].loss, model.phases[1].loss, model.evaluate, model.generate):
+        with pytest.raises(ValueError, match=r"batch\['point'\]: shape \(2,\), the model is for \(1,\)"):
+            call(state.params, state.stats, {"point": jnp.zeros((4, 2))}, KEY)
+    assert model.inputs == {"point": Input((1,), "real")}
 
 
 def test_a_penalty_needs_a_weight():

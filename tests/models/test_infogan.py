@@ -19,12 +19,11 @@ from genjax.models.adversarial.infogan import (
     Sizes,
     conv_networks,
     draw_codes,
-    generated_batch,
     infogan,
     information_bound,
     joined,
-    judged_batch,
 )
+from genjax.networks.bound import bind
 
 SHAPE = (8, 8, 1)
 KEY = jax.random.key(0)
@@ -108,8 +107,11 @@ def test_the_bound_of_the_numbers_is_the_normal_log_density_and_their_entropy():
 def outputs(params, stats, key):
     """Codes, the logits of real and of generated images, and Q's outputs of the latter."""
     codes = draw_codes(SIZES, key, 6)
-    fake, _ = generated_batch(networks(), params, stats, codes)
-    return codes, judged_batch(networks(), params, stats, IMAGES)[0], *judged_batch(networks(), params, stats, fake)[:2]
+    G, D, Q, _ = bind(networks(), params, stats)
+    fake, _ = G.train(joined(SIZES, codes))
+    (real_logits, _), _ = D.train(IMAGES)
+    (fake_logits, features), _ = D.train(fake)
+    return codes, real_logits, fake_logits, Q.train(features)[0]
 
 
 @functools.cache
@@ -137,8 +139,10 @@ def test_both_players_descend_their_loss_less_the_weighted_bound(index, name):
 def test_the_bound_gives_gradients_to_generator_and_recognition_and_none_to_the_logit():
     def bound(params):
         codes = draw_codes(SIZES, KEY, 6)
-        fake, _ = generated_batch(networks(), params, state().stats, codes)
-        found = judged_batch(networks(), params, state().stats, fake)[1]
+        G, D, Q, _ = bind(networks(), params, state().stats)
+        fake, _ = G.train(joined(SIZES, codes))
+        (_, features), _ = D.train(fake)
+        found, _ = Q.train(features)
         return sum(part.mean() for part in information_bound(SIZES, codes, found))
 
     gradients = jax.jit(jax.grad(bound))(state().params)
@@ -183,9 +187,15 @@ class Plain(nn.Module):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"image_shape": (8, 12, 1)}, r"the generator returns images \(8, 8, 1\), image_shape=\(8, 12, 1\)"),
-        ({"networks": networks()._replace(discriminator=Plain())}, "returns a logit"),
-        ({"networks": networks()._replace(sizes=Sizes(3, 5, 1))}, "recognition returns category"),
+        ({"image_shape": (8, 12, 1)}, r"generator returns arrays of shape \(1, 8, 8, 1\), must be \(1, 8, 12, 1\)"),
+        (
+            {"networks": networks()._replace(discriminator=Plain())},
+            r"discriminator returns arrays of shape \(\(1, 2\), \(1, 64\)\), must be \(\(1,\), \(1, any\)\)",
+        ),
+        (
+            {"networks": networks()._replace(sizes=Sizes(3, 5, 1))},
+            r"recognition returns arrays of shape \{'category': \(1, 4\), .*must be \{'category': \(1, 5\)",
+        ),
         ({"networks": networks()._replace(sizes=Sizes(3, 1, 2))}, "there must be two categories or more"),
         ({"information": -1.0}, "information=-1.0"),
     ],

@@ -13,7 +13,7 @@ from genjax.data.growth import growing, growing_feed, moment, starts
 from genjax.losses.adversarial import WASSERSTEIN
 from genjax.models.adversarial.average import with_average
 from genjax.models.adversarial.gan import Optimizers
-from genjax.models.adversarial.progressive_gan import Sizes, all_channels, grown, progressive_gan, told, with_restarts
+from genjax.models.adversarial.progressive_gan import Sizes, all_channels, grown, progressive_gan, with_restarts
 from genjax.models.adversarial.progressive_gan_networks import doubled, halved
 from genjax.testing import through_host, to_host
 from genjax.training import init_seeds, iterate, seed
@@ -136,7 +136,7 @@ def test_a_loss_sees_networks_and_real_images_of_the_batchs_level_and_depth():
         level, depth = at
         return lambda params, stats, batch, key: (depth, ({"level": jnp.asarray(level), "seen": batch["image"]}, {}))
 
-    loss = jax.jit(told(grown(lambda level, depth: (level, depth), 4, make_loss), 4))
+    loss = jax.jit(grown(lambda level, depth: (level, depth), 4, make_loss, report=True))
     images = jax.random.uniform(KEY, (2, *SHAPE))
     depth, (metrics, stats) = loss({}, {}, {"image": images, "depth": jnp.full(2, 0.25)}, KEY)
     assert depth == stats["depth"] == metrics["alpha"] == 0.25

@@ -28,7 +28,7 @@ def test_overlap_add_is_the_transposed_convolution(size, stride):
 @pytest.mark.parametrize("implementation", ["matmul", "lax"])
 @pytest.mark.parametrize("size", [4, 5])
 def test_it_is_the_adjoint_of_a_convolution_of_stride_2(size, implementation):
-    """<conv x, y> = <x, deconv y>, where the kernel of the one is turned round with its channels exchanged."""
+    """<conv x, y> = <x, deconv y>, where deconv has the kernel of conv, flipped and with its channels swapped."""
     with jax.enable_x64(True):
         rng = np.random.default_rng(0)
         x, y, kernel = (jnp.asarray(rng.normal(size=s)) for s in ((2, 6, 8, 3), (2, 3, 4, 5), (size, size, 3, 5)))

@@ -15,7 +15,7 @@ def test_mask_of_one_channel():
 
 
 def test_mask_of_channels_at_the_centre():
-    """Map i belongs to channel i mod 3; the second copy of four maps starts again at channel 0."""
+    """Feature i belongs to channel i mod 3; the second copy of four features starts again at channel 0."""
     a, b = (causal_mask((1, 1), 4, 4, mask=mask, channels=3, copies=2)[0, 0] for mask in ("A", "B"))
     strictly_before = np.array([[0, 1, 1, 0], [0, 0, 1, 0], [0, 0, 0, 0], [0, 1, 1, 0]])
     not_after = np.array([[1, 1, 1, 1], [0, 1, 1, 0], [0, 0, 1, 0], [1, 1, 1, 1]])

@@ -122,7 +122,7 @@ def test_skew_puts_diagonals_into_columns_and_unskew_undoes_it(height, width):
 
 
 def after_one_pixel(name, size=5):
-    """The layer as a function of an image of which it sees each pixel one place later, so that its own is not seen."""
+    """The layer on an image whose pixels are delayed by one, so that it does not see a pixel's own value."""
     layer, params = random_layer(name, in_features=1)
 
     @jax.jit
@@ -145,7 +145,7 @@ def row_below(h, initial):
 
 
 def shift_nothing(x):
-    """The mistake of leaving out the last row and putting zeros below it, where they should be above."""
+    """The mistake of dropping the last row and padding with zeros below it, instead of above."""
     return jnp.pad(x[:, :-1], ((0, 0), (0, 1), (0, 0), (0, 0)))
 
 

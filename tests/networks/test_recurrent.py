@@ -12,7 +12,7 @@ def sigmoid(x):
 
 
 def numpy_layer(weights, state, x):
-    """The recurrence place by place and gate by gate, in NumPy: columns of the weights are i, f, o, g."""
+    """The recurrence position by position and gate by gate, in NumPy: columns of the weights are i, f, o, g."""
     (W, U), b = (np.asarray(weights[name]) for name in ("W", "U")), np.asarray(weights["b"])
     c, h = state
     outputs = []
@@ -59,7 +59,7 @@ def test_two_halves_are_the_whole():
 
 
 def test_the_forget_gate_alone_starts_open():
-    """specified: bias 1 for the forget gate, once; weights uniform in (-0.08, 0.08)."""
+    """Initial values: bias 1 for the forget gate, once; weights uniform in (-0.08, 0.08)."""
     params = StackedLSTM(50, 1).init(jax.random.key(0), zero_state(1, hidden=50, layers=1), jnp.zeros((1, 1, 30)))
     layer = params["params"]["layer_0"]
     np.testing.assert_array_equal(layer["input"]["bias"], np.repeat([0, 1, 0, 0], 50))
@@ -80,7 +80,7 @@ def test_dropout_leaves_out_and_scales_up_under_a_key_alone():
 
 
 def numpy_gru(params, x):
-    """The state behind a whole sequence [T, F], unit blocks r, u, n."""
+    """The state after a whole sequence [T, F], unit blocks r, u, n."""
     (W, b), U = (np.asarray(params["input"][name]) for name in ("kernel", "bias")), np.asarray(params["recurrent"])
     h = np.zeros(H)
     for one in x:

@@ -41,7 +41,7 @@ def test_padding_is_numpys(padding, mode):
 
 
 def test_a_layer_with_reflection_padding_cannot_see_what_is_the_same_everywhere():
-    """Such as a label as one more map: normalization takes it out, unless zeros around the image show its level."""
+    """An example is a label as one more channel: normalization removes it, unless zero padding shows its level."""
     x = RNG.normal(size=(1, 6, 6, 2)).astype(np.float32)
     for padding, seen in (("reflect", False), ("zero", True)):
         layer = NormalizedConv(3, padding=padding)

@@ -1,8 +1,7 @@
-"""What stands in tables: digits that mean something, and beside a number what its run measured of other things."""
+"""Numbers in tables have digits that mean something."""
 
 import pytest
 
-from experiments.ledger import anchors
 from genjax.runs.report import mean_and_deviation
 
 
@@ -20,13 +19,3 @@ from genjax.runs.report import mean_and_deviation
 )
 def test_small_numbers_have_two_digits_of_their_deviation(mean, deviation, text):
     assert mean_and_deviation({"mean": mean, "sd": deviation}) == text
-
-
-def test_a_run_names_its_own_anchors():
-    of = lambda mean: {"mean": mean, "sd": None}  # noqa: E731
-    metrics = {"probe_error": of(0.02), "pixel_probe_error": of(0.0866), "random_probe_error": of(0.5)}
-    assert anchors(metrics, "probe_error") == [
-        "0.5: features of weights that are not trained (this run)",
-        "0.0866: pixels (this run)",
-    ]
-    assert anchors(metrics, "pixel_probe_error") == []

@@ -1,8 +1,10 @@
-"""Generative adversarial networks (Goodfellow et al. 2014): a discriminator D learns to tell data from what a generator
-G makes of noise, and G learns to deceive it.
+"""Generative adversarial networks (Goodfellow et al. 2014): a discriminator D learns to tell data from samples of a
+generator G, and G learns to deceive D.
 
-Which losses they descend is the game's choice (genjax/losses/adversarial.py), and what examples are is that of the
-networks: images or points. Other systems are this one with other networks (dcgan.py).
+    min over G  max over D   E_x log D(x) + E_z log(1 - D(G(z)))                (eq. 1)
+
+The adversarial losses are an argument (genjax/losses/adversarial.py). Examples are images or points, as the networks
+have it; dcgan.py is the same model with convolutional networks, progressive_gan.py with growing ones.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,48 +17,50 @@ from flax import linen as nn
 from jax.nn.initializers import Initializer, glorot_uniform, zeros
 from jaxtyping import Array, Float
 
-from genjax.core import Model, Phase
+from genjax.core import Input, Model, Phase, with_inputs
 from genjax.losses.adversarial import NONSATURATING, Game, gradient_penalty, interpolates, r1_penalty
 from genjax.models.priors import Prior, uniform
+from genjax.networks.bound import Inputs, bind, check_outputs, init_networks, updated
 from genjax.networks.maxout import MaxoutNetwork, symmetric_uniform
 from genjax.networks.mlp import MLP, ImageMLP
-from genjax.networks.named import applied, applied_batch, split_variables
 from genjax.types import Batch, Generate, Key, Loss, Metrics, Params, Scalar, Stats
 
 Examples = Float[Array, "batch *shape"]
 Noise = Float[Array, "batch latents"]
-Logits = Float[Array, " batch"]
 
 
 class Networks(NamedTuple):
-    """What a GAN is made of. Both networks are called with `train`, and keep batch statistics where they have some."""
+    """Modules of a GAN and the prior of its noise; each module takes `train` and may keep batch statistics."""
 
     generator: nn.Module
     """(noise [batch, latents], train) to examples [batch, *shape]."""
     discriminator: nn.Module
-    """(examples [batch, *shape], train) to an output [batch, 1]."""
+    """(examples [batch, *shape], train) to a logit or score [batch, 1]."""
     prior: Prior
-    """Of the noise; without classes."""
+    """Distribution of the noise, without classes."""
 
 
 class Optimizers(NamedTuple):
-    """Of each phase."""
+    """Optimizer of each phase."""
 
     discriminator: optax.GradientTransformation
     generator: optax.GradientTransformation
 
 
 class Penalty(NamedTuple):
-    """What the discriminator pays for its gradients in the examples."""
+    """Gradient penalty: a term of the discriminator's loss on its gradients with respect to examples."""
 
     points: Callable[[Key, Examples, Examples], Examples]
-    """(key, real, fake) to where the gradients are taken."""
+    """(key, real, fake) to the examples at which the gradients are taken."""
     of_gradients: Callable[[Examples], Float[Array, " batch"]]
-    """The penalty per example, its weight in it."""
+    """Gradients to the penalty of each example, multiplied by its weight."""
 
 
 def wasserstein_penalty(*, weight: float = 10.0, target: float = 1.0) -> Penalty:
-    """The weight times (|gradient| - target)^2 between real and fake examples (Gulrajani et al. 2017, eq. 3)."""
+    """Return weight (|gradient| - target)^2 at points between real and fake (Gulrajani et al. 2017, eq. 3).
+
+    Raises ValueError where `weight` is not above 0.
+    """
     check_weight(weight)
 
     def between(key: Key, real: Examples, fake: Examples) -> Examples:
@@ -66,13 +70,16 @@ def wasserstein_penalty(*, weight: float = 10.0, target: float = 1.0) -> Penalty
 
 
 def r1(*, weight: float = 10.0) -> Penalty:
-    """Half the weight times |gradient|^2 at real examples (Mescheder et al. 2018, eq. 9)."""
+    """Return weight |gradient|^2 / 2 at real examples (Mescheder et al. 2018, eq. 9).
+
+    Raises ValueError where `weight` is not above 0.
+    """
     check_weight(weight)
     return Penalty(lambda key, real, fake: real, lambda gradients: weight * r1_penalty(gradients))
 
 
 def check_weight(weight: float) -> None:
-    """Raise ValueError where a penalty's weight is not above 0."""
+    """Raise ValueError where the weight of a penalty is not above 0."""
     if not weight > 0:
         raise ValueError(f"weight={weight} must be above 0")
 
@@ -87,19 +94,19 @@ def gan(
     penalty: Penalty | None = None,
     example: str = "image",
 ) -> Model:
-    """A GAN on batch[example] [batch, *shape], whose phases are discriminator and generator.
+    """Return a GAN on batch[example] [batch, *shape], with the phases discriminator and generator.
 
-    The discriminator moves in every step, on that step's examples and noise of its own, real and fake ones in separate
-    batches; the generator moves in every step whose number is a multiple of `discriminator_moves`, after it, through
-    the discriminator as it is in training, with dropout. Running statistics are those of real examples in the
-    discriminator, and of the generator's own moves in the generator.
+    The discriminator is updated in every step; the generator after it, in every step whose number is a multiple of
+    `discriminator_moves`. Each update draws noise of its own. Real and fake examples go through the discriminator in
+    separate batches, with dropout in both phases. The discriminator's running statistics are those of real examples,
+    the generator's those of its own updates.
 
-    `evaluate` gives real_logit and fake_logit, the discriminator's outputs at each example and at a sample beside it,
-    and the players' losses of these, all by running statistics and without dropout; `generate` samples, which do not
-    depend on their neighbours.
+    `evaluate` gives, per example, real_logit, fake_logit (at one sample per example), discriminator_loss and
+    generator_loss, all by running statistics and without dropout. `generate` draws samples, each independent of the
+    others in its batch.
 
-    Raises ValueError where the networks do not fit `shape` or the prior, `discriminator_moves` is below 1, or there is
-    a penalty and the discriminator has batch statistics, by which an example's gradient is that of others too.
+    Raises ValueError where the networks do not fit `shape` or the prior, `discriminator_moves` is below 1, or a penalty
+    is given and the discriminator has batch statistics, which make an example's gradient depend on other examples.
     """
     if discriminator_moves < 1:
         raise ValueError(f"discriminator_moves={discriminator_moves} must be at least 1")
@@ -107,94 +114,84 @@ def gan(
     discriminator = discriminator_phase_loss(networks, game, penalty, example)
     generator = generator_phase_loss(networks, game, example)
     generate = make_generate(networks, example)
-    return Model(
-        init=lambda key, batch: init_networks(networks, key, batch[example]),
+
+    def evaluate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
+        _, D, _ = bind(networks, params, stats)
+        return evaluation(D, game, batch[example], generate(params, stats, batch, key))
+
+    model = Model(
+        init=lambda key, batch: init_networks(networks, key, **example_inputs(networks, batch[example])),
         phases=(
             Phase("discriminator", discriminator, ("discriminator",), optimizers.discriminator),
             Phase("generator", generator, ("generator",), optimizers.generator, every=discriminator_moves),
         ),
-        evaluate=lambda params, stats, batch, key: evaluation(
-            networks, game, params, stats, batch[example], generate(params, stats, batch, key)
-        ),
+        evaluate=evaluate,
         generate=generate,
     )
+    return with_inputs(model, **{example: Input(shape, "unit" if example == "image" else "real")})
 
 
-def init_networks(networks: Networks, key: Key, examples: Examples) -> tuple[Params, Stats]:
-    """Fresh variables of both networks, and their running statistics."""
-    generator_key, discriminator_key = jax.random.split(key)
-    variables = {
-        "generator": networks.generator.init(generator_key, jnp.zeros((1, networks.prior.dimension))),
-        "discriminator": networks.discriminator.init(discriminator_key, examples),
-    }
-    return split_variables(variables)
+def example_inputs(networks: Networks, examples: Examples) -> Inputs:
+    """Return example inputs of each network: noise of zeros, and `examples`."""
+    return {"generator": (jnp.zeros((1, networks.prior.dimension)),), "discriminator": (examples,)}
 
 
 def check_networks(networks: Networks, shape: tuple[int, ...], *, penalized: bool) -> None:
-    """Raise ValueError where the networks' outputs do not have the shapes of examples and logits."""
+    """Raise ValueError where the networks do not fit the shape of examples, the prior or the penalty."""
     if networks.prior.classes:
         raise ValueError(f"prior: must be without classes, got {networks.prior.classes}")
-
-    def outputs(key: Key) -> tuple[Stats, Array, Array]:
-        params, stats = init_networks(networks, key, jnp.zeros((1, *shape)))
-        examples = applied(networks, "generator", params, stats, drawn_noise(networks.prior, key, 1))
-        return stats, examples, applied(networks, "discriminator", params, stats, jnp.zeros((1, *shape)))
-
-    stats, examples, output = jax.eval_shape(outputs, jax.random.key(0))
-    if examples.shape != (1, *shape):
-        raise ValueError(f"networks: the generator returns examples {examples.shape[1:]}, shape={shape}")
-    if output.shape != (1, 1):
-        raise ValueError(f"networks: the discriminator returns {output.shape[1:]}, must be (1,)")
+    inputs = example_inputs(networks, jnp.zeros((1, *shape)))
+    check_outputs(networks, inputs, {"generator": (1, *shape), "discriminator": (1, 1)})
+    _, stats = jax.eval_shape(lambda key: init_networks(networks, key, **inputs), jax.random.key(0))
     if penalized and stats["discriminator"]:
         raise ValueError("penalty: the discriminator has batch statistics; take one without, or no penalty")
 
 
-def logits_batch(
-    networks: Networks, params: Params, stats: Stats, examples: Examples, key: Key
-) -> tuple[Logits, Stats]:
-    """The discriminator's outputs as training sees them, and the running statistics after them."""
-    outputs, moved = applied_batch(networks, "discriminator", params, stats, examples, dropout_key=key)
-    return outputs[:, 0], moved
-
-
 def discriminator_phase_loss(networks: Networks, game: Game, penalty: Penalty | None, example: str) -> Loss:
-    """The discriminator's loss on real and fake examples, mean over the batch, and its penalty."""
+    """Return the loss of the discriminator, the mean over the batch of
+
+        game.discriminator(D(x), D(G(z))) + penalty(dD/dx),
+
+    by default -log D(x) - log(1 - D(G(z))) (Goodfellow et al. 2014, eq. 1).
+    """
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
-        noise_key, real_key, fake_key, points_key, penalty_key = jax.random.split(key, 5)
-        real = batch[example]
-        z = networks.prior.sample(noise_key, len(real), None)
-        fake, _ = applied_batch(networks, "generator", params, stats, z)
-        real_logits, moved = logits_batch(networks, params, stats, real, real_key)
-        fake_logits, _ = logits_batch(networks, params, stats, fake, fake_key)
-        total = game.discriminator(real_logits, fake_logits).mean()
+        z_key, real_key, fake_key, points_key, penalty_key = jax.random.split(key, 5)
+        G, D, prior = bind(networks, params, stats)
+        x = batch[example]
+        fake, _ = G.train(prior.sample(z_key, len(x), None))
+        real_logits, D_after = D.train(x, key=real_key)
+        fake_logits, _ = D.train(fake, key=fake_key)
+        total = game.discriminator(real_logits[:, 0], fake_logits[:, 0]).mean()
         if penalty is not None:
-            points = penalty.points(points_key, real, fake)
-            gradients = jax.grad(lambda x: logits_batch(networks, params, stats, x, penalty_key)[0].sum())(points)
+            points = penalty.points(points_key, x, fake)
+            gradients = jax.grad(lambda points: D.train(points, key=penalty_key)[0].sum())(points)
             total += penalty.of_gradients(gradients).mean()
-        return total, ({"real_logit": real_logits.mean(), "fake_logit": fake_logits.mean()}, moved)
+        metrics = {"real_logit": real_logits.mean(), "fake_logit": fake_logits.mean()}
+        return total, (metrics, updated(stats, discriminator=D_after))
 
     return loss
 
 
 def generator_phase_loss(networks: Networks, game: Game, example: str) -> Loss:
-    """The generator's loss on as many samples as the batch has examples, mean over them."""
+    """Return the loss of the generator, the mean of game.generator(D(G(z))) over as many z as the batch has examples.
+
+    By default -log D(G(z)) (Goodfellow et al. 2014, sec. 3).
+    """
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
-        noise_key, dropout_key = jax.random.split(key)
-        z = networks.prior.sample(noise_key, len(batch[example]), None)
-        fake, moved = applied_batch(networks, "generator", params, stats, z)
-        fake_logits, _ = logits_batch(networks, params, stats, fake, dropout_key)
-        return game.generator(fake_logits).mean(), ({}, moved)
+        z_key, dropout_key = jax.random.split(key)
+        G, D, prior = bind(networks, params, stats)
+        fake, G = G.train(prior.sample(z_key, len(batch[example]), None))
+        fake_logits, _ = D.train(fake, key=dropout_key)
+        return game.generator(fake_logits[:, 0]).mean(), ({}, updated(stats, generator=G))
 
     return loss
 
 
-def evaluation(networks: Networks, game: Game, params: Params, stats: Stats, real: Examples, fake: Examples) -> Metrics:
-    """What `evaluate` gives."""
-    real_logits, fake_logits = (
-        applied(networks, "discriminator", params, stats, examples)[:, 0] for examples in (real, fake)
-    )
+def evaluation(D: Callable[[Examples], Array], game: Game, real: Examples, fake: Examples) -> Metrics:
+    """Return the discriminator's outputs at real and fake examples, and both losses of these outputs, per example."""
+    real_logits, fake_logits = D(real)[:, 0], D(fake)[:, 0]
     return {
         "real_logit": real_logits,
         "fake_logit": fake_logits,
@@ -204,35 +201,35 @@ def evaluation(networks: Networks, game: Game, params: Params, stats: Stats, rea
 
 
 def make_generate(networks: Networks, example: str = "image") -> Generate:
-    """As many samples as the batch has examples, each of which depends on the key and its place alone."""
+    """Return the sampler: one sample per example of the batch, a function of the key and its position alone."""
 
     def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Examples:
-        z = drawn_noise(networks.prior, key, len(batch[example]))
-        return applied(networks, "generator", params, stats, z)
+        G, _, prior = bind(networks, params, stats)
+        return G(drawn_noise(prior, key, len(batch[example])))
 
     return generate
 
 
 def drawn_noise(prior: Prior, key: Key, count: int) -> Noise:
-    """Samples of the prior, each of which depends on the key and its place alone."""
+    """Return samples of the prior, each a function of the key and its position alone."""
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(count))
     return jax.vmap(lambda one: prior.sample(one, 1, None)[0])(keys)
 
 
 class Generator(nn.Module):
-    """`output` of a network's logits, in training as otherwise."""
+    """Apply `output`, by default the sigmoid, to the outputs of a network."""
 
     network: nn.Module
     output: Callable[[Array], Array] = jax.nn.sigmoid
 
     @nn.compact
     def __call__(self, z: Noise, train: bool = False) -> Examples:
-        """Examples [batch, *shape]."""
+        """Return examples [batch, *shape]; `train` changes nothing."""
         return self.output(self.network(z))
 
 
 PRIOR = uniform(100, limit=3**0.5)
-"""Of the authors' code: a hundred numbers of variance 1."""
+"""Noise of the authors' code: a hundred numbers of mean 0 and variance 1."""
 
 
 def image_networks(
@@ -245,10 +242,10 @@ def image_networks(
     prior: Prior = PRIOR,
     bias_init: Initializer = zeros,
 ) -> Networks:
-    """The networks of the authors' code for MNIST: a generator of ReLU units and a discriminator of maxout units.
+    """Return the networks of the authors' code for MNIST: a generator of ReLU units, a discriminator of maxout units.
 
-    `dropout` is the probability that a pixel is left out of what the discriminator sees in training, and a unit of it;
-    `bias_init` that of the logits of the generated image, called with its shape (the authors': the data's marginals).
+    `dropout` is the probability that a pixel, and a hidden unit, of the discriminator is dropped in training.
+    `bias_init` initializes the logits of the generated image, [H, W, C]; the authors use the data's frequencies.
     """
     pixels = ImageMLP(image_shape, hidden, jax.nn.relu, kernel_init=symmetric_uniform(0.05), bias_init=bias_init)
     return Networks(Generator(pixels), MaxoutNetwork(maxout, pieces, *dropout), prior)
@@ -262,7 +259,7 @@ def point_networks(
     pieces: int = 2,
     prior: Prior = PRIOR,
 ) -> Networks:
-    """The same for points [batch, dimension] of any size: a linear last layer, no dropout, larger weights."""
+    """Return networks for points [batch, dimension]: linear outputs, no dropout, Glorot's initialization."""
     points = MLP((*hidden, dimension), jax.nn.relu, kernel_init=glorot_uniform())
     discriminator = MaxoutNetwork(maxout, pieces, input_dropout=0.0, dropout=0.0, kernel_init=glorot_uniform())
     return Networks(Generator(points, jax.nn.identity), discriminator, prior)

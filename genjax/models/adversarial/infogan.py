@@ -1,10 +1,10 @@
 """InfoGAN (Chen, Duan, Houthooft, Schulman, Sutskever & Abbeel 2016): codes that can be read off generated images.
 
-Noise z goes into the generator G beside codes c: one of K categories and some numbers on [-1, 1]. A recognition network
-Q(c|x), which shares the discriminator's layers, bounds the mutual information of codes and images from below:
+The generator G takes noise z and codes c: one of K categories, and some continuous codes on [-1, 1]. A recognition
+network Q(c|x), which shares the discriminator's layers, bounds the mutual information of codes and images from below:
 
-    L_I = E log Q(c | G(z, c)) + H(c) <= I(c; G(z, c))                       (eq. 5)
-    min over G, Q  max over D   V(D, G) - lambda L_I                          (eq. 6)
+    L_I(G, Q) = E log Q(c | G(z, c)) + H(c) <= I(c; G(z, c))                    (eq. 5)
+    min over G, Q  max over D   V(D, G) - lambda L_I(G, Q)                      (eq. 6)
 """
 
 import math
@@ -16,33 +16,34 @@ import optax
 from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
-from genjax.core import Model, Phase
+from genjax.core import Input, Model, Phase, with_inputs
 from genjax.losses.adversarial import NONSATURATING, Game, mutual_information_bound
 from genjax.losses.likelihood import gaussian_log_prob
 from genjax.models.adversarial import infogan_networks as networks_of
 from genjax.models.completion import refuse_known
-from genjax.networks.named import applied, applied_batch, split_variables
-from genjax.types import Batch, Evaluate, Generate, Key, Loss, Metrics, Params, Scalar, Stats
+from genjax.networks.bound import Inputs, bind, check_outputs, init_networks, updated
+from genjax.types import Batch, Embed, Evaluate, Generate, Key, Loss, Metrics, Params, Scalar, Stats
 
 Images = Float[Array, "batch H W C"]
 
 LEAST_LOG_SIGMA = -2.0
-"""Q's standard deviation of a number is at least e^-2, so that one which is read off well is not all that counts."""
+"""Lower limit of Q's log standard deviation of a continuous code, so that one well recognized code does not dominate
+L_I."""
 
 
 class Codes(NamedTuple):
-    """What the generator reads."""
+    """Inputs of the generator."""
 
     noise: Float[Array, "batch noise"]
     """Uniform on [-1, 1]."""
     category: Int[Array, " batch"]
-    """Each as likely as the others."""
+    """Uniform on 0, ..., K - 1."""
     continuous: Float[Array, "batch continuous"]
     """Uniform on [-1, 1]."""
 
 
 class Sizes(NamedTuple):
-    """Of the codes; the paper's for MNIST."""
+    """Number of noise dimensions, of categories and of continuous codes; by default the paper's for MNIST."""
 
     noise: int = 62
     categories: int = 10
@@ -50,7 +51,7 @@ class Sizes(NamedTuple):
 
 
 class Networks(NamedTuple):
-    """What an InfoGAN is made of. All are called with `train`, and keep batch statistics where they have some."""
+    """Modules of an InfoGAN and the sizes of its codes; each module takes `train` and may keep batch statistics."""
 
     generator: nn.Module
     """([batch, noise + categories + continuous], train) to images in [0, 1]."""
@@ -61,11 +62,8 @@ class Networks(NamedTuple):
     sizes: Sizes
 
 
-NAMES = ("generator", "discriminator", "recognition")
-
-
 class Optimizers(NamedTuple):
-    """Of each phase."""
+    """Optimizer of each phase."""
 
     discriminator: optax.GradientTransformation
     generator: optax.GradientTransformation
@@ -80,16 +78,15 @@ def infogan(
     information: float = 1.0,
     continuous_information: float = 0.03,
 ) -> Model:
-    """An InfoGAN on `image` of the batch, whose phases are discriminator and generator.
+    """Return an InfoGAN on `image` of the batch, with the phases discriminator and generator.
 
-    The first moves the discriminator and the recognition network, which share layers, the second the generator; both
-    descend their player's loss less lambda L_I, as in the authors' code, where lambda is `information` for the category
-    and `continuous_information` for the numbers. Without them it is a GAN with a recognition network that learns
-    nothing.
+    The phase discriminator updates D and Q, which share layers; the phase generator updates G. Both minimize their
+    adversarial loss minus lambda L_I, as in the authors' code, where lambda is `information` for the category and
+    `continuous_information` for the continuous codes. With both at 0 it is a GAN whose Q learns nothing.
 
-    `evaluate` gives real_logit and fake_logit, and of images generated of random codes category_information_nats and
-    continuous_information_nats, the terms of L_I; `generate` images of random codes, of the category in `code` [B] of
-    the batch where it has that; `embed` log Q(category|x), [B, categories], and after it the means of the numbers.
+    `evaluate` gives real_logit and fake_logit and, for images generated from random codes, the terms of L_I:
+    category_information_nats and continuous_information_nats. `generate` draws images of random codes, of the category
+    `code` [B] where the batch has it. `embed` gives log Q(category|x) [B, categories], then Q's means of the others.
 
     Raises ValueError where the networks do not fit `image_shape` or the sizes of the codes, or a weight is below 0.
     """
@@ -97,25 +94,23 @@ def infogan(
         raise ValueError(f"information={information} and continuous_information={continuous_information} must be >= 0")
     check_networks(networks, image_shape)
     weights = (information, continuous_information)
-    return Model(
-        init=lambda key, batch: init_networks(networks, key, batch["image"]),
+    discriminator = discriminator_loss(networks, game, weights)
+    generator = generator_loss(networks, game, weights)
+    model = Model(
+        init=lambda key, batch: init_networks(networks, key, **example_inputs(networks, batch["image"])),
         phases=(
-            Phase(
-                "discriminator",
-                discriminator_loss(networks, game, weights),
-                ("discriminator", "recognition"),
-                optimizers.discriminator,
-            ),
-            Phase("generator", generator_loss(networks, game, weights), ("generator",), optimizers.generator),
+            Phase("discriminator", discriminator, ("discriminator", "recognition"), optimizers.discriminator),
+            Phase("generator", generator, ("generator",), optimizers.generator),
         ),
         evaluate=make_evaluate(networks),
         generate=make_generate(networks),
-        embed=lambda params, stats, batch: embedding(networks, params, stats, batch["image"]),
+        embed=make_embed(networks),
     )
+    return with_inputs(model, image=Input(image_shape))
 
 
 def draw_codes(sizes: Sizes, key: Key, count: int) -> Codes:
-    """Codes of `count` images, each of which depends on the key and its place alone."""
+    """Draw the codes of `count` images, each a function of the key and its position alone."""
 
     def one(key: Key) -> Codes:
         noise_key, category_key, continuous_key = jax.random.split(key, 3)
@@ -129,13 +124,17 @@ def draw_codes(sizes: Sizes, key: Key, count: int) -> Codes:
 
 
 def joined(sizes: Sizes, codes: Codes) -> Float[Array, "batch latents"]:
-    """What the generator reads: the noise, the category as a one-hot, the numbers."""
+    """Concatenate the inputs of the generator: noise, one-hot category, continuous codes."""
     one_hot = jax.nn.one_hot(codes.category, sizes.categories, dtype=codes.noise.dtype)
     return jnp.concatenate([codes.noise, one_hot, codes.continuous], axis=-1)
 
 
 def information_bound(sizes: Sizes, codes: Codes, outputs: dict[str, Array]) -> tuple[Array, Array]:
-    """The terms of L_I per example, in nats, of Q's outputs: of the category, at most log K, and of the numbers."""
+    """Return the terms of L_I per example, in nats: of the category, at most log K, and of the continuous codes.
+
+    `outputs` are those of Q at the images generated from `codes`: Q(category|x) is categorical, Q of a continuous code
+    a Gaussian (eq. 5).
+    """
     log_q = jnp.take_along_axis(jax.nn.log_softmax(outputs["category"]), codes.category[:, None], axis=1)[:, 0]
     log_var = 2 * jnp.maximum(outputs["log_sigma"], LEAST_LOG_SIGMA)
     log_density = gaussian_log_prob(codes.continuous, outputs["mean"], log_var).sum(axis=1)
@@ -143,17 +142,16 @@ def information_bound(sizes: Sizes, codes: Codes, outputs: dict[str, Array]) -> 
     return of_category, mutual_information_bound(log_density, sizes.continuous * math.log(2))
 
 
-def init_networks(networks: Networks, key: Key, images: Images) -> tuple[Params, Stats]:
-    """Fresh variables of all networks, and their running statistics."""
-    generator_key, discriminator_key, recognition_key = jax.random.split(key, 3)
-    z = joined(networks.sizes, draw_codes(networks.sizes, key, 1)).astype(images.dtype)
-    (_, features), discriminator = networks.discriminator.init_with_output(discriminator_key, images[:1])
-    variables = {
-        "generator": networks.generator.init(generator_key, z),
-        "discriminator": discriminator,
-        "recognition": networks.recognition.init(recognition_key, features),
+def example_inputs(networks: Networks, images: Images) -> Inputs:
+    """Return inputs of each network for one example, the first of `images`."""
+    image = images[:1]
+    z = jnp.zeros((1, sum(networks.sizes)), images.dtype)
+    (_, features), _ = jax.eval_shape(networks.discriminator.init_with_output, jax.random.key(0), image)
+    return {
+        "generator": (z,),
+        "discriminator": (image,),
+        "recognition": (jnp.zeros(features.shape, features.dtype),),
     }
-    return split_variables(variables)
 
 
 def check_networks(networks: Networks, image_shape: tuple[int, int, int]) -> None:
@@ -161,101 +159,89 @@ def check_networks(networks: Networks, image_shape: tuple[int, int, int]) -> Non
     sizes = networks.sizes
     if sizes.categories < 2 or min(sizes.noise, sizes.continuous) < 0:
         raise ValueError(f"sizes={tuple(sizes)}: there must be two categories or more, and no number below 0")
-
-    def outputs(key: Key) -> tuple[Array, Array, dict[str, Array]]:
-        params, stats = init_networks(networks, key, jnp.zeros((1, *image_shape)))
-        images = generated(networks, params, stats, draw_codes(sizes, key, 1))
-        return images, *judged(networks, params, stats, jnp.zeros((1, *image_shape)))
-
-    image, logit, codes = jax.eval_shape(outputs, jax.random.key(0))
-    if image.shape != (1, *image_shape):
-        raise ValueError(f"networks: the generator returns images {image.shape[1:]}, image_shape={image_shape}")
-    if logit.shape != (1,):
-        raise ValueError(f"networks: the discriminator returns a logit {logit.shape[1:]}, must be one number")
-    for name, width in {"category": sizes.categories, "mean": sizes.continuous, "log_sigma": sizes.continuous}.items():
-        if codes[name].shape != (1, width):
-            raise ValueError(f"networks: recognition returns {name} {codes[name].shape[1:]}, must be {(width,)}")
-
-
-def generated(networks: Networks, params: Params, stats: Stats, codes: Codes) -> Images:
-    """The images of codes, by running statistics."""
-    return applied(networks, "generator", params, stats, joined(networks.sizes, codes))
-
-
-def judged(networks: Networks, params: Params, stats: Stats, images: Images) -> tuple[Array, dict[str, Array]]:
-    """The discriminator's logits and Q's outputs, by running statistics."""
-    logits, features = applied(networks, "discriminator", params, stats, images)
-    return logits, applied(networks, "recognition", params, stats, features)
-
-
-def generated_batch(networks: Networks, params: Params, stats: Stats, codes: Codes) -> tuple[Images, Stats]:
-    """`generated` as training does it, by the statistics of this batch, and the running statistics after it."""
-    return applied_batch(networks, "generator", params, stats, joined(networks.sizes, codes))
-
-
-def judged_batch(
-    networks: Networks, params: Params, stats: Stats, images: Images
-) -> tuple[Array, dict[str, Array], Stats]:
-    """`judged` as training does it, and the running statistics of both networks after it."""
-    (logits, features), stats = applied_batch(networks, "discriminator", params, stats, images)
-    codes, stats = applied_batch(networks, "recognition", params, stats, features)
-    return logits, codes, stats
+    outputs = {
+        "generator": (1, *image_shape),
+        "discriminator": ((1,), (1, None)),
+        "recognition": {
+            "category": (1, sizes.categories),
+            "mean": (1, sizes.continuous),
+            "log_sigma": (1, sizes.continuous),
+        },
+    }
+    check_outputs(networks, example_inputs(networks, jnp.zeros((1, *image_shape))), outputs)
 
 
 def discriminator_loss(networks: Networks, game: Game, weights: tuple[float, float]) -> Loss:
-    """The discriminator's loss less lambda L_I, mean over the batch."""
+    """Return the loss of D and Q, the mean over the batch of
+
+        game.discriminator(D(x), D(G(z, c))) - lambda L_I(G, Q),                (eq. 6)
+
+    by default -log D(x) - log(1 - D(G(z, c))) - lambda L_I.
+    """
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
-        codes = draw_codes(networks.sizes, key, len(batch["image"]))
-        fake, _ = generated_batch(networks, params, stats, codes)
-        real_logits, _, moved = judged_batch(networks, params, stats, batch["image"])
-        fake_logits, found, of_fakes = judged_batch(networks, params, stats, fake)
-        bounds = information_bound(networks.sizes, codes, found)
-        total = game.discriminator(real_logits, fake_logits).mean() - weighted(bounds, weights)
-        # D judges real images and Q generated ones: each keeps the statistics of those
-        stats = {**moved, "recognition": of_fakes["recognition"]}
-        return total, ({"category_information_nats": bounds[0].mean()}, stats)
+        G, D, Q, sizes = bind(networks, params, stats)
+        x = batch["image"]
+        c = draw_codes(sizes, key, len(x))
+        fake, _ = G.train(joined(sizes, c))
+        (real_logits, _), D_after = D.train(x)
+        (fake_logits, features), _ = D.train(fake)
+        codes_of_fake, Q_after = Q.train(features)
+        L_I = information_bound(sizes, c, codes_of_fake)
+        total = game.discriminator(real_logits, fake_logits).mean() - weighted(L_I, weights)
+        # the running statistics are those that each network is used with: D's of real images, Q's of generated ones
+        stats = updated(stats, discriminator=D_after, recognition=Q_after)
+        return total, ({"category_information_nats": L_I[0].mean()}, stats)
 
     return loss
 
 
 def generator_loss(networks: Networks, game: Game, weights: tuple[float, float]) -> Loss:
-    """The generator's loss less lambda L_I, mean over the batch."""
+    """Return the loss of G, the mean over the batch of
+
+        game.generator(D(G(z, c))) - lambda L_I(G, Q),                          (eq. 6)
+
+    by default -log D(G(z, c)) - lambda L_I.
+    """
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
-        codes = draw_codes(networks.sizes, key, len(batch["image"]))
-        fake, moved = generated_batch(networks, params, stats, codes)
-        logits, found, _ = judged_batch(networks, params, stats, fake)
-        bounds = information_bound(networks.sizes, codes, found)
-        return game.generator(logits).mean() - weighted(bounds, weights), ({}, moved)
+        G, D, Q, sizes = bind(networks, params, stats)
+        c = draw_codes(sizes, key, len(batch["image"]))
+        fake, G = G.train(joined(sizes, c))
+        (fake_logits, features), _ = D.train(fake)
+        codes_of_fake, _ = Q.train(features)
+        L_I = information_bound(sizes, c, codes_of_fake)
+        return game.generator(fake_logits).mean() - weighted(L_I, weights), ({}, updated(stats, generator=G))
 
     return loss
 
 
 def weighted(bounds: tuple[Array, Array], weights: tuple[float, float]) -> Scalar:
-    """Lambda L_I, mean over the batch."""
+    """Return lambda L_I: the weighted sum of its terms, each the mean over the batch."""
     return sum((weight * bound.mean() for weight, bound in zip(weights, bounds, strict=True)), start=jnp.zeros(()))
 
 
 def make_evaluate(networks: Networks) -> Evaluate:
-    """The logits of real and generated images, and the terms of L_I of the latter."""
+    """Return the function of D's logits at real and generated images, and of the terms of L_I of the latter."""
 
     def evaluate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
-        codes = draw_codes(networks.sizes, key, len(batch["image"]))
-        fake_logits, found = judged(networks, params, stats, generated(networks, params, stats, codes))
-        of_category, of_numbers = information_bound(networks.sizes, codes, found)
+        G, D, Q, sizes = bind(networks, params, stats)
+        c = draw_codes(sizes, key, len(batch["image"]))
+        real_logits, _ = D(batch["image"])
+        fake_logits, features = D(G(joined(sizes, c)))
+        of_category, of_continuous = information_bound(sizes, c, Q(features))
         return {
-            "real_logit": judged(networks, params, stats, batch["image"])[0],
+            "real_logit": real_logits,
             "fake_logit": fake_logits,
             "category_information_nats": of_category,
-            "continuous_information_nats": of_numbers,
+            "continuous_information_nats": of_continuous,
         }
 
     return evaluate
 
 
 def make_generate(networks: Networks) -> Generate:
-    """Images of random codes, or of the category in `code`."""
+    """Return the sampler: images of random codes, of the category `code` where the batch has it."""
 
     def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Images:
         refuse_known(batch)
@@ -265,10 +251,22 @@ def make_generate(networks: Networks) -> Generate:
     return generate
 
 
-def embedding(networks: Networks, params: Params, stats: Stats, images: Images) -> Float[Array, "batch features"]:
-    """What Q reads in images: log Q(category|x), and the means of the numbers."""
-    _, found = judged(networks, params, stats, images)
-    return jnp.concatenate([jax.nn.log_softmax(found["category"]), found["mean"]], axis=-1)
+def generated(networks: Networks, params: Params, stats: Stats, codes: Codes) -> Images:
+    """Return the images of `codes`, by running statistics."""
+    G = bind(networks, params, stats).generator
+    return G(joined(networks.sizes, codes))
+
+
+def make_embed(networks: Networks) -> Embed:
+    """Return the function of Q's outputs at images: log Q(category|x), then the means of the continuous codes."""
+
+    def embed(params: Params, stats: Stats, batch: Batch) -> Float[Array, "batch features"]:
+        _, D, Q, _ = bind(networks, params, stats)
+        _, features = D(batch["image"])
+        codes = Q(features)
+        return jnp.concatenate([jax.nn.log_softmax(codes["category"]), codes["mean"]], axis=-1)
+
+    return embed
 
 
 def conv_networks(
@@ -279,7 +277,7 @@ def conv_networks(
     hidden: int = 1024,
     recognition_hidden: int = 128,
 ) -> Networks:
-    """The paper's networks for MNIST; the generator mirrors the discriminator's `channels`.
+    """Return the paper's networks for MNIST; the generator mirrors the discriminator's `channels`.
 
     Raises ValueError where a side of the image is no multiple of 4.
     """

@@ -1,7 +1,7 @@
-"""The networks of InfoGAN for MNIST (Chen et al. 2016, appendix C.1), for images whose sides are multiples of 4.
+"""Networks of InfoGAN for MNIST (Chen et al. 2016, appendix C.1), for images whose sides are multiples of 4.
 
-Kernels of 4x4 with stride 2, batch normalization after all layers but the first and the last of a network. The
-discriminator and the recognition network share all layers but their last ones. Images lie in [0, 1].
+Kernels of 4x4 with stride 2. Batch normalization follows every layer but each network's outputs and the discriminator's
+first convolution. The discriminator and the recognition network share the layers of `Trunk`. Images lie in [0, 1].
 """
 
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ from genjax.networks.conv import ConvTranspose, Implementation
 KERNEL_SIZE = 4
 STRIDE = 2
 SLOPE = 0.1
-"""Of the leaky ReLU below 0, in the paper's table; the authors' code has 0.01."""
+"""Negative slope of the leaky ReLU, in the paper's table; the authors' code has 0.01."""
 KERNEL_INIT = normal(0.02)
 MOMENTUM = 0.9
-"""What running statistics keep in a step."""
+"""Decay of the running statistics of batch normalization."""
 
 
 def norm(train: bool, name: str) -> nn.BatchNorm:
-    """Batch normalization: by the batch in training, else by running statistics."""
+    """Return batch normalization, by the batch's statistics in training, else by running statistics."""
     return nn.BatchNorm(use_running_average=not train, momentum=MOMENTUM, name=name)
 
 
@@ -32,12 +32,13 @@ class Generator(nn.Module):
 
     image_shape: tuple[int, int, int]
     channels: tuple[int, int] = (128, 64)
+    """Input channels of each transposed convolution."""
     hidden: int = 1024
     implementation: Implementation = "auto"
 
     @nn.compact
     def __call__(self, z: Float[Array, "batch latents"], train: bool = False) -> Float[Array, "batch H W C"]:
-        """Images."""
+        """Return images [batch, H, W, C]."""
         height, width = (side // STRIDE**2 for side in self.image_shape[:2])
         wide, narrow = self.channels
         for name, features in (("hidden", self.hidden), ("maps", height * width * wide)):
@@ -49,7 +50,7 @@ class Generator(nn.Module):
         return jax.nn.sigmoid(self.transpose(self.image_shape[-1], use_bias=True, name="transpose_1")(x))
 
     def transpose(self, channels: int, *, use_bias: bool, name: str) -> ConvTranspose:
-        """A transposed convolution."""
+        """Return a transposed convolution, which doubles height and width."""
         return ConvTranspose(
             channels,
             KERNEL_SIZE,
@@ -62,14 +63,14 @@ class Generator(nn.Module):
 
 
 class Trunk(nn.Module):
-    """What both of the generator's judges make of images first."""
+    """Layers that the discriminator and the recognition network share: two strided convolutions and a dense layer."""
 
     channels: tuple[int, int] = (64, 128)
     hidden: int = 1024
 
     @nn.compact
     def __call__(self, images: Float[Array, "batch H W C"], train: bool = False) -> Float[Array, "batch hidden"]:
-        """Features [batch, hidden]."""
+        """Return features [batch, hidden]."""
         x = images
         for index, channels in enumerate(self.channels):
             conv = nn.Conv(
@@ -87,7 +88,7 @@ class Trunk(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """The trunk, and a logit that is linear in its features."""
+    """The trunk, then a logit that is linear in its features."""
 
     channels: tuple[int, int] = (64, 128)
     hidden: int = 1024
@@ -96,22 +97,23 @@ class Discriminator(nn.Module):
     def __call__(
         self, images: Float[Array, "batch H W C"], train: bool = False
     ) -> tuple[Float[Array, " batch"], Float[Array, "batch hidden"]]:
-        """The logit and the features."""
+        """Return the logit and the features."""
         features = Trunk(self.channels, self.hidden, name="trunk")(images, train)
         return nn.Dense(1, kernel_init=KERNEL_INIT, name="logit")(features)[:, 0], features
 
 
 class Recognition(nn.Module):
-    """Q(c|x) of the trunk's features: named linear outputs of one more layer."""
+    """Q(c|x), computed from the trunk's features: one more layer, then named linear outputs."""
 
     widths: Sequence[tuple[str, int]]
+    """(name, width) of each output."""
     hidden: int = 128
 
     @nn.compact
     def __call__(
         self, features: Float[Array, "batch hidden"], train: bool = False
     ) -> dict[str, Float[Array, "batch _"]]:
-        """Output name -> [batch, width]."""
+        """Return output name -> [batch, width]."""
         x = nn.Dense(self.hidden, use_bias=False, kernel_init=KERNEL_INIT, name="hidden")(features)
         x = jax.nn.leaky_relu(norm(train, "norm")(x), SLOPE)
         return {name: nn.Dense(width, kernel_init=KERNEL_INIT, name=name)(x) for name, width in self.widths}

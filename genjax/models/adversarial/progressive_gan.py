@@ -1,8 +1,8 @@
-"""Progressive growing of GANs (Karras, Aila, Laine & Lehtinen 2018): the game of gan.py on images that grow.
+"""Progressive growing of GANs (Karras, Aila, Laine & Lehtinen 2018): the losses of gan.py on images that grow.
 
-A batch has images of its step's level and the step's depth (genjax/data/growth.py): the losses take the level from the
-images' size, and at that size they fade in the generator, the discriminator and the real images with the same weight.
-The state holds all levels from the start.
+A training batch has images of its step's level and the step's depth (genjax/data/growth.py). The losses take the level
+from the images' size, and fade in a new level with the same weight in G, in D and in the real images. The parameters
+of all levels exist from the start.
 """
 
 import functools
@@ -24,30 +24,33 @@ from genjax.models.adversarial.gan import (
     check_networks,
     discriminator_phase_loss,
     evaluation,
+    example_inputs,
     generator_phase_loss,
-    init_networks,
     make_generate,
     wasserstein_penalty,
 )
 from genjax.models.adversarial.progressive_gan_networks import Depth, Discriminator, Generator, alpha, faded, pyramid
 from genjax.models.priors import gaussian
+from genjax.networks.bound import bind, init_networks
+from genjax.networks.images import signed, unsigned
 from genjax.types import Batch, Key, Loss, Metrics, Params, PyTree, Scalar, Stats
 
 Images = Float[Array, "batch H W C"]
 
 
 class Sizes(NamedTuple):
-    """What the networks are, by default those of the paper's table 2."""
+    """Sizes of the networks, by default those of the paper's table 2."""
 
     start: int = 4
-    """Side of the images of level 0."""
+    """Height and width of the images of level 0."""
     latents: int = 512
+    """Dimensions of the noise."""
     maps: int = 512
-    """Of each level, at most."""
+    """Largest number of channels of a level."""
     maps_times_side: int = 16384
-    """Maps of a level times its side, at most."""
+    """Largest product of a level's channels and its height."""
     group: int = 0
-    """Examples over which a minibatch deviation is; 0 for the whole batch."""
+    """Number of examples over which a minibatch deviation is taken; 0 for the whole batch."""
 
 
 def progressive_gan(
@@ -60,25 +63,24 @@ def progressive_gan(
     discriminator_moves: int = 1,
     restarts: Sequence[int] = (),
 ) -> Model:
-    """A progressive GAN on images in [0, 1], whose phases are those of `gan`.
+    """Return a progressive GAN on images in [0, 1], with the phases of `gan`.
 
-    A training batch has `image` of any level and `depth` [B], the same for all: the level's or up to one less. The
-    discriminator learns from the batch's own deviation, and so an example's gradient in a penalty is that of others
-    too, as in the authors' code. stats["depth"] is that of the last step.
+    A training batch has `image`, of any level, and `depth` [B], the same for all examples: the level or up to one less.
+    The discriminator sees the deviation of its batch, so an example's gradient in the penalty depends on the other
+    examples, as in the authors' code. stats["depth"] is the depth of the last step.
 
-    `evaluate` gives what that of `gan` gives, at images of the full size which are faded like those of training, with
-    the running deviation of real images; `generate` images of the full size, as the depth has them: those of a lower
-    level are doubled.
+    `evaluate` gives the metrics of `gan`, at images of the full size that are faded as in training, with the running
+    deviation of real images. `generate` draws images of the full size at the depth reached so far; those of a lower
+    level are enlarged by repeating pixels.
 
     Args:
         image_shape: Height and width are sizes.start times one power of 2.
-        optimizers: Of the two phases; the paper's are Adam with step size 1e-3, b1 0, b2 0.99.
-        sizes: Of the networks.
-        game: The losses.
-        penalty: What the discriminator pays for its gradients in images that lie in [-1, 1].
-        discriminator_moves: Per move of the generator.
-        restarts: Steps (counted from 0) before which both optimizers forget what they have gathered, as at each new
-            level.
+        optimizers: Optimizer of each phase; the paper's are Adam with learning rate 1e-3, b1 0, b2 0.99.
+        sizes: Sizes of the networks.
+        game: Adversarial losses.
+        penalty: Gradient penalty of the discriminator, on gradients with respect to images in [-1, 1].
+        discriminator_moves: Updates of the discriminator per update of the generator.
+        restarts: Steps (counted from 0) before which the states of both optimizers are reset, as at each new level.
 
     Raises ValueError where the sizes do not fit the images, or a number is out of range.
     """
@@ -86,17 +88,18 @@ def progressive_gan(
     at = functools.partial(networks_at, image_shape, sizes)
     check_sizes(sizes, discriminator_moves)
     check_networks(at(levels, float(levels)), image_shape, penalized=False)
-    discriminator = told(
-        grown(at, sizes.start, lambda networks: discriminator_phase_loss(networks, game, penalty, "image")), sizes.start
-    )
-    generator = grown(at, sizes.start, lambda networks: generator_phase_loss(networks, game, "image"))
+    make_discriminator_loss = functools.partial(discriminator_phase_loss, game=game, penalty=penalty, example="image")
+    make_generator_loss = functools.partial(generator_phase_loss, game=game, example="image")
+    discriminator = grown(at, sizes.start, make_discriminator_loss, report=True)
+    generator = grown(at, sizes.start, make_generator_loss)
     optimizers = Optimizers(
         with_restarts(optimizers.discriminator, restarts),
         with_restarts(optimizers.generator, [step // discriminator_moves for step in restarts]),
     )
 
     def init(key: Key, batch: Batch) -> tuple[Params, Stats]:
-        params, stats = init_networks(at(levels, float(levels)), key, jnp.zeros((1, *image_shape)))
+        networks = at(levels, float(levels))
+        params, stats = init_networks(networks, key, **example_inputs(networks, jnp.zeros((1, *image_shape))))
         return params, {**stats, "depth": batch["depth"][0]}
 
     def draw(params: Params, stats: Stats, batch: Batch, key: Key) -> Images:
@@ -104,8 +107,9 @@ def progressive_gan(
 
     def evaluate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
         depth = stats["depth"]
-        real, fake = faded(pyramid(2 * batch["image"] - 1, levels), depth), draw(params, stats, batch, key)
-        return evaluation(at(levels, depth), game, params, stats, real, fake)
+        _, D, _ = bind(at(levels, depth), params, stats)
+        real = faded(pyramid(signed(batch["image"]), levels), depth)
+        return evaluation(D, game, real, draw(params, stats, batch, key))
 
     return Model(
         init=init,
@@ -114,7 +118,7 @@ def progressive_gan(
             Phase("generator", generator, ("generator",), optimizers.generator, every=discriminator_moves),
         ),
         evaluate=evaluate,
-        generate=lambda params, stats, batch, key: jnp.clip((draw(params, stats, batch, key) + 1) / 2, 0, 1),
+        generate=lambda params, stats, batch, key: jnp.clip(unsigned(draw(params, stats, batch, key)), 0, 1),
     )
 
 
@@ -123,7 +127,7 @@ NetworksAt = Callable[[int, Depth], Networks]
 
 
 def networks_at(image_shape: tuple[int, int, int], sizes: Sizes, level: int, depth: Depth) -> Networks:
-    """The networks for images of this shape, as they are on the images of a level."""
+    """Return the networks on images of a level, for images whose full size is `image_shape`."""
     channels = all_channels(image_shape, sizes)
     return Networks(
         generator=Generator(sizes.start, channels, image_shape[-1], level, depth),
@@ -133,7 +137,7 @@ def networks_at(image_shape: tuple[int, int, int], sizes: Sizes, level: int, dep
 
 
 def all_channels(image_shape: tuple[int, int, int], sizes: Sizes) -> tuple[int, ...]:
-    """The maps of each level."""
+    """Return the channels of each level, from level 0 on."""
     sides = (sizes.start * 2**level for level in range(doublings(image_shape, sizes.start) + 1))
     return tuple(max(1, min(sizes.maps, sizes.maps_times_side // side)) for side in sides)
 
@@ -144,40 +148,35 @@ def check_sizes(sizes: Sizes, discriminator_moves: int) -> None:
         raise ValueError(f"{sizes}, discriminator_moves={discriminator_moves}: group must be at least 0, the others 1")
 
 
-def grown(at: NetworksAt, start: int, make_loss: Callable[[Networks], Loss]) -> Loss:
-    """What `make_loss` makes of the networks at the batch's level and depth, on real images that are faded alike."""
+def grown(at: NetworksAt, start: int, make_loss: Callable[[Networks], Loss], *, report: bool = False) -> Loss:
+    """Return the loss of the networks at the batch's level and depth, on real images in [-1, 1] that are faded alike.
+
+    `make_loss` makes the loss of networks of one level, and images of level 0 have the height `start`. With `report`
+    the metrics include `side`, the height of the batch's images, and `alpha`, the weight of their level.
+    """
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
         images, depth = batch["image"], batch["depth"][0]
         level = doublings(images.shape[1:], start)
-        real = faded(pyramid(2 * images - 1, level), depth)
-        value, (metrics, moved) = make_loss(at(level, depth))(params, stats, {**batch, "image": real}, key)
-        return value, (metrics, {**moved, "depth": depth})
+        x = faded(pyramid(signed(images), level), depth)
+        value, (metrics, stats) = make_loss(at(level, depth))(params, stats, {**batch, "image": x}, key)
+        growth = {"side": jnp.asarray(images.shape[1]), "alpha": alpha(depth, level)} if report else {}
+        return value, ({**metrics, **growth}, {**stats, "depth": depth})
 
     return loss
 
 
-def told(loss: Loss, start: int) -> Loss:
-    """The loss with `side`, that of the batch's images, and `alpha` among its metrics."""
-
-    def telling(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
-        value, (metrics, moved) = loss(params, stats, batch, key)
-        shape = batch["image"].shape[1:]
-        growth = {"side": jnp.asarray(shape[0]), "alpha": alpha(batch["depth"][0], doublings(shape, start))}
-        return value, ({**metrics, **growth}, moved)
-
-    return telling
-
-
 class Restarted(NamedTuple):
-    """The state of an optimizer that begins anew now and then."""
+    """State of an optimizer that is reset before some of its updates."""
 
     inner: optax.OptState
+    """State of the optimizer itself."""
     updates: Int[Array, ""]
+    """Number of updates so far."""
 
 
 def with_restarts(optimizer: optax.GradientTransformation, before: Sequence[int]) -> optax.GradientTransformation:
-    """The optimizer, which before the updates of these numbers (counted from 0) forgets what it has gathered."""
+    """Return the optimizer whose state is reset before the updates with the numbers `before`, counted from 0."""
     if not before:
         return optimizer
 
@@ -185,9 +184,9 @@ def with_restarts(optimizer: optax.GradientTransformation, before: Sequence[int]
         return Restarted(optimizer.init(params), jnp.zeros((), jnp.int32))
 
     def update(updates: PyTree, state: PyTree, params: PyTree = None) -> tuple[PyTree, Restarted]:
-        anew = jnp.isin(state.updates, jnp.asarray(before))
-        inner = jax.tree.map(functools.partial(jnp.where, anew), optimizer.init(params), state.inner)
-        moved, inner = optimizer.update(updates, inner, params)
-        return moved, Restarted(inner, state.updates + 1)
+        reset = jnp.isin(state.updates, jnp.asarray(before))
+        inner = jax.tree.map(functools.partial(jnp.where, reset), optimizer.init(params), state.inner)
+        updates, inner = optimizer.update(updates, inner, params)
+        return updates, Restarted(inner, state.updates + 1)
 
     return optax.GradientTransformation(init, update)

@@ -1,0 +1,241 @@
+"""Configuration of a run: read from the command line, written to config.json, and read back from there.
+
+config.json names the experiment as `module:function`, so that a run of any Python file can be sampled and evaluated.
+"""
+
+import argparse
+import dataclasses
+import importlib
+import inspect
+import json
+import shlex
+import sys
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import tyro
+
+from genjax.runs.directory import RunError
+from genjax.runs.experiment import Experiment
+from genjax.runs.options import Run
+
+Function = Callable[[Any], Experiment]
+"""An experiment: its options, an instance of its dataclass, to its model, its data and what is measured of it."""
+
+Presets = Mapping[str, Any]
+"""Preset name -> instance of the experiment's dataclass of options; the first is the default."""
+
+BESIDE = Path(__file__).parents[2] / "experiments"
+"""The experiments that lie beside this library: Python finds them by the names of their modules."""
+
+
+class Config(NamedTuple):
+    """What config.json says: the experiment, the preset its options began from, and its options."""
+
+    experiment: str
+    """`module:function`."""
+    preset: str
+    options: Any
+    """Instance of the experiment's dataclass of options."""
+    file: str | None = None
+    """File of the module, for an experiment that does not lie beside this library."""
+
+    @property
+    def name(self) -> str:
+        """Short name of the experiment: that of its function."""
+        return self.experiment.partition(":")[2]
+
+    @property
+    def run(self) -> Run:
+        """Options of the training."""
+        return self.options.run
+
+
+def parse(function: Function, presets: Presets, arguments: Sequence[str]) -> Config:
+    """Return the configuration of a command line.
+
+    Exits with status 2 and a message if an option is unknown or a value does not fit its type; RunError if a value is
+    out of range.
+    """
+    chosen = presets[chosen_preset(presets, arguments)]
+    kind = type(chosen)
+    command = with_preset(kind, presets)
+    try:
+        parsed = tyro.cli(
+            command,
+            default=command(preset=chosen_preset(presets, arguments), **fields_of(chosen, kind)),
+            prog=program(function),
+            description=page(function),
+            args=list(arguments),
+            config=(tyro.conf.OmitArgPrefixes,),
+        )
+    except ValueError as error:  # from the checks of `Run`
+        raise RunError(error, exit_code=2) from error
+    module, file = location(function)
+    return Config(f"{module}:{function.__name__}", parsed.preset, kind(**fields_of(parsed, kind)), file)
+
+
+def chosen_preset(presets: Presets, arguments: Sequence[str]) -> str:
+    """Return the name after --preset, or that of the first preset; a name that is unknown is refused later."""
+    first = next(iter(presets))
+    chooser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    chooser.add_argument("--preset", default=first)
+    chosen = chooser.parse_known_args(arguments)[0].preset
+    return chosen if chosen in presets else first
+
+
+def with_preset(kind: Any, presets: Presets) -> Any:
+    """Return a class with the fields of `kind`, a dataclass of options, after a field `preset`."""
+    help_text = "A set of defaults for all other options."
+    names = Annotated[Literal[tuple(presets)], tyro.conf.arg(help=help_text)]  # pyright: ignore
+    preset = dataclasses.make_dataclass("Preset", [("preset", names)], frozen=True)
+    return dataclasses.make_dataclass(kind.__name__, [], bases=(kind, preset), frozen=True)
+
+
+def fields_of(options: Any, kind: Any) -> dict[str, Any]:
+    """Return the values that an object has for the fields of a dataclass, by name."""
+    return {field.name: getattr(options, field.name) for field in dataclasses.fields(kind)}
+
+
+def location(function: Function) -> tuple[str, str | None]:
+    """Return the module of an experiment and its file; no file for the experiments beside this library."""
+    file = Path(inspect.getfile(function)).resolve()
+    return module_name(function), None if file.is_relative_to(BESIDE) else str(file)
+
+
+def module_name(function: Function) -> str:
+    """Return the name by which a function's module can be imported, also when it is run as a program."""
+    if function.__module__ != "__main__":
+        return function.__module__
+    spec = sys.modules["__main__"].__spec__
+    return Path(inspect.getfile(function)).stem if spec is None else spec.name  # python FILE.py, or python -m NAME
+
+
+def program(function: Function) -> str:
+    """Return the command that runs an experiment, without options."""
+    script = function.__module__ == "__main__" and sys.modules["__main__"].__spec__ is None
+    return f"python {shlex.quote(sys.argv[0])}" if script else f"python -m {module_name(function)}"
+
+
+def page(function: Function) -> str:
+    """Return the docstring of the experiment's file."""
+    return inspect.getdoc(inspect.getmodule(function)) or ""
+
+
+def build(function: Function, config: Config) -> Experiment:
+    """Return the experiment of a configuration; RunError if its options or its data cannot be used."""
+    try:
+        return function(config.options)
+    except (ValueError, OSError) as error:
+        raise RunError(error, exit_code=2) from error
+
+
+def as_json(config: Config) -> dict[str, Any]:
+    """Return the configuration in plain values, with all options on one level."""
+    options = json.loads(json.dumps(flat(config.options), default=str))
+    file = {} if config.file is None else {"file": config.file}
+    return {"experiment": config.experiment, "preset": config.preset, "options": options, **file}
+
+
+def from_json(saved: Mapping[str, Any], *, data_dir: Path | None = None) -> tuple[Function, Config]:
+    """Return a saved experiment and its configuration, the inverse of `as_json`.
+
+    `data_dir`, if given, takes the place of the saved one. RunError if the experiment cannot be imported, or its
+    options are not those that were saved.
+    """
+    function = imported(saved["experiment"], saved.get("file"))
+    kind = options_class(function)
+    values = dict(saved["options"]) | ({} if data_dir is None else {"data_dir": str(data_dir)})
+    if unlike := sorted(set(values) ^ set(field_names(kind))):
+        raise RunError(f"its options are of another version: {', '.join(unlike)}")
+    try:
+        options = decoded(kind, values)
+    except ValueError as error:
+        raise RunError(f"its options are of another version: {error}") from error
+    return function, Config(saved["experiment"], saved["preset"], options, saved.get("file"))
+
+
+def imported(experiment: str, file: str | None) -> Function:
+    """Return the function named `module:function`, whose module is in `file` if one is given; RunError without it.
+
+    The folder from which the file's module was imported is put on Python's path, for the modules beside it.
+    """
+    name, _, function = experiment.partition(":")
+    if file is not None and not Path(file).is_file():
+        raise RunError(f"the experiment's file {file} is gone")
+    if file is not None and (root := str(Path(file).parents[name.count(".")])) not in sys.path:
+        sys.path.insert(0, root)
+    try:
+        module = importlib.import_module(name)
+    except Exception as error:  # a file of the user's own may raise anything
+        raise RunError(f"the experiment {experiment} cannot be imported: {type(error).__name__}: {error}") from error
+    there = getattr(module, "__file__", None) or "built in"
+    if file is not None and Path(there).resolve() != Path(file):
+        raise RunError(f"the experiment's module {name} is {there} here, and was {file}")
+    if not hasattr(module, function):
+        raise RunError(f"the experiment {experiment} cannot be imported: {there} has no {function}")
+    return getattr(module, function)
+
+
+def options_class(function: Function) -> Any:
+    """Return the dataclass of an experiment's options: the type of its only argument."""
+    hint = next(iter(typing.get_type_hints(function).values()), None)
+    if not dataclasses.is_dataclass(hint):
+        raise RunError(f"{function.__name__} must have one argument, annotated with its dataclass of options")
+    return hint
+
+
+def flat(options: Any) -> dict[str, Any]:
+    """Return the options by their names on the command line: the fields of nested dataclasses among the others."""
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        found |= flat(value) if dataclasses.is_dataclass(value) else {field.name: value}
+    return found
+
+
+def field_names(kind: Any) -> list[str]:
+    """Return the names that `flat` gives to the options of this class."""
+    names: list[str] = []
+    for name, hint in typing.get_type_hints(kind).items():
+        names += field_names(hint) if dataclasses.is_dataclass(hint) else [name]
+    return names
+
+
+def decoded(kind: Any, values: Mapping[str, Any]) -> Any:
+    """Return an instance of a dataclass of options from plain values; ValueError if one does not fit its type."""
+
+    def value(name: str, hint: Any) -> Any:
+        if dataclasses.is_dataclass(hint):
+            return decoded(hint, values)
+        found = from_plain(values[name], hint)
+        if not fits(found, hint):
+            raise ValueError(f"{name}={values[name]!r}")
+        return found
+
+    return kind(**{name: value(name, hint) for name, hint in typing.get_type_hints(kind).items()})
+
+
+def from_plain(plain: Any, hint: Any) -> Any:
+    """Return a value of JSON as Python has it: a tuple for a list, a path for a string where the type says so."""
+    if isinstance(plain, list):
+        return tuple(from_plain(item, hint) for item in plain)
+    return Path(plain) if isinstance(plain, str) and Path in (hint, *typing.get_args(hint)) else plain
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Return whether a value is of a type that an option can have."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        return value in arguments
+    if origin in (typing.Union, types.UnionType):
+        return any(fits(value, argument) for argument in arguments)
+    if origin is tuple:
+        kinds = [one for one in arguments if one is not ...]
+        return isinstance(value, tuple) and all(any(fits(item, kind) for kind in kinds) for item in value)
+    if hint is float:
+        return isinstance(value, int | float)
+    return isinstance(value, hint) if isinstance(hint, type) else True
