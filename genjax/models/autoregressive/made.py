@@ -57,11 +57,7 @@ def made(
     size = int(np.prod(image_shape))
     if min(hidden, default=0) < 1:
         raise ValueError(f"hidden={tuple(hidden)} must hold at least one layer, each of at least 1 unit")
-    if masks < 1:
-        raise ValueError(f"masks={masks} must be at least 1")
-    if shuffle and ordering is not None:
-        raise ValueError("ordering: with shuffle=True each mask has a random one of its own; give one of the two")
-    orders = [permutation(size, seed=mask) if shuffle else checked_ordering(ordering, size) for mask in range(masks)]
+    orders = mask_orders(size, masks, ordering, shuffle=shuffle)
     every = stacked_degrees(orders, hidden)
     bias = zeros if mean is None else constant(frequency_logits(mean.reshape(-1)))
     network = MaskedMLP(hidden, activation=activation, direct=direct, bias_init=bias)
@@ -101,6 +97,15 @@ def made(
     phase = Phase("likelihood", loss, ("made",), optimizer or optax.adam(1e-3))
     model = Model(init, (phase,), evaluate, generate, kinds={"nll_nats": "exact", "bits_per_dim": "exact"})
     return with_inputs(model, image=Input(image_shape, "binary"))
+
+
+def mask_orders(size: int, masks: int, ordering: Sequence[int] | None, *, shuffle: bool) -> list[Int[np.ndarray, " D"]]:
+    """Ordering of the pixels of each mask. Raises ValueError as `made` does."""
+    if masks < 1:
+        raise ValueError(f"masks={masks} must be at least 1")
+    if shuffle and ordering is not None:
+        raise ValueError("ordering: with shuffle=True each mask has a random one of its own; give one of the two")
+    return [permutation(size, seed=mask) if shuffle else checked_ordering(ordering, size) for mask in range(masks)]
 
 
 def stacked_degrees(orders: Sequence[Int[np.ndarray, " D"]], hidden: Sequence[int]) -> Degrees:

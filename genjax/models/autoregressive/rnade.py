@@ -98,10 +98,7 @@ def rnade(
     `std` is not finite or not of the image's shape, or `std` is not above 0.
     """
     order = checked_ordering(ordering, math.prod(image_shape))
-    if hidden < 1 or components < 1:
-        raise ValueError(f"hidden={hidden} and components={components} must be at least 1")
-    if levels is not None and levels < 2:
-        raise ValueError(f"levels={levels} must be at least 2")
+    check_sizes(hidden, components, levels)
     shift, scale = standardization(image_shape, mean, std)
     shift, scale = shift.reshape(-1)[order], scale.reshape(-1)[order]
 
@@ -143,6 +140,14 @@ def rnade(
     kinds = {"nll_nats": "exact"} if levels is None else {"nll_nats": "exact", "bits_per_dim": "elbo"}
     model = Model(init, (phase,), evaluate, generate, kinds=kinds)
     return with_inputs(model, image=Input(image_shape, "real" if levels is None else "unit"))
+
+
+def check_sizes(hidden: int, components: int, levels: int | None) -> None:
+    """Raise ValueError where a number is too small."""
+    if hidden < 1 or components < 1:
+        raise ValueError(f"hidden={hidden} and components={components} must be at least 1")
+    if levels is not None and levels < 2:
+        raise ValueError(f"levels={levels} must be at least 2")
 
 
 def standardization(
