@@ -147,7 +147,7 @@ def fill(
         if networks.above is not None:
             previous = jnp.where(y > 0, centred(rows_at(canvas.image, y - 1), rows_at(centers, y - 1)[0]), 0)
             above, caches["above"] = with_cache(
-                networks.above, params["above"], caches["above"], previous, row_context, place="row"
+                networks.above, params["above"], caches["above"], previous, row_context, position="row"
             )
 
         def element(index: Array, canvas: Canvas) -> Canvas:
@@ -156,7 +156,7 @@ def fill(
             here, middle = columns_at((above, row_context), column), columns_at(rows_at(centers, y), column)[0]
             caches = dict(canvas.caches)
             parameters, caches["pixels"] = with_cache(
-                networks.pixels, params["pixels"], caches["pixels"], centred(pixel, middle), *here, place=column
+                networks.pixels, params["pixels"], caches["pixels"], centred(pixel, middle), *here, position=column
             )
             drawn = output.draw(parameters[:, 0, 0, channel], uniform[:, y, column, channel])
             value = jnp.where(known[:, y, column, channel] > 0, image[:, y, column, channel], drawn)
@@ -173,11 +173,11 @@ def fill(
 
 
 def with_cache(
-    network: nn.Module, params: PyTree, cache: PyTree, *inputs: PyTree, place: Position
+    network: nn.Module, params: PyTree, cache: PyTree, *inputs: PyTree, position: Position
 ) -> tuple[PyTree, PyTree]:
     """Apply a network at one row or column; return its output and its cache after that."""
     out: Any
-    out, changed = network.apply({**params, "cache": cache}, *inputs, place, mutable=["cache"])
+    out, changed = network.apply({**params, "cache": cache}, *inputs, position, mutable=["cache"])
     return out, changed["cache"]
 
 

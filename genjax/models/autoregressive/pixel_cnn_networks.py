@@ -77,7 +77,7 @@ def check_kernels(first_kernel: int, kernel: int) -> None:
 
 
 class Given(NamedTuple):
-    """Conditions that a batch must give beside its images.
+    """Conditions that a batch must give in addition to its images.
 
     ValueError names a condition that is missing, of a wrong shape or out of range. Where the value of a label is not
     available yet (under `jit`), one that is out of range makes the results NaN instead.

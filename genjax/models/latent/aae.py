@@ -111,7 +111,7 @@ def inputs_of(
 
 
 def init_variables(networks: Networks, prior: Prior, key: Key, images: Images) -> tuple[Params, Stats]:
-    """Fresh parameters of all networks, and the running statistics of the encoder, the only network that has some."""
+    """Fresh parameters of all networks, and the running statistics of the encoder; the other networks keep none."""
     params, stats = init_networks(networks, key, **example_inputs(networks, prior, images))
     return params, {"encoder": stats["encoder"]}
 
@@ -169,13 +169,14 @@ def discriminators_loss(networks: Networks, prior: Prior, dropout: float) -> Los
         draw_key, prior_key, label_key = jax.random.split(key, 3)
         x, slots = batch["image"], label_slots(batch, prior)
         bound = bind(networks, params, stats)
+        D, D_y = bound.discriminator, bound.label_discriminator
         fake, _ = draw(bound, x, dropout, draw_key)
         real_z = prior.sample(prior_key, len(x), slots)
-        logits = [bound.discriminator(with_slot(z, slots, prior.classes))[:, 0] for z in (real_z, fake.z)]
+        logits = [D(with_slot(z, slots, prior.classes))[:, 0] for z in (real_z, fake.z)]
         total, metrics = discriminator_loss(*logits).mean(), {"accuracy": accuracy(*logits)}
-        if bound.label_discriminator is not None:
+        if D_y is not None:
             real_y = uniform_label(label_key, len(x), networks.classes)
-            logits = [bound.label_discriminator(y)[:, 0] for y in (real_y, fake.y)]
+            logits = [D_y(y)[:, 0] for y in (real_y, fake.y)]
             total += discriminator_loss(*logits).mean()
             metrics["label_accuracy"] = accuracy(*logits)
         return total, (metrics, stats)
@@ -184,16 +185,19 @@ def discriminators_loss(networks: Networks, prior: Prior, dropout: float) -> Los
 
 
 def regularization_loss(networks: Networks, prior: Prior, dropout: float) -> Loss:
-    """Loss of the encoder as a generator of codes: -E_x log D(z) with z ~ q(z|x), and with classes - E_x log D_y(y)."""
+    """Loss of the encoder as a generator of codes z ~ q(z|x) and, with classes, of labels y = q(y|x): the sum of both.
+
+    -E_x log D(z),   -E_x log D_y(y)
+    """
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
         slots = label_slots(batch, prior)
         bound = bind(networks, params, stats)
+        D, D_y = bound.discriminator, bound.label_discriminator
         (z, y), _ = draw(bound, batch["image"], dropout, key)
-        logits = bound.discriminator(with_slot(z, slots, prior.classes))[:, 0]
-        total = nonsaturating_generator_loss(logits).mean()
-        if bound.label_discriminator is not None:
-            total += nonsaturating_generator_loss(bound.label_discriminator(y)[:, 0]).mean()
+        total = nonsaturating_generator_loss(D(with_slot(z, slots, prior.classes))[:, 0]).mean()
+        if D_y is not None:
+            total += nonsaturating_generator_loss(D_y(y)[:, 0]).mean()
         return total, ({}, stats)
 
     return loss
