@@ -21,7 +21,7 @@ Batch = Mapping[str, Array]
 """Named arrays with a leading batch axis: image [B, H, W, C] in [0, 1], label [B], known [B, H, W, C] and others."""
 
 Metrics = Mapping[str, Array]
-"""Named numbers. A name says the unit and the kind of the number: nll_nats, elbo_nats, iwae_500_nats, bits_per_dim."""
+"""Named numbers. A name gives the unit and the kind of number: nll_nats, elbo_nats, iwae_500_nats, bits_per_dim."""
 
 Loss = Callable[[Params, Stats, Batch, Key], tuple[Scalar, tuple[Metrics, Stats]]]
 """Objective that one phase minimizes: a scalar, together with metrics for the log and the next stats."""
