@@ -49,7 +49,7 @@ def autoencoder(
     else:
         networks = autoencoder_model.mlp_networks(image_shape, hidden=hidden, latents=latents, mean=mean)
     model = autoencoder_model.autoencoder(image_shape, networks, optimizer=optax.adam(learning_rate))
-    return fitted(model, image_shape)._replace(draws=False)
+    return fitted(model, image_shape)
 
 
 def vae(

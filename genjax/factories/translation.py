@@ -76,7 +76,7 @@ def stargan(
     )
 
     labels = Input((), f"classes-{classes}")
-    return fitted(between_classes(model, classes), image_shape, label=labels)._replace(draws=False)
+    return fitted(between_classes(model, classes), image_shape, label=labels)
 
 
 def between_classes(model: Model, classes: int) -> Model:
@@ -146,7 +146,7 @@ def cyclegan(
         weights=cyclegan_model.Weights(cycle=cycle_weight, identity=identity_weight),
         pool_size=pool_size,
     )
-    return fitted(model, image_shape, other_image=Input(other))._replace(draws=False)
+    return fitted(model, image_shape, other_image=Input(other))
 
 
 def puzzle_gan(

@@ -104,6 +104,7 @@ def stargan(
         ),
         evaluate=make_evaluate(networks, schema, paired=paired),
         generate=generate,
+        draws=False,
     )
     pixels, bits, sets = (
         Input(image_shape, "unit"),

@@ -117,6 +117,7 @@ def autoencoder(
         generate=lambda params, stats, batch, key: reconstruct(networks, params, batch["image"]).clip(0, 1),
         embed=lambda params, stats, batch: encode(networks, params, batch["image"]),
         kinds=dict.fromkeys(metrics, "exact"),
+        draws=False,
     )
     return with_inputs(model, image=Input(image_shape, "unit"))
 

@@ -70,6 +70,7 @@ def classifier(
         generate=lambda params, stats, batch, key: logits(params, batch).argmax(axis=1),
         embed=lambda params, stats, batch: bind(networks, params, {}).encoder(batch["image"]),
         kinds={"error_rate": "exact"},
+        draws=False,
     )
     return with_inputs(model, label=Input((), f"classes-{classes}"))
 
