@@ -1,4 +1,4 @@
-"""Completion: known pixels of an image, from which a model generates the others, and the models that refuse it."""
+"""Completion of images from known pixels: reading the known pixels of a batch, checking them, or refusing them."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ def given_pixels(batch: Batch) -> tuple[Float[Array, "B H W C"], Float[Array, "B
 
 
 def prefix_or_nan(filled: Array, known_in_order: Float[Array, "B D"]) -> Array:
-    """Return `filled` if the known elements are the first of the ordering; what is drawn after them is then exact.
+    """Return `filled` if the known elements are the first of the ordering; the others are then exact samples.
 
     Raises ValueError where they are not, or, where values are not available yet (under `jit`), returns NaN.
     """
