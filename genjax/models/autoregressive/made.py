@@ -40,11 +40,11 @@ def made(
     mean: Float[np.ndarray, "H W C"] | None = None,
     optimizer: optax.GradientTransformation | None = None,
 ) -> Model:
-    """MADE of binary images, with hidden layers of the widths `hidden`.
+    """Return a MADE of binary images, with hidden layers of the widths `hidden`.
 
     Each training step draws one of the `masks` under its key (the paper cycles through them); the masks themselves
     never change. `ordering[d]` is the pixel (its index in the flattened image) that is generated at position d; None
-    means raster order. With `shuffle` each mask has a random ordering of its own instead. `direct` connects inputs to
+    means raster order. With `shuffle` each mask has its own random ordering instead. `direct` connects inputs to
     outputs. `mean` holds the marginal probabilities of the pixels, from which the output biases start. The default
     optimizer is Adam with step size 0.001.
 
@@ -109,14 +109,14 @@ def check_sizes(hidden: Sequence[int], masks: int) -> None:
 def mask_orderings(
     size: int, masks: int, ordering: Sequence[int] | None, *, shuffle: bool
 ) -> list[Int[np.ndarray, " D"]]:
-    """Return the ordering of the pixels for each mask: one for all, or with `shuffle` a random one for each."""
+    """Return the ordering of the pixels for each mask: the same for all, or with `shuffle` a random one for each."""
     if shuffle and ordering is not None:
         raise ValueError("ordering: with shuffle=True each mask has a random one of its own; give one of the two")
     return [permutation(size, seed=mask) if shuffle else checked_ordering(ordering, size) for mask in range(masks)]
 
 
 def stacked_degrees(orders: Sequence[Int[np.ndarray, " D"]], hidden: Sequence[int]) -> Degrees:
-    """Degrees of one mask for each of `orders`, [M, units] per layer; they depend on the arguments alone."""
+    """Return the degrees of one mask for each of `orders`, [M, units] per layer; they depend on the arguments alone."""
     each = [spread_degrees(order, hidden, seed=mask) for mask, order in enumerate(orders)]
     return tuple(np.stack(layer) for layer in zip(*each, strict=True))
 
@@ -147,9 +147,9 @@ def fill(
 ) -> Float[Array, "B D"]:
     """Draw pixel after pixel, each example under its own mask, or take the pixel from `x` where it is `known`.
 
-    Equal to D passes through the network, but only what the last pixel changes is computed: the pixel at position t
-    adds its row of the first kernel to the units of degree t or more, and units of degree t, which no later pixel
-    changes, are added to the layer above.
+    The result equals D passes through the network, but each step computes only what its pixel changes: the pixel at
+    position t adds its row of the first kernel to the units of degree t or more, and units of degree t, which no later
+    pixel changes, are added to the layer above.
     """
     positions, *hidden = degrees  # [B, D], and [B, units] per hidden layer
     layers = [params[f"hidden_{index}"] for index in range(1, len(hidden) + 1)]

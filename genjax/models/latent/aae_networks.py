@@ -135,8 +135,9 @@ def mlp_networks(
 ) -> Networks:
     """Return dense networks with layers of `hidden` ReLU units (Makhzani et al. 2015, app. A) and a linear code.
 
-    The paper has two layers of 1000 units. `gaussian` makes q(z|x) Gaussian instead of deterministic. With `classes` there is a label y; `normalized` adds
-    batch normalization of its logits, without which most clusters soon stay empty.
+    The paper has two layers of 1000 units. `gaussian` makes q(z|x) Gaussian instead of deterministic. With `classes`
+    there is a label y; `normalized` adds batch normalization of its logits, without which most clusters soon stay
+    empty.
     """
     heads = {"mean": latents, "log_sigma": latents if gaussian else 0, "label": classes}
     body = relu_mlp(hidden, activate_final=True)

@@ -217,7 +217,7 @@ def conv_networks(
 def gaussian_networks(
     body: nn.Module, decoder: nn.Module, latents: int, mean: Float[np.ndarray, "H W C"] | None, *, gaussian: bool
 ) -> Networks:
-    """Return networks with a Gaussian posterior on top of `body` and a decoder of Bernoulli logits or Gaussian pixels."""
+    """Return networks: a Gaussian posterior on top of `body` and a decoder of Bernoulli logits or Gaussian pixels."""
     encoder = GaussianEncoder(body, latents, center=lambda x: x if mean is None else x - mean)
     return (
         Networks(encoder, GaussianPixels(decoder), latents, GAUSSIAN)
