@@ -30,7 +30,7 @@ Evaluate = Callable[[Params, Stats, Batch, Key], Metrics]
 """Held-out quantities, one value [B] per example: the caller reduces them."""
 
 Generate = Callable[[Params, Stats, Batch, Key], Array]
-"""Sampler: one output per example of the batch, drawn from the prior, or completed where the batch has `known`
+"""Sampler: one output per example of the batch, drawn from the prior, or completed if the batch has `known`
 pixels."""
 
 Embed = Callable[[Params, Stats, Batch], jaxtyping.Float[Array, "batch features"]]

@@ -96,7 +96,7 @@ def one_hot(label: Any, classes: int) -> Array:
 
 
 def check_positive(**arguments: float | int) -> None:
-    """Raise ValueError where an argument is not above 0."""
+    """Raise ValueError if an argument is not above 0."""
     for name, value in arguments.items():
         if not value > 0:
             raise ValueError(f"{name}={value} must be above 0")

@@ -55,7 +55,7 @@ def check_examples(model: Model, split: ArraySplit) -> Sequence[str]:
 
 
 def check_array(name: str, array: np.ndarray, expected: Input) -> None:
-    """Raise ValueError where examples [N, ...] do not have the shape and the values that a model needs."""
+    """Raise ValueError if examples [N, ...] do not have the shape and the values that a model needs."""
     if array.shape[1:] != tuple(expected.shape):
         raise ValueError(
             f"{name}: the examples have shape {array.shape[1:]} and the model is for {tuple(expected.shape)}; make the "

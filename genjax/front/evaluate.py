@@ -29,7 +29,7 @@ def evaluate(
         data: A split, such as `data.test`, or a data set, of which the test split is evaluated.
         batch_size: Number of examples per program call.
 
-    Raises ValueError where the data do not suit the model.
+    Raises ValueError if the data do not suit the model.
     """
     split = data if isinstance(data, ArraySplit) else arrays_of(data).test
     if batch_size < 1:

@@ -45,7 +45,7 @@ def cross_entropy(logits: Array, target: float) -> Array:
 
 
 def check_probabilities(**targets: float) -> None:
-    """Raise ValueError where a target is not in [0, 1]."""
+    """Raise ValueError if a target is not in [0, 1]."""
     for name, target in targets.items():
         if not 0 <= target <= 1:
             raise ValueError(f"{name}={target} must be in [0, 1]")
@@ -112,7 +112,7 @@ def wasserstein_with_drift(weight: float = 0.001) -> AdversarialLoss:
 
     The added term keeps the scores near 0.
 
-    Raises ValueError where `weight` is below 0.
+    Raises ValueError if `weight` is below 0.
     """
     if not weight >= 0:
         raise ValueError(f"weight={weight} must be at least 0")

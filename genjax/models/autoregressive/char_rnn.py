@@ -45,7 +45,7 @@ def char_rnn(
 
     `generate` draws `length` characters from probabilities^(1 / temperature); `make_model` describes batches, training
     and evaluation. `dtype` is the type of the products, such as bfloat16; states, parameters and likelihoods keep their
-    type. Raises ValueError where `vocabulary_size` is below 2, `hidden`, `layers` or `length` below 1, `dropout` not in
+    type. Raises ValueError if `vocabulary_size` is below 2, `hidden`, `layers` or `length` below 1, `dropout` not in
     [0, 1), or `temperature` not above 0.
     """
     head = categorical(vocabulary_size, temperature)
@@ -68,7 +68,7 @@ def series_rnn(
     """Return a model of real-valued series, whose values follow mixtures of Gaussians given the values before them.
 
     `mean` and `scale` standardize the values that the network sees. `generate` draws `length` values; `dtype` is the
-    type of the products; `make_model` describes batches, training and evaluation. Raises ValueError where `components`,
+    type of the products; `make_model` describes batches, training and evaluation. Raises ValueError if `components`,
     `hidden`, `layers` or `length` is below 1, `scale` not above 0, or `dropout` not in [0, 1).
     """
     head = gaussian_mixture(components, mean, scale)
@@ -151,7 +151,7 @@ class Head(NamedTuple):
 def categorical(vocabulary_size: int, temperature: float = 1.0) -> Head:
     """Return a softmax over the characters 0 to `vocabulary_size` - 1; draws follow probabilities^(1 / temperature).
 
-    Raises ValueError where there are fewer than two characters, or the temperature is not above 0.
+    Raises ValueError if there are fewer than two characters, or the temperature is not above 0.
     """
     if vocabulary_size < 2:
         raise ValueError(f"vocabulary_size={vocabulary_size} must be at least 2")
@@ -173,7 +173,7 @@ def categorical(vocabulary_size: int, temperature: float = 1.0) -> Head:
 
 
 def at_temperature(logits: Parameters, temperature: float) -> Parameters:
-    """Return logits of probabilities^(1 / temperature); the largest is 0, the others fall to -inf with the temperature."""
+    """Return logits of probabilities^(1 / temperature): the largest is 0, the others go to -inf as temperature falls."""
     return (logits - logits.max(axis=-1, keepdims=True)) / max(temperature, COLDEST)
 
 
@@ -184,7 +184,7 @@ COLDEST = 1e-30
 def gaussian_mixture(components: int, mean: float = 0.0, scale: float = 1.0) -> Head:
     """Return a mixture of Gaussians over real values x; inputs and mixture are standardized, (x - mean) / scale.
 
-    Log densities in nats refer to x itself. Raises ValueError where there is no component or `scale` is not above
+    Log densities in nats refer to x itself. Raises ValueError if there is no component or `scale` is not above
     0.
     """
     if components < 1:

@@ -51,10 +51,10 @@ def eonade(
     K: the mean over the K / k mixtures of k consecutive orderings, so for k = 1 the mean over orderings. `evaluate`
     takes K D passes through all layers but the first.
 
-    `generate` draws an ordering for each image, then its pixels one after another. Where the batch has `known`
+    `generate` draws an ordering for each image, then its pixels one after another. If the batch has `known`
     [B, H, W, C] (0 or 1), any pixels of `image`, it completes `image`: known pixels come first, and the others follow
     in the order of the ordering drawn. The completion is exact for that ordering.
-    Raises ValueError where a layer is below 1, or `orderings` is no power of two.
+    Raises ValueError if a layer is below 1, or `orderings` is no power of two.
     """
     size = int(np.prod(image_shape))
     if min(hidden, default=0) < 1:
@@ -101,7 +101,7 @@ def fixed_orderings(size: int, count: int) -> Int[np.ndarray, "K D"]:
 
 
 def init_weights(key: Key, marginals: Float[np.ndarray, " D"], hidden: Sequence[int]) -> dict[str, PyTree]:
-    """Return W, F and deeper kernels by He initialization, V ~ N(0, 0.01²), b = logit of the marginals, other biases 0."""
+    """Return He-initialized W, F and deeper kernels, V ~ N(0, 0.01²), b = logit of the marginals, other biases 0."""
     w_key, f_key, v_key, *deeper = jax.random.split(key, 3 + len(hidden) - 1)
     initializer = he_normal()
     return {
@@ -162,7 +162,7 @@ def objective(params: PyTree, x: Float[Array, "B D"], key: Key) -> Float[Array, 
 
 
 def make_estimate(draws: int) -> Evaluate:
-    """Return the evaluation, in `draws` passes, of `nll_estimate_nats`: an unbiased estimate of the mean over orderings."""
+    """Return the evaluation, in `draws` passes, of `nll_estimate_nats`, unbiased for the mean over orderings."""
 
     def estimate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
         del stats

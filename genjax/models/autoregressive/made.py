@@ -49,9 +49,9 @@ def made(
     optimizer is Adam with step size 0.001.
 
     `evaluate` returns the exact -log p(x) of the mixture of all masks. `generate` draws a mask for each image, then its
-    pixels one after another. Where the batch has `known` [B, H, W, C] (0 or 1) it completes `image`, and draws the mask
+    pixels one after another. If the batch has `known` [B, H, W, C] (0 or 1) it completes `image`, and draws the mask
     from its posterior given the known pixels: these must be the first of every mask's ordering, or ValueError is raised
-    (under `jit`, the image is NaN instead). Raises ValueError where a layer or `masks` is below 1, `ordering` is no
+    (under `jit`, the image is NaN instead). Raises ValueError if a layer or `masks` is below 1, `ordering` is no
     permutation of the pixels, or both `ordering` and `shuffle` are given.
     """
     size = int(np.prod(image_shape))
@@ -99,7 +99,7 @@ def made(
 
 
 def check_sizes(hidden: Sequence[int], masks: int) -> None:
-    """Raise ValueError where a layer or the number of masks is below 1."""
+    """Raise ValueError if a layer or the number of masks is below 1."""
     if min(hidden, default=0) < 1:
         raise ValueError(f"hidden={tuple(hidden)} must hold at least one layer, each of at least 1 unit")
     if masks < 1:

@@ -53,9 +53,9 @@ def nade(
     order. `tied` shares V = W, a variant of the 2011 paper. `mean` holds the marginal probabilities of the pixels, from
     which the output biases start. The default optimizer is Adam with step size 0.001.
 
-    `generate` draws images; where the batch has `known` [B, H, W, C] (0 or 1) it completes `image`: known pixels must
+    `generate` draws images; if the batch has `known` [B, H, W, C] (0 or 1) it completes `image`: known pixels must
     be the first of the ordering, or ValueError is raised (under `jit`, the image is NaN instead). Raises ValueError
-    where `hidden` is below 1 or `ordering` is no permutation of the pixels.
+    if `hidden` is below 1 or `ordering` is no permutation of the pixels.
     """
     order = checked_ordering(ordering, int(np.prod(image_shape)))
     if hidden < 1:
@@ -88,7 +88,7 @@ def nade(
 
 
 def checked_ordering(ordering: Sequence[int] | None, dimensions: int) -> Int[np.ndarray, " D"]:
-    """Return the ordering as an array, raster order for None. Raises ValueError where it is no permutation."""
+    """Return the ordering as an array, raster order for None. Raises ValueError if it is no permutation."""
     order = np.arange(dimensions) if ordering is None else np.asarray(ordering)
     if not np.array_equal(np.sort(order), np.arange(dimensions)):
         raise ValueError(f"ordering={order} must hold each of the {dimensions} pixels 0 to {dimensions - 1} once")

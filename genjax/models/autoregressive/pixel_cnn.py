@@ -62,9 +62,9 @@ def pixel_cnn(
     image, which is subtracted from the images that the network sees, so that a convolution can tell its position in
     the image. The default optimizer is Adam with step size 0.001.
 
-    `generate` draws images; where the batch has `known` [B, H, W, C] (0 or 1) it completes `image`: known elements must
+    `generate` draws images; if the batch has `known` [B, H, W, C] (0 or 1) it completes `image`: known elements must
     be the first, row by row, or ValueError is raised (under `jit`, the image is NaN instead).
-    Raises ValueError where a number is out of range, and later where the batch lacks a label or condition that the
+    Raises ValueError if a number is out of range, and later where the batch lacks a label or condition that the
     model needs, or has one of a wrong shape.
     """
     check_at_least(0, classes=classes, condition_channels=condition_channels)

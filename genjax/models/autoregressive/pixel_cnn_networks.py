@@ -63,7 +63,7 @@ def make_networks(
 
 
 def check_at_least(least: int, **sizes: int) -> None:
-    """Raise ValueError where a size is smaller than `least`."""
+    """Raise ValueError if a size is smaller than `least`."""
     for name, value in sizes.items():
         if value < least:
             raise ValueError(f"{name}={value} must be at least {least}")
@@ -139,7 +139,7 @@ def init_params(networks: Networks, key: Key, given: Given, batch: Batch) -> Par
 
 
 def context_of(networks: Networks, params: Params, given: Given, batch: Batch) -> Float[Array, "B h w K"] | None:
-    """Return the context of every block: the label, one vector for all pixels, and the conditioning image's features."""
+    """Return the context of all blocks: the label, one vector for all pixels, and the conditioning image's features."""
     label, condition = given.label(batch), given.condition(batch)
     vector = None if label is None else label[:, None, None, :]
     encoder: Any = bind(networks, params, {}).condition

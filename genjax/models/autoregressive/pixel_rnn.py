@@ -122,9 +122,9 @@ def pixel_rnn(
     from the images that the network sees. `dtype` is the type of the products, such as bfloat16; states and results
     keep their type. The default optimizer is Adam with step size 0.001, and the norm of the gradient is clipped at 1.
 
-    `generate` draws images; where the batch has `known` [B, H, W, C] (0 or 1) it completes `image`: known elements
+    `generate` draws images; if the batch has `known` [B, H, W, C] (0 or 1) it completes `image`: known elements
     must be the first in raster order, or ValueError is raised (under `jit`, the image is NaN instead).
-    Raises ValueError where a size is below 1, or `features` or `head_features` is no multiple of the channels.
+    Raises ValueError if a size is below 1, or `features` or `head_features` is no multiple of the channels.
     """
     network = make_network(
         image_shape[2], output, layer=layer, features=features, layers=layers, head_features=head_features, dtype=dtype

@@ -70,7 +70,7 @@ def categorical(levels: int) -> Output:
 def logistic_mixture(levels: int, components: int) -> Output:
     """Return a mixture of discretized logistics, with 3 parameters for each component.
 
-    Raises ValueError where there are fewer than two levels or no component.
+    Raises ValueError if there are fewer than two levels or no component.
     """
     if levels < 2 or components < 1:
         raise ValueError(f"levels={levels} must be at least 2, and components={components} at least 1")

@@ -91,10 +91,10 @@ def rnade(
     (level + u) / K with u uniform in [0, 1); `evaluate` then adds `bits_per_dim` of the levels, (nll_nats / D + log K)
     / log 2, whose mean over u is an upper bound (Theis, van den Oord & Bethge 2016).
 
-    `generate` draws images, in which some values may lie outside the range of the data; where the batch has `known`
+    `generate` draws images, in which some values may lie outside the range of the data; if the batch has `known`
     [B, H, W, C] (0 or 1) it completes `image`: known pixels must be the first of the ordering, or ValueError is raised
     (under `jit`, the image is NaN instead).
-    Raises ValueError where `hidden` or `components` is below 1, `ordering` is no permutation of the pixels, `mean` or
+    Raises ValueError if `hidden` or `components` is below 1, `ordering` is no permutation of the pixels, `mean` or
     `std` is not finite or not of the image's shape, or `std` is not above 0.
     """
     order = checked_ordering(ordering, math.prod(image_shape))
@@ -143,7 +143,7 @@ def rnade(
 
 
 def check_sizes(hidden: int, components: int, levels: int | None) -> None:
-    """Raise ValueError where a number is too small."""
+    """Raise ValueError if a number is too small."""
     if hidden < 1 or components < 1:
         raise ValueError(f"hidden={hidden} and components={components} must be at least 1")
     if levels is not None and levels < 2:

@@ -60,7 +60,7 @@ def ar_contexts(
         levels: Number of values of a pixel: 0, 1 / (levels - 1), ..., 1.
         ordering: Permutation of the D flat indices; by default row by row, with channels innermost.
 
-    Raises ValueError where k or the ordering is out of range or the tables would hold more than 2^26 counts.
+    Raises ValueError if k or the ordering is out of range or the tables would hold more than 2^26 counts.
     """
     if not 0 <= k < pixels:
         raise ValueError(f"k={k} must be from 0 to {pixels - 1}, one less than the number of pixels")
@@ -85,7 +85,7 @@ def offset_contexts(
         levels: Number of values of a pixel: 0, 1 / (levels - 1), ..., 1.
         tied: Whether all pixels have one common table; by default each has its own.
 
-    Raises ValueError where an offset repeats or is not causal, or the tables would hold more than 2^26 counts.
+    Raises ValueError if an offset repeats or is not causal, or the tables would hold more than 2^26 counts.
     """
     if len(set(offsets)) < len(offsets) or any(tuple(offset) >= (0, 0) for offset in offsets):
         raise ValueError(f"offsets must differ and lie above or to the left of (0, 0), got {list(offsets)}")
@@ -100,7 +100,7 @@ def offset_contexts(
 def lay_out(neighbours: Int[np.ndarray, "D K"], *, levels: int, order: Int[np.ndarray, " D"], tied: bool) -> Contexts:
     """Return the contexts of these neighbours (-1 where there is none); the pixels' tables follow one another.
 
-    Raises ValueError where `levels` is below 2 or the tables would hold more than 2^26 counts.
+    Raises ValueError if `levels` is below 2 or the tables would hold more than 2^26 counts.
     """
     if levels < 2:
         raise ValueError(f"levels={levels} must be at least 2")
@@ -210,7 +210,7 @@ def tabular(contexts: Contexts, *, examples: int, smoothing: float = 0.1) -> Mod
         examples: Size of the training set.
         smoothing: Number a > 0 added to each count (0 would give unseen values probability 0).
 
-    Raises ValueError where `examples` or `smoothing` is not positive, a count could reach 2^31, or images do not have
+    Raises ValueError if `examples` or `smoothing` is not positive, a count could reach 2^31, or images do not have
     as many pixels as the contexts.
     """
     if examples < 1:
@@ -254,6 +254,6 @@ def tabular(contexts: Contexts, *, examples: int, smoothing: float = 0.1) -> Mod
 
 
 def check_pixels(image: Float[Array, "B H W C"], pixels: int) -> None:
-    """Raise ValueError where images have another number of pixels than the contexts."""
+    """Raise ValueError if images have another number of pixels than the contexts."""
     if math.prod(image.shape[1:]) != pixels:
         raise ValueError(f"batch['image']: {image.shape[1:]} must have {pixels} pixels, as the contexts do")

@@ -258,7 +258,7 @@ def make_evaluate(networks: Networks, *, semi_supervised: bool) -> Evaluate:
 def make_generate(networks: Networks, prior: Prior, *, semi_supervised: bool) -> Generate:
     """Return the sampler of the decoder's means at samples of the prior.
 
-    Each image depends on the key, its position in the batch and its label alone. Raises ValueError where the batch has
+    Each image depends on the key, its position in the batch and its label alone. Raises ValueError if the batch has
     `known`, since an AAE does not complete images.
     """
 

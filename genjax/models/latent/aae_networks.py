@@ -110,7 +110,7 @@ def example_inputs(networks: Networks, prior: Prior, images: Images) -> dict[str
 
 
 def check_networks(networks: Networks, prior: Prior, image_shape: tuple[int, int, int]) -> None:
-    """Raise ValueError where the networks' outputs do not have the shapes of codes, labels, logits and images."""
+    """Raise ValueError if the networks' outputs do not have the shapes of codes, labels, logits and images."""
     latents, classes = networks.latents, networks.classes
     if (networks.label_discriminator is None) != (classes == 0):
         there = "no" if networks.label_discriminator is None else "a"

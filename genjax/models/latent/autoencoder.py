@@ -109,7 +109,7 @@ def autoencoder(
 
     `evaluate` returns squared_error, summed over pixels, mse, its mean over pixels, and the loss under its name;
     `generate` returns the reconstructions of the batch, clipped to [0, 1]; `embed` returns the codes. Raises ValueError
-    where the networks do not fit `image_shape`.
+    if the networks do not fit `image_shape`.
     """
     check_networks(networks, image_shape)
     metrics = ("squared_error", "mse", networks.reconstruction.name)
@@ -131,7 +131,7 @@ def example_inputs(networks: Networks, images: Images) -> dict[str, tuple[Array,
 
 
 def check_networks(networks: Networks, image_shape: tuple[int, int, int]) -> None:
-    """Raise ValueError where the networks' outputs do not have the shapes of codes and images."""
+    """Raise ValueError if the networks' outputs do not have the shapes of codes and images."""
     if networks.latents < 1:
         raise ValueError(f"latents={networks.latents} must be at least 1")
     inputs = example_inputs(networks, jnp.zeros((1, *image_shape)))

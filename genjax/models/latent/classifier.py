@@ -90,7 +90,7 @@ def init_params(
 
 
 def check_alike(given: PyTree, fresh: PyTree) -> None:
-    """Raise ValueError where the given parameters do not have the names and shapes of the encoder's own."""
+    """Raise ValueError if the given parameters do not have the names and shapes of the encoder's own."""
     ours, theirs = (
         {jax.tree_util.keystr(path): leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
         for tree in (fresh, given)

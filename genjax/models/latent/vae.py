@@ -60,7 +60,7 @@ def vae(
     Training weights the KL divergence from the prior by `beta`; with `warm_up` the weight rises linearly over so many
     steps, to beta t / warm_up in step t (Sonderby et al. 2016, sec. 2.3), counted in `stats`. `evaluate` returns
     elbo_nats, iwae_K_nats with K = `evaluation_samples`, and kl_nats, all with weight 1; `generate` gives the means of
-    p(x|z) at prior samples, and `embed` the means of q(z_1|x). Raises ValueError where a number of samples is below 1,
+    p(x|z) at prior samples, and `embed` the means of q(z_1|x). Raises ValueError if a number of samples is below 1,
     `beta`, `warm_up` or the prior's variance is out of range, or the networks do not fit `image_shape`.
     """
     if samples < 1:
@@ -145,7 +145,7 @@ def make_evaluate(networks: Networks, *, samples: int, rows: int = 1000) -> Eval
     """Return the evaluation of elbo_nats, iwae_K_nats and kl_nats of each image, with K = `samples` samples of q(z|x).
 
     Sample i of an image depends on the key, its position in the batch and i alone, so that neither the other images nor
-    `rows`, about the number of z in memory at a time, change the result. Raises ValueError where either is below 1.
+    `rows`, about the number of z in memory at a time, change the result. Raises ValueError if either is below 1.
     """
     if samples < 1 or rows < 1:
         raise ValueError(f"samples={samples} and rows={rows} must be at least 1")
@@ -181,7 +181,7 @@ def sample_noise(
 def make_generate(networks: Networks, *, draw_pixels: bool = False) -> Generate:
     """Return the sampler: means of p(x|z) at prior samples of z, or with `draw_pixels` samples of p(x|z).
 
-    Raises ValueError where the batch has `known`, since a VAE does not complete images.
+    Raises ValueError if the batch has `known`, since a VAE does not complete images.
     """
 
     def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Images:
@@ -210,7 +210,7 @@ def prior_sample(networks: Networks, params: Params, noise: Float[Array, "batch 
 def manifold_grid(decode: Callable[[Latents], Images], side: int) -> Images:
     """Return images `decode`d from a side x side grid of 2-D latents at equal quantiles of N(0, I), row by row.
 
-    Latents are ndtri((i + 0.5) / side), i < side (Kingma & Welling 2014, fig. 4). Raises ValueError where side < 1.
+    Latents are ndtri((i + 0.5) / side), i < side (Kingma & Welling 2014, fig. 4). Raises ValueError if side < 1.
     """
     if side < 1:
         raise ValueError(f"side={side} must be at least 1")

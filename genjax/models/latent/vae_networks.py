@@ -158,7 +158,7 @@ def init_params(networks: Networks, key: Key, images: Images) -> Params:
 
 
 def check_networks(networks: Networks, image_shape: tuple[int, int, int]) -> None:
-    """Raise ValueError where the networks' outputs do not have the shapes of latents and images."""
+    """Raise ValueError if the networks' outputs do not have the shapes of latents and images."""
     images = jnp.zeros((1, *image_shape))
     z_1, z_2 = (1, networks.latents), (1, networks.top_latents)
     outputs = {"encoder": (z_1, z_1), "decoder": networks.likelihood.shape((1, *image_shape))}
