@@ -19,7 +19,7 @@ EVALUATION_BATCH = 500
 """Examples per call of an evaluation program."""
 
 Measure = Callable[[Params, Stats, Split, Key], Mapping[str, float]]
-"""(params, stats, split, key) -> numbers of one trained seed on a whole split that are not means over its examples."""
+"""(params, stats, split, key) -> numbers of one trained seed on all of a split that are not means over its examples."""
 
 SplitValues = Callable[[Params, Stats, Split, Key], Mapping[str, np.ndarray]]
 """(params, stats, split, key) -> arrays [N, ...] of one seed over all examples of the split, in order."""
@@ -54,8 +54,8 @@ def map_split(
 ) -> PyTree:
     """Apply `function(raw examples, key)` to all examples of a split and join the results along `axis`.
 
-    Batch number i has the key `fold_in(key, i)`. `batch_size` is EVALUATION_BATCH by default, or the whole split if
-    that is smaller. Returns a tree of NumPy arrays without the results of padding.
+    Batch number i has the key `fold_in(key, i)`. `batch_size` is EVALUATION_BATCH by default, or the size of the split
+    if that is smaller. Returns a tree of NumPy arrays without the results of padding.
     """
 
     def read_and_apply(index: int, rows: Int[np.ndarray, " batch"]) -> PyTree:

@@ -14,8 +14,8 @@ DATA = 2**31 - 1
 """Number folded into the step's key to load the batch; phases fold in 0, 1, 2, ..."""
 
 AXES = TrainState(params=0, stats=0, opt=0, key=0, step=None)  # pyright: ignore[reportArgumentType]
-"""Seed axis of each part of the state: every leaf but the step has it. All seeds share the step, so their phases are
-due together."""
+"""Seed axis of each part of the state: every leaf but the step has it. All seeds have the same step, so their phases
+are due together."""
 
 Step = Callable[[TrainState, PyTree, PyTree], tuple[TrainState, Metrics]]
 """`(state, feed.arrays, item)` -> the next state, and metrics [seeds], or scalars for a state without seed axis."""

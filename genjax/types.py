@@ -1,4 +1,4 @@
-"""Type aliases that every module shares: keys, variables, batches, losses and samplers."""
+"""Type aliases for all modules: keys, variables, batches, losses and samplers."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -84,7 +84,7 @@ def nade(
     Args:
         image_shape: Height, width and channels.
         hidden: Number of hidden units.
-        tied: Whether the weights into and out of the hidden units are shared.
+        tied: Whether the weights into and out of the hidden units are the same.
         ordering: Indices of the flattened pixels in the order of generation; row by row by default.
         mean: Mean training image (`data.mean`), whose logits initialize the output biases.
         learning_rate: Learning rate of Adam.
@@ -155,8 +155,8 @@ def made(
     Args:
         image_shape: Height, width and channels.
         hidden: Widths of the hidden layers.
-        masks: Number of masks that share the weights.
-        shuffle: Whether each mask has a random ordering of its own; a completion needs raster order.
+        masks: Number of masks over the same weights.
+        shuffle: Whether each mask has its own random ordering; a completion needs raster order.
         mean: Mean training image (`data.mean`), whose logits initialize the output biases.
         learning_rate: Learning rate of Adam.
     """

@@ -19,7 +19,7 @@ def evaluate(
 ) -> dict[str, float] | dict[str, np.ndarray]:
     """Return the mean of each of the model's metrics over a split, or an array [seeds] for a state of several seeds.
 
-    Names say the unit: `nll_nats` is exact -log p(x) per image, `elbo_nats` and `iwae_K_nats` are lower bounds of
+    Names contain the unit: `nll_nats` is exact -log p(x) per image, `elbo_nats` and `iwae_K_nats` are lower bounds of
     log p(x), `bits_per_dim` is per pixel and channel (`model.kinds` says which are exact). The noise is the same in
     every call, so that two results differ by the model only.
 

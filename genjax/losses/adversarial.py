@@ -2,8 +2,8 @@
 
 If D is the probability of "real", the outputs are its logits, D = sigmoid(logits), and the loss is in nats; if D is a
 score, the docstring says so. Arguments and results all have the same shape, usually [batch], unless a docstring gives
-another. Value and gradient of every loss are finite at outputs from -1e4 to 1e4 in float32, and at any finite output
-where the loss has no square.
+other shapes. Value and gradient of every loss are finite at outputs from -1e4 to 1e4 in float32, and at any finite
+output where the loss has no square.
 """
 
 from collections.abc import Callable

@@ -18,7 +18,7 @@ def refuse_known(batch: Batch) -> None:
 
 
 def given_pixels(batch: Batch) -> tuple[Float[Array, "B H W C"], Float[Array, "B H W C"]]:
-    """Return `image` with 0 in place of unknown pixels, and `known` as 0 and 1 in the dtype of the image.
+    """Return `image` with 0 instead of unknown pixels, and `known` as 0 and 1 in the dtype of the image.
 
     Both are 0 where the batch has no `known`. Raises ValueError if `known` is no array of the image's shape, or
     holds another value than 0 and 1 (or false and true). While values are not available yet (under `jit`), invalid

@@ -18,8 +18,8 @@ class Prior(NamedTuple):
     """Distribution of codes, which may be divided into classes.
 
     `sample(key, count, labels)` returns samples [count, dimension]. Sample i is drawn from class `labels[i]` in
-    0 ... classes - 1, or from the whole distribution where `labels[i]` is `classes`, which means unlabelled; without
-    labels all are drawn from the whole distribution. A prior without classes must be given no labels.
+    0 ... classes - 1, or from all classes where `labels[i]` is `classes`, which means unlabelled; without labels all
+    samples are drawn from all classes. A prior without classes must be given no labels.
     """
 
     dimension: int

@@ -53,7 +53,7 @@ class Bound(NamedTuple):
 
 
 def bind(networks: N, params: Params, stats: Stats) -> N:
-    """Return `networks` with a `Bound` in place of every module that has parameters; other fields stay as they are."""
+    """Return `networks` with a `Bound` instead of every module that has parameters; other fields stay as they are."""
     fields = networks._asdict()  # pyright: ignore[reportAttributeAccessIssue]
     bound = {name: Bound(fields[name], params[name], stats.get(name, {})) for name in fields if name in params}
     return networks._replace(**bound)  # pyright: ignore[reportAttributeAccessIssue]

@@ -60,7 +60,7 @@ def masked_normal(
     mask: Bool[np.ndarray, "rows columns inputs outputs"],
     gain: float,
 ) -> Float[Array, "rows columns inputs outputs"]:
-    """Normal weights of variance gain / (number of unmasked inputs of the output), and 0 where masked.
+    """Draw normal weights of variance gain / (number of unmasked inputs of the output), and 0 where masked.
 
     gain = 2 preserves the second moment through a layer that follows a ReLU (He et al. 2015).
     """

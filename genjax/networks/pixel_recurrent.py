@@ -9,7 +9,7 @@ with sigmoid for o, f and i and tanh for g. K_is is masked, so that the state of
 K_ss needs no mask, since it reads states of earlier pixels, in all their channels. Outside of the image the state is
 learned, except that the Row LSTM has a state of 0 to the left and right.
 
-A layer computes the whole image at once, or pixel by pixel from a cache of earlier pixels (`start`, `pixel`,
+A layer computes the full image at once, or pixel by pixel from a cache of earlier pixels (`start`, `pixel`,
 `end_row`), with the same result.
 """
 

@@ -1,4 +1,4 @@
-"""Long short-term memory and gated recurrent units over whole sequences."""
+"""Long short-term memory and gated recurrent units over sequences."""
 
 import jax
 import jax.numpy as jnp

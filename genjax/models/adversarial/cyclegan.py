@@ -82,7 +82,7 @@ def cyclegan(
     domains.
 
     `evaluate` gives cycle_error, the mean of |F(G(x)) - x| over pixels, real_score and fake_score, the means over
-    patches of D_Y(y) and D_Y(G(x)), and where `paired`, so that y is the translation of x, paired_error, the mean of
+    patches of D_Y(y) and D_Y(G(x)), and if `paired`, so that y is the translation of x, paired_error, the mean of
     |G(x) - y|. Metrics of the direction from Y to X have the prefix other_. `generate` gives G(x).
 
     Raises ValueError if the networks do not fit the shapes, a weight or `pool_size` is below 0, or there is an
@@ -151,7 +151,7 @@ def generators_loss(networks: Networks, weights: Weights) -> Loss:
 
 
 def adversarial_loss(scores: Float[Array, "batch rows columns 1"]) -> Scalar:
-    """Return E (D(fake) - 1)^2, without the factor 1/2 of Mao et al. (2017), as the paper has it."""
+    """Return E (D(fake) - 1)^2, without the factor 1/2 of Mao et al. (2017), as in the paper."""
     return 2 * least_squares_generator_loss(scores).mean()
 
 

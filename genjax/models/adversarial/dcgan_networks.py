@@ -1,6 +1,6 @@
 """Networks of DCGAN (Radford, Metz & Chintala 2016), for images whose sides are 4, 5, 6 or 7 times a power of 2.
 
-Kernels of 5x5 and strides of 2 in place of pooling; batch normalization after all layers but the generator's last one
+Kernels of 5x5 and strides of 2 instead of pooling; batch normalization after all layers but the generator's last one
 and the discriminator's first and last ones; ReLU in the generator, leaky ReLU in the discriminator; no biases, as in
 the authors' code. Images lie in [0, 1] outside the networks, and in [-1, 1] inside.
 """

@@ -178,7 +178,7 @@ def discriminator_phase_loss(
 def generator_phase_loss(networks: Networks, adversarial: AdversarialLoss, example: str) -> Loss:
     """Return the loss of the generator: adversarial.generator(D(G(z))), mean over as many z as the batch has examples.
 
-    By default -log D(G(z)) (Goodfellow et al. 2014, sec. 3).
+    The default is -log D(G(z)) (Goodfellow et al. 2014, sec. 3).
     """
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:

@@ -1,7 +1,7 @@
 """InfoGAN (Chen, Duan, Houthooft, Schulman, Sutskever & Abbeel 2016): codes that can be recognized in generated images.
 
 The generator G takes noise z and codes c: one of K categories, and some continuous codes on [-1, 1]. A recognition
-network Q(c|x), which shares the discriminator's layers, bounds the mutual information of codes and images from below:
+network Q(c|x), which uses the discriminator's layers, bounds the mutual information of codes and images from below:
 
     L_I(G, Q) = E log Q(c | G(z, c)) + H(c) <= I(c; G(z, c))                    (eq. 5)
     min over G, Q  max over D   V(D, G) - lambda L_I(G, Q)                      (eq. 6)
@@ -81,8 +81,8 @@ def infogan(
 ) -> Model:
     """Return an InfoGAN on `image` of the batch, with the phases discriminator and generator.
 
-    The phase discriminator updates D and Q, which share layers; the phase generator updates G. Both minimize their
-    adversarial loss minus lambda L_I, as in the authors' code, where lambda is `information` for the category and
+    The phase discriminator updates D and Q, which have common layers; the phase generator updates G. Both minimize
+    their adversarial loss minus lambda L_I, as in the authors' code, where lambda is `information` for the category and
     `continuous_information` for the continuous codes. With both weights 0 the model is a GAN whose Q learns nothing.
 
     `evaluate` gives real_logit and fake_logit and, for images generated from random codes, the terms of L_I:

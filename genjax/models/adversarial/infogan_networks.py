@@ -1,7 +1,7 @@
 """Networks of InfoGAN for MNIST (Chen et al. 2016, appendix C.1), for images whose sides are multiples of 4.
 
 Convolutions have kernels of 4x4 and stride 2. Batch normalization follows every layer but each network's outputs and
-the discriminator's first convolution. The discriminator and the recognition network share the layers of `Trunk`. Images
+the discriminator's first convolution. The discriminator and the recognition network both use `Trunk`. Images
 lie in [0, 1].
 """
 
@@ -64,7 +64,7 @@ class Generator(nn.Module):
 
 
 class Trunk(nn.Module):
-    """Layers that the discriminator and the recognition network share: two strided convolutions and a dense layer."""
+    """Common layers of the discriminator and the recognition network: two strided convolutions and a dense layer."""
 
     channels: tuple[int, int] = (64, 128)
     hidden: int = 1024

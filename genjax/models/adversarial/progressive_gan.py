@@ -50,7 +50,7 @@ class Sizes(NamedTuple):
     maps_times_side: int = 16384
     """Largest product of a level's channels and its height."""
     group: int = 0
-    """Number of examples over which a minibatch deviation is taken; 0 for the whole batch."""
+    """Number of examples over which a minibatch deviation is taken; 0 for all examples of the batch."""
 
 
 def progressive_gan(
@@ -155,7 +155,7 @@ def check_sizes(sizes: Sizes, discriminator_updates: int) -> None:
 def grown(at: NetworksAt, start: int, make_loss: Callable[[Networks], Loss], *, report: bool = False) -> Loss:
     """Return the loss of the networks at the batch's level and depth, on real images in [-1, 1] with the same fading.
 
-    `make_loss` makes the loss of networks of one level, and images of level 0 have the height `start`. With `report`
+    `make_loss` returns the loss of networks of one level, and images of level 0 have the height `start`. With `report`
     the metrics include `side`, the height of the batch's images, and `alpha`, the weight of their level.
     """
 

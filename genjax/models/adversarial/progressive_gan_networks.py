@@ -39,7 +39,7 @@ def pixel_norm(x: Float[Array, "*batch C"]) -> Float[Array, "*batch C"]:
 def minibatch_deviation(x: Float[Array, "batch H W C"], *, group: int = 0) -> Float[Array, " batch"]:
     """Return the standard deviation over a group of examples, averaged over features and pixels (sec. 3).
 
-    A group is the whole batch where `group` is 0 or larger than the batch; else it is `group` examples whose numbers
+    A group is the complete batch if `group` is 0 or larger than the batch; else it is `group` examples whose numbers
     differ by multiples of batch / group, as in the authors' code. The deviation is sqrt(variance + 1e-8), so 1e-4 for
     equal examples. Raises ValueError if `group` does not divide the batch.
     """
@@ -194,7 +194,7 @@ class Discriminator(nn.Module):
     depth: Depth
     """Depth at which the levels are mixed."""
     group: int = 0
-    """Number of examples over which the minibatch deviation is taken; 0 for the whole batch."""
+    """Number of examples over which the minibatch deviation is taken; 0 for all examples of the batch."""
 
     @nn.compact
     def __call__(self, images: Float[Array, "batch H W C"], train: bool = False) -> Float[Array, "batch 1"]:

@@ -77,7 +77,7 @@ def stargan(
 
     `evaluate` and `generate` take the target from the batch, as `target` [B, bits] and `target_set` [B]. `generate`
     gives G(x, target). `evaluate` gives cycle_error, the mean of |G(G(x, target), own) - x| over pixels, real_score and
-    fake_score, the means over patches of D(x) and D(G(x, target)), and where `paired`, so that the batch has the true
+    fake_score, the means over patches of D(x) and D(G(x, target)), and if `paired`, so that the batch has the true
     translation of x in `truth`, paired_error, the mean of |G(x, target) - truth|.
 
     Raises ValueError if the networks do not fit images and schema, or a number is out of range.

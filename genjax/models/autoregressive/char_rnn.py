@@ -173,7 +173,7 @@ def categorical(vocabulary_size: int, temperature: float = 1.0) -> Head:
 
 
 def at_temperature(logits: Parameters, temperature: float) -> Parameters:
-    """Return logits of probabilities^(1 / temperature): the largest is 0, the others go to -inf as temperature falls."""
+    """Return logits of probabilities^(1 / temperature): the largest is 0, the others fall to -inf as it nears 0."""
     return (logits - logits.max(axis=-1, keepdims=True)) / max(temperature, COLDEST)
 
 

@@ -64,7 +64,7 @@ def pixel_cnn(
 
     `generate` draws images; if the batch has `known` [B, H, W, C] (0 or 1) it completes `image`: known elements must
     be the first, row by row, or ValueError is raised (under `jit`, the image is NaN instead).
-    Raises ValueError if a number is out of range, and later where the batch lacks a label or condition that the
+    Raises ValueError if a number is out of range, and later if the batch lacks a label or condition that the
     model needs, or has one of a wrong shape.
     """
     check_at_least(0, classes=classes, condition_channels=condition_channels)

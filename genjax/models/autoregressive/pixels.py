@@ -2,7 +2,7 @@
 
 A model of pixels returns parameters [B, H, W, C, P] of the conditional of each element (one channel of one pixel); its
 `Output` defines the P parameters. Elements are generated row by row, within a row from left to right, and within
-a pixel from the first channel to the last, unless the model has an ordering of its own.
+a pixel from the first channel to the last, unless the model has its own ordering.
 """
 
 import functools

@@ -1,6 +1,6 @@
 """Autoencoder (Rumelhart, Hinton & Williams 1986; Hinton & Salakhutdinov 2006).
 
-An encoder f makes a code z = f(x), smaller than the image x, from which a decoder g reconstructs the image:
+An encoder f computes a code z = f(x), smaller than the image x, from which a decoder g reconstructs the image:
 
     min over f, g of E ||x - g(f(x))||^2
 

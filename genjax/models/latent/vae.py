@@ -7,7 +7,8 @@ genjax/losses/bound.py. With a second stochastic layer (Burda et al. 2016, sec. 
 
     p(x, z) = p(z_2) p(z_1|z_2) p(x|z_1),   q(z|x) = q(z_1|x) q(z_2|z_1)
 
-where p(z_2) is the prior above, and p(z_1|z_2), q(z_1|x) and q(z_2|z_1) are Gaussians as the posterior above.
+where p(z_2) is the prior above, and p(z_1|z_2), q(z_1|x) and q(z_2|z_1) are Gaussians with diagonal covariance, like
+the posterior above.
 """
 
 import functools
