@@ -87,6 +87,7 @@ class Options:
     data: Data = Data(binarization="none")
     run: Run = Run(batch_size=64)
     cut: Cut = field(default=Cut())
+    """Options that cut the images into patches."""
     mask: bool = True
     """Train with the mask loss, from which the generator learns the positions of the patches."""
     game: bool = True

@@ -81,6 +81,7 @@ class Options:
     data: Data = Data(binarization="none")
     run: Run = Run(batch_size=64)
     scenes: Scenes = field(default=Scenes())
+    """Options that compose the scenes."""
     matching_steps: int = 2000
     """Number of training steps of the text and image encoders, before the other networks are trained."""
     matching_weight: float = 0.0

@@ -67,8 +67,6 @@ class Experiment(NamedTuple):
     """Largest number of training steps, such as one pass over the data for tables; None for no limit."""
     facts: Mapping[str, int | float | str] = {}
     """Further entries of result.json, such as the number of parameters in closed form."""
-    draws: bool = True
-    """Whether `model.generate` draws new images; False if it transforms those in the batch."""
     shown: tuple[str, ...] = ()
     """Training metrics that the progress bar shows in addition to the losses, each as `phase/metric`."""
     capabilities: tuple[object, ...] = ()
