@@ -136,7 +136,6 @@ def autoencoder(options: Options) -> Experiment:
         kinds=dict.fromkeys(("pca_mse", "probe_error", "pca_probe_error"), "exact"),
         select=Select("mse", "min"),
         seeds_together=options.network == "mlp",
-        draws=False,
         capabilities=(Encoder(networks.encoder, options.latents),),
     )
 

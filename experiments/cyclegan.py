@@ -182,7 +182,6 @@ def cyclegan(options: Options) -> Experiment:
         measure=make_measure(networks, found),
         feed=found.feed,
         capabilities=(make_translator(networks, found),),
-        draws=False,
         seeds_together=False,
     )
 

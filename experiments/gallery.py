@@ -61,11 +61,11 @@ def run_directories(paths: Sequence[Path]) -> Iterator[Path]:
 def panel(run: Restored, key: jax.Array) -> Float[np.ndarray, "height width C"]:
     """The images of one system, tiled."""
     params, stats = run.chosen(run.seeds[0])
-    model, draws = run.experiment.model, run.experiment.draws
-    count = ROWS * COLUMNS if draws else COLUMNS
+    model = run.experiment.model
+    count = ROWS * COLUMNS if model.draws else COLUMNS
     batch = test_batch(run.experiment.data, count)
     generated = drawn_of(model, params, stats, batch, count, key)
-    if draws:
+    if model.draws:
         return tile(np.clip(generated, 0, 1), COLUMNS)
     return tile(np.clip(paired(np.asarray(batch["image"]), generated), 0, 1), COLUMNS)
 

@@ -8,8 +8,8 @@
     images = genjax.sample(model, state, 16, seed=1)      # [16, H, W, C]
     genjax.save("my-run", state); state = genjax.restore("my-run", model, data)
 
-Underneath are a model as a value (`Model`, `Phase`), its training step by step (`init_seeds`, `iterate`), and the
-modules of the package, each importable without the others.
+The long form describes a model as a value (`Model`, `Phase`) and trains it step by step (`init_seeds`, `iterate`). Each
+module of the package can be imported without the others.
 """
 
 import importlib
@@ -47,7 +47,7 @@ MODULES = {
     "front.train": ("Best", "train"),
     "training": ("init_seeds", "iterate"),
 }
-"""Public names by the module that they are imported from when they are first used."""
+"""Module name -> public names, which are imported from the module when they are first used."""
 
 HOMES = {name: module for module, names in MODULES.items() for name in names}
 
@@ -95,7 +95,7 @@ __all__ = [  # noqa: RUF022 (in the order in which they are used)
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used: `genjax.losses` needs only jax and optax that way."""
+    """Import a public name when it is first used, so that `genjax.losses` alone needs only jax and optax."""
     if name not in HOMES:
         raise AttributeError(f"module 'genjax' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"genjax.{HOMES[name]}"), name)
@@ -104,5 +104,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Return the public names, for completion."""
+    """Return the public names, for tab completion."""
     return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""Commands on trained runs: python -m genjax NAME; without a name, the list of them."""
+"""Commands on trained runs: python -m genjax NAME runs a command; without NAME, all commands are listed."""
 
 import ast
 import importlib
@@ -15,13 +15,13 @@ def command_names() -> list[str]:
 
 
 def first_line(name: str) -> str:
-    """Return the first line of a command's page, read without importing it."""
+    """Return the first line of a command module's docstring, without importing the module."""
     source = (FOLDER / f"{name}.py").read_text(encoding="utf-8")
     return (ast.get_docstring(ast.parse(source)) or "").split("\n")[0].split(": python")[0].rstrip(".")
 
 
 def listing() -> str:
-    """Return one line per command."""
+    """Return the list of commands as text: a heading, then one line per command."""
     lines = ["Commands on trained runs: python -m genjax NAME RUN [--help]"]
     lines += [f"  {name:<11} {first_line(name)}" for name in command_names()]
     return "\n".join([*lines, "Experiments, which train them: python -m experiments"])
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     try:
         run(name, rest)
-    except KeyboardInterrupt:  # while modules are imported
+    except KeyboardInterrupt:  # raised while modules are imported
         print("interrupted", file=sys.stderr)
         return 130
     return 0

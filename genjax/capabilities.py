@@ -1,4 +1,4 @@
-"""Capabilities beyond those of every model, each needed by a single command.
+"""Optional capabilities of a model, each of which a single command needs.
 
 An experiment lists the capabilities of its model (`Experiment.capabilities`), and a command finds the one it needs by
 its type: `experiment.capability(Translator)`. A model of genjax/factories lists its own (`Model.capabilities`).
@@ -16,7 +16,7 @@ from genjax.types import Key, Params, Stats
 
 
 class Writer(NamedTuple):
-    """Writing text with a model of characters."""
+    """Capability of a character model to write text."""
 
     write: Callable[[Params, str, float, int, Key], str]
     """(params, prompt, temperature, number of characters, key) -> the text that follows the prompt."""
@@ -25,14 +25,14 @@ class Writer(NamedTuple):
 
 
 class Captioner(NamedTuple):
-    """Drawing images for a text."""
+    """Capability of a text-to-image model to read captions."""
 
     tokens: Callable[[str], Int[np.ndarray, " T"]]
-    """Text -> word numbers, one row of a batch's `caption`; ValueError if no word is known."""
+    """Function from a text to its word numbers [T], a row of a batch's `caption`; ValueError if no word is known."""
 
 
 class Translator(NamedTuple):
-    """Translating images of one domain into images of another."""
+    """Capability of a model to translate images of one domain into images of another."""
 
     shapes: Mapping[str, tuple[int, int, int]]
     """Target domain -> shape (H, W, C) of the images that can be translated to it."""
@@ -44,12 +44,13 @@ class Encoder(NamedTuple):
     """An encoder whose trained weights can start a classifier: params["encoder"] holds its variables."""
 
     module: Any
-    """Linen module, images [B, H, W, C] to features [B, features]."""
+    """Linen module from images [B, H, W, C] to features [B, features]."""
     features: int
+    """Number of features."""
 
 
 class Feeder(NamedTuple):
-    """Training batches that a model needs in a form of its own, such as images that grow."""
+    """Capability of a model to make its own training batches, such as images whose size grows during training."""
 
     feed: Callable[[Dataset, Sequence[int], int | None], Feed]
-    """(data, seeds, batch size or None for the model's own) -> the training batches; ValueError for a wrong size."""
+    """(data, seeds, batch size or None for the model's own) -> training batches; ValueError for a wrong batch size."""

@@ -45,7 +45,7 @@ class Checkpoints:
         self.manager = ocp.CheckpointManager(folder, options=options)
 
     def save(self, step: int, tree: PyTree, facts: dict[str, Any]) -> None:
-        """Save `tree` and the JSON values `facts` under `step`; does nothing if that step is saved already.
+        """Save `tree` and the JSON values `facts` under `step`; do nothing if that step is saved already.
 
         Raises OSError or ValueError if the file system refuses, for instance because the disk is full.
         """
@@ -77,7 +77,7 @@ class Checkpoints:
         return None
 
     def set_aside(self, step: int) -> Path:
-        """Move a checkpoint out of the folder, so that its step can be saved again; returns its new path."""
+        """Move a checkpoint out of the folder, so that its step can be saved again; return its new path."""
         names = (f"{self.folder.name}-damaged-{step}{suffix}" for suffix in ("", *(f"-{n}" for n in range(2, 100))))
         aside = next(path for name in names if not (path := self.folder.with_name(name)).exists())
         (self.folder / str(step)).rename(aside)
@@ -85,7 +85,7 @@ class Checkpoints:
         return aside
 
     def read(self, step: int, like: PyTree) -> tuple[PyTree, dict[str, Any]]:
-        """Return the tree and the facts of one checkpoint; raises if it does not match what was saved."""
+        """Return the tree and the facts of one checkpoint; raise if its files or arrays are damaged."""
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, as_arrays(like))
         args = ocp.args.Composite(tree=ocp.args.StandardRestore(abstract), facts=ocp.args.JsonRestore())
         found = self.manager.restore(step, args=args)
@@ -95,7 +95,7 @@ class Checkpoints:
         return from_arrays(found["tree"], like), facts
 
     def facts(self, step: int) -> dict[str, Any]:
-        """Return the facts of a checkpoint without its arrays; raises where they cannot be read."""
+        """Return the JSON values of a checkpoint without reading its arrays; raise if they cannot be read."""
         found = self.manager.restore(step, args=ocp.args.Composite(facts=ocp.args.JsonRestore()))
         return dict(found["facts"])
 
@@ -115,7 +115,7 @@ def as_arrays(tree: PyTree) -> PyTree:
 
 
 def from_arrays(arrays: PyTree, like: PyTree) -> PyTree:
-    """Inverse of `as_arrays`: wrap the raw data of random keys again, as `like` has them."""
+    """Undo `as_arrays`: turn raw data back into random keys at every leaf where `like` has random keys."""
 
     def restore(array: Array, leaf: Array) -> Array:
         return jax.random.wrap_key_data(array, impl=jax.random.key_impl(leaf)) if is_key(leaf) else array
@@ -124,7 +124,7 @@ def from_arrays(arrays: PyTree, like: PyTree) -> PyTree:
 
 
 def digest(arrays: PyTree) -> str:
-    """SHA-256 over path, type, shape and bytes of every leaf."""
+    """Return the SHA-256, in hexadecimal, over path, type, shape and bytes of every leaf."""
     sha = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(arrays):
         array = np.ascontiguousarray(leaf)
@@ -134,5 +134,5 @@ def digest(arrays: PyTree) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """First line of an exception's message, cut to 200 characters."""
+    """Return the first line of an exception's message, cut to 200 characters."""
     return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -28,13 +28,13 @@ class Phase(NamedTuple):
     optimizer: optax.GradientTransformation
     """Optimizer of these networks."""
     every: int = 1
-    """The phase is due in every `every`-th step: k discriminator updates per generator update are `every=k` for the
-    generator."""
+    """Period of the phase: it is due in every `every`-th step. For k discriminator updates per generator update, give
+    the generator's phase `every=k`."""
     start: int = 0
     """First step, counted from 0, in which the phase is due."""
     stop: int | None = None
     """First step in which the phase is no longer due; None for no end. Set it for a network that is trained first and
-    then stays fixed."""
+    fixed afterwards."""
 
     @property
     def always(self) -> bool:
@@ -53,7 +53,7 @@ class Input(NamedTuple):
 
 
 Kind = str
-"""How a reported number relates to the true one: exact, elbo or iwae-K (lower bounds of log p), or estimate."""
+"""Relation of a reported number to the true value: exact, elbo or iwae-K (lower bounds of log p), or estimate."""
 
 
 class Model(NamedTuple):
@@ -74,12 +74,12 @@ class Model(NamedTuple):
     inputs: Mapping[str, Input] = {}
     """Required shape and range of the arrays of a batch, by name."""
     draws: bool = True
-    """Whether `generate` draws images of its own; False if it transforms the images of the batch."""
+    """Whether `generate` draws new images; False if it transforms the images of the batch."""
     capabilities: tuple[object, ...] = ()
-    """Further abilities, found by their type (genjax/capabilities.py)."""
+    """Optional capabilities (genjax/capabilities.py), which `capability` finds by their type."""
 
     def capability(self, kind: type[T]) -> T | None:
-        """Return the capability of this type, or None."""
+        """Return the model's capability of this type, or None if it has none."""
         return next((one for one in self.capabilities if isinstance(one, kind)), None)
 
 
@@ -123,7 +123,9 @@ class TrainState(NamedTuple):
     """Everything that changes during training, and all that a run needs in order to continue."""
 
     params: Params
+    """Parameters by network name."""
     stats: Stats
+    """Variables that are not trained by gradient, by network name."""
     opt: Mapping[str, optax.OptState]
     """Optimizer state by phase name."""
     key: Key
@@ -183,8 +185,8 @@ def make_step(
 ) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """Return the pure training step that runs `phases` in order on one batch.
 
-    The key of a phase is the root key folded with the step number and then with the phase's index. Metrics, the loss
-    among them, are named `phase/metric`; those of a phase that is not due are NaN.
+    The key of a phase is the root key folded with the step number and then with the phase's index. Metrics,
+    including the loss, are named `phase/metric`; all metrics of a phase that is not due are NaN.
 
     With `due`, the step is valid only for steps in which exactly these phases are due. Without it, each phase that is
     not due in every step becomes a branch inside the program, and convolutions in branches are slow on a CPU.

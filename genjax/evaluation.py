@@ -19,7 +19,7 @@ EVALUATION_BATCH = 500
 """Examples per call of an evaluation program."""
 
 Measure = Callable[[Params, Stats, Split, Key], Mapping[str, float]]
-"""(params, stats, split, key) -> numbers of one trained seed on a whole split that are not means over its examples."""
+"""(params, stats, split, key) -> numbers of one trained seed on all of a split that are not means over its examples."""
 
 SplitValues = Callable[[Params, Stats, Split, Key], Mapping[str, np.ndarray]]
 """(params, stats, split, key) -> arrays [N, ...] of one seed over all examples of the split, in order."""
@@ -33,8 +33,8 @@ def map_batches(
 ) -> Iterator[PyTree]:
     """Yield `function(index, rows)` for batches of `batch_size` out of `size` examples, as NumPy arrays.
 
-    Every call gets a full batch, so that one compiled shape is enough: the rows of the last batch are filled up with
-    example 0, and the results for these are dropped along `axis`. Batches are computed one after another, when they are
+    Every call gets a full batch, so that one compiled shape is enough: the last batch is padded with copies of
+    example 0, whose results are dropped along `axis`. Batches are computed one after another, when they are
     asked for.
     """
     for index, start in enumerate(range(0, size, batch_size)):
@@ -54,8 +54,8 @@ def map_split(
 ) -> PyTree:
     """Apply `function(raw examples, key)` to all examples of a split and join the results along `axis`.
 
-    Batch number i has the key `fold_in(key, i)`. `batch_size` is EVALUATION_BATCH by default, or the whole split if
-    that is smaller. Returns a tree of NumPy arrays without the filling of the last batch.
+    Batch number i has the key `fold_in(key, i)`. `batch_size` is EVALUATION_BATCH by default, or the size of the split
+    if that is smaller. Returns a tree of NumPy arrays without the results of padding.
     """
 
     def read_and_apply(index: int, rows: Int[np.ndarray, " batch"]) -> PyTree:
@@ -90,7 +90,7 @@ def evaluate_split(
 ) -> dict[str, Shaped[np.ndarray, "seeds examples *features"]]:
     """Evaluate every seed on every example of the split: quantity name -> values [seeds, examples, ...].
 
-    `params` and `stats` have a leading seed axis. Keys and `batch_size` are those of `map_split`.
+    `params` and `stats` have a leading seed axis. Keys and `batch_size` are explained at `map_split`.
     """
     return map_split(
         lambda raw, key: evaluate_seeds(params, stats, raw, key), split, key=key, batch_size=batch_size, axis=1
@@ -103,7 +103,7 @@ def means(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def evaluation_key() -> Key:
-    """Return the key of every evaluation, always the same: two evaluations differ by the model only, not by noise."""
+    """Return the key of every evaluation, which never changes, so that two evaluations differ by the model only."""
     return jax.random.fold_in(jax.random.key(0), EVALUATION)
 
 
@@ -145,7 +145,7 @@ def select_better(
 ) -> Selected:
     """For each seed, select the state's parameters if their score is better than the best so far.
 
-    Any score replaces a score of NaN, and NaN replaces no other score. Of equal scores the first is kept.
+    Any score replaces a score of NaN, and NaN replaces no other score. Among equal scores the first is kept.
     """
     better = (score > selected.score) if larger_is_better else (score < selected.score)
     better |= jnp.isnan(selected.score)

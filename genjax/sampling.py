@@ -1,4 +1,4 @@
-"""Samples of a trained model, as many as are asked for, by one program of a few at a time."""
+"""Sampling of any number of examples from a trained model, by one compiled program of fixed batch size."""
 
 from collections.abc import Mapping
 
@@ -12,13 +12,13 @@ from genjax.core import Model
 from genjax.types import Generate, Key, Params, Stats
 
 CHUNK = 100
-"""Examples per program call."""
+"""Largest number of examples per program call."""
 
 
 def drawn_of(
     model: Model, params: Params, stats: Stats, batch: Mapping[str, Array], count: int, key: Key
 ) -> Shaped[np.ndarray, "count ..."]:
-    """Return `count` samples: generated from `batch`, and again under other keys until there are enough."""
+    """Return `count` samples, generated from `batch` under one key after another until there are enough."""
     generate, size = jax.jit(model.generate), len(batch["image"])
     keys = [jax.random.fold_in(key, n) for n in range(-(-count // size))]
     return np.concatenate([np.asarray(generate(params, stats, batch, key)) for key in keys])[:count]
@@ -31,7 +31,7 @@ def in_chunks(
     batch: Mapping[str, np.ndarray],
     key: Key,
 ) -> Shaped[np.ndarray, "count ..."]:
-    """Return what `generate` makes of each example of a batch of any size, some examples at a time.
+    """Return the output of `generate` for each example of a batch of any size, at most `CHUNK` examples at a time.
 
     Chunk n of `CHUNK` examples is generated under the key folded with n; the last one is filled up with copies of the
     batch's first example, whose results are dropped.

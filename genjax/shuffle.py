@@ -16,6 +16,6 @@ def epoch_permutation(size: int, *, seed: int, epoch: int) -> Int[np.ndarray, " 
 
 
 def uniform(stream: int, index: int, shape: tuple[int, ...]) -> Float[np.ndarray, "..."]:
-    """Uniform numbers in [0, 1) for example `index` of stream `stream`, whichever other examples are read."""
+    """Return uniform numbers in [0, 1) for example `index` of `stream`, whichever other examples are read."""
     words = np.random.Philox(key=stream, counter=[0, index, 0, 0]).random_raw(int(np.prod(shape)))
     return ((words >> 11) * 2.0**-53).reshape(shape)

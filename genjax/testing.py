@@ -1,6 +1,6 @@
 """Correctness checks for generative models, on inputs so small that all of them can be enumerated.
 
-Each check raises AssertionError with an explanation if the model is not what it claims to be.
+Each check raises AssertionError with an explanation if the model fails.
 """
 
 import itertools
@@ -93,7 +93,7 @@ def assert_autoregressive(
     """Check that each conditional depends on earlier elements only, exactly, and that it does depend on them.
 
     Args:
-        logits: Function under test; [N, *shape] to [N, *shape] or [N, *shape, K].
+        logits: Function under test, from [N, *shape] to [N, *shape] or [N, *shape, K].
         x: Several inputs [N, *shape]. A dependence seen at one of them counts, so accidental zeros do no harm.
         ordering: Flattened element indices in generation order; row by row by default.
         full: Whether each element must depend on all earlier ones, or only on the one just before it.
@@ -148,7 +148,7 @@ def assert_sampler_matches(
 
 
 def input_index(samples: np.ndarray, levels: int) -> np.ndarray:
-    """Index of each sample in `all_inputs`."""
+    """Return the index of each sample in `all_inputs`; raise AssertionError for values other than k / (levels - 1)."""
     values = samples.reshape(len(samples), -1).astype(np.float64) * (levels - 1)
     if not (np.abs(values - values.round()) < 1e-4).all() or values.min() < -0.5 or values.max() > levels - 0.5:
         raise AssertionError(f"samples hold values other than k / {levels - 1}, k = 0, ..., {levels - 1}")
@@ -180,7 +180,7 @@ def assert_samplers_equal(fast: Callable[[Key], Array], naive: Callable[[Key], A
 
 
 def assert_stable(loss: Callable[[Array], Array], shape: tuple[int, ...] = (2,), *, at: float = 1e4) -> None:
-    """Check that value and gradient of `loss` are finite at logits of 0, `at`, -`at`, and `at` and -`at` in turn."""
+    """Check that value and gradient of `loss` are finite at logits of 0, `at`, -`at` and alternating +-`at`."""
     alternating = np.where(np.arange(np.prod(shape, dtype=int)) % 2, -at, at).reshape(shape)
     for logits in (np.zeros(shape), np.full(shape, at), np.full(shape, -at), alternating, -alternating):
         point = jnp.asarray(logits, float)

@@ -1,4 +1,4 @@
-"""Training loop: one jitted step of one seed, or of several seeds over a leading axis, yielded step by step."""
+"""Training loop of one seed, or of several along a leading axis: one jitted step, whose state is yielded every time."""
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
@@ -11,14 +11,14 @@ from genjax.data.feed import Feed
 from genjax.types import Batch, Key, Metrics, PyTree
 
 DATA = 2**31 - 1
-"""Number folded into the step's key to make the batch; phases fold in 0, 1, 2, ..."""
+"""Number folded into the step's key to load the batch; phases fold in 0, 1, 2, ..."""
 
 AXES = TrainState(params=0, stats=0, opt=0, key=0, step=None)  # pyright: ignore[reportArgumentType]
-"""Seed axis of each part of the state: every leaf but the step has it. All seeds share the step, so their phases are
-due together."""
+"""Seed axis of each part of the state: every leaf but the step has it. All seeds have the same step, so their phases
+are due together."""
 
 Step = Callable[[TrainState, PyTree, PyTree], tuple[TrainState, Metrics]]
-"""`(state, feed.arrays, item)` -> the next state, and metrics [seeds], or scalars if the state is of one seed."""
+"""`(state, feed.arrays, item)` -> the next state, and metrics [seeds], or scalars for a state without seed axis."""
 
 
 def init_seeds(model: Model, feed: Feed, seeds: Sequence[int]) -> TrainState:
@@ -40,7 +40,7 @@ def load_batch(feed: Feed, state: TrainState, arrays: PyTree, item: PyTree) -> B
 def make_train_step(model: Model, feed: Feed, due: Due | None = None) -> Step:
     """Return the jitted step of all seeds, or of a single seed whose state has no seed axis.
 
-    The state passed in is donated and must not be used afterwards: use the returned one. `due` is that of `make_step`.
+    The state passed in is donated and must not be used afterwards: use the returned one. `make_step` explains `due`.
     """
     step = make_step(model.phases, due)
 
@@ -58,9 +58,9 @@ def make_train_step(model: Model, feed: Feed, due: Due | None = None) -> Step:
 def iterate(model: Model, feed: Feed, state: TrainState, steps: int) -> Iterator[tuple[int, TrainState, Metrics]]:
     """Train until `steps` steps are done in total, and yield (steps done, state, metrics [seeds]) after each step.
 
-    The next step reuses the memory of a yielded state: copy all that must outlive it. Metrics are fetched from the
+    The next step reuses the memory of a yielded state: copy what must outlive that step. Metrics are fetched from the
     device only when they are read. If the feed is of one seed, a state without seed axis (`seed(state, 0)`) can be
-    trained as well; its metrics are scalars. That is faster on a CPU, which copies arrays to add and drop an axis of
+    trained as well; its metrics are scalars. This is faster on a CPU, which copies arrays to add and drop an axis of
     length one. One program is compiled for each set of phases that are due together.
     """
     program = functools.cache(functools.partial(make_train_step, model, feed))
@@ -106,7 +106,7 @@ def first_nonfinite(tree: PyTree) -> str | None:
 
 
 def first_failure(model: Model, feed: Feed, state: TrainState, steps: int) -> str | None:
-    """Repeat the training from `state` up to `steps` steps, phase by phase, and say where an array is first not finite.
+    """Repeat the training from `state` up to `steps` steps, phase by phase; name the first array that is not finite.
 
     Call it with the last good state after a metric was not finite. Returns None if all arrays stay finite.
     """

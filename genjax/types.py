@@ -1,4 +1,4 @@
-"""Type aliases that every module shares: keys, variables, batches, losses and samplers."""
+"""Type aliases for all modules: keys, variables, batches, losses and samplers."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,7 +21,7 @@ Batch = Mapping[str, Array]
 """Named arrays with a leading batch axis: image [B, H, W, C] in [0, 1], label [B], known [B, H, W, C] and others."""
 
 Metrics = Mapping[str, Array]
-"""Named numbers. A name says the unit and the kind of the number: nll_nats, elbo_nats, iwae_500_nats, bits_per_dim."""
+"""Named numbers. A name gives the unit and the kind of number: nll_nats, elbo_nats, iwae_500_nats, bits_per_dim."""
 
 Loss = Callable[[Params, Stats, Batch, Key], tuple[Scalar, tuple[Metrics, Stats]]]
 """Objective that one phase minimizes: a scalar, together with metrics for the log and the next stats."""
@@ -30,7 +30,7 @@ Evaluate = Callable[[Params, Stats, Batch, Key], Metrics]
 """Held-out quantities, one value [B] per example: the caller reduces them."""
 
 Generate = Callable[[Params, Stats, Batch, Key], Array]
-"""Sampler: one output per example of the batch, drawn from the prior, or completed where the batch has `known`
+"""Sampler: one output per example of the batch, drawn from the prior, or completed if the batch has `known`
 pixels."""
 
 Embed = Callable[[Params, Stats, Batch], jaxtyping.Float[Array, "batch features"]]

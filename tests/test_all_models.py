@@ -282,7 +282,12 @@ MODELS = {
     "dcgan": Case(make_dcgan, examples=enlarged, sample_shape=(8, 8, 1), descends=False),
     "infogan": Case(make_infogan, examples=enlarged, sample_shape=(8, 8, 1), descends=False),
     "progressive gan": Case(
-        make_progressive_gan, examples=fading, sample_shape=(8, 8, 1), descends=False, variant=True
+        make_progressive_gan,
+        examples=fading,
+        sample_shape=(8, 8, 1),
+        descends=False,
+        variant=True,
+        images=(),  # a step takes images of the size of each level
     ),
     "cyclegan": Case(make_cyclegan, examples=two_domains, draws=False, descends=False, images=("image", "other_image")),
     "stargan": Case(make_stargan, examples=attributed, draws=False, descends=False),

@@ -110,7 +110,7 @@ def draw(run: Restored, seed: int, count: int, key: int, given: Mapping[str, np.
         raise RunError(
             "this command draws images and texts; samples of a series or of points are in the run's figures/"
         )
-    if not run.experiment.draws:
+    if not run.experiment.model.draws:
         raise RunError(
             f"{run.config.name} draws no images, it transforms given ones; those of the test split are in its figures/"
         )

@@ -1,7 +1,7 @@
 """Factories of the adversarial models that draw images: GAN, DCGAN, InfoGAN, text to image, Progressive GAN.
 
-Each returns a `Model` for `genjax.train`. For networks, adversarial losses, penalties and optimizers of one's own take
-the function of the same name under genjax/models/adversarial.
+Each returns a `Model` for `genjax.train`. To choose networks, adversarial losses, penalties and optimizers yourself,
+call the function of the same name in genjax/models/adversarial.
 """
 
 from collections.abc import Sequence
@@ -40,10 +40,10 @@ from genjax.models.priors import uniform
 from genjax.types import Batch, Key
 
 MARGINAL = 0.01
-"""Distance that the mean of a pixel keeps from 0 and 1 where the GAN's generator starts from it."""
+"""Margin from 0 and 1 to which mean pixel values are clipped before the GAN's generator starts from their logits."""
 
 STEPS_PER_EPOCH = 500
-"""Steps of an epoch of 50 000 images in batches of 100, in which the authors' schedule of the momentum counts."""
+"""Steps per epoch, 50 000 images in batches of 100; the authors' momentum schedule counts in epochs."""
 
 
 def gan(
@@ -61,13 +61,13 @@ def gan(
 
     Args:
         image_shape: Height, width and channels.
-        latents: Dimensions of the noise.
+        latents: Number of dimensions of the noise.
         hidden: Widths of the generator's layers.
         maxout: Widths of the discriminator's layers.
-        pieces: Linear maps of each maxout unit.
-        mean: Mean training image, from whose logits the generator starts (`data.mean`).
-        average: Decay of the running average of the generator that samples are drawn from; 0 for none.
-        optimizers: Optimizers of both networks; the authors' gradient descent with momentum by default. Adam with b1
+        pieces: Number of linear functions per maxout unit.
+        mean: Mean training image (`data.mean`), whose logits initialize the generator's output biases.
+        average: Decay of the running average of the generator's weights, which draws the samples; 0 for no average.
+        optimizers: Optimizers of both networks; by default the authors' gradient descent with momentum. Adam with b1
             0.5 and learning rates of 2e-4 needs fewer steps.
     """
     networks = gan_model.image_networks(
@@ -83,13 +83,16 @@ def gan(
 
 
 def marginal_logits(mean: np.ndarray) -> np.ndarray:
-    """Return the logits of a mean image, kept away from those of 0 and 1."""
+    """Return the logits of a mean image whose values are clipped to [0.01, 0.99]."""
     inside = np.clip(mean, MARGINAL, 1 - MARGINAL)
     return np.log(inside) - np.log1p(-inside)
 
 
 def momentum(learning_rate: float) -> optax.GradientTransformation:
-    """Return the authors' descent: the rate falls by 4e-6 of itself in a step, the momentum rises in 250 epochs."""
+    """Return the authors' gradient descent, whose rate falls by a factor 1.000004 per step down to 1e-6.
+
+    The momentum rises linearly from 0.5 to 0.7 over 250 epochs.
+    """
     return optax.inject_hyperparams(optax.sgd)(
         learning_rate=lambda count: jnp.maximum(learning_rate / 1.000004**count, 1e-6),
         momentum=optax.linear_schedule(0.5, 0.7, 250 * STEPS_PER_EPOCH),
@@ -108,12 +111,12 @@ def dcgan(
     """Return a deep convolutional GAN (Radford, Metz & Chintala 2016).
 
     Args:
-        image_shape: Height, width and channels; sides are 4, 5, 6 or 7 times a power of 2, at least 8.
-        latents: Dimensions of the noise.
-        filters: Channels of the discriminator's first convolution; each next one has twice as many.
-        average: Decay of the running average of the generator that samples are drawn from; 0 for none.
-        learning_rate: Learning rate of the generator's Adam.
-        discriminator_learning_rate: Learning rate of the discriminator's Adam.
+        image_shape: Height, width and channels; height and width are 4, 5, 6 or 7 times a power of 2, and at least 8.
+        latents: Number of dimensions of the noise.
+        filters: Channels of the discriminator's first convolution; each next convolution has twice as many.
+        average: Decay of the running average of the generator's weights, which draws the samples; 0 for no average.
+        learning_rate: Learning rate of the generator's Adam optimizer.
+        discriminator_learning_rate: Learning rate of the discriminator's Adam optimizer.
     """
     optimizers = Optimizers(
         discriminator=adversarial_adam(discriminator_learning_rate), generator=adversarial_adam(learning_rate)
@@ -139,21 +142,21 @@ def infogan(
 ) -> Model:
     """Return an InfoGAN with the paper's networks for MNIST (Chen et al. 2016).
 
-    `genjax.sample(model, state, labels=...)` draws images of these categories of the code.
+    `genjax.sample(model, state, labels=...)` draws images whose codes have these categories.
 
     Args:
-        image_shape: Height, width and channels; sides are multiples of 4.
+        image_shape: Height, width and channels; height and width are multiples of 4.
         noise: Dimensions of the noise.
         categories: Number of categories of the code.
         continuous: Number of continuous codes.
         channels: Channels of the discriminator's convolutions; the generator mirrors them.
-        hidden: Width of the dense layers.
+        hidden: Width of the dense layers of generator and discriminator.
         recognition_hidden: Width of the recognition network's own layer.
         information: Weight of the mutual information with the category.
         continuous_information: Weight of the mutual information with the continuous codes.
-        average: Decay of the running average of the generator that samples are drawn from; 0 for none.
-        learning_rate: Learning rate of the generator's Adam.
-        discriminator_learning_rate: Learning rate of the Adam of the discriminator and the recognition network.
+        average: Decay of the running average of the generator's weights, which draws the samples; 0 for no average.
+        learning_rate: Learning rate of the generator's Adam optimizer.
+        discriminator_learning_rate: Learning rate of the Adam optimizer of discriminator and recognition network.
     """
     networks = infogan_model.conv_networks(
         image_shape,
@@ -175,7 +178,7 @@ def infogan(
 
 
 def with_code(batch: Batch, key: Key) -> Batch:
-    """Return the batch whose labels, where it has some, are the categories to generate."""
+    """Return the batch with its labels, if it has any, copied to `code`, the categories to generate."""
     del key
     return {**batch, "code": batch["label"]} if "label" in batch else batch
 
@@ -195,23 +198,23 @@ def text_to_image(
     matching_learning_rate: Rate = 1e-3,
     learning_rate: Rate = 2e-4,
 ) -> Model:
-    """Return GAN-INT-CLS: images of captions (Reed et al. 2016), whose text encoder is trained first.
+    """Return GAN-INT-CLS, which draws images of captions (Reed et al. 2016); its text encoder is trained first.
 
-    `genjax.sample(model, state, captions=["a red seven", ...])` draws an image of each caption.
+    `genjax.sample(model, state, captions=["a red seven", ...])` draws an image for each caption.
 
     Args:
-        image_shape: Height, width and channels; sides are 4, 5, 6 or 7 times a power of 2, at least 8.
+        image_shape: Height, width and channels; height and width are 4, 5, 6 or 7 times a power of 2, and at least 8.
         words: Words of the captions (`data.words`).
-        filters: Channels of the discriminator's first convolution; each next one has twice as many.
-        features: Dimensions of the embedding of captions and images.
-        text_features: Dimensions to which generator and discriminator project it.
-        latents: Dimensions of the noise.
+        filters: Channels of the discriminator's first convolution; each next convolution has twice as many.
+        features: Number of dimensions of the embedding of captions and images.
+        text_features: Number of dimensions to which generator and discriminator project a caption's embedding.
+        latents: Number of dimensions of the noise.
         hidden: Units of the text encoder's GRU.
-        matching_steps: Steps in which text and image encoder are trained, before the adversarial training begins.
-        interpolation: Weight of texts between two captions; 0 for none.
-        average: Decay of the running average of the generator that samples are drawn from; 0 for none.
-        matching_learning_rate: Learning rate of the encoders' Adam.
-        learning_rate: Learning rate of the Adam of generator, discriminator and style encoder.
+        matching_steps: Number of steps that train text and image encoder, before the adversarial training begins.
+        interpolation: Weight of the losses on texts interpolated between two captions; 0 for no interpolation.
+        average: Decay of the running average of the generator's weights, which draws the samples; 0 for no average.
+        matching_learning_rate: Learning rate of the encoders' Adam optimizer.
+        learning_rate: Learning rate of the Adam optimizers of generator, discriminator and style encoder.
     """
     networks = text_to_image_networks.conv_networks(
         image_shape,
@@ -236,16 +239,16 @@ def text_to_image(
 
 
 class Growth(NamedTuple):
-    """How the images of a Progressive GAN grow to their full size."""
+    """Schedule by which the images of a Progressive GAN grow to their full size."""
 
     start: int | None = None
-    """Side of the smallest images; by default 4, 5, 6 or 7, whichever times a power of 2 is the images' side."""
+    """Side of the smallest images in pixels; by default 4, 5, 6 or 7, whichever times a power of 2 is the full side."""
     fade_images: int = 800_000
-    """Images during which a level is faded in."""
+    """Number of training images during which a level is faded in."""
     stable_images: int = 800_000
-    """Images of a level after that, before the next one begins."""
+    """Number of training images at a level after its fade-in, before the next level begins."""
     batch_size: int = 16
-    """Images of a training batch."""
+    """Number of images per training batch."""
 
 
 def progressive_gan(
@@ -261,12 +264,12 @@ def progressive_gan(
     """Return a Progressive GAN, whose networks and training images grow (Karras et al. 2018).
 
     Args:
-        image_shape: Height, width and channels; height and width are one number, `growth.start` times a power of 2.
-        growth: When the images grow, and the batch size, which `genjax.train` therefore does not take.
-        latents: Dimensions of the noise.
-        channels: Channels of each level, at most.
-        channels_times_side: Channels of a level times its side, at most: the larger the images, the fewer channels.
-        average: Decay of the running average of the generator that samples are drawn from; 0 for none.
+        image_shape: Height, width and channels; height and width are equal, `growth.start` times a power of 2.
+        growth: Schedule of the growth, and the batch size; `genjax.train` accepts no other batch size.
+        latents: Number of dimensions of the noise.
+        channels: Largest number of channels of a level.
+        channels_times_side: Largest product of a level's channels and its side: larger images have fewer channels.
+        average: Decay of the running average of the generator's weights, which draws the samples; 0 for no average.
         learning_rate: Learning rate of Adam with b1 = 0 and b2 = 0.99.
     """
     start = smallest_side(image_shape) if growth.start is None else growth.start
@@ -291,7 +294,7 @@ def progressive_gan(
 
 
 def smallest_side(image_shape: ImageShape) -> int:
-    """Return the images' height, halved as long as it is even and at least 8."""
+    """Return the images' height, divided by 2 as long as it is even and at least 8."""
     side = image_shape[0]
     while side >= 8 and side % 2 == 0:
         side //= 2
@@ -299,7 +302,7 @@ def smallest_side(image_shape: ImageShape) -> int:
 
 
 def growing_feeder(stages: Sequence[Stage], levels: int) -> Feeder:
-    """Return the feed of images that grow, whose batch sizes are those of the stages."""
+    """Return the capability to feed growing images, with the batch sizes of `stages`."""
 
     def feed(data: Dataset, seeds: Sequence[int], batch_size: int | None) -> Feed:
         if batch_size not in (None, stages[0].batch_size):

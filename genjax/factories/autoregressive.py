@@ -1,7 +1,7 @@
-"""Factories of the models of images with an exact likelihood: from the images' shape alone, with the papers' defaults.
+"""Factories of image models with an exact likelihood; only the image shape is required, defaults follow the papers.
 
-Each returns a `Model` for `genjax.train`. For networks, outputs and optimizers of one's own take the function of the
-same name under genjax/models/autoregressive.
+Each returns a `Model` for `genjax.train`. To choose networks, outputs and optimizers yourself, call the function of
+the same name in genjax/models/autoregressive.
 """
 
 import math
@@ -35,7 +35,7 @@ from genjax.models.autoregressive.pixels import Output, bernoulli, categorical
 from genjax.types import Batch, Key
 
 MOST_COUNTED = 2**20
-"""Examples that a tabular model counts, at most, where the caller does not say."""
+"""Default limit of the number of examples that a tabular model counts."""
 
 
 def tabular(
@@ -47,16 +47,16 @@ def tabular(
     smoothing: float = 0.1,
     examples: int | None = None,
 ) -> Model:
-    """Return counted conditional probabilities of each pixel given some earlier ones.
+    """Return a model of counted conditional probabilities of each pixel given some earlier pixels.
 
     Args:
         image_shape: Height, width and channels.
         contexts: Pixels that a pixel depends on: the last `k` in raster order ("ar"), or the `k` nearest of twelve
             neighbours above and to the left, with a table for each pixel ("2d") or one for all ("2d-tied").
         k: Number of pixels in a context; 0 for independent pixels, 1 for a Markov chain.
-        levels: Values of a pixel; 2 needs binary data, more need `dataset(..., levels=levels)`.
-        smoothing: Added to each count.
-        examples: Examples to count; `data.train.size` counts each training image once, whatever `steps` is.
+        levels: Number of values of a pixel; 2 needs binary data, more need `dataset(..., levels=levels)`.
+        smoothing: Number added to each count.
+        examples: Number of examples to count; `data.train.size` counts each training image once, whatever `steps` is.
     """
     pixels = math.prod(image_shape)
     if contexts == "ar":
@@ -84,9 +84,9 @@ def nade(
     Args:
         image_shape: Height, width and channels.
         hidden: Number of hidden units.
-        tied: Whether the weights into and out of the hidden units are shared.
+        tied: Whether the weights into and out of the hidden units are the same.
         ordering: Indices of the flattened pixels in the order of generation; row by row by default.
-        mean: Mean training image, from which the output biases start (`data.mean`).
+        mean: Mean training image (`data.mean`), whose logits initialize the output biases.
         learning_rate: Learning rate of Adam.
     """
     optimizer = optax.adam(learning_rate)
@@ -109,7 +109,7 @@ def rnade(
     Args:
         image_shape: Height, width and channels.
         hidden: Number of hidden units.
-        components: Number of Gaussians of each pixel.
+        components: Number of Gaussians per pixel.
         levels: Number K of values that the stored pixels have, 256 for bytes. Noise makes them continuous,
             (level + u) / K, since a density of a few values has no upper bound; None for data that are continuous.
         mean: Mean of each pixel, by which the data are standardized; one half by default.
@@ -130,7 +130,7 @@ def rnade(
 
 
 def dequantizing(model: Model, levels: int) -> Model:
-    """Return the model of images whose pixels, of so many levels, are made continuous by noise under the key."""
+    """Return the model of images made continuous by noise u: pixels of `levels` levels become (level + u) / levels."""
     if levels < 2:
         raise ValueError(f"levels={levels} must be at least 2")
 
@@ -155,9 +155,9 @@ def made(
     Args:
         image_shape: Height, width and channels.
         hidden: Widths of the hidden layers.
-        masks: Number of masks that share the weights.
-        shuffle: Whether each mask has a random ordering of its own; a completion needs raster order.
-        mean: Mean training image, from which the output biases start (`data.mean`).
+        masks: Number of masks over the same weights.
+        shuffle: Whether each mask has its own random ordering; a completion needs raster order.
+        mean: Mean training image (`data.mean`), whose logits initialize the output biases.
         learning_rate: Learning rate of Adam.
     """
     optimizer = optax.adam(learning_rate)
@@ -178,9 +178,9 @@ def eonade(
     Args:
         image_shape: Height, width and channels.
         hidden: Widths of the hidden layers.
-        orderings: Number of orderings in the mixture that is evaluated, a power of 2 (the paper: up to 128); the time
+        orderings: Number of orderings in the mixture that is evaluated, a power of 2 (up to 128 in the paper); the time
             of an evaluation is proportional to it.
-        mean: Mean training image, from which the output biases start (`data.mean`).
+        mean: Mean training image (`data.mean`), whose logits initialize the output biases.
         learning_rate: Learning rate of Adam.
     """
     optimizer = optax.adam(learning_rate)
@@ -206,9 +206,9 @@ def pixel_cnn(
         gated: Whether there are two stacks of gated layers, which have no blind spot.
         features: Channels of the hidden layers.
         blocks: Number of residual blocks or gated layers.
-        levels: Values of a pixel: 2 needs binary data, 256 suits uint8 images.
-        classes: Number of classes on whose label the images depend (`data.classes`); 0 for none.
-        mean: Mean training image, which is subtracted from what the network sees (`data.mean`).
+        levels: Number of values of a pixel: 2 needs binary data, 256 suits uint8 images.
+        classes: Number of classes (`data.classes`) if images depend on a class label; 0 for images without labels.
+        mean: Mean training image (`data.mean`), which is subtracted from the network's input.
         learning_rate: Learning rate of Adam, on gradients clipped at norm 1.
     """
     model = pixel_cnn_model.pixel_cnn(
@@ -239,11 +239,11 @@ def pixel_rnn(
 
     Args:
         image_shape: Height, width and channels.
-        layer: Kind of the recurrent layers.
-        features: Units of each LSTM, a multiple of the channels; by default the least that is 16 or more.
+        layer: Kind of recurrent layers, Row LSTM ("row") or Diagonal BiLSTM ("diagonal").
+        features: Units of each LSTM, a multiple of the channels; by default the smallest multiple of at least 16.
         layers: Number of recurrent layers.
-        levels: Values of a pixel: 2 needs binary data, 256 suits uint8 images.
-        mean: Mean training image, which is subtracted from what the network sees (`data.mean`).
+        levels: Number of values of a pixel: 2 needs binary data, 256 suits uint8 images.
+        mean: Mean training image (`data.mean`), which is subtracted from the network's input.
         learning_rate: Learning rate of Adam, on gradients clipped at norm 1.
     """
     channels = image_shape[2]

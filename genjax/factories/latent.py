@@ -1,7 +1,7 @@
-"""Factories of the models with a code: autoencoder, VAE and adversarial autoencoder.
+"""Factories of models with a latent code: autoencoder, VAE and adversarial autoencoder.
 
-Each returns a `Model` for `genjax.train`. For networks, losses and optimizers of one's own take the function of the
-same name under genjax/models/latent.
+Each returns a `Model` for `genjax.train`. To choose networks, losses and optimizers yourself, call the function of the
+same name in genjax/models/latent.
 """
 
 from collections.abc import Sequence
@@ -37,11 +37,11 @@ def autoencoder(
 
     Args:
         image_shape: Height, width and channels.
-        network: Convolutions with one dense layer, or dense layers.
+        network: Architecture: "conv" for convolutions with one dense layer, "mlp" for dense layers.
         hidden: Widths of the encoder's dense layers; the decoder mirrors them ("mlp").
         channels: Channels of the encoder's convolutions; the decoder mirrors them ("conv").
-        latents: Dimensions of the code.
-        mean: Mean training image, which the encoder subtracts and the decoder starts from (`data.mean`).
+        latents: Number of dimensions of the code.
+        mean: Mean training image (`data.mean`): the encoder subtracts it, and the decoder's output starts from it.
         learning_rate: Learning rate of Adam.
     """
     if network == "conv":
@@ -49,7 +49,7 @@ def autoencoder(
     else:
         networks = autoencoder_model.mlp_networks(image_shape, hidden=hidden, latents=latents, mean=mean)
     model = autoencoder_model.autoencoder(image_shape, networks, optimizer=optax.adam(learning_rate))
-    return fitted(model, image_shape)._replace(draws=False)
+    return fitted(model, image_shape)
 
 
 def vae(
@@ -74,15 +74,15 @@ def vae(
         likelihood: Distribution of the pixels given the code. "gaussian", with one learned variance, is a density of
             grey and colour values, so that nats may be positive and compare with densities of the same values only.
             "bernoulli" is a probability of binary pixels, such as `dataset(..., binarization="dynamic")` has.
-        network: Dense layers, or convolutions of stride 2 with one dense layer.
+        network: Architecture: "mlp" for dense layers, "conv" for convolutions of stride 2 with one dense layer.
         hidden: Widths of the encoder's tanh layers; the decoder mirrors them ("mlp").
         channels: Channels of the encoder's convolutions; the decoder mirrors them ("conv").
-        latents: Dimensions of the code.
-        bound: What is maximized: the evidence lower bound, or the importance weighted one.
-        samples: Samples of the code for each image and step.
-        beta: Weight of the divergence from the prior in training.
-        evaluation_samples: Samples of the code for each image of `evaluate`.
-        mean: Mean training image, which the encoder subtracts and the decoder starts from (`data.mean`).
+        latents: Number of dimensions of the code.
+        bound: Objective to maximize: the evidence lower bound, or the importance weighted bound.
+        samples: Number of samples of the code per image and training step.
+        beta: Weight, in training, of the KL divergence of the code from its prior.
+        evaluation_samples: Number of samples of the code per image in `evaluate`.
+        mean: Mean training image (`data.mean`): the encoder subtracts it, and the decoder's output starts from it.
         learning_rate: Learning rate of Adam, whose epsilon is 1e-4.
     """
     gaussian = likelihood == "gaussian"
@@ -121,13 +121,13 @@ def aae(
     Args:
         image_shape: Height, width and channels.
         hidden: Widths of the layers of the encoder and the discriminator; the decoder mirrors them.
-        latents: Dimensions of the code.
+        latents: Number of dimensions of the code.
         std: Standard deviation of the Gaussian prior of the code.
-        prior: Another prior of the code (genjax/models/priors.py), without classes of its own.
-        classes: Number of classes that the encoder predicts beside the code, learnt from all labels; 0 for none.
-        learning_rate: Learning rate of the reconstruction's Adam, and of the classification's.
-        discriminator_learning_rate: Learning rate of the discriminator's Adam.
-        regularization_learning_rate: Learning rate of the Adam by which the encoder deceives the discriminator.
+        prior: Prior of the code instead of the Gaussian (genjax/models/priors.py); it must have no classes.
+        classes: Number of classes, which the encoder predicts in addition to the code, from all labels; 0 for none.
+        learning_rate: Learning rate of the Adam optimizers of reconstruction and classification.
+        discriminator_learning_rate: Learning rate of the discriminator's Adam optimizer.
+        regularization_learning_rate: Learning rate of the encoder's Adam optimizer for its adversarial loss.
     """
     distribution = priors.gaussian(latents, std=std) if prior is None else prior
     if distribution.classes:
@@ -146,6 +146,6 @@ def aae(
 
 
 def all_labelled(batch: Batch, key: Key) -> Batch:
-    """Return the batch in which every label may be used."""
+    """Return the batch with `labelled` true for every example, so that all labels are used."""
     del key
     return {**batch, "labelled": jnp.ones(len(batch["label"]), bool)}

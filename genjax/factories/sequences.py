@@ -1,4 +1,4 @@
-"""Factories of the models of sequences: texts, and series of real values."""
+"""Factories of models of sequences: texts, and series of real values."""
 
 import jax
 import jax.numpy as jnp
@@ -64,15 +64,15 @@ def series_rnn(
     length: int = 200,
     learning_rate: Rate = 2e-3,
 ) -> Model:
-    """Return an LSTM of a series of real values, each of a mixture of Gaussians given those before it.
+    """Return an LSTM of series of real values: given the values before it, each follows a mixture of Gaussians.
 
     Args:
         components: Number of Gaussians in the mixture.
         mean: Mean of the values, by which they are standardized.
-        scale: Standard deviation of the values.
+        scale: Standard deviation of the values, by which they are standardized.
         hidden: LSTM units in each layer.
         layers: Number of layers.
-        length: Values of a sample.
+        length: Number of values in a sample.
         learning_rate: Learning rate of RMSProp with decay 0.95, on gradients clipped elementwise at 0.1.
     """
     check_positive(scale=scale)

@@ -1,7 +1,7 @@
 """Factories of the adversarial models that transform images: Puzzle-GAN, CycleGAN, StarGAN.
 
-Each returns a `Model` for `genjax.train`, and `genjax.sample(model, state, image=images)` transforms images. For
-networks, losses, attributes and optimizers of one's own take the function of the same name under
+Each returns a `Model` for `genjax.train`, and `genjax.sample(model, state, image=images)` transforms images. To
+choose networks, losses, attributes and optimizers yourself, call the function of the same name in
 genjax/models/adversarial.
 """
 
@@ -42,21 +42,21 @@ def stargan(
     learning_rate: Rate = 1e-4,
     discriminator_learning_rate: Rate = 1e-4,
 ) -> Model:
-    """Return StarGAN: one generator between all classes of labelled images (Choi et al. 2018).
+    """Return StarGAN, one generator for translation between all classes of labelled images (Choi et al. 2018).
 
     `genjax.sample(model, state, image=images, labels=targets)` translates each image to its target class.
 
     Args:
         image_shape: Height, width and channels.
-        classes: Number of classes, each of which is a domain (`data.classes`).
+        classes: Number of classes; each class is a domain (`data.classes`).
         filters: Channels of the generator at full size.
-        blocks: Residual blocks of the generator; by default 9 from 256x256 on, 6 below.
-        discriminator_filters: Channels of the discriminator's first layer; each next one has twice as many.
-        discriminator_updates: Updates of the discriminator for each of the generator.
+        blocks: Number of residual blocks of the generator; by default 9 from 256x256 on, 6 below.
+        discriminator_filters: Channels of the discriminator's first layer; each next layer has twice as many.
+        discriminator_updates: Number of discriminator updates per generator update.
         classification_weight: Weight of the classification loss.
         reconstruction_weight: Weight of the reconstruction loss.
-        learning_rate: Learning rate of the generator's Adam.
-        discriminator_learning_rate: Learning rate of the discriminator's Adam.
+        learning_rate: Learning rate of the generator's Adam optimizer.
+        discriminator_learning_rate: Learning rate of the discriminator's Adam optimizer.
     """
     if classes < 2:
         raise ValueError(f"classes={classes} must be at least 2: each class of the labels is a domain")
@@ -76,13 +76,13 @@ def stargan(
     )
 
     labels = Input((), f"classes-{classes}")
-    return fitted(between_classes(model, classes), image_shape, label=labels)._replace(draws=False)
+    return fitted(between_classes(model, classes), image_shape, label=labels)
 
 
 def between_classes(model: Model, classes: int) -> Model:
-    """Return the StarGAN of batches with `label`, which is what an image is, and for `generate` what it becomes.
+    """Return the StarGAN on batches with `label`: the class of each image, or for `generate` the target class.
 
-    The target of example i in an evaluation is the class 1 + i % (classes - 1) after its own.
+    In an evaluation, the target class of example i is its own class plus 1 + i % (classes - 1), modulo `classes`.
     """
 
     def own(batch: Batch, key: Key) -> Batch:
@@ -115,22 +115,22 @@ def cyclegan(
     learning_rate: Rate = 2e-4,
     discriminator_learning_rate: Rate = 2e-4,
 ) -> Model:
-    """Return CycleGAN: images of one domain into images of another, without pairs (Zhu et al. 2017).
+    """Return CycleGAN, which translates images of one domain into another, trained without pairs (Zhu et al. 2017).
 
-    Data are `genjax.domains(first, second)`; the paper's batch size is 1. `genjax.sample(model, state, image=images)`
-    translates images of the first domain.
+    The data set is `genjax.domains(first, second)`; the paper's batch size is 1. `genjax.sample(model, state,
+    image=images)` translates images of the first domain.
 
     Args:
         image_shape: Height, width and channels of the first domain.
-        other_shape: The same of the second domain (`data.other_shape`); by default that of the first.
+        other_shape: Height, width and channels of the second domain (`data.other_shape`); by default `image_shape`.
         filters: Channels of a generator at full size.
-        blocks: Residual blocks of a generator; by default 9 from 256x256 on, 6 below.
+        blocks: Number of residual blocks of a generator; by default 9 from 256x256 on, 6 below.
         discriminator_filters: Channels of a discriminator's first layer.
-        cycle_weight: Weight of the cycle consistency.
-        identity_weight: Weight of the identity loss, which keeps images that are of the target domain already.
+        cycle_weight: Weight of the cycle-consistency loss.
+        identity_weight: Weight of the identity loss, under which images of the target domain stay unchanged.
         pool_size: Number of earlier generated images that the discriminators are shown again.
-        learning_rate: Learning rate of the generators' Adam.
-        discriminator_learning_rate: Learning rate of the discriminators' Adam.
+        learning_rate: Learning rate of the generators' Adam optimizer.
+        discriminator_learning_rate: Learning rate of the discriminators' Adam optimizer.
     """
     other = image_shape if other_shape is None else other_shape
     networks = cyclegan_model.conv_networks(
@@ -146,7 +146,7 @@ def cyclegan(
         weights=cyclegan_model.Weights(cycle=cycle_weight, identity=identity_weight),
         pool_size=pool_size,
     )
-    return fitted(model, image_shape, other_image=Input(other))._replace(draws=False)
+    return fitted(model, image_shape, other_image=Input(other))
 
 
 def puzzle_gan(
@@ -164,24 +164,24 @@ def puzzle_gan(
     learning_rate: Rate = 2e-4,
     discriminator_learning_rate: Rate = 2e-4,
 ) -> Model:
-    """Return Puzzle-GAN: a few key patches without their positions become a whole image (Lee et al. 2018).
+    """Return Puzzle-GAN, which restores an image from a few key patches without their positions (Lee et al. 2018).
 
-    `genjax.sample(model, state, image=images)` restores images from their key patches, the squares whose pixels vary
-    most.
+    `genjax.sample(model, state, image=images)` cuts the key patches, the squares whose pixels vary most, out of each
+    image and restores the image from them.
 
     Args:
-        image_shape: Height, width and channels; sides are 4, 5, 6 or 7 times a power of 2, at least 8.
+        image_shape: Height, width and channels; height and width are 4, 5, 6 or 7 times a power of 2, and at least 8.
         patches: Number of patches of each image.
         patch_side: Side of a patch in pixels; by default 3/8 of the image's smaller side.
         filters: Channels of the first convolution of encoder and discriminator.
-        features: Dimensions of the encoding of all patches together.
-        latents: Dimensions of the noise.
-        first_weight: Weight of the losses of mask and appearance at the generator's first update.
-        last_weight: Their weight after `updates` updates of the generator.
-        updates: Updates of the generator in which the weight falls, in equal factors.
-        discriminator_updates: Updates of the discriminator for each of the generator.
-        learning_rate: Learning rate of the generator's Adam.
-        discriminator_learning_rate: Learning rate of the discriminator's Adam.
+        features: Number of dimensions of the joint encoding of all patches.
+        latents: Number of dimensions of the noise.
+        first_weight: Weight of the mask and appearance losses at the generator's first update.
+        last_weight: Weight of the mask and appearance losses after `updates` updates of the generator.
+        updates: Number of generator updates over which the weight falls, by the same factor per update.
+        discriminator_updates: Number of discriminator updates per generator update.
+        learning_rate: Learning rate of the generator's Adam optimizer.
+        discriminator_learning_rate: Learning rate of the discriminator's Adam optimizer.
     """
     side = max(2, round(SIDE * min(image_shape[:2]))) if patch_side is None else patch_side
     windows = squares(image_shape, side)

@@ -1,4 +1,4 @@
-"""What the factories share: arrays that a model derives from a batch, what it needs of one, and optimizers."""
+"""Helpers of the factories: arrays that a model derives from a batch, the inputs that it needs, and optimizers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,23 +14,23 @@ from genjax.models.adversarial.average import with_average
 from genjax.types import Batch, Key, Metrics, Params, Scalar, Stats
 
 Rate = float | optax.Schedule
-"""A learning rate: constant, or a schedule such as `optax.cosine_decay_schedule(1e-3, steps)`."""
+"""Learning rate: a constant, or a schedule such as `optax.cosine_decay_schedule(1e-3, steps)`."""
 
 Mean = Float[np.ndarray, "H W C"] | None
 """Mean of the training images (`data.mean`), or None."""
 
 ImageShape = tuple[int, int, int]
-"""Height, width and channels."""
+"""Height, width and channels of an image."""
 
 Change = Callable[[Batch, Key], Batch]
-"""A batch of the data, and a key, to the batch that the model is for."""
+"""Function from a batch of the data, and a key, to the batch that the model needs."""
 
 CHANGE = 2**31 - 2
-"""Folded into the key of a loss, an evaluation or a sample to draw what a batch lacks."""
+"""Number folded into the key of a loss, an evaluation or a sample, for the random numbers of a `Change`."""
 
 
 def on_batches(model: Model, change: Change, generating: Change | None = None) -> Model:
-    """Return the model of batches that become its own by `change`; `generate` uses `generating` where it is given."""
+    """Return the model with batches transformed by `change` first, or for `generate` by `generating` if it is given."""
 
     def changed(batch: Batch, key: Key) -> Batch:
         return change(batch, jax.random.fold_in(key, CHANGE))
@@ -63,20 +63,20 @@ def unchanged(batch: Batch, key: Key) -> Batch:
 
 
 def fitted(model: Model, image_shape: ImageShape, values: str = "unit", **others: Input) -> Model:
-    """Return the model which says that it needs images of this shape and these values, and `others` beside them.
+    """Return the model with its inputs declared: images of this shape and range of values, and `others`.
 
-    `genjax.train` and `genjax.evaluate` compare the first examples of a data set with it.
+    `genjax.train` and `genjax.evaluate` compare the first examples of a data set with these inputs.
     """
     return model._replace(inputs={**model.inputs, "image": Input(image_shape, values), **others})
 
 
 def pixel_values(levels: int) -> str:
-    """Return the values of pixels with so many levels, as in `Input`."""
+    """Return the name, as in `Input`, of the range of pixels with this number of levels."""
     return "binary" if levels == 2 else f"levels-{levels}"
 
 
 def averaged(model: Model, decay: float) -> Model:
-    """Return the model whose samples are of a running average of its generator; 0 for none."""
+    """Return the model with samples from a running average of its generator; `decay` 0 leaves the model unchanged."""
     return with_average(model, decay=decay) if decay else model
 
 
@@ -91,12 +91,12 @@ def clipped_adam(learning_rate: Rate) -> optax.GradientTransformation:
 
 
 def one_hot(label: Any, classes: int) -> Array:
-    """Return class numbers as rows of 0 and 1."""
+    """Return class numbers as one-hot rows of the integers 0 and 1."""
     return jax.nn.one_hot(label, classes, dtype=jnp.int32)
 
 
 def check_positive(**arguments: float | int) -> None:
-    """Raise ValueError where an argument is not above 0."""
+    """Raise ValueError if an argument is not above 0."""
     for name, value in arguments.items():
         if not value > 0:
             raise ValueError(f"{name}={value} must be above 0")

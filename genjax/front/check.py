@@ -1,4 +1,4 @@
-"""Whether a data set has what a model needs: compared before training, with errors that say what to do."""
+"""Checks before training that a data set has what a model needs; errors name the remedy."""
 
 import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from genjax.data.arrays import ArrayDataset, ArraySplit
 from genjax.data.dataset import Dataset
 
 LOOKED_AT = 100
-"""Examples that are compared with what the model needs."""
+"""Number of examples whose shapes and values are compared with the inputs of the model."""
 
 REMEDIES = {
     "label": "pass class numbers: genjax.dataset(images, labels)",
@@ -20,18 +20,18 @@ REMEDIES = {
     "sequence": "pass a text or a series: genjax.text_dataset(text), genjax.series_dataset(values)",
     "image": "pass images: genjax.dataset(images)",
 }
-"""By array: where a data set gets it."""
+"""Array name -> advice for the user on how to make a data set that has this array."""
 
 
 def arrays_of(data: ArrayDataset | Dataset) -> ArrayDataset:
-    """Return the data set as the front door knows it."""
+    """Return the data set as an `ArrayDataset`, wrapped if it is a `Dataset` of the long form."""
     return data if isinstance(data, ArrayDataset) else ArrayDataset(data)
 
 
 def check_data(model: Model, data: ArrayDataset) -> Sequence[str]:
-    """Return the names of a batch's arrays.
+    """Compare the first training examples with the model's inputs, and return the names of a batch's arrays.
 
-    Raises ValueError where the data are not what the model needs, as far as the first training examples show.
+    Raises ValueError if their shapes or values, or the characters of a text, do not suit the model.
     """
     writer = model.capability(Writer)
     if writer is not None and writer.vocabulary and data.vocabulary != writer.vocabulary:
@@ -43,9 +43,9 @@ def check_data(model: Model, data: ArrayDataset) -> Sequence[str]:
 
 
 def check_examples(model: Model, split: ArraySplit) -> Sequence[str]:
-    """Return the names of a batch's arrays.
+    """Compare the first examples of a split with the model's inputs, and return the names of a batch's arrays.
 
-    Raises ValueError where the first examples of a split do not have the shapes and values that the model needs.
+    Raises ValueError if the examples do not have the shapes and values that the model needs.
     """
     batch = {name: np.asarray(array) for name, array in split.batch(LOOKED_AT).items()}
     for name, expected in model.inputs.items():
@@ -55,7 +55,7 @@ def check_examples(model: Model, split: ArraySplit) -> Sequence[str]:
 
 
 def check_array(name: str, array: np.ndarray, expected: Input) -> None:
-    """Raise ValueError where examples [N, ...] do not have the shape and the values that a model needs."""
+    """Raise ValueError if examples [N, ...] do not have the shape and the values that a model needs."""
     if array.shape[1:] != tuple(expected.shape):
         raise ValueError(
             f"{name}: the examples have shape {array.shape[1:]} and the model is for {tuple(expected.shape)}; make the "
@@ -85,7 +85,7 @@ def check_array(name: str, array: np.ndarray, expected: Input) -> None:
 
 @contextlib.contextmanager
 def naming_what_is_missing(names: Collection[str], remedies: Mapping[str, str] = REMEDIES) -> Iterator[None]:
-    """Turn an error over an array that the batches of these names lack into a ValueError that says where to get it."""
+    """Turn an error about an array that is not among the batch's `names` into a ValueError with the remedy for it."""
     try:
         yield
     except (KeyError, ValueError) as error:
@@ -96,7 +96,7 @@ def naming_what_is_missing(names: Collection[str], remedies: Mapping[str, str] =
 
 
 def check_steps(phases: tuple[Phase, ...], steps: int) -> None:
-    """Raise ValueError where a network would never be updated in so many steps."""
+    """Raise ValueError if `steps` is below 1, or so small that some network would never be updated."""
     if steps < 1:
         raise ValueError(f"steps={steps} must be at least 1")
     for phase in phases:

@@ -19,17 +19,17 @@ def evaluate(
 ) -> dict[str, float] | dict[str, np.ndarray]:
     """Return the mean of each of the model's metrics over a split, or an array [seeds] for a state of several seeds.
 
-    Names say the unit: `nll_nats` is exact -log p(x) per image, `elbo_nats` and `iwae_K_nats` are lower bounds of
+    Names contain the unit: `nll_nats` is exact -log p(x) per image, `elbo_nats` and `iwae_K_nats` are lower bounds of
     log p(x), `bits_per_dim` is per pixel and channel (`model.kinds` says which are exact). The noise is the same in
-    every call, so that what differs between two results is the model.
+    every call, so that two results differ by the model only.
 
     Args:
         model: The model of the state.
-        state: From `genjax.train` or `genjax.restore`.
-        data: A split, such as `data.test`; of a whole data set, its test split.
-        batch_size: Examples per program call.
+        state: State from `genjax.train` or `genjax.restore`.
+        data: A split, such as `data.test`, or a data set, of which the test split is evaluated.
+        batch_size: Number of examples per program call.
 
-    Raises ValueError where the data do not suit the model.
+    Raises ValueError if the data do not suit the model.
     """
     split = data if isinstance(data, ArraySplit) else arrays_of(data).test
     if batch_size < 1:

@@ -7,12 +7,12 @@ import numpy as np
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 Show = Callable[[int, Mapping[str, np.ndarray]], None]
-"""(steps since the last call, losses by phase) -> nothing; the bar moves on."""
+"""Function that advances the bar: (steps since the last call, losses by phase) -> None."""
 
 
 @contextlib.contextmanager
 def progress_bar(steps: int, *, shown: bool) -> Iterator[Show]:
-    """Yield a function that moves a bar of `steps` on, or that does nothing where the bar is not `shown`."""
+    """Yield a function that advances a bar of `steps` steps, or that does nothing if the bar is not `shown`."""
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
     with Progress(*columns, disable=not shown) as bar:
         task = bar.add_task("", total=steps)

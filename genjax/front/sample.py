@@ -19,11 +19,11 @@ REMEDIES = {
     "caption": "pass captions=..., a text for each sample",
     "image": "say the images' shape by genjax.core.with_inputs(model, image=genjax.Input(image_shape))",
 }
-"""By array: where a sample gets it."""
+"""Array name -> advice for the user on how to pass this array to `sample`."""
 
 
 class Given(NamedTuple):
-    """What samples depend on, as the user gives it."""
+    """Conditions of the samples, as the user passes them to `sample`; None if not given."""
 
     image: Any = None
     labels: Any = None
@@ -45,26 +45,27 @@ def sample(
     prompt: str | None = None,
     temperature: float = 1.0,
 ) -> np.ndarray | str | list[str]:
-    """Return `count` samples [count, H, W, C] in [0, 1]; of a model of texts, `count` characters as a string.
+    """Return `count` samples: images [count, H, W, C] in [0, 1], series, or for a text model `count` characters.
 
-    A state of several seeds gives an array with a leading axis of seeds, or a list of strings.
+    Characters are returned as one string. A state of several seeds gives an array with a leading seed axis, or a list
+    of strings.
 
     Args:
         model: The model of the state.
-        state: From `genjax.train` or `genjax.restore`.
-        count: Number of images or series, or of characters. Not needed where the arguments below say how many.
-        seed: Seed of the noise; another one gives other samples.
-        key: Key of the noise, in place of `seed`.
-        image: Images [N, H, W(, C)] that are transformed (autoencoder, StarGAN, CycleGAN, Puzzle-GAN), or completed
-            where `known` is given.
+        state: State from `genjax.train` or `genjax.restore`.
+        count: Number of images or series, or of characters. Not needed if `image`, `labels` or `captions` is given.
+        seed: Seed of the noise; another seed gives other samples.
+        key: Key of the noise, used instead of `seed`.
+        image: Images [N, H, W(, C)] to transform (autoencoder, StarGAN, CycleGAN, Puzzle-GAN), or to complete if
+            `known` is given.
         labels: Class of each sample, or the target class of each image (StarGAN), or the category (InfoGAN).
-        captions: A text for each sample.
-        known: 1 for each pixel of `image` that is kept and 0 for each that is drawn; [H, W], [N, H, W] or with C.
+        captions: Caption of each sample.
+        known: Mask, 1 for pixels of `image` to keep and 0 for pixels to draw; [H, W] or [N, H, W], with or without C.
             All models but EoNADE need the first pixels of their ordering, such as the upper rows.
-        prompt: Text that the written characters follow; it is not part of the result.
-        temperature: Characters are drawn from probabilities to the power of 1 / temperature.
+        prompt: Text that the model continues; it is not part of the result.
+        temperature: Temperature, above 0: characters are drawn from probabilities to the power of 1 / temperature.
 
-    Raises ValueError where the model cannot use an argument, needs one that is missing, or draws NaN.
+    Raises ValueError if the model cannot use an argument, needs one that is missing, or draws NaN.
     """
     key = jax.random.key(seed) if key is None else key
     given = Given(image, labels, captions, known)
@@ -74,7 +75,7 @@ def sample(
     if prompt is not None or temperature != 1.0:
         raise ValueError("prompt and temperature are for models of texts, such as genjax.char_rnn(data.vocabulary)")
     batch = batch_of(model, given, count)
-    generate = model.generate if known is not None else jax.jit(model.generate)  # jit cannot look at known pixels
+    generate = model.generate if known is not None else jax.jit(model.generate)  # `known` is checked outside jit
 
     def draw(one: TrainState) -> np.ndarray:
         with naming_what_is_missing(batch, REMEDIES):
@@ -94,7 +95,7 @@ def states_of(state: TrainState) -> list[TrainState]:
 def written(
     writer: Writer, state: TrainState, count: int | None, key: Key, prompt: str, temperature: float, given: Given
 ) -> str | list[str]:
-    """Return the characters that follow the prompt."""
+    """Return the `count` characters that follow the prompt: one string per seed in a list if there is a seed axis."""
     if any(one is not None for one in given):
         raise ValueError("image, labels, captions and known are for models of images; a text follows its prompt")
     if count is None or count < 1:
@@ -127,7 +128,7 @@ def batch_of(model: Model, given: Given, count: int | None) -> Mapping[str, np.n
 
 
 def check_use(model: Model, given: Given) -> None:
-    """Raise ValueError where the model has no use for what is given, or needs what is not."""
+    """Raise ValueError if the model cannot use a condition that is given, or needs one that is missing."""
     if not model.draws and given.image is None:
         raise ValueError("image: this model draws no images, it transforms some; pass image=images")
     if model.draws and given.image is not None and given.known is None:
@@ -139,7 +140,7 @@ def check_use(model: Model, given: Given) -> None:
 
 
 def size_of(given: Given, count: int | None) -> int:
-    """Return the number of samples that the arguments agree on."""
+    """Return the number of samples, which all arguments must agree on; raise ValueError if they do not."""
     sizes = {
         name: len(array)
         for name, array in (("image", given.image), ("labels", given.labels), ("captions", given.captions))
@@ -155,7 +156,7 @@ def size_of(given: Given, count: int | None) -> int:
 
 
 def tokens_of(model: Model) -> Callable[[Sequence[str]], np.ndarray]:
-    """Return the function of captions to rows of word numbers; ValueError where the model knows none."""
+    """Return the function from captions to word numbers [N, T]; raise ValueError if the model reads no captions."""
     captioner = model.capability(Captioner)
     if captioner is None:
         raise ValueError("captions: this model knows no words; take genjax.text_to_image(data.image_shape, data.words)")

@@ -1,4 +1,4 @@
-"""A training state on disk, and back."""
+"""Saving of a training state to disk, and restoring it."""
 
 import contextlib
 import logging
@@ -19,16 +19,16 @@ from genjax.training import init_seeds
 from genjax.training import seed as seed_of
 
 SHOWN = 3
-"""Differences between two models that an error names."""
+"""Number of differences between two models that an error lists."""
 
 Layout = Mapping[str, list]
-"""Path of each array of a state -> its type and its shape, as they are in JSON."""
+"""Path of each array of a state -> [type, shape], as stored in JSON."""
 
 
 def save(path: str | Path, state: TrainState, *, overwrite: bool = False) -> None:
     """Write a state to a new folder, from which `genjax.restore` reads it bit for bit.
 
-    Raises ValueError where the path exists; with `overwrite`, where it is no folder that `save` has written.
+    Raises ValueError if the path exists; with `overwrite`, only if it is no folder that `save` has written.
     """
     folder = Path(path).expanduser().absolute()
     if folder.exists() and not overwrite:
@@ -55,7 +55,7 @@ def is_saved(folder: Path) -> bool:
 def restore(path: str | Path, model: Model, data: ArrayDataset | Dataset) -> TrainState:
     """Read the state that `genjax.save` has written for this model.
 
-    Raises FileNotFoundError where there is none, ValueError where it was saved by another model or is damaged.
+    Raises FileNotFoundError if there is no such folder, ValueError if another model saved it or it is damaged.
     """
     folder = Path(path).expanduser().absolute()
     if not folder.exists():
@@ -64,7 +64,7 @@ def restore(path: str | Path, model: Model, data: ArrayDataset | Dataset) -> Tra
         raise ValueError(f"path={str(path)!r} is no folder that genjax.save has written")
     found = arrays_of(data)
     check_data(model, found)
-    with errors_only("absl"):  # Orbax warns of a folder that it is told only to read
+    with errors_only("absl"):  # Orbax warns about read-only folders
         checkpoints = Checkpoints(folder, read_only=True)
     try:
         return read(checkpoints, str(path), model, found)
@@ -74,7 +74,7 @@ def restore(path: str | Path, model: Model, data: ArrayDataset | Dataset) -> Tra
 
 @contextlib.contextmanager
 def errors_only(name: str) -> Iterator[None]:
-    """Silence the warnings of a logger."""
+    """Silence all messages of a logger below the level ERROR."""
     logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -85,11 +85,11 @@ def errors_only(name: str) -> Iterator[None]:
 
 
 def read(checkpoints: Checkpoints, path: str, model: Model, data: ArrayDataset) -> TrainState:
-    """Read the only checkpoint of a folder; ValueError where it is damaged or of another model."""
+    """Read the only checkpoint of a folder; raise ValueError if it is damaged or of another model."""
     (step,) = checkpoints.manager.all_steps()
     try:
         facts = checkpoints.facts(step)
-    except Exception as error:  # whatever a damaged file makes Orbax raise
+    except Exception as error:  # Orbax raises many types for a damaged file
         raise ValueError(f"path={path!r} is damaged: {error}") from error
     training = Training(model, data, None, 1, None)
     like = empty_state(training, facts["seeds"])
@@ -98,12 +98,12 @@ def read(checkpoints: Checkpoints, path: str, model: Model, data: ArrayDataset) 
     check_layout(path, facts["layout"], layout(like))
     try:
         return checkpoints.read(step, like)[0]
-    except Exception as error:  # as above
+    except Exception as error:  # of many types, as above
         raise ValueError(f"path={path!r} is damaged: {error}") from error
 
 
 def empty_state(training: Training, seeds: int) -> TrainState:
-    """Return a state of the model's shapes and types without initializing it; without a seed axis for 0 seeds."""
+    """Return a state of zeros with the model's shapes and types; it has no seed axis if `seeds` is 0."""
     numbers = tuple(range(max(1, seeds)))
 
     def empty(leaf: jax.ShapeDtypeStruct) -> jax.Array:
@@ -117,9 +117,9 @@ def empty_state(training: Training, seeds: int) -> TrainState:
 
 
 def other_batch_size(saved: Layout, own: Layout, size: int) -> int | None:
-    """Return the batch size of the training where a statistic has another one in place of `size`, else None.
+    """Return the batch size of the saved training if a saved statistic shows that it is not `size`, else None.
 
-    A model of sequences carries the state of each row of the batch from step to step.
+    The batch size shows in a model of sequences, which carries the state of each row of the batch between steps.
     """
     for name in saved.keys() & own.keys():
         (_, shape), (_, own_shape) = saved[name], own[name]
@@ -136,7 +136,7 @@ def layout(state: TrainState) -> Layout:
 
 
 def check_layout(path: str, saved: Layout, own: Layout) -> None:
-    """Raise ValueError where the arrays of a saved state are not those of the model."""
+    """Raise ValueError if the arrays of a saved state differ from those of the model in path, type or shape."""
     names = [name for name in {**saved, **own} if saved.get(name) != own.get(name)]
     if not names:
         return
@@ -149,5 +149,5 @@ def check_layout(path: str, saved: Layout, own: Layout) -> None:
 
 
 def shown_array(arrays: Layout, name: str) -> str:
-    """Return the type and shape of an array as they stand in an error."""
+    """Return the type and shape of an array as text for an error, or "missing"."""
     return "{}{}".format(*arrays[name]) if name in arrays else "missing"

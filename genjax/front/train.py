@@ -30,21 +30,21 @@ from genjax.training import seed as seed_of
 from genjax.types import Metrics
 
 BATCH_SIZE = 100
-"""Examples of a training batch, or as many as there are, where the caller does not say."""
+"""Default number of examples per training batch; all examples if there are fewer."""
 
 CHECK_EVERY = 100
-"""Steps after which the losses are fetched: then the bar is updated, and it is checked that all are finite."""
+"""Number of steps between two fetches of the losses, which update the bar and check that all losses are finite."""
 
 
 class Best(NamedTuple):
-    """Which parameters a training ends with: those that did best on the validation split."""
+    """Rule that training returns the parameters with the best score on the validation split."""
 
     metric: str
     """Metric of the model's `evaluate`, such as nll_nats."""
     better: Literal["min", "max"]
-    """Whether less or more of it is better."""
+    """Direction of the metric: "min" if lower values are better, "max" if higher values are better."""
     every: int = 500
-    """Steps between evaluations; there is one after the last step as well."""
+    """Number of steps between evaluations; the last step is always evaluated."""
 
 
 def train(
@@ -64,18 +64,18 @@ def train(
     The same arguments on the same machine give the same state bit for bit.
 
     Args:
-        model: From a factory such as `genjax.vae`, or a `Model` of one's own.
-        data: From `genjax.dataset`, or a `Dataset` of the long form.
-        steps: Steps to train; with `state`, so many more.
+        model: Model from a factory such as `genjax.vae`, or your own `Model`.
+        data: Data set from `genjax.dataset`, or a `Dataset` of the long form.
+        steps: Number of steps to train, after those of `state` if it is given.
         seed: Seed of the initial weights, the order of the examples and all noise; 0 by default.
-        seeds: Several seeds, trained at once: every array of the state then has a leading axis of seeds, but `step`.
-        batch_size: Examples of a batch; by default 100, or all where there are fewer, or what the model says.
-        state: State of an earlier training to go on with, which stays valid; its seeds are used again.
-        best: Keep the parameters that did best on the validation split, in place of the last ones.
-        progress: Whether a bar shows steps and losses.
+        seeds: Several seeds, trained together: every array of the state but `step` then has a leading seed axis.
+        batch_size: Examples per batch; by default the model's own number, else 100, or all examples if there are fewer.
+        state: State of an earlier training to continue, which stays valid; its seeds are used again.
+        best: Rule to return the parameters with the best validation score instead of the last ones.
+        progress: Whether to show a bar with steps and losses.
 
-    Raises ValueError where an argument or the data do not suit the model, and FloatingPointError, with the first step
-    and array, where a loss is not finite.
+    Raises ValueError if an argument or the data do not suit the model, and FloatingPointError, which names the first
+    step and array, if a loss is not finite.
     """
     found = arrays_of(data)
     chosen = chosen_seeds(seed, seeds, state)
@@ -91,7 +91,7 @@ def train(
 
 
 def chosen_seeds(seed: int | None, seeds: Sequence[int] | None, state: TrainState | None) -> tuple[int, ...]:
-    """Return the seeds to train; ValueError where they are said twice, or cannot be used."""
+    """Return the seeds to train; raise ValueError if two arguments give seeds, or a seed is invalid."""
     if (seed is not None and seeds is not None) or (state is not None and not (seed is None and seeds is None)):
         raise ValueError("pass one of seed, seeds and state: a state has the seeds that it was trained with")
     found = seeds_of(state) if state is not None else tuple(seeds) if seeds is not None else (seed or 0,)
@@ -100,7 +100,7 @@ def chosen_seeds(seed: int | None, seeds: Sequence[int] | None, state: TrainStat
 
 
 def seeds_of(state: TrainState) -> tuple[int, ...]:
-    """Return the seeds of a state's root keys. Raises ValueError where a key was not made by `jax.random.key(seed)`."""
+    """Return the seeds of a state's root keys; raise ValueError if a key did not come from `jax.random.key(seed)`."""
     seeds = tuple(int(data) for data in np.atleast_2d(jax.random.key_data(state.key))[:, -1])
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32))
     if not np.array_equal(jax.random.key_data(keys), np.atleast_2d(jax.random.key_data(state.key))):
@@ -109,9 +109,9 @@ def seeds_of(state: TrainState) -> tuple[int, ...]:
 
 
 def groups_of(state: TrainState, seeds: tuple[int, ...]) -> list[tuple[tuple[int, ...], TrainState]]:
-    """Return the seeds that are trained in one program, with their state.
+    """Return groups of seeds, each trained by one program, with the state of each group.
 
-    One at a time where there are convolutions and the device is a CPU, which is slow at batches of kernels; else all.
+    All seeds form one group. Convolutions with a seed axis are slow on a CPU, so there each seed forms its own group.
     """
     convolutions = any(leaf.ndim == 5 for leaf in jax.tree.leaves(state.params))
     if len(seeds) == 1 or not convolutions or jax.default_backend() != "cpu":
@@ -120,7 +120,7 @@ def groups_of(state: TrainState, seeds: tuple[int, ...]) -> list[tuple[tuple[int
 
 
 def joined(states: Sequence[TrainState]) -> TrainState:
-    """Return the states of groups of seeds as one."""
+    """Concatenate the states of groups of seeds along the seed axis."""
     first, *others = states
     if not others:
         return first
@@ -129,23 +129,23 @@ def joined(states: Sequence[TrainState]) -> TrainState:
 
 
 def copied(state: TrainState) -> TrainState:
-    """Return a copy that outlives the next step, which takes over the arrays of the state it is given."""
+    """Return a copy of the state that outlives the next step, which reuses the arrays of the state it is given."""
     return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), state)
 
 
 class Training(NamedTuple):
-    """What a training consists of, whatever the seeds."""
+    """Settings of a training, without its seeds."""
 
     model: Model
     data: ArrayDataset
     batch_size: int | None
     total: int
-    """Number of the last step."""
+    """Number of steps done when the training ends."""
     best: Best | None
 
     @property
     def size(self) -> int:
-        """Examples of a batch, where the model does not say."""
+        """Number of examples per batch, for a model that does not set its own."""
         if self.batch_size is not None:
             return self.batch_size
         most = self.data.dataset.train.size if self.data.largest_batch is None else self.data.largest_batch
@@ -161,7 +161,7 @@ class Training(NamedTuple):
         return make_feed(dataset.train, dataset.load, seeds, self.size)
 
     def advance(self, seeds: tuple[int, ...], state: TrainState, show: Show) -> TrainState:
-        """Return the state of some seeds, with a seed axis, after the last step."""
+        """Train a group of seeds from `state` to the last step; return their state with a seed axis."""
         feed, good, pending = self.feed(seeds), copied(state), []
         validation = None if self.best is None else Validation(self.best, self.model, self.data.dataset)
         for step, state, metrics in iterate(self.model, feed, started(good), self.total):
@@ -180,12 +180,12 @@ class Training(NamedTuple):
 
 
 def started(state: TrainState) -> TrainState:
-    """Return a copy to train on: without a seed axis where there is one seed, which is faster on a CPU."""
+    """Return a copy of the state to train on, without a seed axis for a single seed, which is faster on a CPU."""
     return copied(seed_of(state, 0) if len(state.key) == 1 else state)
 
 
 def losses_of(model: Model, pending: Sequence[Metrics], last: int) -> list[dict[str, np.ndarray]]:
-    """Return the losses of the phases that were updated, of each of the steps up to number `last`."""
+    """Return the losses of the phases that were due in each pending step; the last step has the number `last`."""
     fetched = jax.device_get(list(pending))
     first = last - len(fetched)
     return [
@@ -195,16 +195,17 @@ def losses_of(model: Model, pending: Sequence[Metrics], last: int) -> list[dict[
 
 
 class Validation(NamedTuple):
-    """The parameters that have done best so far on the validation split."""
+    """Parameters with the best score so far on the validation split, and the evaluation that finds them."""
 
     best: Best
     model: Model
     data: Dataset
     evaluate_seeds: EvaluateSeeds | None = None
     selected: Selected | None = None
+    """Best parameters so far; None before the first evaluation."""
 
     def after(self, state: TrainState) -> "Validation":
-        """Return the validation after the state of one more step was measured."""
+        """Evaluate a state on the validation split; return the validation with the better parameters of each seed."""
         evaluate_seeds = self.evaluate_seeds or make_evaluate_seeds(self.model.evaluate, self.data.load)
         split = self.data.validation
         scores = means(
@@ -225,7 +226,7 @@ class Validation(NamedTuple):
         return self._replace(evaluate_seeds=evaluate_seeds, selected=selected)
 
     def chosen(self, state: TrainState) -> TrainState:
-        """Return the state with the best parameters in place of the last ones."""
+        """Return the state with the best parameters instead of the last ones."""
         if self.selected is None:
             return state
         return state._replace(params=self.selected.params, stats=self.selected.stats)

@@ -11,10 +11,10 @@ from jax import Array
 def attribute_losses(logits: Array, bits: Array, sizes: Sequence[int]) -> Array:
     """Return the cross-entropy of each attribute in nats: logits and bits [batch, sum of sizes] to [batch, attributes].
 
-    The columns belong to the attributes in turn, `sizes` to each. An attribute of several columns is one-hot, and its
-    loss is -log softmax at the 1; an attribute of one column is 0 or 1, and its loss is that of a sigmoid. Choi et al.
-    (2018, eq. 2 and 3) use the first for facial expressions and the sum of the second for attributes of faces. Raises
-    ValueError where `sizes` do not sum to the number of columns.
+    The columns belong to the attributes in turn, `sizes[i]` columns to attribute i. An attribute of several columns is
+    one-hot, and its loss is -log softmax at the 1; an attribute of one column is 0 or 1, and its loss is the binary
+    cross-entropy of a sigmoid. Choi et al. (2018, eq. 2 and 3) use the softmax for facial expressions and the sum of
+    the sigmoid losses for attributes of faces. Raises ValueError if `sizes` do not sum to the number of columns.
     """
     if not sizes or min(sizes) < 1 or not sum(sizes) == logits.shape[-1] == bits.shape[-1]:
         raise ValueError(f"sizes={tuple(sizes)}: their sum must be that of logits {logits.shape} and bits {bits.shape}")

@@ -18,33 +18,36 @@ class Terms(NamedTuple):
     """Log-densities in nats of k samples z_i ~ q(z|x), [k, batch] each."""
 
     log_likelihood: Array
+    """Log-likelihood log p(x|z_i)."""
     log_prior: Array
+    """Log prior density log p(z_i)."""
     log_posterior: Array
+    """Log posterior density log q(z_i|x)."""
     kl: Array
-    """KL(q(z|x) || p(z)): in closed form where there is one (the same for each i), else its estimates log q - log p."""
+    """KL(q(z|x) || p(z)): in closed form if there is one (the same for each i), else its estimates log q - log p."""
 
 
 Bound = Callable[[Terms], Array]
-"""Terms to a lower bound of log p(x) for each example, [batch]."""
+"""Function from `Terms` to a lower bound of log p(x) for each example, [batch]."""
 
 
 def log_weights(terms: Terms) -> Array:
-    """Log importance weights log w_i = log p(x|z_i) + log p(z_i) - log q(z_i|x), [k, batch]."""
+    """Return the log importance weights log w_i = log p(x|z_i) + log p(z_i) - log q(z_i|x), [k, batch]."""
     return terms.log_likelihood + terms.log_prior - terms.log_posterior
 
 
 def elbo(terms: Terms) -> Array:
-    """ELBO, (1/k) sum_i log p(x|z_i) - KL(q(z|x) || p(z)) (Kingma & Welling 2014, eq. 7)."""
+    """Return the ELBO (1/k) sum_i log p(x|z_i) - KL(q(z|x) || p(z)) (Kingma & Welling 2014, eq. 7)."""
     return (terms.log_likelihood - terms.kl).mean(axis=0)
 
 
 def monte_carlo_elbo(terms: Terms) -> Array:
-    """ELBO without the closed form of its KL divergence, (1/k) sum_i log w_i (Kingma & Welling 2014, eq. 6)."""
+    """Return the ELBO with an estimated KL divergence, (1/k) sum_i log w_i (Kingma & Welling 2014, eq. 6)."""
     return log_weights(terms).mean(axis=0)
 
 
 def iwae_bound(terms: Terms) -> Array:
-    """Importance weighted bound log (1/k) sum_i w_i (Burda et al. 2016, sec. 3)."""
+    """Return the importance weighted bound log (1/k) sum_i w_i (Burda et al. 2016, sec. 3)."""
     return log_mean_exp(log_weights(terms), axis=0)
 
 
@@ -68,9 +71,9 @@ class Means(NamedTuple):
 
 
 def streamed_means(terms: Callable[[Array], Terms], *, samples: int, chunk: int, batch: int) -> Means:
-    """Means of `terms(indices)` over the indices 0 ... samples - 1 of samples, `chunk` at a time to bound the memory.
+    """Return the means of `terms(indices)` over samples with the indices 0 ... samples - 1.
 
-    `terms` is called with indices [chunk].
+    `terms` is called with indices [chunk], so that `chunk` bounds the memory.
     """
 
     def add(sums: Means, indices: Array) -> tuple[Means, None]:

@@ -17,10 +17,10 @@ run out of smaller masses."""
 
 
 def categorical_log_prob(logits: Array, x: Array) -> Array:
-    """Log softmax(logits)[level of x] in nats: logits [..., K] and x [...] in [0, 1], rounded to its level, to [...].
+    """Return log softmax(logits)[level of x] in nats, [...], from logits [..., K] and x [...] in [0, 1].
 
-    This is the 256-way softmax of van den Oord, Kalchbrenner & Kavukcuoglu (2016), "Pixels as discrete variables", for
-    any K. NaN where x rounds to none of the levels.
+    Each x is rounded to its level. This is the 256-way softmax of van den Oord, Kalchbrenner & Kavukcuoglu (2016),
+    "Pixels as discrete variables", for any K. The result is NaN where x rounds to none of the levels.
     """
     top = logits.shape[-1] - 1
     level = jnp.round(x * top)
@@ -30,13 +30,13 @@ def categorical_log_prob(logits: Array, x: Array) -> Array:
 
 
 def discretized_logistic_log_prob(mean: Array, log_scale: Array, x: Array, *, levels: int) -> Array:
-    """Per element, log of the mass that Logistic(mean, exp(log_scale)) puts on the bin of x in [0, 1], in nats.
+    """Return the log mass in nats that Logistic(mean, exp(log_scale)) puts on the bin of each x in [0, 1].
 
-    Salimans et al. (2017), equation 2. Mean and scale are in units of pixels scaled to [-1, 1], as in the authors'
-    code: a bin is 2 / (levels - 1) wide, and the first and the last bin extend to infinity. log_scale is clipped to
-    [-7, 20]. The masses of all levels sum to 1. They are computed by the right side of sigmoid(a) - sigmoid(b) =
-    sigmoid(a) sigmoid(-b) (1 - exp(b - a)), which is exact where the left side cancels. Value and gradient are finite
-    for all finite arguments, but NaN where x rounds to none of the levels.
+    This is equation 2 of Salimans et al. (2017). Mean and scale are in units of pixels scaled to [-1, 1], as in the
+    authors' code: a bin is 2 / (levels - 1) wide, and the first and the last bin extend to infinity. log_scale is
+    clipped to [-7, 20]. The masses of all levels sum to 1. They are computed by the right side of sigmoid(a) -
+    sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a)), which is exact where the left side cancels. Value and gradient
+    are finite for all finite arguments, but NaN where x rounds to none of the levels.
     """
     inverse_scale = jnp.exp(-jnp.clip(log_scale, MIN_LOG_SCALE, MAX_LOG_SCALE))
     half = 1 / (levels - 1)
@@ -50,7 +50,7 @@ def discretized_logistic_log_prob(mean: Array, log_scale: Array, x: Array, *, le
 
 
 def discretized_logistic_mixture_log_prob(parameters: Array, x: Array, *, levels: int) -> Array:
-    """Log probability in nats of x [...] under a mixture of M discretized logistics: parameters [..., 3 M] to [...].
+    """Return log p(x) in nats, x [...], under a mixture of M discretized logistics: parameters [..., 3 M] to [...].
 
     The parameters are M logits of the component weights, M means and M log scales (Salimans et al. 2017, section 2.1).
     """

@@ -12,10 +12,10 @@ from jax import Array
 
 
 def bernoulli_log_prob(logits: Array, x: Array) -> Array:
-    """Per element, log Bernoulli(x | p) in nats with p = sigmoid(logits): x log p + (1 - x) log(1 - p).
+    """Return log Bernoulli(x | p) per element in nats, p = sigmoid(logits): x log p + (1 - x) log(1 - p).
 
-    Kingma & Welling (2014), app. C.1. A probability mass for x in {0, 1}; for x strictly between, a cross-entropy that
-    is not normalized. Value and gradient are finite for all finite logits.
+    See Kingma & Welling (2014), app. C.1. For x in {0, 1} it is a log probability; for x strictly between 0 and 1 it is
+    a cross-entropy that is not normalized. Value and gradient are finite for all finite logits.
     """
     # Equal to -optax.sigmoid_binary_cross_entropy, and on a CPU several times as fast. `minimum` and not -|logits|, so
     # that the derivative at 0 is right.
@@ -23,9 +23,9 @@ def bernoulli_log_prob(logits: Array, x: Array) -> Array:
 
 
 def gaussian_log_prob(x: Array, mean: Array, log_var: Array) -> Array:
-    """Per element, log N(x | mean, exp(log_var)) in nats (Kingma & Welling 2014, app. C.2).
+    """Return log N(x | mean, exp(log_var)) per element in nats (Kingma & Welling 2014, app. C.2).
 
-    A density: it has no upper bound as log_var falls, and its nats cannot be compared with those of a Bernoulli.
+    This is a density: it has no upper bound as log_var falls, and its nats are not comparable with Bernoulli nats.
     """
     return -0.5 * (math.log(2 * math.pi) + log_var + (x - mean) ** 2 * jnp.exp(-log_var))
 
@@ -44,12 +44,12 @@ def flat_pixels(x: Array) -> Array:
 
 
 def bits_per_dim(nll_nats: Array, dimensions: int) -> Array:
-    """Per element, nll_nats / (D ln 2) with D = `dimensions` = H W C. Raises ValueError if D is below 1."""
+    """Return bits per dimension nll_nats / (D ln 2), D = `dimensions` = H W C. Raises ValueError if D is below 1."""
     if dimensions < 1:
         raise ValueError(f"dimensions={dimensions} must be at least 1")
     return nll_nats / (dimensions * math.log(2))
 
 
 def log_mean_exp(x: Array, axis: int) -> Array:
-    """Log-mean-exp over `axis` of length k: log((1/k) sum_i exp(x_i)) without overflow."""
+    """Return the log-mean-exp over `axis` of length k: log((1/k) sum_i exp(x_i)) without overflow."""
     return jax.nn.logsumexp(x, axis=axis) - math.log(x.shape[axis])

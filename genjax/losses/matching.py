@@ -10,7 +10,7 @@ def structured_joint_loss(scores: Array, same: Array) -> Array:
 
         (1/B) sum_m max(0, 1 + s_nm - s_nn) + (1/B) sum_m max(0, 1 + s_mn - s_nn)   over the m that are not `same` as n
 
-    (Reed, Akata, Lee & Schiele 2016, eq. 4 and 5, with the mean over the other examples in place of the worst class.)
+    (Reed, Akata, Lee & Schiele 2016, eq. 4 and 5, with the mean over the other examples instead of the worst class.)
     `scores` [batch, batch] are s_nm = f(image n) . f(caption m); `same` [batch, batch] is true where caption m also
     describes image n, as on the diagonal.
     """

@@ -12,7 +12,7 @@ from jax.scipy.special import rel_entr
 def optimal_logits(p_data: Array, p_model: Array) -> Array:
     """Return logits [K] of the best discriminator, D* = p_data / (p_data + p_model) (Goodfellow et al. 2014, eq. 2).
 
-    They are log p_data - log p_model: infinite where one of the two is 0, and set to 0 where both are.
+    The logits are log p_data - log p_model: infinite where one of the two is 0, and set to 0 where both are 0.
     """
     either = (p_data > 0) | (p_model > 0)
     return jnp.where(either, jnp.log(p_data) - jnp.log(p_model), 0)
@@ -21,8 +21,8 @@ def optimal_logits(p_data: Array, p_model: Array) -> Array:
 def minimax_value(logits: Array, p_data: Array, p_model: Array) -> Array:
     """Return V(D, G), a scalar, at most 0 (Goodfellow et al. 2014, eq. 1).
 
-    Symbols of probability 0 do not count, whatever their logit. The gradient with respect to `p_model` is that of the
-    minimax generator loss at this discriminator.
+    Symbols of probability 0 do not count, whatever their logit. The gradient with respect to `p_model` equals that
+    of the minimax generator loss at this discriminator.
     """
     return expected_log(p_data, logits) + expected_log(p_model, -logits)
 
@@ -36,7 +36,7 @@ def expected_log(p: Array, logits: Array) -> Array:
 def best_value(p_data: Array, p_model: Array) -> Array:
     """Return C(G) = max over D of V(D, G), a scalar in [-log 4, 0] (Goodfellow et al. 2014, eq. 4).
 
-    It is -log 4 + 2 JSD(p_data, p_model) (eq. 6), and -log 4 only where p_data = p_model.
+    The value is -log 4 + 2 JSD(p_data, p_model) (eq. 6), and -log 4 only if p_data = p_model.
     """
     return minimax_value(optimal_logits(p_data, p_model), p_data, p_model)
 

@@ -24,9 +24,10 @@ def bounded_log_sigmas(log_sigmas: Array) -> Array:
 
 
 def gaussian_mixture_log_prob(logits: Array, means: Array, log_sigmas: Array, x: Array) -> Array:
-    """Log sum_k softmax(logits)_k N(x | means_k, exp(log_sigmas_k)^2) in nats: parameters [..., K], x and result [...].
+    """Return log sum_k softmax(logits)_k N(x | means_k, exp(log_sigmas_k)^2) in nats.
 
-    Uria, Murray & Larochelle (2013). A density: it may be positive. It integrates to 1 for all arguments, since log
+    Parameters are [..., K], x and the result [...] (Uria, Murray & Larochelle 2013). The log density may be positive.
+    The density integrates to 1 for all arguments, since log
     sigmas are clipped to [-7, 7]. Value and gradient are finite in float32 for all finite logits and log sigmas, and
     for means and x up to 10^9 in absolute value.
     """
@@ -48,6 +49,6 @@ def scale_gradient(x: Array, scale: Array) -> Array:
 
 @scale_gradient.defjvp
 def scale_gradient_jvp(primals: tuple[Array, Array], tangents: tuple[Array, Array]) -> tuple[Array, Array]:
-    """Tangent of `x`, multiplied by `scale`."""
+    """Return `x` and its tangent multiplied by `scale`."""
     (x, scale), (dx, _) = primals, tangents
     return x, scale * dx

@@ -7,7 +7,7 @@ from genjax.losses.likelihood import flat_pixels
 
 
 def squared_error(reconstruction: Array, x: Array) -> Array:
-    """Squared error ||x - reconstruction||^2, summed over all axes but the first: two arrays [batch, ...] to [batch].
+    """Return ||x - reconstruction||^2, summed over all axes but the first: two arrays [batch, ...] to [batch].
 
     Up to a constant, this is twice the negative log-density in nats of a Gaussian around the reconstruction with
     variance 1.
@@ -16,12 +16,12 @@ def squared_error(reconstruction: Array, x: Array) -> Array:
 
 
 def mean_squared_error(reconstruction: Array, x: Array) -> Array:
-    """Squared error averaged over the elements of an example: two arrays [batch, ...] to [batch]."""
+    """Return the squared error averaged over the elements of an example: two arrays [batch, ...] to [batch]."""
     return ((flat_pixels(x) - flat_pixels(reconstruction)) ** 2).mean(axis=1)
 
 
 def mean_absolute_error(reconstruction: Array, x: Array) -> Array:
-    """Absolute error |x - reconstruction| averaged over the elements of an example: two arrays [batch, ...] to [batch].
+    """Return |x - reconstruction| averaged over the elements of an example: two arrays [batch, ...] to [batch].
 
     This is the L1 norm of Zhu et al. (2017, eq. 2) divided by the number of elements, as in the authors' code.
     """
@@ -29,5 +29,5 @@ def mean_absolute_error(reconstruction: Array, x: Array) -> Array:
 
 
 def absolute_error(reconstruction: Array, x: Array) -> Array:
-    """Absolute error |x - reconstruction| summed over all axes but the first: two arrays [batch, ...] to [batch]."""
+    """Return |x - reconstruction| summed over all axes but the first: two arrays [batch, ...] to [batch]."""
     return jnp.abs(flat_pixels(x) - flat_pixels(reconstruction)).sum(axis=1)

@@ -1,4 +1,4 @@
-"""Completion: known pixels of an image, from which a model generates the others, and the models that refuse it."""
+"""Completion of images from known pixels: reading the known pixels of a batch, checking them, or refusing them."""
 
 from typing import Any
 
@@ -12,16 +12,16 @@ from genjax.types import Batch
 
 
 def refuse_known(batch: Batch) -> None:
-    """Raise ValueError where the batch asks for completions of a model that cannot sample p(unknown | known)."""
+    """Raise ValueError if the batch asks for completions of a model that cannot sample p(unknown | known)."""
     if "known" in batch:
         raise ValueError("known: this model draws whole images; an autoregressive one completes them, such as EoNADE")
 
 
 def given_pixels(batch: Batch) -> tuple[Float[Array, "B H W C"], Float[Array, "B H W C"]]:
-    """Return `image` with 0 in place of unknown pixels, and `known` as 0 and 1 in the dtype of the image.
+    """Return `image` with 0 instead of unknown pixels, and `known` as 0 and 1 in the dtype of the image.
 
-    Both are 0 where the batch has no `known`. Raises ValueError where `known` is no array of the image's shape, or
-    holds another value than 0 and 1 (or false and true). Where values are not available yet (under `jit`), invalid
+    Both are 0 where the batch has no `known`. Raises ValueError if `known` is no array of the image's shape, or
+    holds another value than 0 and 1 (or false and true). While values are not available yet (under `jit`), invalid
     values make `known` NaN instead, and so the images that are completed with it.
     """
     image = batch["image"]
@@ -41,9 +41,9 @@ def given_pixels(batch: Batch) -> tuple[Float[Array, "B H W C"], Float[Array, "B
 
 
 def prefix_or_nan(filled: Array, known_in_order: Float[Array, "B D"]) -> Array:
-    """Return `filled` if the known elements are the first of the ordering; what is drawn after them is then exact.
+    """Return `filled` if the known elements are the first of the ordering; the others are then exact samples.
 
-    Raises ValueError where they are not, or, where values are not available yet (under `jit`), returns NaN.
+    Raises ValueError if they are not, or, while values are not available yet (under `jit`), returns NaN.
     """
     prefix = (known_in_order[:, 1:] <= known_in_order[:, :-1]).all()
     if not isinstance(prefix, Tracer) and not prefix:

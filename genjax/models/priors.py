@@ -18,8 +18,8 @@ class Prior(NamedTuple):
     """Distribution of codes, which may be divided into classes.
 
     `sample(key, count, labels)` returns samples [count, dimension]. Sample i is drawn from class `labels[i]` in
-    0 ... classes - 1, or from the whole distribution where `labels[i]` is `classes`, which means unlabelled; without
-    labels all are drawn from the whole distribution. A prior without classes must be given no labels.
+    0 ... classes - 1, or from all classes where `labels[i]` is `classes`, which means unlabelled; without labels all
+    samples are drawn from all classes. A prior without classes must be given no labels.
     """
 
     dimension: int
@@ -27,11 +27,11 @@ class Prior(NamedTuple):
     classes: int
     """Number of classes; 0 where samples belong to no class."""
     sample: Sample
-    """Function that draws samples."""
+    """Function that draws samples: (key, count, labels) -> [count, dimension]."""
 
 
 def check_prior(prior: Prior, latents: int) -> None:
-    """Raise ValueError where the prior's samples are not codes of `latents` dimensions."""
+    """Raise ValueError if the prior's samples are not codes of `latents` dimensions."""
     if prior.dimension != latents:
         raise ValueError(f"prior: its samples have {prior.dimension} dimensions, the code has latents={latents}")
     labels = jnp.zeros(2, jnp.int32) if prior.classes else None
@@ -41,13 +41,13 @@ def check_prior(prior: Prior, latents: int) -> None:
 
 
 def gaussian(dimension: int, *, std: float = 1.0) -> Prior:
-    """Gaussian prior N(0, std^2 I). Raises ValueError where `dimension` is below 1 or `std` not above 0."""
+    """Return the Gaussian prior N(0, std^2 I). Raises ValueError if `dimension` is below 1 or `std` not above 0."""
     check_positive(dimension=dimension, std=std)
     return Prior(dimension, 0, lambda key, count, _: std * jax.random.normal(key, (count, dimension)))
 
 
 def uniform(dimension: int, *, limit: float = 2.0) -> Prior:
-    """Uniform prior on [-limit, limit]^dimension. Raises ValueError where an argument is not above 0."""
+    """Return the uniform prior on [-limit, limit]^dimension. Raises ValueError if an argument is not above 0."""
     check_positive(dimension=dimension, limit=limit)
     return Prior(
         dimension,
@@ -57,10 +57,10 @@ def uniform(dimension: int, *, limit: float = 2.0) -> Prior:
 
 
 def gaussian_mixture(components: int = 10, *, std: tuple[float, float] = (0.5, 0.1), distance: float = 1.4) -> Prior:
-    """Mixture of K Gaussians in the plane, arranged like petals, one per class (Makhzani et al. 2015, fig. 4).
+    """Return a mixture of K Gaussians in the plane, arranged like petals, one per class (Makhzani et al. 2015, fig. 4).
 
     The mean of class k lies at the angle 2 pi k / K and the given distance from 0; the standard deviations are std[0]
-    along this direction and std[1] across it. Raises ValueError where an argument is not above 0.
+    along this direction and std[1] across it. Raises ValueError if an argument is not above 0.
     """
     check_positive(components=components, std=min(std), distance=distance)
 
@@ -75,10 +75,10 @@ def gaussian_mixture(components: int = 10, *, std: tuple[float, float] = (0.5, 0
 
 
 def swiss_roll(classes: int = 10, *, radius: float = 3.0, turns: float = 2.0) -> Prior:
-    """Swiss roll: a spiral in the plane along which the classes follow one another (Makhzani et al. 2015, fig. 4).
+    """Return a Swiss roll, a spiral in the plane with one class after another along it (Makhzani et al. 2015, fig. 4).
 
     A sample lies at the distance `radius` sqrt(u) from 0 and the angle 2 pi `turns` sqrt(u), with u uniform on [0, 1),
-    or on [k / classes, (k + 1) / classes) for class k. Raises ValueError where an argument is not above 0.
+    or on [k / classes, (k + 1) / classes) for class k. Raises ValueError if an argument is not above 0.
     """
     check_positive(classes=classes, radius=radius, turns=turns)
 
@@ -101,7 +101,7 @@ def drawn_where_unlabelled(
 
 
 def check_positive(**arguments: float | int) -> None:
-    """Raise ValueError where an argument is not above 0."""
+    """Raise ValueError if an argument is not above 0."""
     for name, value in arguments.items():
         if not value > 0:
             raise ValueError(f"{name}={value} must be above 0")

@@ -1,7 +1,7 @@
-"""Bound networks: a network with its variables is a function, and a loss reads like the paper's equation.
+"""Bound networks: a network with its variables is a function, so that a loss reads like the paper's equation.
 
 A model keeps its networks in a NamedTuple of Linen modules (and of whatever else belongs to them, such as a prior).
-`init_networks` makes their variables, `bind` puts modules and variables together, and `updated` gives back the running
+`init_networks` creates their variables, `bind` joins modules and variables, and `updated` returns the running
 statistics after a batch:
 
     G, D = (bound := bind(networks, params, stats)).generator, bound.discriminator
@@ -25,23 +25,23 @@ Inputs = Mapping[str, tuple[Array, ...]]
 """Network name -> examples of its inputs."""
 
 Shape = tuple[int | None, ...]
-"""Shape of an output; None for any length above 0."""
+"""Shape of an output, in which None stands for any length above 0."""
 
 
 class Bound(NamedTuple):
-    """A network with its variables: call it."""
+    """Network together with its variables, which is called like a function."""
 
     module: nn.Module
     params: PyTree
     stats: PyTree
-    """Running statistics; empty where the network keeps none."""
+    """Running statistics; empty if the network keeps none."""
 
     def __call__(self, *inputs: Any) -> Any:
-        """Apply the network by its running statistics and without dropout."""
+        """Apply the network with its running statistics and without dropout."""
         return self.module.apply({**self.params, **self.stats}, *inputs)
 
     def train(self, *inputs: Any, key: Key | None = None) -> tuple[Any, "Bound"]:
-        """Apply the network by the statistics of this batch, with dropout under `key` where it is given.
+        """Apply the network with the statistics of this batch, and with dropout if a `key` is given.
 
         Returns the outputs, and the network with its running statistics after this batch.
         """
@@ -53,22 +53,22 @@ class Bound(NamedTuple):
 
 
 def bind(networks: N, params: Params, stats: Stats) -> N:
-    """Return `networks` with a `Bound` in place of every module that has parameters; other fields stay as they are."""
+    """Return `networks` with a `Bound` instead of every module that has parameters; other fields stay as they are."""
     fields = networks._asdict()  # pyright: ignore[reportAttributeAccessIssue]
     bound = {name: Bound(fields[name], params[name], stats.get(name, {})) for name in fields if name in params}
     return networks._replace(**bound)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def updated(stats: Stats, **networks: Bound) -> Stats:
-    """`stats` with the running statistics of these networks in place of the earlier ones."""
+    """Return `stats` with the running statistics of these networks instead of the earlier ones."""
     return {**stats, **{name: network.stats for name, network in networks.items()}}
 
 
 def init_networks(networks: tuple[Any, ...], key: Key, **inputs: tuple[Any, ...]) -> tuple[Params, Stats]:
-    """Fresh variables of the named networks, each initialized under a key of its own and on its own inputs.
+    """Initialize the variables of the named networks, each under its own key and on its own example inputs.
 
-    Returns the parameters of each network, and its running statistics, an empty dict where it keeps none. `key` is
-    split in the order of the arguments; a single network takes it as it is.
+    Returns the parameters of each network, and its running statistics, an empty dict if it keeps none. `key` is split
+    in the order of the arguments; a single network uses `key` itself.
     """
     modules = networks._asdict()  # pyright: ignore[reportAttributeAccessIssue]
     keys = [key] if len(inputs) == 1 else jax.random.split(key, len(inputs))
@@ -80,14 +80,14 @@ def init_networks(networks: tuple[Any, ...], key: Key, **inputs: tuple[Any, ...]
 
 
 def split_variables(variables: Mapping[str, Mapping[str, Any]]) -> tuple[Params, Stats]:
-    """The parameters of each network, and its running statistics, an empty dict where it keeps none."""
+    """Split variables into the parameters and the running statistics of each network; both may be empty dicts."""
     params = {name: {"params": own.get("params", {})} for name, own in variables.items()}
     stats = {name: {part: tree for part, tree in own.items() if part != "params"} for name, own in variables.items()}
     return params, stats
 
 
 def output_shapes(networks: tuple[Any, ...], **inputs: tuple[Any, ...]) -> dict[str, Any]:
-    """Shape of what each named network returns on its example inputs, leaf by leaf; nothing is computed.
+    """Return the shape of each named network's output on its example inputs, leaf by leaf, without computing it.
 
     Inputs are arrays or `jax.ShapeDtypeStruct`s.
     """
@@ -101,13 +101,13 @@ def output_shapes(networks: tuple[Any, ...], **inputs: tuple[Any, ...]) -> dict[
 
 
 def check_outputs(networks: tuple[Any, ...], inputs: Mapping[str, tuple[Any, ...]], outputs: Mapping[str, Any]) -> None:
-    """Raise ValueError where a network's output does not have the shape that a model needs.
+    """Raise ValueError if a network's output does not have the shape that a model needs.
 
     Args:
         networks: NamedTuple of modules.
         inputs: Examples of the inputs of each network, arrays or `jax.ShapeDtypeStruct`s.
-        outputs: Shape of what each named network returns on its example inputs, `None` for a length that is free; a
-            tuple or dict of shapes where it returns several arrays.
+        outputs: Required shape of each named network's output, with `None` for a length that is free; a tuple or dict
+            of shapes for a network with several outputs.
     """
     shapes = output_shapes(networks, **{name: inputs[name] for name in outputs})
     for name, expected in outputs.items():
@@ -116,7 +116,7 @@ def check_outputs(networks: tuple[Any, ...], inputs: Mapping[str, tuple[Any, ...
 
 
 def matches(found: Any, expected: Any) -> bool:
-    """Whether shapes are as expected, leaf by leaf."""
+    """Return whether the shapes `found` match `expected`, leaf by leaf."""
     if is_shape(expected):
         if not is_shape(found) or len(found) != len(expected):
             return False
@@ -129,10 +129,10 @@ def matches(found: Any, expected: Any) -> bool:
 
 
 def is_shape(tree: Any) -> bool:
-    """Whether this is the shape of one array, and no tree of several."""
+    """Return whether `tree` is the shape of a single array, not a tree of several shapes."""
     return isinstance(tree, tuple) and all(length is None or isinstance(length, int) for length in tree)
 
 
 def shown(expected: Any) -> str:
-    """Shapes as they stand in an error, "any" for a length that is free."""
+    """Return shapes as text for an error, with "any" for a length that is free."""
     return str(expected).replace("None", "any")

@@ -23,13 +23,12 @@ def conv_transpose(
     stride: int,
     implementation: Implementation = "auto",
 ) -> Float[Array, "batch height width out_channels"]:
-    """Transposed convolution with padding SAME: an image `stride` times as high and wide, as `jax.lax.conv_transpose`
-    gives.
+    """Apply a transposed convolution with padding SAME; the result is `stride` times as high and wide.
 
-    "matmul" is one matrix product and an overlap-add, "lax" is `jax.lax.conv_transpose`. "auto" is "matmul" on a CPU
-    for strides above 1 and kernels of at most two strides, for which XLA computes the gradient faster in this form.
-    Otherwise it is "lax": the patches of larger kernels overlap more. `experiments.speed.benchmark` times both on
-    DCGAN.
+    All implementations agree with `jax.lax.conv_transpose`: "matmul" is one matrix product and an overlap-add, "lax" is
+    `jax.lax.conv_transpose`. "auto" is "matmul" on a CPU for strides above 1 and kernels of at most two strides, for
+    which XLA computes the gradient faster in this form. Otherwise it is "lax": the patches of larger kernels overlap
+    more. `experiments.speed.benchmark` times both on DCGAN.
     """
     near_on_cpu = stride > 1 and kernel.shape[0] <= 2 * stride and jax.default_backend() == "cpu"
     if implementation == "matmul" or (implementation == "auto" and near_on_cpu):
@@ -40,13 +39,11 @@ def conv_transpose(
 def overlap_add(
     x: Float[Array, "batch H W in_channels"], kernel: Float[Array, "k k in_channels out_channels"], stride: int
 ) -> Float[Array, "batch height width out_channels"]:
-    """`conv_transpose` as one matrix product: every input pixel paints a k x k patch, and overlapping patches
-    add up.
-    """
+    """Compute `conv_transpose` as one matrix product: each input pixel gives a k x k patch, and overlaps are added."""
     size = kernel.shape[0]
     reach = math.ceil(size / stride)  # number of strides that a patch covers
     fill = reach * stride - size
-    # lax slides the kernel over the dilated image; a kernel that paints has to be flipped.
+    # lax slides the kernel over the dilated image; a kernel that is used as a patch has to be flipped.
     patch = jnp.pad(kernel[::-1, ::-1], ((0, fill), (0, fill), (0, 0), (0, 0)))
     patch = patch.reshape(reach, stride, reach, stride, *kernel.shape[2:])
     blocks = jnp.einsum("bhwi,msntio->mnbhswto", x, patch)
@@ -67,7 +64,7 @@ def shifted(
 
 
 def same_padding(size: int, stride: int) -> int:
-    """Number of pixels that `jax.lax.conv_transpose` pads before the first pixel under padding SAME."""
+    """Return the number of pixels that `jax.lax.conv_transpose` pads before the first pixel under padding SAME."""
     return size - 1 if stride > size - 1 else math.ceil((size + stride - 2) / 2)
 
 
@@ -77,6 +74,7 @@ class ConvTranspose(nn.Module):
     features: int
     """Output channels."""
     kernel_size: int = 4
+    """Height and width of the kernel in pixels."""
     stride: int = 2
     kernel_init: Initializer = he_normal()
     use_bias: bool = True
@@ -115,7 +113,7 @@ class ConvEncoder(nn.Module):
 
 
 class ConvDecoder(nn.Module):
-    """Mirror of the encoder: dense layers, then transposed convolutions up to logits [batch, H, W, C].
+    """Mirror of `ConvEncoder`: two dense layers, then transposed convolutions up to logits [batch, H, W, C].
 
     Raises ValueError unless H and W are multiples of the product of the strides.
     """
@@ -123,14 +121,14 @@ class ConvDecoder(nn.Module):
     image_shape: tuple[int, int, int]
     """Height, width and channels of the image."""
     channels: Sequence[int]
-    """Channels of each layer, from the smallest image to the largest."""
+    """Input channels of each transposed convolution, from the smallest image to the largest."""
     features: int
     """Units of the first dense layer."""
     kernel_size: int = 4
     activation: Activation = jax.nn.relu
     kernel_init: Initializer = he_normal()
     bias_init: Initializer = zeros
-    """Initializer of the bias of the image, called with the shape (H, W, C)."""
+    """Initializer of the bias of the logits, called with the shape (H, W, C)."""
     strides: Sequence[int] | None = None
     """Stride of each transposed convolution, from the smallest image to the largest; 2 for all with None."""
 
@@ -159,7 +157,7 @@ def all_strides(strides: Sequence[int] | None, channels: Sequence[int]) -> Seque
 
 
 def divided(image_shape: tuple[int, int, int], factor: int) -> tuple[int, int]:
-    """Height and width of the image divided by `factor`. Raises ValueError if they are not multiples of it."""
+    """Return height and width of the image divided by `factor`. Raises ValueError if they are not multiples of it."""
     height, width, _ = image_shape
     if height % factor or width % factor:
         raise ValueError(f"image_shape={image_shape}: height and width must be multiples of {factor}")

@@ -9,7 +9,7 @@ class Heads(nn.Module):
     """Named linear outputs of the features that `body` computes from x.
 
     Outputs in `normalized` get batch normalization with a scale and without a bias, so that the mean of each unit stays
-    0. Statistics are those of the batch if `train`, else the running statistics in the collection `batch_stats`.
+    0. It uses the statistics of the batch if `train`, else the running statistics in the collection `batch_stats`.
     """
 
     body: nn.Module

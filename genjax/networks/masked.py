@@ -46,8 +46,8 @@ def spread_degrees(ordering: Int[np.ndarray, " D"], widths: Sequence[int], *, se
     d + 1.
 
     A hidden layer has all degrees from 1 to D - 1, equally often up to one unit, in an order that is fixed by `seed`.
-    So no conditional lacks units by chance, as happens if degrees are drawn independently. Layers with fewer than D - 1
-    units have only some of the degrees, always with 1 among them.
+    No conditional lacks units by chance then, as it could if degrees were drawn independently. Layers with fewer than
+    D - 1 units have only some of the degrees, always with 1 among them.
     """
     largest = max(len(ordering) - 1, 1)
     hidden = []
@@ -58,7 +58,7 @@ def spread_degrees(ordering: Int[np.ndarray, " D"], widths: Sequence[int], *, se
 
 
 class MaskedDense(nn.Module):
-    """Dense layer whose kernel is multiplied by a mask. The whole kernel is trained and stored."""
+    """Dense layer whose kernel is multiplied by a mask. The kernel is stored without the mask."""
 
     features: int
     """Number of outputs."""

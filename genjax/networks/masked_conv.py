@@ -1,11 +1,11 @@
 """Causal convolutions and the two networks of PixelCNN (van den Oord et al. 2016a, 2016b).
 
-A convolution sees the rows above, the pixels to the left in the same row, and of the centre pixel what its mask allows.
+A convolution sees the rows above, pixels to the left in the row, and the centre-pixel channels that its mask allows.
 In every layer, the image and the outputs included, feature i belongs to image channel i mod C. So a pixel's red is
-predicted first, then green given red, then blue given both.
+predicted first, then green given red, then blue given red and green.
 
-Every layer can compute a whole image, or one row or one pixel at a time: then it keeps the rows that it needs in the
-collection "cache" (`MaskedConv`), so that a sampler need not compute a pixel's features again for later pixels.
+Every layer computes a complete image, or one row or pixel at a time, with the input rows that it needs kept in the
+collection "cache" (`MaskedConv`), so that a sampler computes the features of each pixel only once.
 """
 
 import functools
@@ -24,7 +24,7 @@ from jaxtyping import Bool, Float, Int
 from genjax.types import Key, PyTree
 
 Mask = Literal["A", "B", "above"]
-"""What a feature sees of the centre pixel: channels before its own (A), its own too (B), or all (above)."""
+"""Channels of the centre pixel that a feature sees: those before its own (A), its own too (B), or all (above)."""
 
 Column = Int[Array, ""] | int
 
@@ -36,7 +36,7 @@ the kernel fits into the given input (window)."""
 def causal_mask(
     kernel_size: tuple[int, int], in_features: int, out_features: int, *, mask: Mask, channels: int, copies: int = 1
 ) -> Bool[np.ndarray, "rows columns inputs outputs"]:
-    """Return where a causal kernel is not zero (van den Oord et al. 2016a, section 3.4).
+    """Return the mask of a causal kernel, True where weights are used (van den Oord et al. 2016a, section 3.4).
 
     The centre is the middle of the kernel's last row; rows below it would be masked and are omitted. The outputs are
     `copies` times `out_features` features, each counted from channel 0.
@@ -60,7 +60,7 @@ def masked_normal(
     mask: Bool[np.ndarray, "rows columns inputs outputs"],
     gain: float,
 ) -> Float[Array, "rows columns inputs outputs"]:
-    """Normal weights of variance gain / (number of unmasked inputs of the output), and 0 where masked.
+    """Draw normal weights of variance gain / (number of unmasked inputs of the output), and 0 where masked.
 
     gain = 2 preserves the second moment through a layer that follows a ReLU (He et al. 2015).
     """
@@ -86,14 +86,14 @@ def correlate(
 class MaskedConv(nn.Module):
     """Causal convolution of stride 1, [batch, H, W, inputs] to [batch, H, W, copies * features].
 
-    With a `position`, x is the next row [batch, 1, W, inputs] or one column of it [batch, 1, 1, inputs]; earlier ones
-    were given in earlier calls. "cache" holds the last rows of the input, and `next_row` shifts them up when a row
-    begins. A call with the position "row" creates the cache.
+    With a `position`, x is the next row [batch, 1, W, inputs] or one column of it [batch, 1, 1, inputs]; earlier rows
+    and columns were given in earlier calls. "cache" holds the last rows of the input, and `next_row` shifts them up
+    when a row begins. A call with the position "row" creates the cache.
     """
 
     features: int
     kernel_size: tuple[int, int] = (1, 1)
-    """Rows down to the centre's row, and columns, an odd number."""
+    """Number of rows, the last of which is the centre's, and number of columns, which is odd."""
     mask: Mask = "B"
     channels: int = 1
     copies: int = 1
@@ -149,13 +149,13 @@ def written(
 
 
 def with_pixel(cache: PyTree, pixel: Float[Array, "batch 1 1 C"], column: Column, first_kernel: int) -> PyTree:
-    """Write the image's pixel at `column` into a network's caches: its first layer reads it."""
+    """Write the image's pixel at `column` into the cache of a network's first layer."""
     rows = written(cache["first"]["rows"], pixel, column + first_kernel // 2)
     return {**cache, "first": {"rows": rows}}
 
 
 def next_row(cache: PyTree) -> PyTree:
-    """Shift the cached rows up by one at the beginning of a row, with an empty last row."""
+    """Shift the cached rows up by one at the beginning of a row, and set the last row to 0."""
     return jax.tree.map(lambda rows: jnp.concatenate([rows[:, 1:], jnp.zeros_like(rows[:, :1])], axis=1), cache)
 
 
@@ -169,13 +169,13 @@ GATE_GAIN = 4.0
 """Gain of a kernel after a gate, which multiplies the variance of small features by sigmoid(0)^2 = 1/4."""
 
 LOGIT_GAIN = 0.1
-"""Gain of the last kernel: distributions start near uniform or around the middle grey, no two parameters alike."""
+"""Gain of the last kernel, small so that initial distributions are near uniform or around middle grey, not equal."""
 
 
 class PixelCNN(nn.Module):
     """Residual network of van den Oord et al. (2016a), table 1: P parameters [batch, H, W, C, P] per element.
 
-    It has a blind spot: to the right in the rows above, a 3x3 kernel gains only one column per row.
+    It has a blind spot to the right in the rows above, where a 3x3 kernel sees one more column per row only.
     """
 
     channels: int
@@ -212,7 +212,7 @@ class PixelCNN(nn.Module):
 def added(
     x: Float[Array, "batch H W features"], context: Float[Array, "batch h w K"] | None, dtype: DTypeLike | None
 ) -> Float[Array, "batch H W features"]:
-    """Add a linear map of the context, which may be one vector for all pixels; call it in a compact method only."""
+    """Add a linear function of the context, which may be one vector for all pixels; call only in a compact method."""
     return x if context is None else x + nn.Dense(x.shape[-1], use_bias=False, dtype=dtype)(context)
 
 
@@ -304,9 +304,9 @@ class HorizontalStack(nn.Module):
 
 
 class ConditionEncoder(nn.Module):
-    """Features of a given image, such as a grey or a coarse one: [batch, H, W, Cc] to [batch, H, W, features].
+    """Encoder of a conditioning image, such as a grey or coarse one: [batch, H, W, Cc] to [batch, H, W, features].
 
-    A 7x7 and a 3x3 convolution without masks, since the whole image is known beforehand.
+    It has a 7x7 and a 3x3 convolution without masks, since the conditioning image is known beforehand.
     """
 
     features: int

@@ -21,10 +21,12 @@ def symmetric_uniform(limit: float) -> Initializer:
 
 
 class Maxout(nn.Module):
-    """max_j (x W_j + b_j) over `pieces` linear functions, [batch, inputs] to [batch, features]."""
+    """Maxout layer: max_j (x W_j + b_j) over `pieces` linear functions, [batch, inputs] to [batch, features]."""
 
     features: int
+    """Number of units."""
     pieces: int = 5
+    """Number of linear functions per unit."""
     kernel_init: Initializer = symmetric_uniform(0.005)
 
     @nn.compact
@@ -38,11 +40,13 @@ class MaxoutNetwork(nn.Module):
     """Maxout layers of `widths` units, then one linear output [batch, 1]; inputs are flattened.
 
     In training an input is dropped with probability `input_dropout` and a hidden unit with probability `dropout`; the
-    others are scaled so that the mean is kept. Random numbers come from the collection `dropout`.
+    remaining values are scaled so that the mean is unchanged. Random numbers come from the collection `dropout`.
     """
 
     widths: Sequence[int] = (240, 240)
+    """Units of each maxout layer."""
     pieces: int = 5
+    """Number of linear functions per unit."""
     input_dropout: float = 0.2
     dropout: float = 0.5
     kernel_init: Initializer = symmetric_uniform(0.005)

@@ -15,7 +15,7 @@ Activation = Callable[[Array], Array]
 class MLP(nn.Module):
     """Dense layers of `widths` with an activation between them.
 
-    Inputs of rank above 2 are flattened: all axes but the first.
+    All axes of the input but the first are flattened.
     """
 
     widths: Sequence[int]
@@ -49,7 +49,7 @@ class ImageMLP(nn.Module):
     activation: Activation = jax.nn.tanh
     kernel_init: Initializer = glorot_uniform()
     bias_init: Initializer = zeros
-    """Initializer of the bias of the image, called with the shape (H, W, C)."""
+    """Initializer of the bias of the logits, called with the shape (H, W, C)."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "batch features"]) -> Float[Array, "batch H W C"]:

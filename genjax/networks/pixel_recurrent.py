@@ -7,9 +7,9 @@ Both layers have a state h, c at every pixel (van den Oord, Kalchbrenner & Kavuk
 
 with sigmoid for o, f and i and tanh for g. K_is is masked, so that the state of a pixel sees no later pixel or channel.
 K_ss needs no mask, since it reads states of earlier pixels, in all their channels. Outside of the image the state is
-learned, except that the Row LSTM's is 0 to the left and right.
+learned, except that the Row LSTM has a state of 0 to the left and right.
 
-A layer computes the whole image at once, or pixel by pixel from a cache of earlier pixels (`start`, `pixel`,
+A layer computes the full image at once, or pixel by pixel from a cache of earlier pixels (`start`, `pixel`,
 `end_row`), with the same result.
 """
 
@@ -35,13 +35,13 @@ Index = int | Int[Array, ""]
 
 
 class State(NamedTuple):
-    """State of an LSTM at some positions."""
+    """Hidden state h and cell c of an LSTM at some positions, [*positions, features] each."""
 
     h: Float[Array, "*positions h"]
     c: Float[Array, "*positions h"]
 
     def at(self, column: Index) -> "State":
-        """State [B, h] at one column of a row [B, columns, h]."""
+        """Return the state [B, h] at one column of a row [B, columns, h]."""
         return jax.tree.map(lambda row: row[:, column], self)
 
     def put(self, column: Index, state: "State") -> "State":
@@ -84,7 +84,7 @@ def make_weights(
 
 
 def unit_gain_normal(key: Array, mask: Float[np.ndarray, "*streams n gates"]) -> Float[Array, "*streams n gates"]:
-    """N(0, 1 / s) where the mask is 1 and 0 elsewhere; s is the mean number of inputs that a gate sees."""
+    """Draw N(0, 1 / s) where the mask is 1, and 0 elsewhere; s is the mean number of inputs that a gate sees."""
     return jax.random.normal(key, mask.shape) * mask / math.sqrt(max(mask.sum(axis=-2).mean(), 1))
 
 
@@ -166,7 +166,7 @@ class RowLSTM(nn.Module):
         return RowCache(x, above, jax.tree.map(jnp.zeros_like, above))
 
     def pixel(self, cache: RowCache, x: Float[Array, "B F"], column: Index) -> tuple[RowCache, Float[Array, "B h"]]:
-        """Return the cache after, and the hidden state of, the pixel at this column of the current row."""
+        """Compute the pixel at `column` of the current row; return the new cache and the pixel's hidden state."""
         kept = cache.x.at[:, column + 1].set(x)
         beside = jax.lax.dynamic_slice_in_dim(cache.above.h, column, KERNEL, axis=1)
         inputs = jnp.concatenate([kept[:, column], x], axis=-1)
@@ -196,9 +196,10 @@ class DiagonalCache(NamedTuple):
 class DiagonalBiLSTM(nn.Module):
     """Diagonal BiLSTM, [B, H, W, F] to [B, H, W, h], computed diagonal by diagonal: a pixel sees all earlier pixels.
 
-    State-to-state reads the pixels to the left and above. They are adjacent in the previous column once each row is
-    shifted by one against the row above (`skew`). The cell comes from the left. A second stream does the same from
-    right to left; it is shifted down by one row before the two are added, so that a pixel sees no pixel to its right.
+    The state-to-state kernel reads the pixels to the left and above. They are adjacent in the previous column once each
+    row is shifted by one against the row above (`skew`). The previous cell is the left pixel's. A second stream does
+    the same from right to left; it is shifted down by one row before the two are added, so that a pixel sees no pixel
+    to its right.
     """
 
     features: int
@@ -228,7 +229,7 @@ class DiagonalBiLSTM(nn.Module):
     def pixel(
         self, cache: DiagonalCache, x: Float[Array, "B F"], column: Index
     ) -> tuple[DiagonalCache, Float[Array, "B h"]]:
-        """Return the cache after, and the layer's output at, the pixel at this column of the current row."""
+        """Compute the pixel at `column` of the current row; return the new cache and the layer's output there."""
         left = cache.here.at(column)
         state = lstm(self.stream(0), x, jnp.concatenate([cache.above[:, column], left.h], axis=-1), left.c)
         kept = cache._replace(x=cache.x.at[:, column].set(x), here=cache.here.put(column + 1, state))
@@ -254,7 +255,7 @@ class DiagonalBiLSTM(nn.Module):
 
 
 def diagonal_lstm(weights: Weights, x: Float[Array, "B H W F"]) -> Float[Array, "B H W h"]:
-    """Hidden states of one stream, from left to right."""
+    """Return the hidden states of one stream, which runs from left to right."""
     batch, height, width, _ = x.shape
     column = np.arange(width + height - 1)[:, None, None] - np.arange(height)[:, None]
     inside = jnp.asarray((column >= 0) & (column < width))

@@ -1,4 +1,4 @@
-"""Long short-term memory and gated recurrent units over whole sequences."""
+"""Long short-term memory and gated recurrent units over sequences."""
 
 import jax
 import jax.numpy as jnp
@@ -53,7 +53,7 @@ class LSTM(nn.Module):
     @nn.compact
     def __call__(self, state: LayerState, x: Float[Array, "B T F"]) -> tuple[LayerState, Float[Array, "B T H"]]:
         """Return the state after the sequence, and the output at each of its positions."""
-        # All inputs in one matrix product: only h U depends on the previous step.
+        # One matrix product for all inputs x: only h U depends on the previous step.
         dense = nn.Dense(
             4 * self.hidden, dtype=self.dtype, kernel_init=uniform_init, bias_init=forget_bias_init, name="input"
         )

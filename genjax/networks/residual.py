@@ -24,7 +24,7 @@ KERNEL_INIT = normal(0.02)
 """Initializer of all convolution kernels."""
 
 EDGE_SIZE = 7
-"""Outer kernel size: that of the first and of the last convolution in the papers."""
+"""Outer kernel size, which the first and the last convolution have in the papers."""
 SIZE = 3
 """Kernel size of all other convolutions."""
 
@@ -35,7 +35,7 @@ MOST_HALVINGS = 2
 
 
 def halvings(image_shape: tuple[int, int, int]) -> int:
-    """Number of downsamplings for images of this size: two, or fewer if a side is odd or would fall below 4."""
+    """Return the number of downsamplings for this image size: two, or fewer if a side is odd or would fall below 4."""
     height, width, _ = image_shape
     count = 0
     while count < MOST_HALVINGS and not (height % 2 or width % 2) and min(height, width) // 2 >= SMALLEST_SIDE:
@@ -44,7 +44,7 @@ def halvings(image_shape: tuple[int, int, int]) -> int:
 
 
 def residual_blocks(image_shape: tuple[int, int, int]) -> int:
-    """Number of residual blocks for images of this size: 9 from 256x256 on, 6 below (Zhu et al. 2017, app. 7.2)."""
+    """Return the number of residual blocks by image size: 9 from 256x256 on, else 6 (Zhu et al. 2017, app. 7.2)."""
     return 9 if min(image_shape[:2]) >= 256 else 6
 
 
@@ -55,13 +55,13 @@ def instance_norm(x: Images) -> Images:
 
 
 def padded(x: Images, width: int, padding: Padding) -> Float[Array, "batch height width C"]:
-    """Add `width` pixels on all sides: the reflected inside, or zeros."""
+    """Pad all sides by `width` pixels, which are reflections of the image or zeros."""
     widths = ((0, 0), (width, width), (width, width), (0, 0))
     return jnp.pad(x, widths, mode="reflect") if padding == "reflect" else jnp.pad(x, widths)
 
 
 class InstanceNorm(nn.Module):
-    """Instance normalization. It uses each image's own statistics, in training and in evaluation."""
+    """Instance normalization, by each image's own statistics in training and in evaluation."""
 
     affine: bool = False
     """Whether each channel has a gain and a bias after the normalization."""
@@ -132,8 +132,8 @@ class ResidualGenerator(nn.Module):
     padding: Padding = "reflect"
     """Padding of all convolutions but the transposed ones."""
     edge_size: int = EDGE_SIZE
-    """Outer kernel size: that of the first and of the last convolution. It is odd, and height and width are above half
-    of it."""
+    """Outer kernel size, of the first and the last convolution. It must be odd, and height and width above half of
+    it."""
     affine: bool = False
     """Whether normalized channels have a gain and a bias."""
 

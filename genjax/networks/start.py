@@ -9,7 +9,7 @@ LOWEST, HIGHEST = 0.001, 0.999
 
 
 def frequency_logits(frequencies: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    """Logits log p / (1 - p) of frequencies p, clipped to [0.001, 0.999]."""
+    """Return the logits log p / (1 - p) of frequencies p, clipped to [0.001, 0.999]."""
     clipped = np.clip(np.asarray(frequencies), LOWEST, HIGHEST)
     return np.log(clipped) - np.log1p(-clipped)
 

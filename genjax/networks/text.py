@@ -20,7 +20,7 @@ class TextEncoder(nn.Module):
 
     @nn.compact
     def __call__(self, caption: Int[Array, "batch T"], train: bool = False) -> Float[Array, "batch features"]:
-        """Return one vector per caption; `train` makes no difference."""
+        """Return one vector per caption; `train` has no effect."""
         words = nn.Embed(self.words, self.embedding, name="words")(caption)
         state = GRU(self.hidden, name="gru")(words, caption > 0)
         return nn.Dense(self.features, name="features")(state)

@@ -67,8 +67,6 @@ class Experiment(NamedTuple):
     """Most steps that training can have, such as one pass over the data for tables."""
     facts: Mapping[str, int | float | str] = {}
     """Further entries of result.json, such as the closed form of the number of parameters."""
-    draws: bool = True
-    """Whether `model.generate` draws new images; False if it transforms those in the batch."""
     shown: tuple[str, ...] = ()
     """Training metrics that the progress bar shows beside the losses, each as `phase/metric`."""
     capabilities: tuple[object, ...] = ()

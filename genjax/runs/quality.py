@@ -37,7 +37,7 @@ def with_quality(experiment: Experiment) -> Experiment:
     """
     data = experiment.data
     if (
-        not experiment.draws
+        not experiment.model.draws
         or experiment.capability(Writer) is not None
         or "image" not in data.train.read(np.zeros(1, np.int64))
     ):

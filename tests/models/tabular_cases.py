@@ -14,15 +14,15 @@ NEAR = OFFSETS[:4]
 
 
 def before(ordering, k):
-    """Of each pixel, the k pixels generated just before it, as flat indices; None where there is none."""
+    """The k pixels generated just before each pixel, as flat indices; None where there is none."""
     return {
         pixel: [ordering[at - back] if at >= back else None for back in range(1, k + 1)]
         for at, pixel in enumerate(ordering)
     }
 
 
-def beside(offsets):
-    """Of each pixel, those at the offsets; None outside the image."""
+def neighbours(offsets):
+    """The pixels at the offsets from each pixel; None outside the image."""
     inside = {(row, column): row * WIDTH + column for row in range(HEIGHT) for column in range(WIDTH)}
     return {pixel: [inside.get((row + y, column + x)) for y, x in offsets] for (row, column), pixel in inside.items()}
 
@@ -33,10 +33,10 @@ CASES = {
     "markov": (ar_contexts(PIXELS, 1), before(RASTER, 1), False),
     "ar-3 in an order": (ar_contexts(PIXELS, 3, ordering=ORDERING), before(ORDERING, 3), False),
     "full": (ar_contexts(PIXELS, PIXELS - 1), before(RASTER, PIXELS - 1), False),
-    "2d": (offset_contexts(HEIGHT, WIDTH, NEAR), beside(NEAR), False),
-    "2d, tied": (offset_contexts(HEIGHT, WIDTH, NEAR, tied=True), beside(NEAR), True),
+    "2d": (offset_contexts(HEIGHT, WIDTH, NEAR), neighbours(NEAR), False),
+    "2d, tied": (offset_contexts(HEIGHT, WIDTH, NEAR, tied=True), neighbours(NEAR), True),
     "ternary ar-2": (ar_contexts(PIXELS, 2, levels=3), before(RASTER, 2), False),
-    "ternary 2d, tied": (offset_contexts(HEIGHT, WIDTH, NEAR, levels=3, tied=True), beside(NEAR), True),
+    "ternary 2d, tied": (offset_contexts(HEIGHT, WIDTH, NEAR, levels=3, tied=True), neighbours(NEAR), True),
 }
 
 

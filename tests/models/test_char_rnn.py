@@ -139,9 +139,9 @@ def test_a_low_temperature_takes_the_likeliest_character():
     prompt = text((20, 3))
     x, _ = continuation(core, PARAMS, jax.random.key(0), prompt, length=8)
     sequence = np.pad(np.asarray(prompt), ((0, 0), (0, 8)))
-    for place in range(3, 11):  # each character by a pass over the whole row
+    for position in range(3, 11):  # each character by a pass over the whole row
         _, logits = read(core, PARAMS, core.start(20), jnp.asarray(sequence))
-        sequence[:, place] = np.asarray(logits)[:, place].argmax(axis=1)
+        sequence[:, position] = np.asarray(logits)[:, position].argmax(axis=1)
     np.testing.assert_array_equal(x, sequence[:, 3:])
 
 
@@ -151,10 +151,10 @@ def test_the_sampler_equals_one_that_reads_all_again_for_each_element(core):
     prompt = text((20, 3)) if core is TEXT_CORE else values((20, 3))
     ours, _ = continuation(core, params, key, prompt, length=6)
     sequence = prompt
-    for place in range(6):
+    for position in range(6):
         padded = jnp.concatenate([sequence, jnp.zeros((20, 1), prompt.dtype)], axis=1)
         _, parameters = read(core, params, core.start(20), padded)
-        keys = [jax.random.split(jax.random.fold_in(key, row), 6)[place] for row in range(20)]
+        keys = [jax.random.split(jax.random.fold_in(key, row), 6)[position] for row in range(20)]
         drawn = [core.head.draw(own, one) for own, one in zip(keys, parameters[:, -1], strict=True)]
         sequence = jnp.concatenate([sequence, jnp.stack(drawn)[:, None]], axis=1)
     np.testing.assert_allclose(ours, sequence[:, 3:], rtol=1e-4, atol=1e-4)

@@ -157,7 +157,7 @@ def plain_sampler(kind, name, params, batch):
 @every_kind
 @every_output
 def test_sampler_equals_the_plain_one_and_draws_from_the_density(kind, name):
-    """With a label and a condition, so that both must reach every element at its place."""
+    """With a label and a condition, so that both must reach every element at its position."""
     shape, output = OUTPUTS[name]
     model, params = model_of(kind, name, 2, 1)
     many = model.generate(params, {}, given(jnp.zeros((20_000, *shape)), 2, 1), KEY)

@@ -18,7 +18,7 @@ def image():
 
 
 def random_params(init):
-    """Of float64, and of a size at which every part of the network is felt."""
+    """Parameters in float64, large enough that every part of the network changes the result."""
     shapes = jax.eval_shape(init, jax.random.key(0))
     rng = np.random.default_rng(1)
     return jax.tree.map(lambda leaf: rng.normal(0, 0.5, leaf.shape), shapes)
@@ -36,7 +36,7 @@ def conv(x, params, mask):
     """A masked convolution, output by output; the kernel's centre is in the middle of its last row."""
     kernel, bias = params["kernel"], params["bias"]
     rows, columns, inputs, outputs = kernel.shape
-    half = outputs // 2 if mask.endswith("pair") else outputs  # of a pair of maps each is counted from channel 0
+    half = outputs // 2 if mask.endswith("pair") else outputs  # each half of a pair is counted from channel 0
     y = np.zeros((*x.shape[:2], outputs)) + bias
     for r, j, out in np.ndindex(*x.shape[:2], outputs):
         for up, side, n in np.ndindex(rows, columns, inputs):
@@ -112,7 +112,7 @@ def lstm(weights, x, h, c):
 
 
 def channel_masked(weights, inputs, places):
-    """K_is with the mask on its last place; a gate's maps are counted from channel 0."""
+    """K_is with the mask on its last position; a gate's features are counted from channel 0."""
     kernel = weights["input_to_state"].reshape(places, inputs, 4, FEATURES).copy()
     sees = np.arange(inputs)[:, None] % CHANNELS <= np.arange(FEATURES) % CHANNELS
     kernel[-1] *= sees[:, None]

@@ -43,7 +43,7 @@ def naive_mixtures(w, x):
 
 
 def naive_log_probs(w, x):
-    """Of each element, [B, D]."""
+    """Log density of each element, [B, D]."""
     alpha, mu, sigma = naive_mixtures(w, x)
     return scipy.special.logsumexp(np.log(alpha) + scipy.stats.norm.logpdf(x[..., None], mu, sigma), axis=-1)
 
@@ -88,7 +88,7 @@ def test_each_conditional_integrates_to_one():
 
 
 def test_the_density_of_two_standardized_pixels_integrates_to_one():
-    """Of the values as they are, before standardization."""
+    """The density is that of the values before standardization."""
     shape = (1, 2, 1)
     mean, std = np.array([0.3, -1.0]).reshape(shape), np.array([0.5, 3.0]).reshape(shape)
     model = rnade.rnade(shape, hidden=5, components=3, mean=mean, std=std, ordering=[1, 0])
@@ -150,7 +150,7 @@ def test_each_conditional_depends_on_all_pixels_before_it_and_on_no_other():
 
 
 def test_the_gradient_of_the_means_is_scaled_by_sigma():
-    """Of the biases of one pixel's mixture, whose gradient is that of its parameters."""
+    """Gradient of the biases of one pixel's mixture, which is that of its parameters."""
     with jax.enable_x64(True):
         w, x = random_weights(12, dimensions=1), jnp.asarray([[0.7]])
         true = jax.grad(lambda w: rnade.log_prob(w, x).sum())(w)

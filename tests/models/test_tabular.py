@@ -210,7 +210,7 @@ def training_nll(contexts, values):
 
 
 def entropy(values):
-    """Of the empirical distribution of the rows, in nats."""
+    """Entropy of the empirical distribution of the rows, in nats."""
     _, counts = np.unique(values, axis=0, return_counts=True)
     frequencies = counts / counts.sum()
     return -(frequencies * np.log(frequencies)).sum()

@@ -8,12 +8,12 @@ from genjax.types import Batch, Key, Metrics, Params, PyTree, Scalar, Stats
 
 
 def with_average(model: Model, *, decay: float, network: str = "generator") -> Model:
-    """Return the model whose `evaluate`, `generate` and `embed` use the average of a network in the network's place.
+    """Return the model whose `evaluate`, `generate` and `embed` use a running average of a network instead of it.
 
-    The average begins as the network does. A last phase, `average`, makes it decay average + (1 - decay) network after
-    each update of the network, for its weights and its batch statistics. It is kept in stats["average"].
+    The average starts as a copy of the network's weights and batch statistics. An additional last phase, `average`,
+    replaces it by decay average + (1 - decay) network after each update of the network. stats["average"] holds it.
 
-    Raises ValueError where `decay` is not in [0, 1) or no phase updates the network.
+    Raises ValueError if `decay` is not in [0, 1) or no phase updates the network.
     """
     if not 0 <= decay < 1:
         raise ValueError(f"decay={decay} must be at least 0 and below 1")
@@ -27,7 +27,7 @@ def with_average(model: Model, *, decay: float, network: str = "generator") -> M
         return params, {**stats, "average": current(params, stats, network)}
 
     def average(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
-        # the average stands where optax has the new values: `decay` is the weight of the first argument
+        # optax weights its first argument by its last: the average by `decay`, the network by 1 - `decay`
         mean = optax.incremental_update(stats["average"], current(params, stats, network), decay)
         return jnp.zeros(()), ({}, {**stats, "average": mean})
 
@@ -47,7 +47,7 @@ def current(params: Params, stats: Stats, network: str) -> PyTree:
 
 
 def averaged(params: Params, stats: Stats, network: str = "generator") -> tuple[Params, Stats]:
-    """Return params and stats with the average in the network's place, or unchanged where the model has no average."""
+    """Return params and stats with the average instead of the network, or unchanged if the model has no average."""
     if "average" not in stats:
         return params, stats
     average = stats["average"]

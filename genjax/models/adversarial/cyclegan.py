@@ -40,7 +40,7 @@ class Networks(NamedTuple):
     discriminator_x: nn.Module
     """D_X: images of X to scores [batch, rows, columns, 1], trained towards 1 for real images and 0 for generated."""
     discriminator_y: nn.Module
-    """D_Y: images of Y to scores, as D_X."""
+    """D_Y: images of Y to scores [batch, rows, columns, 1], trained towards the same targets."""
 
 
 class Optimizers(NamedTuple):
@@ -77,14 +77,15 @@ def cyclegan(
 ) -> Model:
     """Return a CycleGAN on `image` and `other_image` of the batch, whose phases are generators and discriminators.
 
-    The discriminators are updated on real images and on images of a pool (`pool.query`): those that the generators
-    give after their own update, or gave for earlier batches. stats["pools"] holds the pools of both domains.
+    The discriminators are updated on real images and on images of a pool (`pool.query`): images that the
+    generators return after their own update, or returned for earlier batches. stats["pools"] holds the pools of both
+    domains.
 
     `evaluate` gives cycle_error, the mean of |F(G(x)) - x| over pixels, real_score and fake_score, the means over
-    patches of D_Y(y) and D_Y(G(x)), and where `paired`, so that y is the translation of x, paired_error, the mean of
-    |G(x) - y|. The same metrics of the other direction begin with other_. `generate` gives G(x).
+    patches of D_Y(y) and D_Y(G(x)), and if `paired`, so that y is the translation of x, paired_error, the mean of
+    |G(x) - y|. Metrics of the direction from Y to X have the prefix other_. `generate` gives G(x).
 
-    Raises ValueError where the networks do not fit the shapes, a weight or `pool_size` is below 0, or there is an
+    Raises ValueError if the networks do not fit the shapes, a weight or `pool_size` is below 0, or there is an
     identity loss between images of different shapes.
     """
     check_weights(weights, image_shape, other_shape)
@@ -108,12 +109,12 @@ def cyclegan(
         Phase("generators", generators, ("generator_y", "generator_x"), optimizers.generators),
         Phase("discriminators", discriminators, ("discriminator_x", "discriminator_y"), optimizers.discriminators),
     )
-    model = Model(init, phases, make_evaluate(networks, paired=paired), generate)
+    model = Model(init, phases, make_evaluate(networks, paired=paired), generate, draws=False)
     return with_inputs(model, image=Input(image_shape, "unit"), other_image=Input(other_shape, "unit"))
 
 
 def check_weights(weights: Weights, image_shape: Shape, other_shape: Shape) -> None:
-    """Raise ValueError where a weight is below 0, or an identity loss compares images of different shapes."""
+    """Raise ValueError if a weight is below 0, or an identity loss compares images of different shapes."""
     for name, weight in weights._asdict().items():
         if not weight >= 0:
             raise ValueError(f"weights: {name}={weight} must be at least 0")
@@ -124,11 +125,11 @@ def check_weights(weights: Weights, image_shape: Shape, other_shape: Shape) -> N
 
 
 def generators_loss(networks: Networks, weights: Weights) -> Loss:
-    """Return the loss of both generators, in which images count from -1 to 1, as in the authors' code.
+    """Return the loss of both generators on images rescaled to [-1, 1], as in the authors' code.
 
-        w_game (E (D_Y(G(x)) - 1)^2 + E (D_X(F(y)) - 1)^2)     adversarial loss (sec. 4)
-        + lambda (E |F(G(x)) - x| + E |G(F(y)) - y|)           cycle-consistency loss (eq. 2 and 3)
-        + w_identity (E |G(y) - y| + E |F(x) - x|)             identity loss (sec. 5.2)
+        w_adversarial (E (D_Y(G(x)) - 1)^2 + E (D_X(F(y)) - 1)^2)     adversarial loss (sec. 4)
+        + lambda (E |F(G(x)) - x| + E |G(F(y)) - y|)                  cycle-consistency loss (eq. 2 and 3)
+        + w_identity (E |G(y) - y| + E |F(x) - x|)                    identity loss (sec. 5.2)
 
     Each expectation is a mean over the batch and over pixels or patches.
     """
@@ -150,12 +151,12 @@ def generators_loss(networks: Networks, weights: Weights) -> Loss:
 
 
 def adversarial_loss(scores: Float[Array, "batch rows columns 1"]) -> Scalar:
-    """Return E (D(fake) - 1)^2, without the factor 1/2 of Mao et al. (2017), as the paper has it."""
+    """Return E (D(fake) - 1)^2, without the factor 1/2 of Mao et al. (2017), as in the paper."""
     return 2 * least_squares_generator_loss(scores).mean()
 
 
 def distance(images: Images, others: Images) -> Scalar:
-    """Return the mean absolute difference of images in [0, 1], measured as if they counted from -1 to 1."""
+    """Return the mean absolute difference of images in [0, 1], after rescaling them to [-1, 1]."""
     return SPAN * mean_absolute_error(images, others).mean()
 
 
@@ -164,7 +165,7 @@ def discriminators_loss(networks: Networks) -> Loss:
 
         (E (D_X(x) - 1)^2 + E D_X(fake_x)^2) / 2 + (E (D_Y(y) - 1)^2 + E D_Y(fake_y)^2) / 2     (sec. 4, app. 7.1)
 
-    The fakes are images of the pools of F(y) and of G(x).
+    The fakes come from the pools of the images F(y) and G(x).
     """
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
@@ -191,7 +192,7 @@ Network = Callable[..., Any]
 
 
 def make_evaluate(networks: Networks, *, paired: bool) -> Evaluate:
-    """Return the function that gives errors and scores of both directions, those of Y to X as other_...."""
+    """Return the evaluation of errors and scores in both directions; metrics from Y to X have the prefix other_."""
 
     def direction(x: Images, y: Others, G: Network, F: Network, D_Y: Network) -> Metrics:
         fake = G(x)
@@ -222,20 +223,20 @@ def conv_networks(
     discriminator_filters: int = 64,
     strided: int | None = None,
 ) -> Networks:
-    """Return the paper's networks for images of this size, or smaller ones.
+    """Return the paper's networks, or smaller networks, for images of this size.
 
     Args:
         image_shape: Height, width and channels of images of X.
         other_shape: Height, width and channels of images of Y.
         filters: Channels of a generator at full size.
-        blocks: Residual blocks; by default 9 from 256x256 on and 6 below.
-        halved: Downsamplings of a generator; by default as `residual.halvings` says.
-        edge_size: Outer kernel size of a generator, of its first and last convolution, odd.
+        blocks: Number of residual blocks; by default 9 from 256x256 on and 6 below.
+        halved: Number of downsamplings of a generator; by default `residual.halvings` chooses it.
+        edge_size: Outer kernel size of a generator, which is odd: the size in its first and last convolution.
         discriminator_filters: Channels of a discriminator's first layer.
-        strided: Strided layers of a discriminator; by default as `cyclegan_networks.strided_layers` says.
+        strided: Number of strided layers of a discriminator; by default `cyclegan_networks.strided_layers` chooses it.
 
     Raises:
-        ValueError: where height and width differ between the domains or do not suit the networks, or a number is out
+        ValueError: if height and width differ between the domains or do not suit the networks, or a number is out
             of range.
     """
     if image_shape[:2] != other_shape[:2]:
@@ -261,14 +262,14 @@ def conv_networks(
 
 
 def check_least(least: int, **counts: int) -> None:
-    """Raise ValueError where a count is below `least`."""
+    """Raise ValueError if a count is below `least`."""
     for name, count in counts.items():
         if count < least:
             raise ValueError(f"{name}={count} must be at least {least}")
 
 
 def check_sides(image_shape: Shape, halved: int, edge_size: int) -> None:
-    """Raise ValueError where height and width cannot be halved so often, or padded by reflection for the kernels."""
+    """Raise ValueError if height and width do not allow the downsamplings, or the reflection padding of the kernels."""
     least = max(2 * 2**halved, edge_size // 2 + 1)
     if edge_size < 1 or edge_size % 2 == 0:
         raise ValueError(f"edge_size={edge_size} must be odd and above 0")

@@ -1,7 +1,7 @@
 """PatchGAN: a discriminator with a score for each patch of an image (Isola et al. 2017; Zhu et al. 2017, app. 7.2).
 
-At 256x256: C64, C128 and C256 of stride 2, C512 of stride 1, and a convolution to one channel, all 4x4: patches of
-70x70.
+At 256x256: C64, C128 and C256 of stride 2, C512 of stride 1, and a convolution to one channel, all with kernels of 4x4,
+which give patches of 70x70.
 """
 
 import math
@@ -18,7 +18,7 @@ SIZE = 4
 SLOPE = 0.2
 """Negative slope of the leaky ReLU."""
 LEAST_SCORED = 3
-"""Smallest height and width from which the two layers of stride 1 compute a score."""
+"""Smallest height and width for which the two layers of stride 1 return a score."""
 WIDEST = 8
 """Most channels of a layer, in multiples of the first layer's."""
 
@@ -40,15 +40,15 @@ def patch_side(strided: int) -> int:
 
 
 class PatchDiscriminator(nn.Module):
-    """Images in [0, 1] to one score per patch of side `patch_side`.
+    """Discriminator from images in [0, 1] to one score per patch of side `patch_side`.
 
     The image outside its patch changes a score only through the statistics of instance normalization.
     """
 
     filters: int = 64
-    """Channels of the first layer; each next layer has twice as many, up to eight times."""
+    """Channels of the first layer; each next layer has twice as many, up to eight times those of the first."""
     strided: int = 3
-    """Number of layers of stride 2, which come before one of stride 1."""
+    """Number of layers of stride 2, which are followed by one of stride 1 and the scores."""
     normalized: bool = True
     """Whether all layers but the first have instance normalization."""
 

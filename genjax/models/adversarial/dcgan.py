@@ -22,23 +22,23 @@ def dcgan(
     discriminator_updates: int = 1,
     implementation: Implementation = "auto",
 ) -> Model:
-    """Return a DCGAN on images in [0, 1], whose architecture follows from their shape; phases are those of `gan`.
+    """Return a DCGAN on images in [0, 1], whose architecture follows from their shape, with the phases of `gan`.
 
-    `embed` gives the discriminator's features, by running statistics: the outputs of all its convolutions, max-pooled
+    `embed` gives the discriminator's features, with running statistics: the outputs of all its convolutions, max-pooled
     to 4x4 (sec. 5.1).
 
     Args:
         image_shape: Height and width are 4, 5, 6 or 7 times a power of 2, at least 2; each strided layer downsamples
             them by 2.
         optimizers: Optimizer of each phase; the paper's are Adam with learning rate 2e-4 and b1 0.5.
-        filters: Channels of the discriminator's first convolution; each further one has twice as many. The generator
-            mirrors them: 1024, 512, 256, 128 in the paper's figure, for 64x64.
-        latents: Dimensions of the noise, uniform on [-1, 1].
+        filters: Channels of the discriminator's first convolution; each next convolution has twice as many. The
+            generator mirrors them: 1024, 512, 256, 128 in the paper's figure, for 64x64.
+        latents: Number of dimensions of the noise, which is uniform on [-1, 1].
         adversarial: Adversarial losses.
-        discriminator_updates: Updates of the discriminator per update of the generator.
-        implementation: How transposed convolutions are computed.
+        discriminator_updates: Number of discriminator updates per generator update.
+        implementation: Algorithm of the transposed convolutions (`networks.conv.conv_transpose`).
 
-    Raises ValueError where `filters` or `latents` is below 1, or no architecture fits `image_shape`.
+    Raises ValueError if `filters` or `latents` is below 1, or no architecture fits `image_shape`.
     """
     networks = dcgan_networks(image_shape, filters=filters, latents=latents, implementation=implementation)
     model = gan(
@@ -49,7 +49,7 @@ def dcgan(
         discriminator_updates=discriminator_updates,
     )
     model = model._replace(embed=make_embed(all_channels(image_shape, filters)))
-    return with_inputs(model, image=Input(image_shape))  # again, for `embed`
+    return with_inputs(model, image=Input(image_shape))  # repeated for the new `embed`
 
 
 def dcgan_networks(
@@ -68,7 +68,7 @@ def dcgan_networks(
 def all_channels(image_shape: tuple[int, int, int], filters: int) -> tuple[int, ...]:
     """Return the channels of each of the discriminator's convolutions, the first of which has `filters`.
 
-    Raises ValueError where `filters` is below 1 or no architecture fits `image_shape`.
+    Raises ValueError if `filters` is below 1 or no architecture fits `image_shape`.
     """
     if filters < 1:
         raise ValueError(f"filters={filters} must be at least 1")

@@ -1,6 +1,6 @@
 """Networks of DCGAN (Radford, Metz & Chintala 2016), for images whose sides are 4, 5, 6 or 7 times a power of 2.
 
-Kernels of 5x5 and strides of 2 in place of pooling; batch normalization after all layers but the generator's last one
+Kernels of 5x5 and strides of 2 instead of pooling; batch normalization after all layers but the generator's last one
 and the discriminator's first and last ones; ReLU in the generator, leaky ReLU in the discriminator; no biases, as in
 the authors' code. Images lie in [0, 1] outside the networks, and in [-1, 1] inside.
 """
@@ -27,7 +27,7 @@ KERNEL_INIT = normal(0.02)
 """Initializer of all kernels: N(0, 0.02^2) (sec. 4)."""
 
 BASE = range(4, 8)
-"""Sides of the smallest feature maps: 4 in the paper; 7 for images of 28x28, as in its code for MNIST."""
+"""Possible sides of the smallest activations: 4 in the paper; 7 for images of 28x28, as in its code for MNIST."""
 
 POOLED = 4
 """Height and width to which features are pooled."""
@@ -44,7 +44,7 @@ def scale_init(key: Key, shape: Sequence[int], dtype: DTypeLike = float) -> Arra
 def halvings(image_shape: tuple[int, int, int]) -> int:
     """Return the number of strided layers: downsamplings by 2 until height and width are both 4, 5, 6 or 7.
 
-    Raises ValueError where there is no such number of at least 1.
+    Raises ValueError if there is no such number of at least 1.
     """
     height, width, _ = image_shape
     for count in range(1, height.bit_length()):
@@ -58,16 +58,16 @@ def halvings(image_shape: tuple[int, int, int]) -> int:
 
 
 def norm(train: bool, name: str) -> nn.BatchNorm:
-    """Return batch normalization, by the batch's statistics in training, else by running statistics."""
+    """Return batch normalization, with the batch's statistics in training, else with running statistics."""
     return nn.BatchNorm(use_running_average=not train, momentum=MOMENTUM, scale_init=scale_init, name=name)  # pyright: ignore[reportArgumentType]
 
 
 class Generator(nn.Module):
-    """Noise to images in (0, 1): a linear layer, then transposed convolutions that each double height and width."""
+    """Generator from noise to images in (0, 1): a linear layer, then transposed convolutions that upsample by 2."""
 
     image_shape: tuple[int, int, int]
     channels: Sequence[int]
-    """Input channels of each transposed convolution, the first one's first."""
+    """Input channels of each transposed convolution, from the first to the last."""
     implementation: Implementation = "auto"
 
     @nn.compact
@@ -99,7 +99,7 @@ def transpose(
 
 
 class StridedConvs(nn.Module):
-    """Images in [0, 1] to the outputs of successive strided convolutions, each of which downsamples by 2."""
+    """Successive strided convolutions of images in [0, 1], each of which downsamples by 2; all outputs are returned."""
 
     channels: Sequence[int]
     """Output channels of each convolution."""
@@ -119,7 +119,7 @@ class StridedConvs(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """`StridedConvs`, then a logit that is linear in the output of the last one."""
+    """Discriminator: `StridedConvs`, then a logit that is linear in the output of the last convolution."""
 
     channels: Sequence[int]
     """Output channels of each convolution."""
@@ -134,14 +134,14 @@ class Discriminator(nn.Module):
 def pooled_features(outputs: Sequence[Float[Array, "batch _ _ _"]]) -> Float[Array, "batch features"]:
     """Return all layers' outputs, max-pooled to 4x4, flattened and concatenated (Radford et al. 2016, sec. 5.1).
 
-    Pooling windows overlap by a pixel where a side is no multiple of 4.
+    Pooling windows overlap by a pixel if a side is no multiple of 4.
     """
     pooled = [pool(pool(x, axis=1), axis=2) for x in outputs]
     return jnp.concatenate([x.reshape(len(x), -1) for x in pooled], axis=-1)
 
 
 def pool(x: Float[Array, "batch H W C"], *, axis: int) -> Float[Array, "batch _ _ C"]:
-    """Return the maximum of each of 4 windows that cover an axis of at least 4."""
+    """Return the maxima over 4 windows that together cover an axis of length 4 or more."""
     side = x.shape[axis]
     windows = [(i * side // POOLED, -(-(i + 1) * side // POOLED)) for i in range(POOLED)]
     parts = [jax.lax.slice_in_dim(x, start, stop, axis=axis).max(axis=axis) for start, stop in windows]

@@ -3,8 +3,8 @@ generator G, and G learns to deceive D.
 
     min over G  max over D   E_x log D(x) + E_z log(1 - D(G(z)))                (eq. 1)
 
-The adversarial losses are an argument (genjax/losses/adversarial.py). Examples are images or points, as the networks
-have it; dcgan.py is the same model with convolutional networks, progressive_gan.py with growing ones.
+The adversarial losses are an argument (genjax/losses/adversarial.py). Examples are images or points, depending on
+the networks; dcgan.py is the same model with convolutional networks, progressive_gan.py with growing ones.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,9 +33,9 @@ class Networks(NamedTuple):
     """Modules of a GAN and the prior of its noise; each module takes `train` and may keep batch statistics."""
 
     generator: nn.Module
-    """(noise [batch, latents], train) to examples [batch, *shape]."""
+    """Generator from (noise [batch, latents], train) to examples [batch, *shape]."""
     discriminator: nn.Module
-    """(examples [batch, *shape], train) to a logit or score [batch, 1]."""
+    """Discriminator from (examples [batch, *shape], train) to a logit or score [batch, 1]."""
     prior: Prior
     """Distribution of the noise, without classes."""
 
@@ -51,15 +51,15 @@ class Penalty(NamedTuple):
     """Gradient penalty: a term of the discriminator's loss on its gradients with respect to examples."""
 
     points: Callable[[Key, Examples, Examples], Examples]
-    """(key, real, fake) to the examples at which the gradients are taken."""
+    """Function from (key, real, fake) to the examples at which the gradients are taken."""
     of_gradients: Callable[[Examples], Float[Array, " batch"]]
-    """Gradients to the penalty of each example, multiplied by its weight."""
+    """Function from gradients to the penalty of each example, multiplied by its weight."""
 
 
 def wasserstein_penalty(*, weight: float = 10.0, target: float = 1.0) -> Penalty:
-    """Return weight (|gradient| - target)^2 at points between real and fake (Gulrajani et al. 2017, eq. 3).
+    """Return the penalty weight (|gradient| - target)^2 at points between real and fake (Gulrajani et al. 2017, eq. 3).
 
-    Raises ValueError where `weight` is not above 0.
+    Raises ValueError if `weight` is not above 0.
     """
     check_weight(weight)
 
@@ -70,16 +70,16 @@ def wasserstein_penalty(*, weight: float = 10.0, target: float = 1.0) -> Penalty
 
 
 def r1(*, weight: float = 10.0) -> Penalty:
-    """Return weight |gradient|^2 / 2 at real examples (Mescheder et al. 2018, eq. 9).
+    """Return the penalty weight |gradient|^2 / 2 at real examples (Mescheder et al. 2018, eq. 9).
 
-    Raises ValueError where `weight` is not above 0.
+    Raises ValueError if `weight` is not above 0.
     """
     check_weight(weight)
     return Penalty(lambda key, real, fake: real, lambda gradients: weight * r1_penalty(gradients))
 
 
 def check_weight(weight: float) -> None:
-    """Raise ValueError where the weight of a penalty is not above 0."""
+    """Raise ValueError if the weight of a penalty is not above 0."""
     if not weight > 0:
         raise ValueError(f"weight={weight} must be above 0")
 
@@ -97,16 +97,16 @@ def gan(
     """Return a GAN on batch[example] [batch, *shape], with the phases discriminator and generator.
 
     The discriminator is updated in every step; the generator after it, in every step whose number is a multiple of
-    `discriminator_updates`. Each update draws noise of its own. Real and fake examples go through the discriminator in
-    separate batches, with dropout in both phases. The discriminator's running statistics are those of real examples,
-    the generator's those of its own updates.
+    `discriminator_updates`. Each update draws new noise. Real and fake examples go through the discriminator in
+    separate batches, with dropout in both phases. The discriminator's running statistics are taken of real examples,
+    the generator's in its own updates.
 
     `evaluate` gives, per example, real_logit, fake_logit (at one sample per example), discriminator_loss and
-    generator_loss, all by running statistics and without dropout. `generate` draws samples, each independent of the
+    generator_loss, all with running statistics and without dropout. `generate` draws samples, each independent of the
     others in its batch.
 
-    Raises ValueError where the networks do not fit `shape` or the prior, `discriminator_updates` is below 1, or a
-    penalty is given and the discriminator has batch statistics, which make the gradient of one example depend on others.
+    Raises ValueError if the networks do not fit `shape` or the prior, `discriminator_updates` is below 1, or a
+    penalty is given and the discriminator has batch statistics: the gradient of one example would depend on others.
     """
     if discriminator_updates < 1:
         raise ValueError(f"discriminator_updates={discriminator_updates} must be at least 1")
@@ -137,7 +137,7 @@ def example_inputs(networks: Networks, examples: Examples) -> Inputs:
 
 
 def check_networks(networks: Networks, shape: tuple[int, ...], *, penalized: bool) -> None:
-    """Raise ValueError where the networks do not fit the shape of examples, the prior or the penalty."""
+    """Raise ValueError if the networks do not fit the shape of examples, the prior or the penalty."""
     if networks.prior.classes:
         raise ValueError(f"prior: must be without classes, got {networks.prior.classes}")
     inputs = example_inputs(networks, jnp.zeros((1, *shape)))
@@ -178,7 +178,7 @@ def discriminator_phase_loss(
 def generator_phase_loss(networks: Networks, adversarial: AdversarialLoss, example: str) -> Loss:
     """Return the loss of the generator: adversarial.generator(D(G(z))), mean over as many z as the batch has examples.
 
-    By default -log D(G(z)) (Goodfellow et al. 2014, sec. 3).
+    The default is -log D(G(z)) (Goodfellow et al. 2014, sec. 3).
     """
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
@@ -203,7 +203,7 @@ def evaluation(D: Callable[[Examples], Array], adversarial: AdversarialLoss, rea
 
 
 def make_generate(networks: Networks, example: str = "image") -> Generate:
-    """Return the sampler: one sample per example of the batch, a function of the key and its position alone."""
+    """Return the sampler: one sample per example of the batch, which depends on the key and its position alone."""
 
     def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Examples:
         G, _, prior = bind(networks, params, stats)
@@ -213,20 +213,21 @@ def make_generate(networks: Networks, example: str = "image") -> Generate:
 
 
 def drawn_noise(prior: Prior, key: Key, count: int) -> Noise:
-    """Return samples of the prior, each a function of the key and its position alone."""
+    """Return samples of the prior, each of which depends on the key and its position alone."""
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(count))
     return jax.vmap(lambda one: prior.sample(one, 1, None)[0])(keys)
 
 
 class Generator(nn.Module):
-    """Apply `output`, by default the sigmoid, to the outputs of a network."""
+    """Generator that applies `output`, by default the sigmoid, to the outputs of a network."""
 
     network: nn.Module
+    """Network from noise to examples before `output`."""
     output: Callable[[Array], Array] = jax.nn.sigmoid
 
     @nn.compact
     def __call__(self, z: Noise, train: bool = False) -> Examples:
-        """Return examples [batch, *shape]; `train` changes nothing."""
+        """Return examples [batch, *shape]; `train` has no effect."""
         return self.output(self.network(z))
 
 

@@ -1,7 +1,7 @@
-"""InfoGAN (Chen, Duan, Houthooft, Schulman, Sutskever & Abbeel 2016): codes that can be read off generated images.
+"""InfoGAN (Chen, Duan, Houthooft, Schulman, Sutskever & Abbeel 2016): codes that can be recognized in generated images.
 
 The generator G takes noise z and codes c: one of K categories, and some continuous codes on [-1, 1]. A recognition
-network Q(c|x), which shares the discriminator's layers, bounds the mutual information of codes and images from below:
+network Q(c|x), which uses the discriminator's layers, bounds the mutual information of codes and images from below:
 
     L_I(G, Q) = E log Q(c | G(z, c)) + H(c) <= I(c; G(z, c))                    (eq. 5)
     min over G, Q  max over D   V(D, G) - lambda L_I(G, Q)                      (eq. 6)
@@ -35,11 +35,11 @@ class Codes(NamedTuple):
     """Inputs of the generator."""
 
     noise: Float[Array, "batch noise"]
-    """Uniform on [-1, 1]."""
+    """Noise, uniform on [-1, 1]."""
     category: Int[Array, " batch"]
-    """Uniform on 0, ..., K - 1."""
+    """Category of the code, uniform on 0, ..., K - 1."""
     continuous: Float[Array, "batch continuous"]
-    """Uniform on [-1, 1]."""
+    """Continuous codes, uniform on [-1, 1]."""
 
 
 class Sizes(NamedTuple):
@@ -54,11 +54,12 @@ class Networks(NamedTuple):
     """Modules of an InfoGAN and the sizes of its codes; each module takes `train` and may keep batch statistics."""
 
     generator: nn.Module
-    """([batch, noise + categories + continuous], train) to images in [0, 1]."""
+    """Generator from ([batch, noise + categories + continuous], train) to images in [0, 1]."""
     discriminator: nn.Module
-    """(images, train) to a logit [batch] and features [batch, hidden]."""
+    """Discriminator from (images, train) to a logit [batch] and features [batch, hidden]."""
     recognition: nn.Module
-    """(features, train) to "category", logits [batch, categories], and "mean" and "log_sigma" [batch, continuous]."""
+    """Recognition from (features, train) to logits "category" [batch, categories], and "mean" and "log_sigma"
+    [batch, continuous]."""
     sizes: Sizes
 
 
@@ -80,15 +81,16 @@ def infogan(
 ) -> Model:
     """Return an InfoGAN on `image` of the batch, with the phases discriminator and generator.
 
-    The phase discriminator updates D and Q, which share layers; the phase generator updates G. Both minimize their
-    adversarial loss minus lambda L_I, as in the authors' code, where lambda is `information` for the category and
-    `continuous_information` for the continuous codes. With both at 0 it is a GAN whose Q learns nothing.
+    The phase discriminator updates D and Q, which have common layers; the phase generator updates G. Both minimize
+    their adversarial loss minus lambda L_I, as in the authors' code, where lambda is `information` for the category and
+    `continuous_information` for the continuous codes. With both weights 0 the model is a GAN whose Q learns nothing.
 
     `evaluate` gives real_logit and fake_logit and, for images generated from random codes, the terms of L_I:
-    category_information_nats and continuous_information_nats. `generate` draws images of random codes, of the category
-    `code` [B] where the batch has it. `embed` gives log Q(category|x) [B, categories], then Q's means of the others.
+    category_information_nats and continuous_information_nats. `generate` draws images of random codes, with the
+    category `code` [B] if the batch has it. `embed` gives log Q(category|x) [B, categories], then Q's means of
+    continuous codes.
 
-    Raises ValueError where the networks do not fit `image_shape` or the sizes of the codes, or a weight is below 0.
+    Raises ValueError if the networks do not fit `image_shape` or the sizes of the codes, or a weight is below 0.
     """
     if not min(information, continuous_information) >= 0:
         raise ValueError(f"information={information} and continuous_information={continuous_information} must be >= 0")
@@ -110,7 +112,7 @@ def infogan(
 
 
 def draw_codes(sizes: Sizes, key: Key, count: int) -> Codes:
-    """Draw the codes of `count` images, each a function of the key and its position alone."""
+    """Draw the codes of `count` images, each of which depends on the key and its position alone."""
 
     def one(key: Key) -> Codes:
         noise_key, category_key, continuous_key = jax.random.split(key, 3)
@@ -132,8 +134,8 @@ def joined(sizes: Sizes, codes: Codes) -> Float[Array, "batch latents"]:
 def information_bound(sizes: Sizes, codes: Codes, outputs: dict[str, Array]) -> tuple[Array, Array]:
     """Return the terms of L_I per example, in nats: of the category, at most log K, and of the continuous codes.
 
-    `outputs` are those of Q at the images generated from `codes`: Q(category|x) is categorical, Q of a continuous code
-    a Gaussian (eq. 5).
+    `outputs` are Q's outputs at the images generated from `codes`: Q(category|x) is categorical, Q of a continuous code
+    is Gaussian (eq. 5).
     """
     log_q = jnp.take_along_axis(jax.nn.log_softmax(outputs["category"]), codes.category[:, None], axis=1)[:, 0]
     log_var = 2 * jnp.maximum(outputs["log_sigma"], LEAST_LOG_SIGMA)
@@ -155,7 +157,7 @@ def example_inputs(networks: Networks, images: Images) -> Inputs:
 
 
 def check_networks(networks: Networks, image_shape: tuple[int, int, int]) -> None:
-    """Raise ValueError where the networks' outputs do not have the shapes of images and codes."""
+    """Raise ValueError if the networks' outputs do not have the shapes of images and codes."""
     sizes = networks.sizes
     if sizes.categories < 2 or min(sizes.noise, sizes.continuous) < 0:
         raise ValueError(f"sizes={tuple(sizes)}: there must be two categories or more, and no number below 0")
@@ -189,7 +191,7 @@ def discriminator_loss(networks: Networks, adversarial: AdversarialLoss, weights
         codes_of_fake, Q_after = Q.train(features)
         L_I = information_bound(sizes, c, codes_of_fake)
         total = adversarial.discriminator(real_logits, fake_logits).mean() - weighted(L_I, weights)
-        # the running statistics are those that each network is used with: D's of real images, Q's of generated ones
+        # running statistics are kept as each network is used: of D on real images, of Q on generated images
         stats = updated(stats, discriminator=D_after, recognition=Q_after)
         return total, ({"category_information_nats": L_I[0].mean()}, stats)
 
@@ -222,7 +224,7 @@ def weighted(bounds: tuple[Array, Array], weights: tuple[float, float]) -> Scala
 
 
 def make_evaluate(networks: Networks) -> Evaluate:
-    """Return the function of D's logits at real and generated images, and of the terms of L_I of the latter."""
+    """Return the evaluation of D's logits at real and generated images, and of the terms of L_I at generated images."""
 
     def evaluate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
         G, D, Q, sizes = bind(networks, params, stats)
@@ -241,7 +243,7 @@ def make_evaluate(networks: Networks) -> Evaluate:
 
 
 def make_generate(networks: Networks) -> Generate:
-    """Return the sampler: images of random codes, of the category `code` where the batch has it."""
+    """Return the sampler of images of random codes, with the category `code` if the batch has it."""
 
     def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Images:
         refuse_known(batch)
@@ -252,13 +254,13 @@ def make_generate(networks: Networks) -> Generate:
 
 
 def generated(networks: Networks, params: Params, stats: Stats, codes: Codes) -> Images:
-    """Return the images of `codes`, by running statistics."""
+    """Return the images generated from `codes`, with running statistics."""
     G = bind(networks, params, stats).generator
     return G(joined(networks.sizes, codes))
 
 
 def make_embed(networks: Networks) -> Embed:
-    """Return the function of Q's outputs at images: log Q(category|x), then the means of the continuous codes."""
+    """Return the features function: log Q(category|x), then Q's means of the continuous codes."""
 
     def embed(params: Params, stats: Stats, batch: Batch) -> Float[Array, "batch features"]:
         _, D, Q, _ = bind(networks, params, stats)
@@ -279,7 +281,7 @@ def conv_networks(
 ) -> Networks:
     """Return the paper's networks for MNIST; the generator mirrors the discriminator's `channels`.
 
-    Raises ValueError where a side of the image is no multiple of 4.
+    Raises ValueError if a side of the image is no multiple of 4.
     """
     if any(side % networks_of.STRIDE**2 for side in image_shape[:2]):
         raise ValueError(f"image_shape={image_shape}: height and width must be multiples of {networks_of.STRIDE**2}")

@@ -1,7 +1,8 @@
 """Networks of InfoGAN for MNIST (Chen et al. 2016, appendix C.1), for images whose sides are multiples of 4.
 
-Kernels of 4x4 with stride 2. Batch normalization follows every layer but each network's outputs and the discriminator's
-first convolution. The discriminator and the recognition network share the layers of `Trunk`. Images lie in [0, 1].
+Convolutions have kernels of 4x4 and stride 2. Batch normalization follows every layer but each network's outputs and
+the discriminator's first convolution. The discriminator and the recognition network both use `Trunk`. Images
+lie in [0, 1].
 """
 
 from collections.abc import Sequence
@@ -23,12 +24,12 @@ MOMENTUM = 0.9
 
 
 def norm(train: bool, name: str) -> nn.BatchNorm:
-    """Return batch normalization, by the batch's statistics in training, else by running statistics."""
+    """Return batch normalization, with the batch's statistics in training, else with running statistics."""
     return nn.BatchNorm(use_running_average=not train, momentum=MOMENTUM, name=name)
 
 
 class Generator(nn.Module):
-    """Noise and codes to images in (0, 1): two dense layers, two transposed convolutions."""
+    """Generator from noise and codes to images in (0, 1): two dense layers, two transposed convolutions."""
 
     image_shape: tuple[int, int, int]
     channels: tuple[int, int] = (128, 64)
@@ -63,7 +64,7 @@ class Generator(nn.Module):
 
 
 class Trunk(nn.Module):
-    """Layers that the discriminator and the recognition network share: two strided convolutions and a dense layer."""
+    """Common layers of the discriminator and the recognition network: two strided convolutions and a dense layer."""
 
     channels: tuple[int, int] = (64, 128)
     hidden: int = 1024
@@ -88,7 +89,7 @@ class Trunk(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """The trunk, then a logit that is linear in its features."""
+    """Discriminator: the trunk, then a logit that is linear in its features."""
 
     channels: tuple[int, int] = (64, 128)
     hidden: int = 1024
@@ -103,17 +104,17 @@ class Discriminator(nn.Module):
 
 
 class Recognition(nn.Module):
-    """Q(c|x), computed from the trunk's features: one more layer, then named linear outputs."""
+    """Recognition network Q(c|x) on the trunk's features: one more layer, then named linear outputs."""
 
     widths: Sequence[tuple[str, int]]
-    """(name, width) of each output."""
+    """Pairs (name, width), one for each output."""
     hidden: int = 128
 
     @nn.compact
     def __call__(
         self, features: Float[Array, "batch hidden"], train: bool = False
     ) -> dict[str, Float[Array, "batch _"]]:
-        """Return output name -> [batch, width]."""
+        """Return the outputs by name, each [batch, width]."""
         x = nn.Dense(self.hidden, use_bias=False, kernel_init=KERNEL_INIT, name="hidden")(features)
         x = jax.nn.leaky_relu(norm(train, "norm")(x), SLOPE)
         return {name: nn.Dense(width, kernel_init=KERNEL_INIT, name=name)(x) for name, width in self.widths}

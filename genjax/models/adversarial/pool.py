@@ -15,23 +15,24 @@ class Pool(NamedTuple):
     """Images that were generated earlier."""
 
     images: Float[Array, "size H W C"]
+    """Stored images."""
     held: Int[Array, ""]
     """Number of images that the pool holds; the rest of `images` is 0."""
 
 
 def empty_pool(size: int, image_shape: tuple[int, int, int]) -> Pool:
-    """Return an empty pool with room for `size` images. Raises ValueError where `size` is below 0."""
+    """Return an empty pool with room for `size` images. Raises ValueError if `size` is below 0."""
     if size < 0:
         raise ValueError(f"pool_size={size} must be at least 0")
     return Pool(jnp.zeros((size, *image_shape)), jnp.zeros((), jnp.int32))
 
 
 def query(pool: Pool, images: Images, key: Key) -> tuple[Images, Pool]:
-    """Return the new image or an earlier one for each of `images`, and the pool afterwards (Zhu et al. 2017, sec. 4).
+    """Return for each of `images` the image itself or an earlier one, and the updated pool (Zhu et al. 2017, sec. 4).
 
-    The images come one after another. While the pool is not full, an image is stored and returned. Once it is full, the
-    image is returned with probability 1/2; else it takes the position of a stored image, drawn uniformly, and that one
-    is returned. A pool of size 0 always returns the image.
+    The images are handled one after another. While the pool is not full, an image is stored and returned. Once it is
+    full, the image is returned with probability 1/2; else it replaces a stored image, drawn uniformly, and the stored
+    image is returned. A pool of size 0 always returns the image.
     """
     if not len(pool.images):
         return images, pool

@@ -39,18 +39,18 @@ Images = Float[Array, "batch H W C"]
 
 
 class Sizes(NamedTuple):
-    """Sizes of the networks, by default those of the paper's table 2."""
+    """Sizes of the networks, by default as in the paper's table 2."""
 
     start: int = 4
     """Height and width of the images of level 0."""
     latents: int = 512
-    """Dimensions of the noise."""
+    """Number of dimensions of the noise."""
     maps: int = 512
     """Largest number of channels of a level."""
     maps_times_side: int = 16384
     """Largest product of a level's channels and its height."""
     group: int = 0
-    """Number of examples over which a minibatch deviation is taken; 0 for the whole batch."""
+    """Number of examples over which a minibatch deviation is taken; 0 for all examples of the batch."""
 
 
 def progressive_gan(
@@ -70,19 +70,19 @@ def progressive_gan(
     examples, as in the authors' code. stats["depth"] is the depth of the last step.
 
     `evaluate` gives the metrics of `gan`, at images of the full size that are faded as in training, with the running
-    deviation of real images. `generate` draws images of the full size at the depth reached so far; those of a lower
-    level are enlarged by repeating pixels.
+    deviation of real images. `generate` draws images of the full size at the depth reached so far; images of a
+    lower level are enlarged by repeating pixels.
 
     Args:
-        image_shape: Height and width are sizes.start times one power of 2.
+        image_shape: Height, width and channels; height and width are `sizes.start` times one power of 2.
         optimizers: Optimizer of each phase; the paper's are Adam with learning rate 1e-3, b1 0, b2 0.99.
         sizes: Sizes of the networks.
         adversarial: Adversarial losses.
         penalty: Gradient penalty of the discriminator, on gradients with respect to images in [-1, 1].
-        discriminator_updates: Updates of the discriminator per update of the generator.
+        discriminator_updates: Number of discriminator updates per generator update.
         restarts: Steps (counted from 0) before which the states of both optimizers are reset, as at each new level.
 
-    Raises ValueError where the sizes do not fit the images, or a number is out of range.
+    Raises ValueError if the sizes do not fit the images, or a number is out of range.
     """
     levels = doublings(image_shape, sizes.start)
     at = functools.partial(networks_at, image_shape, sizes)
@@ -125,7 +125,7 @@ def progressive_gan(
 
 
 NetworksAt = Callable[[int, Depth], Networks]
-"""(level, depth) -> the networks on images of that level."""
+"""Function from (level, depth) to the networks on images of the level."""
 
 
 def networks_at(image_shape: tuple[int, int, int], sizes: Sizes, level: int, depth: Depth) -> Networks:
@@ -145,7 +145,7 @@ def all_channels(image_shape: tuple[int, int, int], sizes: Sizes) -> tuple[int, 
 
 
 def check_sizes(sizes: Sizes, discriminator_updates: int) -> None:
-    """Raise ValueError where a number is out of range."""
+    """Raise ValueError if a number is out of range."""
     if min(sizes.maps, sizes.maps_times_side, discriminator_updates) < 1 or sizes.group < 0:
         raise ValueError(
             f"{sizes}, discriminator_updates={discriminator_updates}: group must be at least 0, the others 1"
@@ -153,9 +153,9 @@ def check_sizes(sizes: Sizes, discriminator_updates: int) -> None:
 
 
 def grown(at: NetworksAt, start: int, make_loss: Callable[[Networks], Loss], *, report: bool = False) -> Loss:
-    """Return the loss of the networks at the batch's level and depth, on real images in [-1, 1] that are faded alike.
+    """Return the loss of the networks at the batch's level and depth, on real images in [-1, 1] with the same fading.
 
-    `make_loss` makes the loss of networks of one level, and images of level 0 have the height `start`. With `report`
+    `make_loss` returns the loss of networks of one level, and images of level 0 have the height `start`. With `report`
     the metrics include `side`, the height of the batch's images, and `alpha`, the weight of their level.
     """
 

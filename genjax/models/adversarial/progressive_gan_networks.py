@@ -1,7 +1,7 @@
 """Networks of Progressive GAN (Karras et al. 2018, sec. 2 to 4, table 2), which grow by a block per level.
 
 Level 0 has the smallest images; each further level doubles their height and width. At depth d all levels up to d are
-in use; where d is no whole number, the next level is faded in with the weight alpha, the fractional part of d. The
+in use; if d is not an integer, the next level is faded in with the weight alpha, the fractional part of d. The
 parameters of all levels exist from the start. Images lie in [-1, 1] inside and outside the networks.
 """
 
@@ -39,9 +39,9 @@ def pixel_norm(x: Float[Array, "*batch C"]) -> Float[Array, "*batch C"]:
 def minibatch_deviation(x: Float[Array, "batch H W C"], *, group: int = 0) -> Float[Array, " batch"]:
     """Return the standard deviation over a group of examples, averaged over features and pixels (sec. 3).
 
-    A group is the whole batch where `group` is 0 or larger than the batch; else it is `group` examples whose numbers
+    A group is the complete batch if `group` is 0 or larger than the batch; else it is `group` examples whose numbers
     differ by multiples of batch / group, as in the authors' code. The deviation is sqrt(variance + 1e-8), so 1e-4 for
-    equal examples. Raises ValueError where `group` does not divide the batch.
+    equal examples. Raises ValueError if `group` does not divide the batch.
     """
     size = min(group, len(x)) or len(x)
     if len(x) % size:
@@ -52,18 +52,18 @@ def minibatch_deviation(x: Float[Array, "batch H W C"], *, group: int = 0) -> Fl
 
 
 def doubled(images: Float[Array, "batch H W C"]) -> Float[Array, "batch height width C"]:
-    """Double height and width by repeating each pixel."""
+    """Upsample by 2, by repeating each pixel in both directions."""
     return repeat(images, "b h w c -> b (h 2) (w 2) c")
 
 
 def halved(images: Float[Array, "batch H W C"]) -> Float[Array, "batch height width C"]:
-    """Halve height and width by the mean of each 2x2 pixels, which undoes `doubled` exactly."""
+    """Downsample by 2, to the mean of each 2x2 pixels, which undoes `doubled` exactly."""
     rows = reduce(images, "b (h 2) w c -> b h w c", "mean")  # two at a time: a + a is not rounded
     return reduce(rows, "b h (w 2) c -> b h w c", "mean")
 
 
 def pyramid(images: Float[Array, "batch H W C"], level: int) -> list[Float[Array, "batch _ _ C"]]:
-    """Return the images at all levels from 0 to `level`, their own."""
+    """Return the images at all levels from 0 to `level`, which is the level of `images`."""
     levels = [images]
     for _ in range(level):
         levels.append(halved(levels[-1]))
@@ -83,8 +83,8 @@ def mixed(old: Features, new: Features, weight: Depth) -> Features:
 def faded(levels: Sequence[Float[Array, "batch _ _ C"]], depth: Depth) -> Float[Array, "batch _ _ C"]:
     """Return images of the last level's size, mixed from the images of all levels, from 0 on (fig. 2).
 
-    At a whole depth they are the images of that level, doubled as often as needed; between two levels they are mixed
-    with the weight alpha.
+    At an integer depth they are the images of that level, upsampled as often as needed; between two levels they are
+    mixed with the weight alpha.
     """
     shown = levels[0]
     for level, images in enumerate(levels[1:], start=1):
@@ -93,7 +93,7 @@ def faded(levels: Sequence[Float[Array, "batch _ _ C"]], depth: Depth) -> Float[
 
 
 def equalized(kernel: Kernel, gain: float) -> Kernel:
-    """Return kernel gain / sqrt(inputs of a unit): He's constant, at run time and not at the start (sec. 4.1)."""
+    """Return kernel gain / sqrt(inputs of a unit): He's constant, applied at run time, not initially (sec. 4.1)."""
     return kernel * (gain / math.sqrt(math.prod(kernel.shape[:-1])))
 
 
@@ -130,7 +130,7 @@ def leaky(x: Features) -> Features:
 
 
 class Generator(nn.Module):
-    """Noise [batch, latents] to images of `level`: a linear layer, then two convolutions per level.
+    """Generator from noise [batch, latents] to images of `level`: a linear layer, then two convolutions per level.
 
     A 1x1 convolution turns a level's features into its image. Pixel normalization is applied to the noise and after
     each convolution.
@@ -144,6 +144,7 @@ class Generator(nn.Module):
     level: int
     """Level whose size the images have."""
     depth: Depth
+    """Depth at which the levels are mixed."""
 
     @nn.compact
     def __call__(self, z: Float[Array, "batch latents"], train: bool = False) -> Float[Array, "batch H W C"]:
@@ -162,7 +163,7 @@ class Generator(nn.Module):
         return pixel_norm(leaky(EqualizedConv(self.channels[level], name=f"conv_{level}_{index}")(x)))
 
     def show(self, x: Float[Array, "batch H W _"], level: int) -> Float[Array, "batch H W _"]:
-        """Return the image of a level's features."""
+        """Turn a level's features into an image."""
         return EqualizedDense(self.image_channels, 1.0, name=f"to_image_{level}")(x)
 
 
@@ -184,15 +185,16 @@ class MinibatchDeviation(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Mirror of the generator: images of `level` to a score [batch, 1], without an activation."""
+    """Discriminator that mirrors the generator: from images of `level` to a score [batch, 1], without an activation."""
 
     channels: Sequence[int]
     """Channels of each level, from level 0 on."""
     level: int
     """Level of the images."""
     depth: Depth
+    """Depth at which the levels are mixed."""
     group: int = 0
-    """Number of examples over which the minibatch deviation is taken; 0 for the whole batch."""
+    """Number of examples over which the minibatch deviation is taken; 0 for all examples of the batch."""
 
     @nn.compact
     def __call__(self, images: Float[Array, "batch H W C"], train: bool = False) -> Float[Array, "batch 1"]:
@@ -207,7 +209,7 @@ class Discriminator(nn.Module):
         return EqualizedDense(1, 1.0, name="output")(x)
 
     def read(self, images: Float[Array, "batch H W _"], level: int) -> Float[Array, "batch H W _"]:
-        """Return a level's features of its images."""
+        """Turn images of a level into features of the level."""
         return leaky(EqualizedDense(self.channels[level], name=f"from_image_{level}")(images))
 
     def conv(

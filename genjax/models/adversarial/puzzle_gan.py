@@ -1,9 +1,9 @@
 """Holistic image generation from key local patches (Lee, Yun, Choi, Yoo, Yang & Oh 2018), Puzzle-GAN for short.
 
-A generator G reads a few patches of an image x, without their positions, and noise z. It returns a whole image and a
+A generator G reads a few patches of an image x, without their positions, and noise z. It returns a full image and a
 mask M^ of where the patches lie in it. M^ is trained towards the union M of the boxes from which the patches were cut,
-and within it the generated image towards x. A discriminator D tells generated images from real ones. It is also trained
-on composites as fakes: a part of one real image in another one.
+and the generated image within the mask towards x. A discriminator D tells generated images from real ones. As further
+fakes it receives composites: a part of one real image in another real image.
 """
 
 from typing import NamedTuple
@@ -60,7 +60,7 @@ WEIGHTS = Weights()
 def weight_schedule(first: float, last: float, moves: int) -> optax.Schedule:
     """Return the geometric decay from `first` at the generator's first update to `last` at update number `moves`.
 
-    Raises ValueError where a weight is not above 0, or `moves` is below 1.
+    Raises ValueError if a weight is not above 0, or `moves` is below 1.
     """
     if not (first > 0 and last > 0) or moves < 1:
         raise ValueError(f"first={first} and last={last} must be above 0 and moves={moves} at least 1")
@@ -80,15 +80,15 @@ def puzzle_gan(
     """Return a Puzzle-GAN on `image`, `patches` [B, parts, h, w, C] and `mask` [B, H, W, 1], 1 on the patches, else 0.
 
     The phase discriminator is updated in every step, the phase generator after it in every step whose number is a
-    multiple of `discriminator_updates`. `schedule` gives the weight of mask and appearance at the generator's updates,
-    counted from 0; stats["moves"] is their number. Where M is 1 everywhere, `composites` must be False: the composites
-    would be real images.
+    multiple of `discriminator_updates`. `schedule` gives the weight of the mask and appearance losses at the
+    generator's updates, counted from 0; stats["moves"] is the number of these updates. If M is 1 everywhere,
+    `composites` must be False, since composites would be real images.
 
-    `evaluate` gives mask_iou, of the pixels above one half; mask_error, the mean of |M^ - M|; part_error, the mean of
-    |G - x| where M is 1; real_logit and fake_logit. `generate` gives G of the batch's patches, which depends on these,
-    the key and the position in the batch. Both use running statistics.
+    `evaluate` gives mask_iou, intersection over union of M and of the pixels of M^ above one half; mask_error, the mean
+    of |M^ - M|; part_error, the mean of |G - x| where M is 1; real_logit and fake_logit. `generate` gives G of the
+    batch's patches, which depends on the patches, the key and the position in the batch. Both use running statistics.
 
-    Raises ValueError where the networks do not fit `image_shape` or each other, or a number is out of range.
+    Raises ValueError if the networks do not fit `image_shape` or each other, or a number is out of range.
     """
     check_numbers(networks, weights, discriminator_updates)
     image, z = jnp.zeros((1, *image_shape)), jnp.zeros((1, networks.prior.dimension))
@@ -115,7 +115,7 @@ def puzzle_gan(
 
 
 def check_numbers(networks: Networks, weights: Weights, discriminator_updates: int) -> None:
-    """Raise ValueError where a number is out of range, or the prior has classes."""
+    """Raise ValueError if a number is out of range, or the prior has classes."""
     for name, weight in weights._asdict().items():
         if not weight >= 0:
             raise ValueError(f"weights: {name}={weight} must be at least 0")
@@ -137,7 +137,7 @@ def discriminator_phase_loss(networks: Networks, *, composites: bool) -> Loss:
         + E -log(1 - D(x' M + x (1 - M)))      a part of the next image in x
         + E -log(1 - D(x M + x' (1 - M)))      a part of x in the next image
 
-    Images of each kind are a batch of their own in batch normalization.
+    Batch normalization treats images of each kind as a separate batch.
     """
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
@@ -165,9 +165,9 @@ def generator_phase_loss(networks: Networks, weights: Weights, schedule: optax.S
 
         schedule (w_mask |M^ - M|             mask loss
             + w_appearance |G M^ - x M|)      appearance loss
-        - w_game log D(G)                     adversarial loss
+        - w_adversarial log D(G)              adversarial loss
 
-    In the appearance loss images count from -1 to 1, as in the authors' code: a masked pixel, 0, is then not black.
+    In the appearance loss images are rescaled to [-1, 1], as in the authors' code: a masked pixel, 0, is then grey.
     """
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
@@ -189,14 +189,14 @@ def generator_phase_loss(networks: Networks, weights: Weights, schedule: optax.S
 
 
 def restored(networks: Networks, params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Images, Masks]:
-    """Return images and masks of the batch's patches, each of which depends on these, the key and its position."""
+    """Return images and masks of the batch's patches; each depends on its patches, the key and its position alone."""
     refuse_known(batch)
     G, _, prior = bind(networks, params, stats)
     return G(batch["patches"], drawn_noise(prior, key, len(batch["patches"])))
 
 
 def make_evaluate(networks: Networks) -> Evaluate:
-    """Return the function that gives the metrics that `puzzle_gan` documents."""
+    """Return the evaluation of the metrics that `puzzle_gan` documents."""
 
     def evaluate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
         D = bind(networks, params, stats).discriminator
@@ -221,12 +221,12 @@ def conv_networks(
     Args:
         image_shape: Height, width and channels of the images.
         filters: Channels of the first convolution of encoder and discriminator; each next convolution has twice as
-            many, but at most eight times.
+            many, but at most eight times those of the first.
         features: Length of the vector that encodes all patches.
-        latents: Dimensions of the noise, which is uniform on [-1, 1].
+        latents: Number of dimensions of the noise, which is uniform on [-1, 1].
 
     Raises:
-        ValueError: where a number is below 1, or the networks cannot reach the size of the images.
+        ValueError: if a number is below 1, or the networks cannot reach the size of the images.
     """
     if features < 1:
         raise ValueError(f"features={features} must be at least 1")

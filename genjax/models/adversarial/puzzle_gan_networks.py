@@ -1,4 +1,4 @@
-"""Networks of Lee et al. (2018): patches without positions to a whole image, and to a mask of where they lie.
+"""Networks of Lee et al. (2018), from patches without positions to an image and a mask of where the patches lie.
 
 One encoder reads each patch, resized to the size of the image, and its activations are summed over the patches in every
 layer, so that the output does not depend on the order of the patches. One decoder turns the sums into the mask. Another
@@ -27,7 +27,7 @@ WIDEST = 8
 def capped_channels(image_shape: tuple[int, int, int], filters: int) -> tuple[int, ...]:
     """Return the channels of each strided layer, the first layer first: filters 2^min(3, i), as in the authors' code.
 
-    Raises ValueError where `filters` is below 1, or the images have a size that DCGAN's networks do not reach.
+    Raises ValueError if `filters` is below 1, or the images have a size that DCGAN's networks do not reach.
     """
     if filters < 1:
         raise ValueError(f"filters={filters} must be at least 1")
@@ -35,12 +35,12 @@ def capped_channels(image_shape: tuple[int, int, int], filters: int) -> tuple[in
 
 
 class PartEncoder(nn.Module):
-    """DCGAN's convolutions on each patch, and a last one with a kernel as large as its input; summed over patches."""
+    """Encoder of patches: DCGAN's convolutions and one with a kernel as large as its input, summed over patches."""
 
     image_shape: tuple[int, int, int]
     """Height, width and channels to which a patch is resized."""
     channels: Sequence[int]
-    """Channels of each convolution, the first first."""
+    """Channels of each convolution, from the first to the last."""
     features: int
     """Channels of the last convolution, the length of the encoding."""
 
@@ -59,7 +59,7 @@ class PartEncoder(nn.Module):
 
 
 class SkipDecoder(nn.Module):
-    """A vector to activations of the smallest size, then one transposed convolution per doubling.
+    """Decoder from a vector to activations of the smallest size, then one transposed convolution per upsampling by 2.
 
     At each size the activations are concatenated with a skip connection of the same size.
     """
@@ -73,7 +73,7 @@ class SkipDecoder(nn.Module):
     def __call__(
         self, vector: Float[Array, "batch inputs"], skips: Sequence[Maps], train: bool = False
     ) -> tuple[Float[Array, "batch H W outputs"], tuple[Maps, ...]]:
-        """Return logits, and the activations of each size with their skip connection, the smallest first as `skips`."""
+        """Return logits, and the activations of each size with their skip connection, the smallest first."""
         height, width = skips[0].shape[1:3]
         linear = nn.Dense(height * width * self.channels[0], use_bias=False, kernel_init=KERNEL_INIT, name="linear")
         x = jax.nn.relu(norm(train, "norm")(linear(vector))).reshape(-1, height, width, self.channels[0])
@@ -85,12 +85,12 @@ class SkipDecoder(nn.Module):
 
 
 class Generator(nn.Module):
-    """Patches in [0, 1], in any order, and noise to an image in [0, 1] and a mask of where the patches lie in it."""
+    """Generator from patches in [0, 1], in any order, and noise to an image in [0, 1] and a mask of the patches."""
 
     image_shape: tuple[int, int, int]
     """Height, width and channels of the image."""
     channels: Sequence[int]
-    """Channels of the encoder's convolutions, the first first."""
+    """Channels of the encoder's convolutions, from the first to the last."""
     features: int
     """Length of the encoding of the patches."""
 

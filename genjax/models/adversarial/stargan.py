@@ -73,14 +73,14 @@ def stargan(
     """Return a StarGAN on `image`, `attributes` and `label_set`, whose phases are discriminator and generator.
 
     The discriminator is updated in every step, the generator in every step whose number is a multiple of
-    `discriminator_updates`. In both phases the targets are the batch's own labels in another order (`permuted`).
+    `discriminator_updates`. In both phases the targets are the batch's own labels in random order (`permuted`).
 
     `evaluate` and `generate` take the target from the batch, as `target` [B, bits] and `target_set` [B]. `generate`
     gives G(x, target). `evaluate` gives cycle_error, the mean of |G(G(x, target), own) - x| over pixels, real_score and
-    fake_score, the means over patches of D(x) and D(G(x, target)), and where `paired`, so that the batch has the true
+    fake_score, the means over patches of D(x) and D(G(x, target)), and if `paired`, so that the batch has the true
     translation of x in `truth`, paired_error, the mean of |G(x, target) - truth|.
 
-    Raises ValueError where the networks do not fit images and schema, or a number is out of range.
+    Raises ValueError if the networks do not fit images and schema, or a number is out of range.
     """
     for name, weight in weights._asdict().items():
         if not weight >= 0:
@@ -104,6 +104,7 @@ def stargan(
         ),
         evaluate=make_evaluate(networks, schema, paired=paired),
         generate=generate,
+        draws=False,
     )
     pixels, bits, sets = (
         Input(image_shape, "unit"),
@@ -126,7 +127,7 @@ def label(schema: Schema, bits: Bits, sets: Sets, images: Images) -> Labels:
 
 
 def own_label(schema: Schema, batch: Batch) -> Labels:
-    """Return the labels of the images as they are."""
+    """Return the own labels of the images."""
     return label(schema, batch["attributes"], batch["label_set"], batch["image"])
 
 
@@ -145,8 +146,8 @@ def permuted(key: Key, bits: Bits, sets: Sets) -> Bits:
 def classification_loss(schema: Schema, logits: Float[Array, "batch bits"], bits: Bits, sets: Sets) -> Scalar:
     """Return -log D_cls(c | x), the cross-entropy of the known attributes, in nats (eq. 2 and 3).
 
-    It is summed over attributes, mean over the batch. Its gradient is 0 in the logits of attributes that an image's
-    label set does not know.
+    The loss is summed over attributes, mean over the batch. Its gradient is 0 in the logits of attributes that an
+    image's label set does not know.
     """
     known = jnp.asarray(schema.known, logits.dtype)[sets]
     return (known * attribute_losses(logits, bits.astype(logits.dtype), schema.sizes)).sum(axis=1).mean()
@@ -164,7 +165,7 @@ def discriminator_loss(networks: Networks, schema: Schema, weights: Weights, pen
     """Return the discriminator's loss for images x of label c' and targets c (eq. 5 and 8).
 
     E D(G(x, c)) - E D(x)                        adversarial loss, D the mean score over patches
-    + lambda_gp E (|grad D(x^)| - 1)^2           `penalty`, of gradients in images that count from -1 to 1
+    + lambda_gp E (|grad D(x^)| - 1)^2           `penalty`, of gradients in images rescaled to [-1, 1]
     + lambda_cls E -log D_cls(c' | x)            classification loss of real images
     """
 
@@ -194,9 +195,9 @@ def generator_loss(networks: Networks, schema: Schema, weights: Weights) -> Loss
         -E D(G(x, c))                                adversarial loss
         + lambda_cls E -log D_cls(c | G(x, c))       classification loss of generated images
         + lambda_rec E |G(G(x, c), c') - x|          reconstruction loss
-        + lambda_id E |G(x, c') - x|                 identity loss, where it has a weight
+        + lambda_id E |G(x, c') - x|                 identity loss, if it has a weight
 
-    The distances are means over pixels that count from -1 to 1.
+    The distances are means over pixels rescaled to [-1, 1].
     """
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
@@ -219,7 +220,7 @@ def generator_loss(networks: Networks, schema: Schema, weights: Weights) -> Loss
 
 
 def make_evaluate(networks: Networks, schema: Schema, *, paired: bool) -> Evaluate:
-    """Return the function that gives the errors and scores that `stargan` documents."""
+    """Return the evaluation of the errors and scores that `stargan` documents."""
 
     def evaluate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
         G, D = bind(networks, params, stats)
@@ -247,21 +248,21 @@ def conv_networks(
     discriminator_filters: int = 64,
     strided: int | None = None,
 ) -> Networks:
-    """Return the paper's networks for images of this size, or others.
+    """Return the paper's networks, or networks of other sizes, for images of this size.
 
     Args:
         image_shape: Height, width and channels of the images.
         schema: Schema of the labels.
         filters: Channels of the generator at full size.
-        blocks: Residual blocks; by default 6, and 9 from 256x256 on.
-        halved: Downsamplings of the generator; by default as `residual.halvings` says.
-        edge_size: Outer kernel size of the generator, of its first and last convolution, odd.
+        blocks: Number of residual blocks; by default 6, and 9 from 256x256 on.
+        halved: Number of downsamplings of the generator; by default `residual.halvings` chooses it.
+        edge_size: Outer kernel size of the generator, which is odd: the size in its first and last convolution.
         padding: Padding of the generator; with "reflect" it cannot see the label.
         discriminator_filters: Channels of the discriminator's first layer.
-        strided: Strided layers of the discriminator; by default as `stargan_networks.strided_layers` says.
+        strided: Number of strided layers of the discriminator; by default `stargan_networks.strided_layers` chooses it.
 
     Raises:
-        ValueError: where the images' height and width do not suit the networks, or a number is out of range.
+        ValueError: if the images' height and width do not suit the networks, or a number is out of range.
     """
     blocks = residual_blocks(image_shape) if blocks is None else blocks
     halved = halvings(image_shape) if halved is None else halved

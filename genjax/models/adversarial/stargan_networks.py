@@ -20,14 +20,14 @@ SIZE = 4
 SLOPE = 0.01
 """Negative slope of the leaky ReLU."""
 SMALLEST_SIDE = 2
-"""Height and width at which the heads read the image, in the paper at 128x128."""
+"""Height and width of the activations that the heads read, in the paper for images of 128x128."""
 
 KERNEL_INIT = variance_scaling(1 / 3, "fan_in", "uniform")
-"""Uniform up to 1 / sqrt(fan in), the default of the library that the authors' code is written with."""
+"""Uniform initializer up to 1 / sqrt(fan in), the default of the library that the authors' code is written with."""
 
 
 class LabelledGenerator(nn.Module):
-    """Images and labels to images in (0, 1): each number of a label becomes one more channel of constant value.
+    """Generator from images and labels to images in (0, 1): each number of a label becomes one more constant channel.
 
     A layer of reflection padding and instance normalization cannot see a constant channel
     (genjax/networks/residual.py). The generator must have zero padding, which shows the constant at the edges.
@@ -39,23 +39,23 @@ class LabelledGenerator(nn.Module):
     def __call__(self, images: Images, labels: Float[Array, "batch numbers"]) -> Float[Array, "batch H W channels"]:
         """Return the translated images."""
         constant = jnp.broadcast_to(labels[:, None, None], (*images.shape[:3], labels.shape[-1]))
-        return self.generator(jnp.concatenate([images, unsigned(constant)], axis=-1))  # it maps all channels to [-1, 1]
+        return self.generator(jnp.concatenate([images, unsigned(constant)], axis=-1))  # the generator undoes `unsigned`
 
 
 def strided_layers(image_shape: tuple[int, int, int]) -> int:
-    """Return how many halvings leave 2 or 3 pixels of the smaller side: 6 at 128x128, 2 at 8x8; at least 1."""
+    """Return the number of downsamplings to 2 or 3 pixels of the smaller side: 6 at 128x128, 2 at 8x8; at least 1."""
     return max(1, int(math.log2(min(image_shape[:2]) / SMALLEST_SIDE)))
 
 
 class TwoHeads(nn.Module):
-    """Images in [0, 1] to a score of each patch and the logits of each image's label, without normalization."""
+    """Discriminator from images in [0, 1] to patch scores and logits of the image's label, without normalization."""
 
     bits: int
     """Bits of a label."""
     filters: int = 64
     """Channels of the first layer; each next layer has twice as many."""
     strided: int = 6
-    """Number of strided layers, each of which halves height and width, rounded down."""
+    """Number of strided layers, each of which downsamples by 2, rounded down."""
 
     @nn.compact
     def __call__(self, images: Images) -> tuple[Float[Array, "batch rows columns 1"], Float[Array, "batch bits"]]:

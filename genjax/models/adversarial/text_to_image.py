@@ -3,7 +3,7 @@
 A text encoder and an image encoder are trained first, until images match their own captions best. Then the text encoder
 is frozen, and a generator G(z, h) and a discriminator D(x, h) are trained on images x and embedded captions h. D tells
 three kinds of pairs apart: an image with its caption, an image with another caption, and a generated image with its
-caption. A style encoder S learns what the caption of an image does not say: the noise z of G(z, h).
+caption. A style encoder S learns to recover the noise z of G(z, h), which describes what the caption leaves open.
 """
 
 from collections.abc import Callable
@@ -51,14 +51,14 @@ def text_to_image(
     """Return a GAN-CLS on `image` and `caption` [B, T] of the batch, or with `interpolation` above 0 a GAN-INT-CLS.
 
     The phase matching updates the encoders of text and image in the first `matching_steps` steps. After them the phases
-    discriminator, generator and style update the network of their name; style waits until step `style_start` where that
+    discriminator, generator and style update the network of their name; style starts only at step `style_start` if that
     is given, since S inverts a generator that should be trained by then. A caption that does not belong to its image is
-    `wrong_caption` [B, T] of the batch, or where the batch has none, the caption of the next example.
+    `wrong_caption` [B, T] of the batch, or if the batch has none, the caption of the next example.
 
     `evaluate` gives matching_score, the inner product of the embeddings of an image and its caption, and pair_logit,
-    the discriminator's logit of the two; and both of an image generated from the caption, as fake_matching_score and
-    fake_pair_logit. `generate` gives images of the batch's captions, whose noise depends on the key and the position
-    only; `embed` gives the embeddings of the images.
+    the discriminator's logit of image and caption; and the same for an image generated from the caption, as
+    fake_matching_score and fake_pair_logit. `generate` gives images of the batch's captions, whose noise depends on the
+    key and the position alone; `embed` gives the embeddings of the images.
 
     Args:
         image_shape: Height, width and channels of the images.
@@ -71,7 +71,7 @@ def text_to_image(
         style_start: First step in which the style encoder is trained; by default `matching_steps`.
 
     Raises:
-        ValueError: where the networks do not fit, or a number is out of range.
+        ValueError: if the networks do not fit, or a number is out of range.
     """
     check_numbers(matching_steps, matching_weight, interpolation, style_start)
     inputs = check_networks(networks, image_shape)
@@ -95,7 +95,7 @@ def text_to_image(
 
 
 def check_numbers(matching_steps: int, matching_weight: float, interpolation: float, style_start: int | None) -> None:
-    """Raise ValueError where a number is out of range."""
+    """Raise ValueError if a number is out of range."""
     if matching_steps < 1 or not interpolation >= 0 or not matching_weight >= 0:
         raise ValueError(
             f"matching_steps={matching_steps} must be at least 1, matching_weight={matching_weight} and "
@@ -106,7 +106,7 @@ def check_numbers(matching_steps: int, matching_weight: float, interpolation: fl
 
 
 def check_networks(networks: Networks, image_shape: tuple[int, int, int]) -> dict[str, tuple[Array, ...]]:
-    """Return example inputs of each network; raise ValueError where the outputs do not have the shapes of a GAN-CLS."""
+    """Return example inputs of each network; raise ValueError if the outputs do not have the shapes of a GAN-CLS."""
     if networks.prior.classes:
         raise ValueError(f"prior: must be without classes, got {networks.prior.classes}")
     x, caption, z = jnp.zeros((1, *image_shape)), jnp.ones((1, 2), jnp.int32), jnp.zeros((1, networks.prior.dimension))
@@ -154,7 +154,7 @@ def same_captions(captions: Captions) -> Bool[Array, "batch batch"]:
 
 
 def discriminator_loss(networks: Networks, interpolation: float) -> Loss:
-    """Return the discriminator's matching-aware loss (algorithm 1), with h of the caption and h' of another one.
+    """Return the discriminator's matching-aware loss (algorithm 1), with h of the caption and h' of another caption.
 
     -log D(x, h) - (log(1 - D(x, h')) + log(1 - D(G(z, h), h))) / 2
     - interpolation log(1 - D(G(z', h~), h~)) / 2        h~ halfway between two texts (eq. 5)
@@ -180,12 +180,12 @@ def discriminator_loss(networks: Networks, interpolation: float) -> Loss:
 
 
 def wrong_texts(text_encoder: Callable[..., Any], batch: Batch) -> Embedded | None:
-    """Return the embedded wrong captions, None where the batch has none."""
+    """Return the embedded wrong captions, or None if the batch has none."""
     return text_encoder(batch["wrong_caption"]) if "wrong_caption" in batch else None
 
 
 def generator_loss(networks: Networks, interpolation: float, matching_weight: float) -> Loss:
-    """Return the generator's loss, with h of the caption and v the image encoder.
+    """Return the generator's loss, with h the embedded caption and v the image encoder.
 
     -log D(G(z, h), h)
     - interpolation log D(G(z', h~), h~)                 h~ halfway between two texts (eq. 5)
@@ -231,7 +231,7 @@ def halfway(h: Embedded) -> Embedded:
 def pair_metrics(
     networks: Networks, params: Params, stats: Stats, images: Images, captions: Captions
 ) -> dict[str, Float[Array, " batch"]]:
-    """Return how well each image fits its caption: matching_score, v(image) . h(caption), and pair_logit, D's logit.
+    """Return two scores of images with captions: matching_score, v(image) . h(caption), and pair_logit, D's logit.
 
     Both use running statistics.
     """
@@ -241,7 +241,7 @@ def pair_metrics(
 
 
 def make_evaluate(networks: Networks) -> Evaluate:
-    """Return the function that gives `pair_metrics` of each image, and of an image generated from its caption."""
+    """Return the evaluation of `pair_metrics` of each image, and of an image generated from its caption."""
     generate = make_generate(networks)
 
     def evaluate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
@@ -254,7 +254,7 @@ def make_evaluate(networks: Networks) -> Evaluate:
 
 
 def make_generate(networks: Networks) -> Generate:
-    """Return the function that generates an image of each caption of the batch."""
+    """Return the sampler of an image for each caption of the batch."""
 
     def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Images:
         refuse_known(batch)

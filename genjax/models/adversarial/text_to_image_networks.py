@@ -1,4 +1,4 @@
-"""Networks of text to image (Reed et al. 2016): those of DCGAN, which read an embedded text with noise or an image."""
+"""Networks of text to image (Reed et al. 2016): DCGAN's, which read an embedded text in addition to noise or image."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -37,7 +37,7 @@ class Networks(NamedTuple):
 
 
 class Projection(nn.Module):
-    """Linear layer with leaky ReLU, by which generator and discriminator read an embedded text."""
+    """Linear layer with leaky ReLU, with which generator and discriminator read an embedded text."""
 
     features: int
 
@@ -65,7 +65,7 @@ class Discriminator(nn.Module):
     """DCGAN's convolutions, to whose last activations the text is appended at each position, and two more layers."""
 
     channels: Sequence[int]
-    """Channels of each strided convolution, the first first."""
+    """Channels of each strided convolution, from the first to the last."""
     text_features: int
     """Length of the projected text."""
 
@@ -81,10 +81,10 @@ class Discriminator(nn.Module):
 
 
 class ConvFeatures(nn.Module):
-    """DCGAN's convolutions and a linear layer, with a hidden layer of ReLU units between them where it is wanted."""
+    """DCGAN's convolutions and a linear layer, with an optional hidden layer of ReLU units between them."""
 
     channels: Sequence[int]
-    """Channels of each strided convolution, the first first."""
+    """Channels of each strided convolution, from the first to the last."""
     features: int
     """Length of the output."""
     hidden: int = 0
@@ -109,18 +109,18 @@ def conv_networks(
     latents: int = 100,
     hidden: int = 512,
 ) -> Networks:
-    """Return the paper's networks on those of DCGAN, with a GRU as text encoder.
+    """Return the paper's networks, built from DCGAN's, with a GRU as text encoder.
 
-    The image encoder has a hidden layer of ReLU units before its embedding, without which it takes longer to tell
-    digits apart.
+    The image encoder has a hidden layer of ReLU units before its embedding; without it, learning to tell digits
+    apart takes longer.
 
     Args:
         image_shape: Height, width and channels of the images.
         words: Size of the vocabulary; word numbers are below it.
         filters: Channels of the discriminator's first convolution.
-        features: Dimensions of the embedding of texts and images.
-        text_features: Dimensions to which generator and discriminator project an embedded text.
-        latents: Dimensions of the noise, standard normal.
+        features: Number of dimensions of the embedding of texts and images.
+        text_features: Number of dimensions to which generator and discriminator project an embedded text.
+        latents: Number of dimensions of the noise, which is standard normal.
         hidden: Units of the GRU.
     """
     channels = all_channels(image_shape, filters)

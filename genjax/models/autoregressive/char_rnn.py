@@ -41,11 +41,11 @@ def char_rnn(
     dtype: DTypeLike | None = None,
     optimizer: optax.GradientTransformation | None = None,
 ) -> Model:
-    """Model of texts whose characters are the integers 0 to `vocabulary_size` - 1.
+    """Return a model of texts whose characters are the integers 0 to `vocabulary_size` - 1.
 
     `generate` draws `length` characters from probabilities^(1 / temperature); `make_model` describes batches, training
     and evaluation. `dtype` is the type of the products, such as bfloat16; states, parameters and likelihoods keep their
-    type. Raises ValueError where `vocabulary_size` is below 2, `hidden`, `layers` or `length` below 1, `dropout` not in
+    type. Raises ValueError if `vocabulary_size` is below 2, `hidden`, `layers` or `length` below 1, `dropout` not in
     [0, 1), or `temperature` not above 0.
     """
     head = categorical(vocabulary_size, temperature)
@@ -65,10 +65,10 @@ def series_rnn(
     dtype: DTypeLike | None = None,
     optimizer: optax.GradientTransformation | None = None,
 ) -> Model:
-    """Model of series of real values: given the values before it, each follows a mixture of `components` Gaussians.
+    """Return a model of real-valued series, whose values follow mixtures of Gaussians given the values before them.
 
     `mean` and `scale` standardize the values that the network sees. `generate` draws `length` values; `dtype` is the
-    type of the products; `make_model` describes batches, training and evaluation. Raises ValueError where `components`,
+    type of the products; `make_model` describes batches, training and evaluation. Raises ValueError if `components`,
     `hidden`, `layers` or `length` is below 1, `scale` not above 0, or `dropout` not in [0, 1).
     """
     head = gaussian_mixture(components, mean, scale)
@@ -77,12 +77,12 @@ def series_rnn(
 
 
 def make_model(core: "Sequential", *, length: int, optimizer: optax.GradientTransformation | None = None) -> Model:
-    """Make the model of batches with `sequence` [B, T].
+    """Return the model of batches with `sequence` [B, T].
 
     Training is truncated backpropagation through time: where `continues` [B] is true, a row continues the same row of
     the batch before it (`stats["carry"]`), without a gradient across the boundary; elsewhere, and in a batch without
     `continues`, the state starts at 0. The default optimizer is Karpathy's: RMSProp with step size 0.002 and decay
-    0.95, each element of the gradient clipped to [-0.1, 0.1], which is his 5 for the sum over 50 characters.
+    0.95, each element of the gradient clipped to [-0.1, 0.1]; his limit is 5 for the sum over 50 characters.
 
     `evaluate` starts every row from the initial state, and returns the mean over its elements or, where the batch has
     `weight` [B, T], the weighted sum. `generate` draws the `length` elements that follow `prompt` [B, P]; without a
@@ -139,19 +139,19 @@ class Head(NamedTuple):
     dtype: type
     """Type of the elements."""
     features: Callable[[Sequences], Float[Array, "B T F"]]
-    """Elements to inputs of the network."""
+    """Function from elements to inputs of the network."""
     log_prob: Callable[[Parameters, Elements], Elements]
-    """(parameters, elements) to log p of each element, in nats."""
+    """Function from (parameters, elements) to log p of each element, in nats."""
     draw: Callable[[Key, Parameters], Elements]
-    """(key, parameters) to one element."""
+    """Function from (key, parameters) to one random element."""
     metrics: Callable[[Float[Array, " B"]], Metrics]
-    """Nats per element to the metrics that are reported, all of them exact."""
+    """Function from nats per element to the reported metrics, all of which are exact."""
 
 
 def categorical(vocabulary_size: int, temperature: float = 1.0) -> Head:
-    """Softmax over the characters 0 to `vocabulary_size` - 1; draws follow probabilities^(1 / temperature).
+    """Return a softmax over the characters 0 to `vocabulary_size` - 1; draws follow probabilities^(1 / temperature).
 
-    Raises ValueError where there are fewer than two characters, or the temperature is not above 0.
+    Raises ValueError if there are fewer than two characters, or the temperature is not above 0.
     """
     if vocabulary_size < 2:
         raise ValueError(f"vocabulary_size={vocabulary_size} must be at least 2")
@@ -173,18 +173,18 @@ def categorical(vocabulary_size: int, temperature: float = 1.0) -> Head:
 
 
 def at_temperature(logits: Parameters, temperature: float) -> Parameters:
-    """Logits of probabilities^(1 / temperature); the greatest is 0, the others fall to -inf with the temperature."""
+    """Return logits of probabilities^(1 / temperature): the largest is 0, the others fall to -inf as it nears 0."""
     return (logits - logits.max(axis=-1, keepdims=True)) / max(temperature, COLDEST)
 
 
 COLDEST = 1e-30
-"""Lowest temperature that is divided by; below it, float32 could give 0 / 0."""
+"""Lowest temperature that logits are divided by; a division by less could be 0 / 0 in float32."""
 
 
 def gaussian_mixture(components: int, mean: float = 0.0, scale: float = 1.0) -> Head:
-    """Mixture of Gaussians over real values; the network's inputs and its mixture are standardized, (x - mean) / scale.
+    """Return a mixture of Gaussians over real values x; inputs and mixture are standardized, (x - mean) / scale.
 
-    Log densities are those of x itself, in nats. Raises ValueError where there is no component or `scale` is not above
+    Log densities in nats refer to x itself. Raises ValueError if there is no component or `scale` is not above
     0.
     """
     if components < 1:
@@ -219,6 +219,7 @@ class Network(nn.Module):
 
     core: StackedLSTM
     parameters: int
+    """Number of parameters of one element, P."""
 
     @nn.compact
     def __call__(
@@ -231,7 +232,7 @@ class Network(nn.Module):
 
 
 class Sequential(NamedTuple):
-    """Recurrent network and the head that reads its outputs: all of a model but its weights."""
+    """Recurrent network and the head that reads its outputs: a model without its weights."""
 
     network: Network
     head: Head
@@ -261,7 +262,7 @@ class Carry(NamedTuple):
 def sequential(
     head: Head, *, hidden: int, layers: int, dropout: float = 0.0, dtype: DTypeLike | None = None
 ) -> Sequential:
-    """Make `layers` of `hidden` LSTM units under a head. Raises ValueError where one is out of range."""
+    """Make a network of `layers` LSTM layers of `hidden` units. Raises ValueError if a number is out of range."""
     if hidden < 1 or layers < 1:
         raise ValueError(f"hidden={hidden} and layers={layers} must be at least 1")
     if not 0 <= dropout < 1:
@@ -279,7 +280,7 @@ def conditionals(
 
 
 def log_probs(model: Sequential, params: PyTree, x: Sequences) -> Float[Array, "B T"]:
-    """Log p(x_t | x_<t) in nats, for sequences that begin with `x`."""
+    """Return log p(x_t | x_<t) in nats of each element of the sequences `x`, from their beginning."""
     _, parameters = conditionals(model, params, model.start(len(x)), x)
     return model.head.log_prob(parameters, x)
 
@@ -289,7 +290,7 @@ def continuation(
 ) -> tuple[Shaped[Array, "B length"], Float[Array, " B"]]:
     """Draw the elements that follow `prompt` [B, T], which may be empty; return them with their log-probability.
 
-    The log-probability is that of the model at temperature 1. Row i uses the key folded with i, so that a continuation
+    The log-probability is the model's at temperature 1. Row i uses the key folded with i, so that a continuation
     does not depend on how many others are drawn.
     """
     carry = model.start(len(prompt))

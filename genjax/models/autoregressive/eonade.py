@@ -1,11 +1,12 @@
 """EoNADE: one network for all orderings of the pixels (Uria, Murray & Larochelle 2014; Uria et al. 2016, section 4).
 
-For any set of observed pixels, m_i = 1 where pixel i is observed, the network gives the conditional of every other one:
+For any set of observed pixels, m_i = 1 where pixel i is observed, the network gives the conditional of every other
+pixel:
 
     h^1 = relu(c^1 + (m * x) W + m F),   h^l = relu(c^l + h^(l-1) W^l),   p(x_i = 1 | x_m, m) = sigmoid(V_i . h^L + b_i)
 
 Under an ordering o of the pixels it is a model p_o(x) = prod_d p(x_{o_d} | x_{o_<d}), and K orderings are a mixture of
-K models. With one hidden layer this is an orderless NADE, with more of them DeepNADE.
+K models. With one hidden layer this is an orderless NADE, with several layers DeepNADE.
 """
 
 import functools
@@ -39,21 +40,21 @@ def eonade(
     mean: Float[np.ndarray, "H W C"] | None = None,
     optimizer: optax.GradientTransformation | None = None,
 ) -> Model:
-    """EoNADE of binary images, with ReLU layers of the widths `hidden`.
+    """Return an EoNADE of binary images, with ReLU layers of the widths `hidden`.
 
-    Training minimizes `order_agnostic_nll`, for each image at one random set of observed pixels. `orderings` is the
+    Training minimizes `order_agnostic_nll` with one random set of observed pixels per image. `orderings` is the
     number K of fixed random orderings (`fixed_orderings`), a power of two, in the mixture that is evaluated and
     sampled. `mean` holds the marginal probabilities of the pixels, from which the output biases start. The default
     optimizer is Adam with step size 0.001.
 
     `evaluate` is exact: `nll_nats` of the mixture of K orderings, and `nll_k_orderings_nats` for k = 1, 2, 4, ... below
-    K: the mean over the K / k mixtures of k consecutive orderings, so for k = 1 the mean over orderings. It takes K D
-    passes through all layers but the first.
+    K: the mean over the K / k mixtures of k consecutive orderings, so for k = 1 the mean over orderings. `evaluate`
+    takes K D passes through all layers but the first.
 
-    `generate` draws an ordering for each image, then its pixels one after another. Where the batch has `known`
+    `generate` draws an ordering for each image, then its pixels one after another. If the batch has `known`
     [B, H, W, C] (0 or 1), any pixels of `image`, it completes `image`: known pixels come first, and the others follow
     in the order of the ordering drawn. The completion is exact for that ordering.
-    Raises ValueError where a layer is below 1, or `orderings` is no power of two.
+    Raises ValueError if a layer is below 1, or `orderings` is no power of two.
     """
     size = int(np.prod(image_shape))
     if min(hidden, default=0) < 1:
@@ -95,12 +96,12 @@ def eonade(
 
 
 def fixed_orderings(size: int, count: int) -> Int[np.ndarray, "K D"]:
-    """First `count` of an endless list of random orderings: row k holds the pixels in the order of generation."""
+    """Return `count` fixed random orderings, independent of `count`: row k holds pixels in the order of generation."""
     return np.stack([permutation(size, seed=index) for index in range(count)])
 
 
 def init_weights(key: Key, marginals: Float[np.ndarray, " D"], hidden: Sequence[int]) -> dict[str, PyTree]:
-    """He initialization of W, F and deeper kernels; V ~ N(0, 0.01²); b = logit of the marginals; other biases are 0."""
+    """Return He-initialized W, F and deeper kernels, V ~ N(0, 0.01²), b = logit of the marginals, other biases 0."""
     w_key, f_key, v_key, *deeper = jax.random.split(key, 3 + len(hidden) - 1)
     initializer = he_normal()
     return {
@@ -125,13 +126,13 @@ def last_hidden(params: PyTree, a: Float[Array, "*B first"]) -> Float[Array, "*B
 
 
 def logits(params: PyTree, x: Float[Array, "B D"], observed: Float[Array, "B D"]) -> Float[Array, "B D"]:
-    """Logit of every pixel given the `observed` pixels (marked by 1); at the observed pixels it has no meaning."""
+    """Return the logit of every pixel given the `observed` pixels (marked by 1), at which it has no meaning."""
     a = (x * observed) @ params["W"] + observed @ params["F"] + params["c"]
     return last_hidden(params, a) @ params["V"].T + params["b"]
 
 
 def order_agnostic_nll(log_probs: Float[Array, "B D"], observed: Float[Array, "B D"]) -> Float[Array, " B"]:
-    """J = D / (D - d) sum over the pixels not observed of -log p(x_i | x_m, m), in nats; d is the number observed.
+    """Return J = D / (D - d) sum over unobserved pixels of -log p(x_i | x_m, m), in nats; d pixels are observed.
 
     If d is uniform on 0, ..., D - 1 and the observed set uniform among the sets of size d, the expectation of J is the
     mean of -log p_o(x) over all D! orderings (JMLR, section 4, where d counts from 1).
@@ -161,7 +162,7 @@ def objective(params: PyTree, x: Float[Array, "B D"], key: Key) -> Float[Array, 
 
 
 def make_estimate(draws: int) -> Evaluate:
-    """Return an evaluation of `draws` passes: `nll_estimate_nats`, an unbiased estimate of the mean over orderings."""
+    """Return the evaluation, in `draws` passes, of `nll_estimate_nats`, unbiased for the mean over orderings."""
 
     def estimate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
         del stats
@@ -182,14 +183,14 @@ class Chunk(NamedTuple):
 
 
 def log_prob(params: PyTree, order: Int[Array, " D"], x: Float[Array, "B D"]) -> Float[Array, " B"]:
-    """Log p_o(x) in nats under the ordering `order`; `x` is in raster order."""
+    """Return log p_o(x) in nats under the ordering `order`; `x` is in raster order."""
     return bernoulli_log_prob(ordered_logits(params, order, x), x[:, order]).sum(-1)
 
 
 def ordered_logits(
     params: PyTree, order: Int[Array, " D"], x: Float[Array, "B D"], *, chunk: int = CHUNK
 ) -> Float[Array, "B D"]:
-    """Logit of each pixel given the pixels before it in `order`; returned in that order.
+    """Return the logit of each pixel given the pixels before it in `order`, in that order.
 
     A scan over chunks of pixels carries the activation of the first layer; inside a chunk the activation is one matrix
     product with a strictly lower triangular mask, and deeper layers are products of [B chunk, H] with their weights.
@@ -209,17 +210,17 @@ def ordered_logits(
 
 
 def smaller_sizes(orderings: int) -> list[int]:
-    """Sizes of the smaller mixtures: 1, 2, 4, ... below the number of orderings."""
+    """Return the sizes of the smaller mixtures: 1, 2, 4, ... below the number of orderings."""
     return [2**power for power in range(orderings.bit_length() - 1)]
 
 
 def mixture_name(orderings: int) -> str:
-    """Name of the metric of the smaller mixtures of so many orderings."""
+    """Return the name of the metric of mixtures of this number of orderings."""
     return f"nll_{orderings}_ordering{'' if orderings == 1 else 's'}_nats"
 
 
 def smaller_mixtures(log_probs: Float[Array, "K B"]) -> dict[str, Float[Array, " B"]]:
-    """-log p of mixtures of k = 1, 2, 4, ... < K orderings: the mean over K / k mixtures that share no ordering."""
+    """Return -log p of mixtures of k = 1, 2, 4, ... < K orderings, mean over the K / k disjoint mixtures."""
 
     def mean_nll(k: int) -> Float[Array, " B"]:
         return -log_mean_exp(rearrange(log_probs, "(n k) b -> n k b", k=k), axis=1).mean(0)
@@ -234,7 +235,7 @@ def draw_orders(key: Key, orders: Int[np.ndarray, "K D"], count: int) -> Int[Arr
 
 
 def known_first(order: Int[Array, "B D"], known: Float[Array, "B D"]) -> Int[Array, "B D"]:
-    """Move the known pixels to the front of each ordering; known and unknown pixels keep their relative order."""
+    """Put the known pixels at the front of each ordering; known and unknown pixels keep their relative order."""
     unknown = 1 - jnp.take_along_axis(known, order, axis=1)
     return jnp.take_along_axis(order, jnp.argsort(unknown, axis=1, stable=True), axis=1)
 

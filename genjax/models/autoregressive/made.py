@@ -40,28 +40,23 @@ def made(
     mean: Float[np.ndarray, "H W C"] | None = None,
     optimizer: optax.GradientTransformation | None = None,
 ) -> Model:
-    """MADE of binary images, with hidden layers of the widths `hidden`.
+    """Return a MADE of binary images, with hidden layers of the widths `hidden`.
 
     Each training step draws one of the `masks` under its key (the paper cycles through them); the masks themselves
     never change. `ordering[d]` is the pixel (its index in the flattened image) that is generated at position d; None
-    means raster order. With `shuffle` each mask has a random ordering of its own instead. `direct` connects inputs to
+    means raster order. With `shuffle` each mask has its own random ordering instead. `direct` connects inputs to
     outputs. `mean` holds the marginal probabilities of the pixels, from which the output biases start. The default
     optimizer is Adam with step size 0.001.
 
     `evaluate` returns the exact -log p(x) of the mixture of all masks. `generate` draws a mask for each image, then its
-    pixels one after another. Where the batch has `known` [B, H, W, C] (0 or 1) it completes `image`, and draws the mask
+    pixels one after another. If the batch has `known` [B, H, W, C] (0 or 1) it completes `image`, and draws the mask
     from its posterior given the known pixels: these must be the first of every mask's ordering, or ValueError is raised
-    (under `jit`, the image is NaN instead). Raises ValueError where a layer or `masks` is below 1, `ordering` is no
+    (under `jit`, the image is NaN instead). Raises ValueError if a layer or `masks` is below 1, `ordering` is no
     permutation of the pixels, or both `ordering` and `shuffle` are given.
     """
     size = int(np.prod(image_shape))
-    if min(hidden, default=0) < 1:
-        raise ValueError(f"hidden={tuple(hidden)} must hold at least one layer, each of at least 1 unit")
-    if masks < 1:
-        raise ValueError(f"masks={masks} must be at least 1")
-    if shuffle and ordering is not None:
-        raise ValueError("ordering: with shuffle=True each mask has a random one of its own; give one of the two")
-    orders = [permutation(size, seed=mask) if shuffle else checked_ordering(ordering, size) for mask in range(masks)]
+    check_sizes(hidden, masks)
+    orders = mask_orderings(size, masks, ordering, shuffle=shuffle)
     every = stacked_degrees(orders, hidden)
     bias = zeros if mean is None else constant(frequency_logits(mean.reshape(-1)))
     network = MaskedMLP(hidden, activation=activation, direct=direct, bias_init=bias)
@@ -103,8 +98,25 @@ def made(
     return with_inputs(model, image=Input(image_shape, "binary"))
 
 
+def check_sizes(hidden: Sequence[int], masks: int) -> None:
+    """Raise ValueError if a layer or the number of masks is below 1."""
+    if min(hidden, default=0) < 1:
+        raise ValueError(f"hidden={tuple(hidden)} must hold at least one layer, each of at least 1 unit")
+    if masks < 1:
+        raise ValueError(f"masks={masks} must be at least 1")
+
+
+def mask_orderings(
+    size: int, masks: int, ordering: Sequence[int] | None, *, shuffle: bool
+) -> list[Int[np.ndarray, " D"]]:
+    """Return the ordering of the pixels for each mask: the same for all, or with `shuffle` a random one for each."""
+    if shuffle and ordering is not None:
+        raise ValueError("ordering: with shuffle=True each mask has a random one of its own; give one of the two")
+    return [permutation(size, seed=mask) if shuffle else checked_ordering(ordering, size) for mask in range(masks)]
+
+
 def stacked_degrees(orders: Sequence[Int[np.ndarray, " D"]], hidden: Sequence[int]) -> Degrees:
-    """Degrees of one mask for each of `orders`, [M, units] per layer; they depend on the arguments alone."""
+    """Return the degrees of one mask for each of `orders`, [M, units] per layer; they depend on the arguments alone."""
     each = [spread_degrees(order, hidden, seed=mask) for mask, order in enumerate(orders)]
     return tuple(np.stack(layer) for layer in zip(*each, strict=True))
 
@@ -135,9 +147,9 @@ def fill(
 ) -> Float[Array, "B D"]:
     """Draw pixel after pixel, each example under its own mask, or take the pixel from `x` where it is `known`.
 
-    Equal to D passes through the network, but only what the last pixel changes is computed: the pixel at position t
-    adds its row of the first kernel to the units of degree t or more, and units of degree t, which no later pixel
-    changes, are added to the layer above.
+    The result equals D passes through the network, but each step computes only what its pixel changes: the pixel at
+    position t adds its row of the first kernel to the units of degree t or more, and units of degree t, which no later
+    pixel changes, are added to the layer above.
     """
     positions, *hidden = degrees  # [B, D], and [B, units] per hidden layer
     layers = [params[f"hidden_{index}"] for index in range(1, len(hidden) + 1)]

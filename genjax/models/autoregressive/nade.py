@@ -47,15 +47,15 @@ def nade(
     mean: Float[np.ndarray, "H W C"] | None = None,
     optimizer: optax.GradientTransformation | None = None,
 ) -> Model:
-    """NADE of binary images.
+    """Return a NADE of binary images.
 
     `ordering[d]` is the pixel (its index in the flattened image) that is generated at position d; None means raster
     order. `tied` shares V = W, a variant of the 2011 paper. `mean` holds the marginal probabilities of the pixels, from
     which the output biases start. The default optimizer is Adam with step size 0.001.
 
-    `generate` draws images; where the batch has `known` [B, H, W, C] (0 or 1) it completes `image`: known pixels must
+    `generate` draws images; if the batch has `known` [B, H, W, C] (0 or 1) it completes `image`: known pixels must
     be the first of the ordering, or ValueError is raised (under `jit`, the image is NaN instead). Raises ValueError
-    where `hidden` is below 1 or `ordering` is no permutation of the pixels.
+    if `hidden` is below 1 or `ordering` is no permutation of the pixels.
     """
     order = checked_ordering(ordering, int(np.prod(image_shape)))
     if hidden < 1:
@@ -88,7 +88,7 @@ def nade(
 
 
 def checked_ordering(ordering: Sequence[int] | None, dimensions: int) -> Int[np.ndarray, " D"]:
-    """Return the ordering as an array, raster order for None. Raises ValueError where it is no permutation."""
+    """Return the ordering as an array, raster order for None. Raises ValueError if it is no permutation."""
     order = np.arange(dimensions) if ordering is None else np.asarray(ordering)
     if not np.array_equal(np.sort(order), np.arange(dimensions)):
         raise ValueError(f"ordering={order} must hold each of the {dimensions} pixels 0 to {dimensions - 1} once")
@@ -101,7 +101,7 @@ def in_order(image: Float[Array, "B H W C"], order: Int[np.ndarray, " D"]) -> Fl
 
 
 def init_weights(key: Key, marginals: Float[np.ndarray, " D"], *, hidden: int, tied: bool) -> dict[str, Array]:
-    """W, V ~ N(0, 0.01²); b = logit of the marginals clipped to [0.001, 0.999]; c = 0. V is absent where `tied`."""
+    """Return W, V ~ N(0, 0.01²), b = logit of the marginals clipped to [0.001, 0.999], and c = 0; no V if `tied`."""
     w_key, v_key = jax.random.split(key)
     params = {
         "W": 0.01 * jax.random.normal(w_key, (marginals.size, hidden)),
@@ -113,22 +113,22 @@ def init_weights(key: Key, marginals: Float[np.ndarray, " D"], *, hidden: int, t
 
 
 def weights(params: dict[str, Array]) -> Weights:
-    """Return the trained variables as four arrays; V is W where they are tied."""
+    """Return the trained variables as four arrays; V is W if they are tied."""
     return Weights(params["W"], params.get("V", params["W"]), params["b"], params["c"])
 
 
 def parameter_count(dimensions: int, hidden: int, *, tied: bool = False) -> int:
-    """Number of parameters: 2HD + D + H, or HD + D + H where V is tied to W."""
+    """Return the number of parameters: 2HD + D + H, or HD + D + H if V is tied to W."""
     return (1 if tied else 2) * hidden * dimensions + dimensions + hidden
 
 
 def log_prob(weights: Weights, x: Float[Array, "B D"]) -> Float[Array, " B"]:
-    """Log p(x) in nats, equation (1)."""
+    """Return log p(x) in nats, equation (1)."""
     return bernoulli_log_prob(logits(weights, x), x).sum(-1)
 
 
 def logits(weights: Weights, x: Float[Array, "B D"], *, chunk: int = CHUNK) -> Float[Array, "B D"]:
-    """Logits of all conditionals, equations (2) and (3), in O(HD) operations per image.
+    """Return the logits of all conditionals, equations (2) and (3), in O(HD) operations per image.
 
     A scan over chunks of pixels carries a = c + sum_{i<d} x_i W_i; inside a chunk the sum is one matrix
     product with a strictly lower triangular mask, which is fast. For the gradient only the activation before each chunk
@@ -161,7 +161,7 @@ def masked(x: Float[Array, "B J"]) -> Float[Array, "B J J"]:
 
 
 def hidden_units(a: Float[Array, "B H"], chunk: Chunk) -> Float[Array, "B J H"]:
-    """Hidden units h of each pixel of the chunk, equation (3), from the activation `a` before its first pixel."""
+    """Return the hidden units h of each pixel of a chunk, equation (3), from the activation `a` before the chunk."""
     return jax.nn.sigmoid(a[:, None] + masked(chunk.x) @ chunk.W)
 
 
@@ -177,7 +177,7 @@ def backward(da: Float[Array, "B H"], step: tuple[Chunk, Array, Array]) -> tuple
     h = hidden_units(a, chunk)
     d_act = g[..., None] * chunk.V * h * (1 - h)
     d_W = jnp.einsum("bij,bih->jh", masked(chunk.x), d_act) + chunk.x.T @ da
-    # Pixel j is seen by the later ones of its chunk, and through `a` by all after it.
+    # Later pixels of its chunk see pixel j directly, pixels of later chunks through `a`.
     d_x = jnp.einsum("bih,jh,ij->bj", d_act, chunk.W, masked(jnp.ones_like(chunk.x[:1]))[0]) + da @ chunk.W.T
     d_V = jnp.einsum("bj,bjh->jh", g, h)
     return da + d_act.sum(1), Chunk(d_W, d_V, g.sum(0), d_x)
@@ -191,7 +191,7 @@ def chunked_logits(
     c: Float[Array, " H"],
     x: Float[Array, "N B J"],
 ) -> Float[Array, "N B J"]:
-    """Logits of N chunks of J pixels, with a derivative by hand: on a CPU a third faster than the automatic one."""
+    """Return the logits of N chunks of J pixels, with a custom derivative that is a third faster on a CPU."""
     return chunked_logits_forward(W, V, b, c, x)[0]
 
 
@@ -224,7 +224,7 @@ def sample(weights: Weights, key: Key, count: int) -> tuple[Float[Array, "B D"],
 
 
 def complete(weights: Weights, key: Key, x: Float[Array, "B D"], known: Float[Array, "B D"]) -> Float[Array, "B D"]:
-    """Draw all pixels after the known ones; `prefix_or_nan` refuses known pixels that are not the first."""
+    """Draw all pixels after the known pixels; `prefix_or_nan` refuses known pixels that are not the first."""
     return prefix_or_nan(fill(weights, key, x, known)[0], known)
 
 

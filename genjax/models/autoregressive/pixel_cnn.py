@@ -54,17 +54,17 @@ def pixel_cnn(
     mean: Float[np.ndarray, "H W C"] | None = None,
     optimizer: optax.GradientTransformation | None = None,
 ) -> Model:
-    """PixelCNN, or with `gated` Gated PixelCNN, of images whose elements are distributed as `output` says.
+    """Return a PixelCNN, or with `gated` a Gated PixelCNN, of images whose elements have the distribution `output`.
 
     With `classes` each block adds a learned vector of the class `label` [B] (2016b, equation 4); with
     `condition_channels` each block adds features of the image `condition` [B, H, W, Cc] in [0, 1] (equation 5). `dtype`
     is the type of the computation, such as bfloat16; parameters and likelihoods keep their type. `mean` is the mean
-    image, which is subtracted from the images that the network sees: so a convolution can tell its position in the
-    image. The default optimizer is Adam with step size 0.001.
+    image, which is subtracted from the images that the network sees, so that a convolution can tell its position in
+    the image. The default optimizer is Adam with step size 0.001.
 
-    `generate` draws images; where the batch has `known` [B, H, W, C] (0 or 1) it completes `image`: known elements must
+    `generate` draws images; if the batch has `known` [B, H, W, C] (0 or 1) it completes `image`: known elements must
     be the first, row by row, or ValueError is raised (under `jit`, the image is NaN instead).
-    Raises ValueError where a number is out of range, and later where the batch lacks a label or condition that the
+    Raises ValueError if a number is out of range, and later if the batch lacks a label or condition that the
     model needs, or has one of a wrong shape.
     """
     check_at_least(0, classes=classes, condition_channels=condition_channels)
@@ -147,7 +147,7 @@ def fill(
         if networks.above is not None:
             previous = jnp.where(y > 0, centred(rows_at(canvas.image, y - 1), rows_at(centers, y - 1)[0]), 0)
             above, caches["above"] = with_cache(
-                networks.above, params["above"], caches["above"], previous, row_context, place="row"
+                networks.above, params["above"], caches["above"], previous, row_context, position="row"
             )
 
         def element(index: Array, canvas: Canvas) -> Canvas:
@@ -156,7 +156,7 @@ def fill(
             here, middle = columns_at((above, row_context), column), columns_at(rows_at(centers, y), column)[0]
             caches = dict(canvas.caches)
             parameters, caches["pixels"] = with_cache(
-                networks.pixels, params["pixels"], caches["pixels"], centred(pixel, middle), *here, place=column
+                networks.pixels, params["pixels"], caches["pixels"], centred(pixel, middle), *here, position=column
             )
             drawn = output.draw(parameters[:, 0, 0, channel], uniform[:, y, column, channel])
             value = jnp.where(known[:, y, column, channel] > 0, image[:, y, column, channel], drawn)
@@ -173,28 +173,28 @@ def fill(
 
 
 def with_cache(
-    network: nn.Module, params: PyTree, cache: PyTree, *inputs: PyTree, place: Position
+    network: nn.Module, params: PyTree, cache: PyTree, *inputs: PyTree, position: Position
 ) -> tuple[PyTree, PyTree]:
-    """Apply a network at one row or column; return its output and its cache after that."""
+    """Apply a network at one row or column; return its output and its new cache."""
     out: Any
-    out, changed = network.apply({**params, "cache": cache}, *inputs, place, mutable=["cache"])
+    out, changed = network.apply({**params, "cache": cache}, *inputs, position, mutable=["cache"])
     return out, changed["cache"]
 
 
 def rows_at(arrays: PyTree, y: Array | int) -> PyTree:
-    """Row y of each array, [B, 1, W, features]."""
+    """Return row y of each array, [B, 1, W, features]."""
     return jax.tree.map(lambda array: jax.lax.dynamic_slice_in_dim(array, y, 1, axis=1), arrays)
 
 
 def columns_at(arrays: PyTree, column: Array | int) -> PyTree:
-    """One column of each array, [B, H, 1, features]."""
+    """Return one column of each array, [B, H, 1, features]."""
     return jax.tree.map(lambda array: jax.lax.dynamic_slice_in_dim(array, column, 1, axis=2), arrays)
 
 
 def empty_caches(
     networks: Networks, params: Params, image: Float[Array, "B H W C"], context: Float[Array, "B H W K"] | None
 ) -> PyTree:
-    """Caches of the networks before the first row, filled with 0."""
+    """Return the caches of the networks before the first row, filled with 0."""
 
     def shapes() -> PyTree:
         row, row_context, above, caches = rows_at(image, 0), rows_at(context, 0), None, {}

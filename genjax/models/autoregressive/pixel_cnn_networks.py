@@ -18,17 +18,17 @@ from genjax.types import Batch, Key, Params, PyTree
 
 
 class Networks(NamedTuple):
-    """Networks of a PixelCNN; their parameters have the same names."""
+    """Networks of a PixelCNN; `params` holds their parameters under the same names."""
 
     pixels: PixelCNN | HorizontalStack
-    """From the current row, and the output of `above`, to parameters [B, H, W, C, P]."""
+    """Network from the current row, and the output of `above`, to parameters [B, H, W, C, P]."""
     above: VerticalStack | None = None
-    """Gated PixelCNN's stack over the rows above; None where `pixels` sees these rows itself."""
+    """Gated PixelCNN's stack over the rows above; None if `pixels` sees these rows itself."""
     condition: ConditionEncoder | None = None
-    """From a conditioning image [B, H, W, Cc] to features [B, H, W, features]."""
+    """Network from a conditioning image [B, H, W, Cc] to features [B, H, W, features]."""
 
     def names(self) -> tuple[str, ...]:
-        """Names of the networks that are there."""
+        """Return the names of the networks that are not None."""
         return tuple(name for name, network in self._asdict().items() if network is not None)
 
 
@@ -44,7 +44,7 @@ def make_networks(
     conditional: bool = False,
     dtype: DTypeLike | None = None,
 ) -> Networks:
-    """Make the networks of `pixel_cnn`; `conditional` adds that of `condition`. Raises ValueError as it does."""
+    """Make the networks of `pixel_cnn`, with `condition` if `conditional`. Raises ValueError as `pixel_cnn` does."""
     check_at_least(1, blocks=blocks)
     check_at_least(channels, features=features)  # each image channel needs a feature of its own
     check_kernels(first_kernel, kernel)
@@ -63,34 +63,34 @@ def make_networks(
 
 
 def check_at_least(least: int, **sizes: int) -> None:
-    """Raise ValueError where a size is smaller than `least`."""
+    """Raise ValueError if a size is smaller than `least`."""
     for name, value in sizes.items():
         if value < least:
             raise ValueError(f"{name}={value} must be at least {least}")
 
 
 def check_kernels(first_kernel: int, kernel: int) -> None:
-    """Raise ValueError where a kernel has no centre, or the first sees no neighbour."""
+    """Raise ValueError if a kernel has no centre, or the first kernel sees no neighbour."""
     for name, size, least in (("first_kernel", first_kernel, 3), ("kernel", kernel, 1)):
         if size < least or size % 2 == 0:
             raise ValueError(f"{name}={size} must be odd and at least {least}")
 
 
 class Given(NamedTuple):
-    """Conditions that a batch must give beside its images.
+    """Conditions that a batch must give in addition to its images.
 
-    ValueError names a condition that is missing, of a wrong shape or out of range. Where the value of a label is not
-    available yet (under `jit`), one that is out of range makes the results NaN instead.
+    Methods raise ValueError for a condition that is missing, of a wrong shape or out of range. While the value of a
+    label is not available yet (under `jit`), a label that is out of range makes the results NaN instead.
     """
 
     image_shape: tuple[int, int, int]
     classes: int
-    """Number of values of `label`; 0 where the model has no classes."""
+    """Number of values of `label`; 0 if the model has no classes."""
     condition_channels: int
-    """Channels of `condition`; 0 where the model has no conditioning image."""
+    """Channels of `condition`; 0 if the model has no conditioning image."""
 
     def inputs(self) -> dict[str, Input]:
-        """Shapes and ranges of the conditions that the model needs."""
+        """Return shapes and ranges of the conditions that the model needs."""
         condition = Input((*self.image_shape[:2], self.condition_channels), "unit")
         inputs = {"label": Input((), f"classes-{self.classes}")} if self.classes else {}
         return {**inputs, "condition": condition} if self.condition_channels else inputs
@@ -115,7 +115,7 @@ class Given(NamedTuple):
 
 
 def checked(batch: Batch, name: str, shape: tuple[int, ...]) -> Array:
-    """Return an entry of the batch. Raises ValueError where it is missing or of another shape."""
+    """Return an array of the batch. Raises ValueError if it is missing or of another shape."""
     if name not in batch:
         raise ValueError(f"{name}: the model needs it, of shape {shape}; the batch has {', '.join(sorted(batch))}")
     if batch[name].shape != shape:
@@ -124,7 +124,7 @@ def checked(batch: Batch, name: str, shape: tuple[int, ...]) -> Array:
 
 
 def init_params(networks: Networks, key: Key, given: Given, batch: Batch) -> Params:
-    """Make fresh parameters of each network, each under a key of its own."""
+    """Return fresh parameters of each network, drawn under separate keys."""
     pixels_key, above_key, condition_key = jax.random.split(key, 3)
     image, above = batch["image"], None
     params: dict[str, PyTree] = {}
@@ -139,7 +139,7 @@ def init_params(networks: Networks, key: Key, given: Given, batch: Batch) -> Par
 
 
 def context_of(networks: Networks, params: Params, given: Given, batch: Batch) -> Float[Array, "B h w K"] | None:
-    """Context of every block: the label, as one vector for all pixels, and features of the conditioning image."""
+    """Return the context of all blocks: the label, one vector for all pixels, and the conditioning image's features."""
     label, condition = given.label(batch), given.condition(batch)
     vector = None if label is None else label[:, None, None, :]
     encoder: Any = bind(networks, params, {}).condition
@@ -158,7 +158,7 @@ GREY = np.full((1, 1, 1), 0.5, np.float32)
 
 
 def centred(image: Float[Array, "B H W C"], center: Center) -> Float[Array, "B H W C"]:
-    """2 (image - center): with GREY from [0, 1] to [-1, 1], so that zero padding is neither black nor white."""
+    """Return 2 (image - center), with GREY in [-1, 1], so that zero padding is neither black nor white."""
     return 2 * (image - center)
 
 

@@ -45,11 +45,11 @@ class PixelRNN(nn.Module):
 
     layer: Layer
     features: int
-    """Features h of the state of each LSTM; the outputs of the layers have 2 h."""
+    """Features h of the state of each LSTM; the outputs of the layers have 2 h features."""
     layers: int
     """Number of recurrent layers."""
     head_features: int
-    """Features between the last two convolutions."""
+    """Number of features between the last two convolutions."""
     channels: int
     """Channels of the images, C."""
     parameters: int
@@ -89,8 +89,8 @@ class PixelRNN(nn.Module):
     ) -> tuple[Caches, Float[Array, "B C P"]]:
         """Compute the parameters at one pixel, from the image around it and the states after the pixels before it.
 
-        The parameters of a channel are valid once the window holds the channels before it, and the states that are
-        returned once it holds all but the last.
+        The parameters of a channel are valid once the window holds the channels before it, and the returned states
+        once it holds all channels but the last.
         """
         features, kept = self.first(window, "window"), []
         for cache, recurrent, widen in zip(caches, self.recurrent, self.widen, strict=True):
@@ -100,7 +100,7 @@ class PixelRNN(nn.Module):
         return tuple(kept), self.parameters_of(features)[:, 0, 0].astype(window.dtype)
 
     def end_row(self, caches: Caches) -> Caches:
-        """Return the states of the layers when a row is complete."""
+        """Return the states of the layers after the end of a row."""
         return tuple(recurrent.end_row(cache) for recurrent, cache in zip(self.recurrent, caches, strict=True))
 
 
@@ -116,15 +116,15 @@ def pixel_rnn(
     dtype: DTypeLike | None = None,
     optimizer: optax.GradientTransformation | None = None,
 ) -> Model:
-    """PixelRNN, with Row LSTM or Diagonal BiLSTM layers, of images whose elements are distributed as `output` says.
+    """Return a PixelRNN of Row LSTM or Diagonal BiLSTM layers for images whose elements have the distribution `output`.
 
     The defaults are the paper's best for binary MNIST; `head_features` is 2 `features` by default. `mean` is subtracted
     from the images that the network sees. `dtype` is the type of the products, such as bfloat16; states and results
     keep their type. The default optimizer is Adam with step size 0.001, and the norm of the gradient is clipped at 1.
 
-    `generate` draws images; where the batch has `known` [B, H, W, C] (0 or 1) it completes `image`: known elements
+    `generate` draws images; if the batch has `known` [B, H, W, C] (0 or 1) it completes `image`: known elements
     must be the first in raster order, or ValueError is raised (under `jit`, the image is NaN instead).
-    Raises ValueError where a size is below 1, or `features` or `head_features` is no multiple of the channels.
+    Raises ValueError if a size is below 1, or `features` or `head_features` is no multiple of the channels.
     """
     network = make_network(
         image_shape[2], output, layer=layer, features=features, layers=layers, head_features=head_features, dtype=dtype
@@ -197,9 +197,9 @@ def fill(
     image: Float[Array, "B H W C"],
     known: Float[Array, "B H W C"],
 ) -> Float[Array, "B H W C"]:
-    """Draw the same as `pixels.fill_by_passes` under the same key, with one update of each layer's state per element.
+    """Draw the images of `pixels.fill_by_passes` under the same key, with one update of each layer's state per element.
 
-    Where `known` is 1 the element of `image` is kept.
+    Elements of `image` are kept where `known` is 1.
     """
     batch, height, width, channels = image.shape
     uniform, reach = element_uniforms(key, image), WINDOW // 2

@@ -1,8 +1,8 @@
 """Distributions of one element of an image given its context, and the plain sampler of autoregressive models.
 
 A model of pixels returns parameters [B, H, W, C, P] of the conditional of each element (one channel of one pixel); its
-`Output` says what the P parameters are. Elements are generated row by row, within a row from left to right, and within
-a pixel from the first channel to the last, unless the model has an ordering of its own.
+`Output` defines the P parameters. Elements are generated row by row, within a row from left to right, and within
+a pixel from the first channel to the last, unless the model has its own ordering.
 """
 
 import functools
@@ -27,22 +27,23 @@ class Output(NamedTuple):
     """Distribution of one element over the levels 0, 1 / (levels - 1), ..., 1, given by P parameters."""
 
     levels: int
+    """Number of levels."""
     parameters: int
     """Number of parameters of one element, P."""
     log_prob: Callable[[Parameters, Elements], Elements]
-    """(parameters, elements) to log p of each element, in nats."""
+    """Function from (parameters, elements) to log p of each element, in nats."""
     log_probs: Callable[[Parameters], Float[Array, "*shape levels"]]
-    """Parameters to log p of every level, in nats; normalized."""
+    """Function from parameters to the normalized log p of every level, in nats."""
 
     @property
     def values(self) -> str:
-        """Range of the elements, in the words of `genjax.core.Input`."""
+        """Range of the elements, as named in `genjax.core.Input`."""
         return "binary" if self.levels == 2 else f"levels-{self.levels}"
 
     def draw(self, parameters: Parameters, uniform: Elements) -> Elements:
         """Draw by inversion: the level at which the distribution function first exceeds `uniform` in [0, 1).
 
-        NaN where a parameter is NaN.
+        The result is NaN where a parameter is NaN.
         """
         cumulative = jnp.cumsum(jnp.exp(self.log_probs(parameters)), axis=-1)
         level = (cumulative[..., :-1] <= uniform[..., None] * cumulative[..., -1:]).sum(axis=-1)
@@ -51,7 +52,7 @@ class Output(NamedTuple):
 
 
 def bernoulli() -> Output:
-    """Bernoulli distribution of a binary element, with its logit as the only parameter."""
+    """Return the Bernoulli distribution of a binary element, with its logit as the only parameter."""
 
     def log_probs(parameters: Parameters) -> Array:
         return jnp.concatenate([jax.nn.log_sigmoid(-parameters), jax.nn.log_sigmoid(parameters)], axis=-1)
@@ -60,16 +61,16 @@ def bernoulli() -> Output:
 
 
 def categorical(levels: int) -> Output:
-    """Softmax over the levels. Raises ValueError where there are fewer than two."""
+    """Return a softmax over the levels. Raises ValueError if there are fewer than two."""
     if levels < 2:
         raise ValueError(f"levels={levels} must be at least 2")
     return Output(levels, levels, categorical_log_prob, jax.nn.log_softmax)
 
 
 def logistic_mixture(levels: int, components: int) -> Output:
-    """Mixture of discretized logistics, with 3 parameters for each component.
+    """Return a mixture of discretized logistics, with 3 parameters for each component.
 
-    Raises ValueError where there are fewer than two levels or no component.
+    Raises ValueError if there are fewer than two levels or no component.
     """
     if levels < 2 or components < 1:
         raise ValueError(f"levels={levels} must be at least 2, and components={components} at least 1")
@@ -102,7 +103,7 @@ def fill_by_passes(
 ) -> Float[Array, "B H W C"]:
     """Draw the D elements one after another, computing all conditionals anew for each: the plain sampler of D passes.
 
-    Where `known` is 1 the element of `image` is kept; `completion.prefix_or_nan` checks that such elements come first.
+    Elements of `image` are kept where `known` is 1; `completion.prefix_or_nan` checks that such elements come first.
     `ordering[d]` is the flat index of the element drawn at position d.
     """
     shape, size = image.shape, image[0].size

@@ -7,7 +7,7 @@
     sigma_d = exp(V^sigma_d h_d + b^sigma_d)
 
 d counts pixels in the order in which they are generated, and so do the rows of all arrays. x is standardized: each
-pixel less its mean, over its standard deviation.
+pixel minus its mean, divided by its standard deviation.
 """
 
 import functools
@@ -55,7 +55,7 @@ class Mixture(NamedTuple):
     log_sigmas: Float[Array, "*shape K"]
 
     def log_prob(self, x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        """Log density of each element, in nats."""
+        """Return the log density of each element, in nats."""
         return gaussian_mixture_log_prob(self.logits, self.means, self.log_sigmas, x)
 
     def draw(self, uniform: Float[Array, "*shape"], normal: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
@@ -79,7 +79,7 @@ def rnade(
     std: Float[np.ndarray, "H W C"] | None = None,
     optimizer: optax.GradientTransformation | None = None,
 ) -> Model:
-    """RNADE of images of real values: a mixture of `components` Gaussians for each pixel, from `hidden` units.
+    """Return an RNADE of real-valued images: a mixture of `components` Gaussians for each pixel, from `hidden` units.
 
     `ordering[d]` is the pixel (its index in the flattened image) that is generated at position d; None means raster
     order. `mean` and `std` standardize each pixel (defaults 0 and 1). `scaled_means` multiplies the gradient of each
@@ -91,17 +91,14 @@ def rnade(
     (level + u) / K with u uniform in [0, 1); `evaluate` then adds `bits_per_dim` of the levels, (nll_nats / D + log K)
     / log 2, whose mean over u is an upper bound (Theis, van den Oord & Bethge 2016).
 
-    `generate` draws images, in which some values may lie outside the range of the data; where the batch has `known`
+    `generate` draws images, in which some values may lie outside the range of the data; if the batch has `known`
     [B, H, W, C] (0 or 1) it completes `image`: known pixels must be the first of the ordering, or ValueError is raised
     (under `jit`, the image is NaN instead).
-    Raises ValueError where `hidden` or `components` is below 1, `ordering` is no permutation of the pixels, `mean` or
+    Raises ValueError if `hidden` or `components` is below 1, `ordering` is no permutation of the pixels, `mean` or
     `std` is not finite or not of the image's shape, or `std` is not above 0.
     """
     order = checked_ordering(ordering, math.prod(image_shape))
-    if hidden < 1 or components < 1:
-        raise ValueError(f"hidden={hidden} and components={components} must be at least 1")
-    if levels is not None and levels < 2:
-        raise ValueError(f"levels={levels} must be at least 2")
+    check_sizes(hidden, components, levels)
     shift, scale = standardization(image_shape, mean, std)
     shift, scale = shift.reshape(-1)[order], scale.reshape(-1)[order]
 
@@ -145,6 +142,14 @@ def rnade(
     return with_inputs(model, image=Input(image_shape, "real" if levels is None else "unit"))
 
 
+def check_sizes(hidden: int, components: int, levels: int | None) -> None:
+    """Raise ValueError if a number is too small."""
+    if hidden < 1 or components < 1:
+        raise ValueError(f"hidden={hidden} and components={components} must be at least 1")
+    if levels is not None and levels < 2:
+        raise ValueError(f"levels={levels} must be at least 2")
+
+
 def standardization(
     image_shape: tuple[int, int, int], mean: np.ndarray | None, std: np.ndarray | None
 ) -> tuple[Float[np.ndarray, "H W C"], Float[np.ndarray, "H W C"]]:
@@ -160,7 +165,7 @@ def standardization(
 
 
 def init_weights(key: Key, dimensions: int, *, hidden: int, components: int) -> Weights:
-    """W, V ~ N(0, 0.01²); c = 0; rho = 1; components of equal weight, whose means are spread evenly.
+    """Return W, V ~ N(0, 0.01²), c = 0, rho = 1, and b for components of equal weight with evenly spread means.
 
     The means cover `SPREAD` standard deviations to either side, and each sigma starts at the distance between two of
     them: b^sigma is the log of the distance (in the authors' code b^sigma is the distance itself, so that sigma starts
@@ -180,14 +185,15 @@ def init_weights(key: Key, dimensions: int, *, hidden: int, components: int) -> 
 
 
 def parameter_count(dimensions: int, hidden: int, components: int) -> int:
-    """Number of parameters: HD + 3KHD + 3KD + H + D."""
+    """Return the number of parameters: HD + 3KHD + 3KD + H + D."""
     return dimensions * hidden * (1 + 3 * components) + 3 * components * dimensions + hidden + dimensions
 
 
 def log_prob(weights: Weights, x: Float[Array, "B D"], *, scaled_means: bool = False) -> Float[Array, " B"]:
-    """Log p(x) in nats of standardized values.
+    """Return log p(x) in nats of standardized values.
 
-    `scaled_means` leaves the value and multiplies the gradient of each mean by the standard deviation of its component.
+    `scaled_means` leaves the value unchanged and multiplies the gradient of each mean by the standard deviation of its
+    component.
     """
     mixture = conditionals(weights, x)
     if scaled_means:
@@ -197,7 +203,7 @@ def log_prob(weights: Weights, x: Float[Array, "B D"], *, scaled_means: bool = F
 
 
 def conditionals(weights: Weights, x: Float[Array, "B D"], *, chunk: int = CHUNK) -> Mixture:
-    """Mixtures of all conditionals, [B, D, K], in O(HDK) operations per image.
+    """Return the mixtures of all conditionals, [B, D, K], in O(HDK) operations per image.
 
     A scan over chunks of pixels carries a = c + sum_{i<d} x_i W_i; inside a chunk the sum is one matrix product with a
     strictly lower triangular mask. For the gradient only the activation before each chunk is stored, and the rest is

@@ -1,9 +1,9 @@
 """Tabular models: p(x) = prod_i p(x_i | context of x_i), each conditional a table of counts, without gradients.
 
-The context decides the model: nothing (independent pixels), the last pixel (Markov), the last k pixels (AR-k), all
-earlier pixels (the full joint), or neighbours above and to the left. The contexts of one model share one flat table:
-the row of pixel i is starts[i] + sum_j strides[i, j] x[neighbours[i, j]], so that a shorter context has a shorter table
-and every row can occur.
+The context determines the model: nothing (independent pixels), the last pixel (Markov), the last k pixels (AR-k), all
+earlier pixels (the full joint), or neighbours above and to the left. The contexts of one model have one common flat
+table: the row of pixel i is starts[i] + sum_j strides[i, j] x[neighbours[i, j]], so that a shorter context has a
+shorter table and every row can occur.
 """
 
 import functools
@@ -29,7 +29,7 @@ OFFSETS = (
     *((0, -1), (-1, 0), (-1, -1), (-1, 1), (-2, 0), (0, -2)),
     *((-1, -2), (-1, 2), (-2, -1), (-2, 1), (-2, -2), (-2, 2)),
 )
-"""(row, column) of twelve causal neighbours relative to a pixel, nearest first."""
+"""Offsets (row, column) of twelve causal neighbours relative to a pixel, nearest first."""
 
 
 class Contexts(NamedTuple):
@@ -38,11 +38,11 @@ class Contexts(NamedTuple):
     levels: int
     """Number of values of a pixel, m."""
     order: Int[np.ndarray, " D"]
-    """Pixel (flat index) that is generated first, second, ..."""
+    """Flat indices of the pixels in the order of generation."""
     neighbours: Int[np.ndarray, "D K"]
-    """Pixels on which each pixel depends; 0 where there is no such neighbour."""
+    """Flat indices of the pixels on which each pixel depends; 0 where a neighbour is missing."""
     strides: Int[np.ndarray, "D K"]
-    """Rows between two levels of that neighbour; 0 where there is no such neighbour, so that it counts as 0."""
+    """Number of table rows between successive levels of each neighbour; 0 where a neighbour is missing."""
     starts: Int[np.ndarray, " D"]
     """First row of each pixel's table."""
     rows: int
@@ -52,15 +52,15 @@ class Contexts(NamedTuple):
 def ar_contexts(
     pixels: int, k: int, *, levels: int = 2, ordering: Sequence[int] | Int[np.ndarray, " D"] | None = None
 ) -> Contexts:
-    """Contexts of the `k` pixels generated just before each pixel: k=0 independent, k=1 Markov, k=pixels-1 full joint.
+    """Return contexts of the `k` pixels before each pixel: k=0 independent, k=1 Markov, k=pixels-1 full joint.
 
     Args:
-        pixels: D = height x width x channels.
-        k: From 0 to D - 1; the first k pixels depend on all pixels before them.
-        levels: A pixel has the values 0, 1 / (levels - 1), ..., 1.
-        ordering: A permutation of the D flat indices; by default row by row, with channels innermost.
+        pixels: Number of pixels D = height x width x channels.
+        k: Number of pixels in a context, from 0 to D - 1; the first k pixels depend on all pixels before them.
+        levels: Number of values of a pixel: 0, 1 / (levels - 1), ..., 1.
+        ordering: Permutation of the D flat indices; by default row by row, with channels innermost.
 
-    Raises ValueError where k or the ordering is out of range or the tables would hold more than 2^26 counts.
+    Raises ValueError if k or the ordering is out of range or the tables would hold more than 2^26 counts.
     """
     if not 0 <= k < pixels:
         raise ValueError(f"k={k} must be from 0 to {pixels - 1}, one less than the number of pixels")
@@ -76,16 +76,16 @@ def ar_contexts(
 def offset_contexts(
     height: int, width: int, offsets: Sequence[tuple[int, int]], *, levels: int = 2, tied: bool = False
 ) -> Contexts:
-    """Contexts of the pixels at `offsets` from each pixel of a one-channel image; pixels outside the image count as 0.
+    """Return contexts of the pixels at `offsets` from each pixel of a one-channel image; outside pixels count as 0.
 
     Args:
-        height: Rows of the image.
-        width: Columns of the image.
+        height: Number of rows of the image.
+        width: Number of columns of the image.
         offsets: (row, column) of each neighbour relative to the pixel: a row above, or the same row to the left.
-        levels: A pixel has the values 0, 1 / (levels - 1), ..., 1.
-        tied: Whether all pixels share one table; by default each has its own.
+        levels: Number of values of a pixel: 0, 1 / (levels - 1), ..., 1.
+        tied: Whether all pixels have one common table; by default each has its own.
 
-    Raises ValueError where an offset repeats or is not causal, or the tables would hold more than 2^26 counts.
+    Raises ValueError if an offset repeats or is not causal, or the tables would hold more than 2^26 counts.
     """
     if len(set(offsets)) < len(offsets) or any(tuple(offset) >= (0, 0) for offset in offsets):
         raise ValueError(f"offsets must differ and lie above or to the left of (0, 0), got {list(offsets)}")
@@ -98,9 +98,9 @@ def offset_contexts(
 
 
 def lay_out(neighbours: Int[np.ndarray, "D K"], *, levels: int, order: Int[np.ndarray, " D"], tied: bool) -> Contexts:
-    """Contexts of these neighbours (-1 where there is none); the tables of the pixels follow one another.
+    """Return the contexts of these neighbours (-1 where there is none); the pixels' tables follow one another.
 
-    Raises ValueError where `levels` is below 2 or the tables would hold more than 2^26 counts.
+    Raises ValueError if `levels` is below 2 or the tables would hold more than 2^26 counts.
     """
     if levels < 2:
         raise ValueError(f"levels={levels} must be at least 2")
@@ -118,32 +118,32 @@ def lay_out(neighbours: Int[np.ndarray, "D K"], *, levels: int, order: Int[np.nd
 
 
 def free_parameters(contexts: Contexts) -> int:
-    """Number of free parameters of these tables: levels - 1 for each conditional distribution."""
+    """Return the number of free parameters of these tables: levels - 1 for each conditional distribution."""
     return contexts.rows * (contexts.levels - 1)
 
 
 def independent_parameters(pixels: int, *, levels: int = 2) -> int:
-    """Free parameters of independent pixels, (m - 1) n: n for binary pixels."""
+    """Return the free parameters of independent pixels, (m - 1) n: n for binary pixels."""
     return (levels - 1) * pixels
 
 
 def markov_parameters(pixels: int, *, levels: int = 2) -> int:
-    """Free parameters of a Markov chain, (m - 1) + (n - 1) (m - 1) m: 2 n - 1 for binary pixels."""
+    """Return the free parameters of a Markov chain, (m - 1) + (n - 1) (m - 1) m: 2 n - 1 for binary pixels."""
     return (levels - 1) * (1 + (pixels - 1) * levels)
 
 
 def ar_parameters(pixels: int, k: int, *, levels: int = 2) -> int:
-    """Free parameters of AR-k, m^k - 1 + (n - k) (m - 1) m^k: 2^k - 1 + (n - k) 2^k for binary pixels."""
+    """Return the free parameters of AR-k, m^k - 1 + (n - k) (m - 1) m^k: 2^k - 1 + (n - k) 2^k for binary pixels."""
     return levels**k - 1 + (pixels - k) * (levels - 1) * levels**k
 
 
 def joint_parameters(pixels: int, *, levels: int = 2) -> int:
-    """Free parameters of the full joint distribution, m^n - 1: 2^n - 1 for binary pixels."""
+    """Return the free parameters of the full joint distribution, m^n - 1: 2^n - 1 for binary pixels."""
     return levels**pixels - 1
 
 
 def table_rows(contexts: Contexts, values: Int[Array, "B D"]) -> Int[Array, "B D"]:
-    """Row of the table that the context of each pixel selects."""
+    """Return the row of the table that the context of each pixel selects."""
     rows = jnp.broadcast_to(contexts.starts.astype(np.int32), values.shape)
     for neighbours, strides in zip(contexts.neighbours.T, contexts.strides.T.astype(np.int32), strict=True):
         rows += strides * values[:, neighbours]
@@ -153,13 +153,13 @@ def table_rows(contexts: Contexts, values: Int[Array, "B D"]) -> Int[Array, "B D
 def conditionals(
     contexts: Contexts, weights: Float[Array, "rows m"], values: Int[Array, "B D"]
 ) -> Float[Array, "B D m"]:
-    """Log p(x_i = v | context of x_i) of all levels v, in nats; `weights` are counts plus smoothing, above 0."""
+    """Return log p(x_i = v | context of x_i) of all levels v, in nats; `weights` are counts plus smoothing, above 0."""
     context_weights = weights[table_rows(contexts, values)]
     return jnp.log(context_weights) - jnp.log(context_weights.sum(axis=-1, keepdims=True))
 
 
 def log_prob(contexts: Contexts, weights: Float[Array, "rows m"], values: Int[Array, "B D"]) -> Float[Array, " B"]:
-    """Exact log p(x) in nats."""
+    """Return the exact log p(x) in nats."""
     log_probs = conditionals(contexts, weights, values)
     return jnp.take_along_axis(log_probs, values[..., None], axis=-1).sum(axis=(1, 2))
 
@@ -197,7 +197,7 @@ def sample(
 
 
 def tabular(contexts: Contexts, *, examples: int, smoothing: float = 0.1) -> Model:
-    """Model of counted conditional probabilities p = (c_v + a) / (c + m a); its one phase updates counts, no network.
+    """Return a model of counted probabilities p = (c_v + a) / (c + m a); its one phase counts and trains no network.
 
     Steps count the first `examples` examples of the stream, that is each training example once, whether or not the
     batch size divides their number; further steps change nothing. The loss of the phase is the mean negative
@@ -208,9 +208,9 @@ def tabular(contexts: Contexts, *, examples: int, smoothing: float = 0.1) -> Mod
     Args:
         contexts: Pixels on which each pixel depends.
         examples: Size of the training set.
-        smoothing: The count a > 0 added to each value (0 would give unseen values probability 0).
+        smoothing: Number a > 0 added to each count (0 would give unseen values probability 0).
 
-    Raises ValueError where `examples` or `smoothing` is not positive, a count could reach 2^31, or images do not have
+    Raises ValueError if `examples` or `smoothing` is not positive, a count could reach 2^31, or images do not have
     as many pixels as the contexts.
     """
     if examples < 1:
@@ -254,6 +254,6 @@ def tabular(contexts: Contexts, *, examples: int, smoothing: float = 0.1) -> Mod
 
 
 def check_pixels(image: Float[Array, "B H W C"], pixels: int) -> None:
-    """Raise ValueError where images have another number of pixels than the contexts."""
+    """Raise ValueError if images have another number of pixels than the contexts."""
     if math.prod(image.shape[1:]) != pixels:
         raise ValueError(f"batch['image']: {image.shape[1:]} must have {pixels} pixels, as the contexts do")

@@ -53,23 +53,23 @@ def aae(
     semi_supervised: bool = False,
     dropout: float = 0.0,
 ) -> Model:
-    """AAE whose phases are reconstruction, discriminator, regularization and, if `semi_supervised`, semi_supervised.
+    """Return an AAE with the phases reconstruction, discriminator, regularization and optionally `semi_supervised`.
 
-    Where the prior has classes, labels shape the code (sec. 2.3). The discriminator is given the class of each example
+    If the prior has classes, labels shape the code (sec. 2.3). The discriminator reads the class of each example
     that `labelled` [B] in the batch marks, with real codes of the same class; the other examples have the class
-    "unlabelled", with real codes of the whole prior. Without `labelled` all examples are unlabelled.
+    "unlabelled", with real codes of all classes. Without `labelled` all examples are unlabelled.
 
-    Where the networks have classes, the code has a label y. With `semi_supervised`, y is the class (sec. 5): the last
-    phase minimizes the cross-entropy of `labelled_label` [M] given `labelled_image` [M, H, W, C], a mini-batch of its
-    own, or, where the batch has none, of the `labelled` ones among its examples. Otherwise y is a cluster (sec. 6).
+    If the networks have classes, the code has a label y. With `semi_supervised`, y is the class (sec. 5): the last
+    phase minimizes the cross-entropy of `labelled_label` [M] given `labelled_image` [M, H, W, C], a separate
+    mini-batch, or, if the batch has none, of its own examples that are `labelled`. Otherwise y is a cluster (sec. 6).
 
     `dropout` is the probability that a pixel of the encoder's input is dropped in training. `evaluate` returns
     squared_error of the reconstruction, summed over pixels, and if `semi_supervised` error_rate of the class;
-    `generate` the decoder's means at samples of the prior, of the classes in `label` where the batch has it (a cluster
-    is drawn); `embed` the mean code, followed by q(y|x).
+    `generate` returns the decoder's means at samples of the prior, of the classes in `label` if the batch has it (a
+    cluster y is always random); `embed` returns the mean code, followed by q(y|x).
 
-    Raises ValueError where the prior's samples are no codes, the networks do not fit `image_shape` or each other,
-    `semi_supervised` lacks classes, or `dropout` is not in [0, 1).
+    Raises ValueError if the prior's samples do not have the shape of codes, the networks do not fit `image_shape` or
+    each other, `semi_supervised` lacks classes, or `dropout` is not in [0, 1).
     """
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout={dropout} must be at least 0 and below 1")
@@ -102,7 +102,7 @@ def aae(
 def inputs_of(
     image_shape: tuple[int, int, int], networks: Networks, prior: Prior, *, semi_supervised: bool
 ) -> dict[str, Input]:
-    """Shapes and ranges of the arrays that the model uses."""
+    """Return shapes and ranges of the arrays that the model uses."""
     image = Input(image_shape, "unit")
     if semi_supervised:
         label = Input((), f"classes-{networks.classes}")
@@ -111,7 +111,7 @@ def inputs_of(
 
 
 def init_variables(networks: Networks, prior: Prior, key: Key, images: Images) -> tuple[Params, Stats]:
-    """Fresh parameters of all networks, and the running statistics of the encoder, the only network that has some."""
+    """Return fresh parameters of all networks, and the encoder's running statistics; the other networks keep none."""
     params, stats = init_networks(networks, key, **example_inputs(networks, prior, images))
     return params, {"encoder": stats["encoder"]}
 
@@ -122,7 +122,7 @@ class Code(NamedTuple):
     z: Latents
     """Sample of q(z|x)."""
     y: Classes | None
-    """q(y|x); None where there are no classes."""
+    """Probabilities q(y|x); None if there are no classes."""
 
 
 def draw(bound: Networks, x: Images, dropout: float, key: Key) -> tuple[Code, Bound]:
@@ -137,16 +137,16 @@ def draw(bound: Networks, x: Images, dropout: float, key: Key) -> tuple[Code, Bo
 
 
 def with_dropout(images: Images, dropout: float, key: Key) -> Images:
-    """Set each value to 0 with probability `dropout`, and scale the others so that the expectation stays."""
+    """Set each value to 0 with probability `dropout`, and scale the others so that the expectation is unchanged."""
     if not dropout:
         return images
     return images * jax.random.bernoulli(key, 1 - dropout, images.shape) / (1 - dropout)
 
 
 def reconstruction_loss(networks: Networks, dropout: float) -> Loss:
-    """Loss of encoder and decoder: E_x |x - decoder(z, y)|^2 with z ~ q(z|x), y = q(y|x), summed over pixels.
+    """Return the encoder and decoder loss E_x |x - decoder(z, y)|^2 with z ~ q(z|x), y = q(y|x), summed over pixels.
 
-    The other phases use the statistics of their own batches too, but only this one keeps the running statistics.
+    All phases normalize by the statistics of their own batches; only this phase updates the running statistics.
     """
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
@@ -159,7 +159,7 @@ def reconstruction_loss(networks: Networks, dropout: float) -> Loss:
 
 
 def discriminators_loss(networks: Networks, prior: Prior, dropout: float) -> Loss:
-    """Loss of the discriminators D of codes and, with classes, D_y of labels: the sum of both.
+    """Return the loss of the discriminators D of codes and, with classes, D_y of labels: the sum of both.
 
     -E_{z ~ p(z)} log D(z) - E_x log(1 - D(z)),   z ~ q(z|x)
     -E_{y ~ p(y)} log D_y(y) - E_x log(1 - D_y(y)),   y = q(y|x), p(y) uniform on one-hot vectors
@@ -169,13 +169,14 @@ def discriminators_loss(networks: Networks, prior: Prior, dropout: float) -> Los
         draw_key, prior_key, label_key = jax.random.split(key, 3)
         x, slots = batch["image"], label_slots(batch, prior)
         bound = bind(networks, params, stats)
+        D, D_y = bound.discriminator, bound.label_discriminator
         fake, _ = draw(bound, x, dropout, draw_key)
         real_z = prior.sample(prior_key, len(x), slots)
-        logits = [bound.discriminator(with_slot(z, slots, prior.classes))[:, 0] for z in (real_z, fake.z)]
+        logits = [D(with_slot(z, slots, prior.classes))[:, 0] for z in (real_z, fake.z)]
         total, metrics = discriminator_loss(*logits).mean(), {"accuracy": accuracy(*logits)}
-        if bound.label_discriminator is not None:
+        if D_y is not None:
             real_y = uniform_label(label_key, len(x), networks.classes)
-            logits = [bound.label_discriminator(y)[:, 0] for y in (real_y, fake.y)]
+            logits = [D_y(y)[:, 0] for y in (real_y, fake.y)]
             total += discriminator_loss(*logits).mean()
             metrics["label_accuracy"] = accuracy(*logits)
         return total, (metrics, stats)
@@ -184,23 +185,26 @@ def discriminators_loss(networks: Networks, prior: Prior, dropout: float) -> Los
 
 
 def regularization_loss(networks: Networks, prior: Prior, dropout: float) -> Loss:
-    """Loss of the encoder as a generator of codes: -E_x log D(z) with z ~ q(z|x), and with classes - E_x log D_y(y)."""
+    """Return the encoder's loss as a generator of codes z ~ q(z|x) and, with classes, of labels y = q(y|x): their sum.
+
+    -E_x log D(z),   -E_x log D_y(y)
+    """
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
         slots = label_slots(batch, prior)
         bound = bind(networks, params, stats)
+        D, D_y = bound.discriminator, bound.label_discriminator
         (z, y), _ = draw(bound, batch["image"], dropout, key)
-        logits = bound.discriminator(with_slot(z, slots, prior.classes))[:, 0]
-        total = nonsaturating_generator_loss(logits).mean()
-        if bound.label_discriminator is not None:
-            total += nonsaturating_generator_loss(bound.label_discriminator(y)[:, 0]).mean()
+        total = nonsaturating_generator_loss(D(with_slot(z, slots, prior.classes))[:, 0]).mean()
+        if D_y is not None:
+            total += nonsaturating_generator_loss(D_y(y)[:, 0]).mean()
         return total, ({}, stats)
 
     return loss
 
 
 def semi_supervised_loss(networks: Networks, dropout: float) -> Loss:
-    """Cross-entropy -E log q(label|x) in nats, mean over the labelled examples; 0 where there are none."""
+    """Return the cross-entropy -E log q(label|x) in nats, mean over the labelled examples; 0 if there are none."""
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
         x, labels, labelled = labelled_examples(batch)
@@ -219,7 +223,7 @@ def labelled_examples(batch: Batch) -> tuple[Images, Int[Array, " batch"], Bool[
 
 
 def label_slots(batch: Batch, prior: Prior) -> Int[Array, " batch"] | None:
-    """Label of each example that `labelled` marks, `prior.classes` for the others; None for a prior without classes."""
+    """Return the label of each example that `labelled` marks, else `prior.classes`; None if there are no classes."""
     if not prior.classes:
         return None
     unlabelled = jnp.full(len(batch["image"]), prior.classes, jnp.int32)
@@ -227,7 +231,7 @@ def label_slots(batch: Batch, prior: Prior) -> Int[Array, " batch"] | None:
 
 
 def accuracy(real_logits: Float[Array, " batch"], fake_logits: Float[Array, " batch"]) -> Scalar:
-    """Accuracy of a discriminator: 0.5 where it cannot tell real from fake."""
+    """Return the accuracy of a discriminator: 0.5 if it cannot tell real from fake."""
     return ((real_logits > 0).mean() + (fake_logits < 0).mean()) / 2
 
 
@@ -237,7 +241,7 @@ def uniform_label(key: Key, count: int, classes: int) -> Classes:
 
 
 def make_evaluate(networks: Networks, *, semi_supervised: bool) -> Evaluate:
-    """Evaluation of squared_error of the reconstruction and, if `semi_supervised`, error_rate of the class."""
+    """Return the evaluation of the reconstruction's squared_error and, if `semi_supervised`, the class's error_rate."""
 
     def evaluate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
         encoding = encode(networks, params, stats, batch["image"])
@@ -252,9 +256,9 @@ def make_evaluate(networks: Networks, *, semi_supervised: bool) -> Evaluate:
 
 
 def make_generate(networks: Networks, prior: Prior, *, semi_supervised: bool) -> Generate:
-    """Generation of the decoder's means at samples of the prior.
+    """Return the sampler of the decoder's means at samples of the prior.
 
-    Each image depends on the key, its position in the batch and its label alone. Raises ValueError where the batch has
+    Each image depends on the key, its position in the batch and its label alone. Raises ValueError if the batch has
     `known`, since an AAE does not complete images.
     """
 
@@ -278,6 +282,6 @@ def make_generate(networks: Networks, prior: Prior, *, semi_supervised: bool) ->
 
 
 def embedding(networks: Networks, params: Params, stats: Stats, images: Images) -> Float[Array, "batch features"]:
-    """Mean code, followed by q(y|x) where there are classes."""
+    """Return the mean code, followed by q(y|x) if there are classes."""
     encoding = encode(networks, params, stats, images)
     return joined(encoding.mean, encoding.label)

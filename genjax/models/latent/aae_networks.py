@@ -21,84 +21,84 @@ Classes = Float[Array, "batch classes"]
 
 
 class Networks(NamedTuple):
-    """Networks of an AAE; their parameters have the same names."""
+    """Networks of an AAE; `params` holds their parameters under the same names."""
 
     encoder: nn.Module
-    """(images, train) to {"mean": [batch, latents]}. With "log_sigma" as well q(z|x) is Gaussian, else deterministic;
-    with classes, "label" [batch, classes] holds the logits of q(y|x)."""
+    """Encoder from (images, train) to {"mean": [batch, latents]}. With "log_sigma" as well q(z|x) is Gaussian, else
+    deterministic; with classes, "label" [batch, classes] holds the logits of q(y|x)."""
     decoder: nn.Module
-    """z, followed by y, [batch, latents + classes], to logits of the image."""
+    """Decoder from z, followed by y, [batch, latents + classes] to logits of the image [batch, H, W, C]."""
     discriminator: nn.Module
-    """D, from codes to a logit [batch, 1]; where the prior has classes, a one-hot vector of length prior.classes + 1
-    follows the code."""
+    """Discriminator D from codes to a logit [batch, 1]; if the prior has classes, a one-hot vector of length
+    prior.classes + 1 follows the code."""
     latents: int
     """Dimension of z."""
     classes: int = 0
-    """Number of classes of y; 0 where there is no y."""
+    """Number of classes of y; 0 if there is no y."""
     label_discriminator: nn.Module | None = None
-    """D_y, from y [batch, classes] to a logit [batch, 1]."""
+    """Discriminator D_y from y [batch, classes] to a logit [batch, 1]."""
 
 
 class Encoding(NamedTuple):
-    """Distributions q(z|x), and q(y|x) where there are classes."""
+    """Distributions q(z|x) and, if there are classes, q(y|x)."""
 
     mean: Latents
     """Mean of q(z|x)."""
     log_sigma: Latents | None
-    """Log standard deviation of q(z|x); None where the encoder is deterministic."""
+    """Log standard deviation of q(z|x); None if the encoder is deterministic."""
     label_logits: Classes | None
-    """Logits of q(y|x); None where there are no classes."""
+    """Logits of q(y|x); None if there are no classes."""
 
     @property
     def label(self) -> Classes | None:
-        """Probabilities q(y|x)."""
+        """Probabilities q(y|x); None if there are no classes."""
         return None if self.label_logits is None else jax.nn.softmax(self.label_logits)
 
     def sample(self, key: Key) -> Latents:
-        """Draw z = mean + sigma noise ~ q(z|x), which is the mean where the encoder is deterministic."""
+        """Draw z = mean + sigma noise ~ q(z|x), which is the mean if the encoder is deterministic."""
         if self.log_sigma is None:
             return self.mean
         return self.mean + jnp.exp(self.log_sigma) * jax.random.normal(key, self.mean.shape, self.mean.dtype)
 
 
 def encoding_of(outputs: Mapping[str, Array]) -> Encoding:
-    """Encoding that the outputs of the encoder describe."""
+    """Return the encoder's outputs as an `Encoding`."""
     return Encoding(outputs["mean"], outputs.get("log_sigma"), outputs.get("label"))
 
 
 def encode(networks: Networks, params: Params, stats: Stats, images: Images) -> Encoding:
-    """Distributions q(z|x) and q(y|x), by the running statistics of the encoder."""
+    """Return q(z|x) and q(y|x), computed with the running statistics of the encoder."""
     return encoding_of(bind(networks, params, stats).encoder(images))
 
 
 def decode(networks: Networks, params: Params, z: Latents, label: Classes | None = None) -> Images:
-    """Mean of p(x|z, y), in [0, 1]."""
+    """Return the mean of p(x|z, y), in [0, 1]."""
     return decoded(bind(networks, params, {}), z, label)
 
 
 def decoded(bound: Networks, z: Latents, label: Classes | None) -> Images:
-    """`decode` of networks that are bound to their variables."""
+    """Return the mean of p(x|z, y), as `decode` does, from networks that are bound to their variables."""
     return jax.nn.sigmoid(bound.decoder(joined(z, label)))
 
 
 def joined(z: Latents, label: Classes | None) -> Float[Array, "batch features"]:
-    """Input of the decoder: z, followed by y where there are classes."""
+    """Return the input of the decoder: z, followed by y if there are classes."""
     return z if label is None else jnp.concatenate([z, label], axis=-1)
 
 
 def with_slot(z: Latents, slots: Int[Array, " batch"] | None, classes: int) -> Float[Array, "batch features"]:
-    """Input of the discriminator: z, followed by a one-hot vector of length classes + 1 where there are slots."""
+    """Return the discriminator's input: z, followed by a one-hot vector of length classes + 1 if there are slots."""
     return z if slots is None else jnp.concatenate([z, jax.nn.one_hot(slots, classes + 1, dtype=z.dtype)], axis=-1)
 
 
 def reconstruct(networks: Networks, params: Params, stats: Stats, images: Images) -> Images:
-    """Decoder's mean at the mean of q(z|x) and at q(y|x)."""
+    """Return the decoder's mean at the mean of q(z|x) and at q(y|x)."""
     encoding = encode(networks, params, stats, images)
     return decode(networks, params, encoding.mean, encoding.label)
 
 
 def example_inputs(networks: Networks, prior: Prior, images: Images) -> dict[str, tuple[Array, ...]]:
-    """Examples of the inputs of each network."""
+    """Return example inputs of each network."""
     z, label = (jnp.zeros((1, width), images.dtype) for width in (networks.latents, networks.classes))
     slots = jnp.zeros(1, jnp.int32) if prior.classes else None
     inputs = {
@@ -110,7 +110,7 @@ def example_inputs(networks: Networks, prior: Prior, images: Images) -> dict[str
 
 
 def check_networks(networks: Networks, prior: Prior, image_shape: tuple[int, int, int]) -> None:
-    """Raise ValueError where the networks' outputs do not have the shapes of codes, labels, logits and images."""
+    """Raise ValueError if the networks' outputs do not have the shapes of codes, labels, logits and images."""
     latents, classes = networks.latents, networks.classes
     if (networks.label_discriminator is None) != (classes == 0):
         there = "no" if networks.label_discriminator is None else "a"
@@ -133,10 +133,11 @@ def mlp_networks(
     classes: int = 0,
     normalized: bool = False,
 ) -> Networks:
-    """Dense networks with layers of `hidden` ReLU units (Makhzani et al. 2015, app. A: two of 1000), and a linear code.
+    """Return dense networks with layers of `hidden` ReLU units (Makhzani et al. 2015, app. A) and a linear code.
 
-    `gaussian` makes q(z|x) Gaussian instead of deterministic. With `classes` there is a label y; `normalized` adds
-    batch normalization of its logits, without which most clusters soon stay empty.
+    The paper has two layers of 1000 units. `gaussian` makes q(z|x) Gaussian instead of deterministic. With `classes`
+    there is a label y; `normalized` adds batch normalization of its logits, without which most clusters soon stay
+    empty.
     """
     heads = {"mean": latents, "log_sigma": latents if gaussian else 0, "label": classes}
     body = relu_mlp(hidden, activate_final=True)
@@ -155,5 +156,5 @@ def mlp_networks(
 
 
 def relu_mlp(widths: Sequence[int], *, activate_final: bool = False) -> MLP:
-    """Make dense layers with ReLU between them."""
+    """Return dense layers of these widths with ReLU between them."""
     return MLP(tuple(widths), jax.nn.relu, activate_final=activate_final, kernel_init=he_normal())

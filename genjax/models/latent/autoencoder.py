@@ -1,6 +1,6 @@
 """Autoencoder (Rumelhart, Hinton & Williams 1986; Hinton & Salakhutdinov 2006).
 
-An encoder f makes a code z = f(x), smaller than the image x, from which a decoder g reconstructs the image:
+An encoder f computes a code z = f(x), smaller than the image x, from which a decoder g reconstructs the image:
 
     min over f, g of E ||x - g(f(x))||^2
 
@@ -39,9 +39,9 @@ class Reconstruction(NamedTuple):
     """Meaning of the decoder's output, and the loss of a reconstruction."""
 
     image: Callable[[Images], Images]
-    """Decoder's output to the reconstruction."""
+    """Function from the decoder's output to the reconstruction, [batch, H, W, C] both."""
     loss: Callable[[Images, Images], Float[Array, " batch"]]
-    """(decoder's output, image) to the loss of each image, summed over pixels."""
+    """Function from (decoder's output, image) to the loss of each image, summed over pixels."""
     name: str
     """Name of the loss as a metric, with its unit."""
 
@@ -61,19 +61,22 @@ class Networks(NamedTuple):
     """Networks of an autoencoder, and their loss."""
 
     encoder: nn.Module
-    """f, from images to codes [batch, latents]."""
+    """Encoder f from images to codes [batch, latents]."""
     decoder: nn.Module
-    """g, from codes [batch, latents] to reconstructions or their logits, as `reconstruction` says."""
+    """Decoder g from codes [batch, latents] to reconstructions or their logits, as `reconstruction` requires."""
     latents: int
     """Dimension of the code."""
     reconstruction: Reconstruction = GAUSSIAN
+    """Meaning of the decoder's output, and the loss."""
 
 
 class CodeEncoder(nn.Module):
-    """Encoder to codes [batch, latents] that are linear in the features `body` computes of x."""
+    """Encoder to codes [batch, latents], which are linear in the features that `body` computes from x."""
 
     body: nn.Module
+    """Network that computes features of x."""
     latents: int
+    """Dimension of the code."""
     center: Callable[[Array], Array] = lambda x: x
     """Function applied to x first, such as `lambda x: x - mean`."""
     kernel_init: Initializer = glorot_uniform()
@@ -85,28 +88,28 @@ class CodeEncoder(nn.Module):
 
 
 def encode(networks: Networks, params: Params, images: Images) -> Codes:
-    """Codes f(x) of images."""
+    """Return the codes f(x) of images."""
     return bind(networks, params, {}).encoder(images)
 
 
 def decode(networks: Networks, params: Params, codes: Codes) -> Images:
-    """Images g(z) of codes."""
+    """Return the images g(z) of codes."""
     return networks.reconstruction.image(bind(networks, params, {}).decoder(codes))
 
 
 def reconstruct(networks: Networks, params: Params, images: Images) -> Images:
-    """Reconstructions g(f(x)), not clipped: with squared error they may leave [0, 1]."""
+    """Return the reconstructions g(f(x)), not clipped: with squared error they may leave [0, 1]."""
     return decode(networks, params, encode(networks, params, images))
 
 
 def autoencoder(
     image_shape: tuple[int, int, int], networks: Networks, *, optimizer: optax.GradientTransformation
 ) -> Model:
-    """Autoencoder whose networks minimize `networks.reconstruction.loss`, mean over the batch.
+    """Return an autoencoder whose networks minimize `networks.reconstruction.loss`, mean over the batch.
 
     `evaluate` returns squared_error, summed over pixels, mse, its mean over pixels, and the loss under its name;
     `generate` returns the reconstructions of the batch, clipped to [0, 1]; `embed` returns the codes. Raises ValueError
-    where the networks do not fit `image_shape`.
+    if the networks do not fit `image_shape`.
     """
     check_networks(networks, image_shape)
     metrics = ("squared_error", "mse", networks.reconstruction.name)
@@ -117,17 +120,18 @@ def autoencoder(
         generate=lambda params, stats, batch, key: reconstruct(networks, params, batch["image"]).clip(0, 1),
         embed=lambda params, stats, batch: encode(networks, params, batch["image"]),
         kinds=dict.fromkeys(metrics, "exact"),
+        draws=False,
     )
     return with_inputs(model, image=Input(image_shape, "unit"))
 
 
 def example_inputs(networks: Networks, images: Images) -> dict[str, tuple[Array, ...]]:
-    """Examples of the inputs of each network."""
+    """Return example inputs of each network."""
     return {"encoder": (images,), "decoder": (jnp.zeros((1, networks.latents), images.dtype),)}
 
 
 def check_networks(networks: Networks, image_shape: tuple[int, int, int]) -> None:
-    """Raise ValueError where the networks' outputs do not have the shapes of codes and images."""
+    """Raise ValueError if the networks' outputs do not have the shapes of codes and images."""
     if networks.latents < 1:
         raise ValueError(f"latents={networks.latents} must be at least 1")
     inputs = example_inputs(networks, jnp.zeros((1, *image_shape)))
@@ -135,7 +139,7 @@ def check_networks(networks: Networks, image_shape: tuple[int, int, int]) -> Non
 
 
 def reconstruction_loss(networks: Networks) -> Loss:
-    """Loss of f and g: E_x L(x, g(f(x))), summed over pixels, mean over the batch; L is `networks.reconstruction`."""
+    """Return E_x L(x, g(f(x))), summed over pixels, mean over the batch; L is `networks.reconstruction.loss`."""
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
         x = batch["image"]
@@ -148,7 +152,7 @@ def reconstruction_loss(networks: Networks) -> Loss:
 
 
 def make_evaluate(networks: Networks) -> Evaluate:
-    """Evaluation of squared_error, mse and the loss of each image."""
+    """Return the evaluation of squared_error, mse and the loss of each image."""
 
     def evaluate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
         x = batch["image"]
@@ -173,7 +177,7 @@ def mlp_networks(
     mean: Float[np.ndarray, "H W C"] | None = None,
     reconstruction: Reconstruction = GAUSSIAN,
 ) -> Networks:
-    """Dense encoder with layers of `hidden` units, and its mirror; without hidden units both are linear.
+    """Return a dense encoder with layers of `hidden` units and a mirrored decoder, both linear if `hidden` is empty.
 
     The encoder subtracts `mean`, the mean training image, and the decoder's output starts from it.
     """
@@ -192,9 +196,10 @@ def conv_networks(
     mean: Float[np.ndarray, "H W C"] | None = None,
     reconstruction: Reconstruction = GAUSSIAN,
 ) -> Networks:
-    """Convolutional encoder with layers of `channels` and a dense layer, and its mirror; strides by `scaled_strides`.
+    """Return a convolutional encoder with layers of `channels` and a dense layer, and a mirrored decoder.
 
-    The encoder subtracts `mean`, the mean training image, and the decoder's output starts from it.
+    `scaled_strides` gives the strides. The encoder subtracts `mean`, the mean training image, and the decoder's output
+    starts from it.
     """
     strides = scaled_strides(image_shape, len(channels))
     body = ConvEncoder(tuple(channels), features, activation=activation, strides=strides)
@@ -210,7 +215,7 @@ def conv_networks(
 
 
 def scaled_strides(image_shape: tuple[int, int, int], layers: int) -> tuple[int, ...]:
-    """Stride of each layer: 2 while both sides are even and stay at least 4, then 1. 28x28: 2, 2, 1, 1."""
+    """Return a stride per layer: 2 while both sides are even and stay at least 4, then 1, so 2, 2, 1, 1 for 28x28."""
     if layers < 1:
         raise ValueError(f"channels: {layers} layers, must be at least 1")
     strides, sides = [], image_shape[:2]
@@ -222,10 +227,10 @@ def scaled_strides(image_shape: tuple[int, int, int], layers: int) -> tuple[int,
 
 
 def centred(body: nn.Module, latents: int, mean: Float[np.ndarray, "H W C"] | None) -> CodeEncoder:
-    """Make an encoder that subtracts the mean image first."""
+    """Return an encoder that first subtracts the mean image."""
     return CodeEncoder(body, latents, center=lambda x: x if mean is None else x - mean)
 
 
 def decoder_bias(mean: Float[np.ndarray, "H W C"] | None, reconstruction: Reconstruction) -> Initializer:
-    """Initial bias of the decoder: the mean image, or its logits where the decoder returns logits."""
+    """Return the decoder's bias initializer: the mean image, or its logits if the decoder returns logits."""
     return image_bias(mean) if reconstruction is BERNOULLI or mean is None else constant(np.asarray(mean))

@@ -1,4 +1,4 @@
-"""Classifier on an encoder, such as that of a trained autoencoder: p(label|x) = softmax(head(f(x)))."""
+"""Classifier on an encoder, such as a trained autoencoder's: p(label|x) = softmax(head(f(x)))."""
 
 from typing import NamedTuple
 
@@ -15,12 +15,12 @@ Logits = Float[Array, "batch classes"]
 
 
 class Networks(NamedTuple):
-    """Networks of a classifier; their parameters have the same names."""
+    """Networks of a classifier; `params` holds their parameters under the same names."""
 
     encoder: nn.Module
-    """f, from images to codes [batch, features]."""
+    """Encoder f from images to codes [batch, features]."""
     classifier: nn.Module
-    """Head, from codes to logits [batch, classes]."""
+    """Head from codes to logits [batch, classes]."""
 
 
 def classifier(
@@ -32,22 +32,22 @@ def classifier(
     encoder_params: PyTree | None = None,
     head: nn.Module | None = None,
 ) -> Model:
-    """A classifier on an encoder, trained by its cross-entropy; there is no decoder.
+    """Return a classifier on an encoder, trained by its cross-entropy; there is no decoder.
 
-    `evaluate` gives error_rate (0 or 1) and cross_entropy_nats; `generate` the predicted labels [batch] of the batch;
-    `embed` the codes. The batch has a label in 0, ..., classes - 1.
+    `evaluate` gives error_rate (0 or 1) and cross_entropy_nats; `generate` gives the predicted labels [batch];
+    `embed` gives the codes. The batch has a `label` [batch] in 0, ..., classes - 1.
 
     Args:
-        encoder: Images to codes [batch, features].
+        encoder: Network from images to codes [batch, features].
         classes: Number of classes.
         optimizer: Optimizer of the head and, unless it is frozen, of the encoder.
         frozen: Whether the encoder keeps its parameters and only the head is trained.
         encoder_params: Initial parameters of the encoder, such as `params["encoder"]` of a trained autoencoder; fresh
             ones by default.
-        head: Codes to logits [batch, classes]; one dense layer by default.
+        head: Network from codes to logits [batch, classes]; by default one dense layer.
 
     Raises:
-        ValueError: where there are fewer than two classes or, at `init`, `encoder_params` are of another encoder.
+        ValueError: if there are fewer than two classes or, at `init`, `encoder_params` do not fit the encoder.
     """
     if classes < 2:
         raise ValueError(f"classes={classes} must be at least 2")
@@ -58,7 +58,7 @@ def classifier(
         return head(f(batch["image"]))
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
-        """-E log p(label|x), the cross-entropy in nats; mean over the batch."""
+        """Return -E log p(label|x), the cross-entropy in nats, mean over the batch."""
         metrics = classification_metrics(logits(params, batch), batch["label"])
         return metrics["cross_entropy_nats"].mean(), ({"error_rate": metrics["error_rate"].mean()}, stats)
 
@@ -70,6 +70,7 @@ def classifier(
         generate=lambda params, stats, batch, key: logits(params, batch).argmax(axis=1),
         embed=lambda params, stats, batch: bind(networks, params, {}).encoder(batch["image"]),
         kinds={"error_rate": "exact"},
+        draws=False,
     )
     return with_inputs(model, label=Input((), f"classes-{classes}"))
 
@@ -77,7 +78,7 @@ def classifier(
 def init_params(
     networks: Networks, key: Key, images: Float[Array, "batch H W C"], encoder_params: PyTree | None
 ) -> Params:
-    """Fresh parameters of both networks, with `encoder_params` in place of the encoder's where they are given."""
+    """Return fresh parameters of both networks; `encoder_params`, if given, replace those of the encoder."""
     encoder_key, classifier_key = jax.random.split(key)
     params, _ = init_networks(networks, encoder_key, encoder=(images,))
     codes = bind(networks, params, {}).encoder(images)
@@ -89,7 +90,7 @@ def init_params(
 
 
 def check_alike(given: PyTree, fresh: PyTree) -> None:
-    """Raise ValueError where the given parameters do not have the names and shapes of the encoder's own."""
+    """Raise ValueError if the given parameters do not have the names and shapes of the encoder's own."""
     ours, theirs = (
         {jax.tree_util.keystr(path): leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
         for tree in (fresh, given)
@@ -101,7 +102,7 @@ def check_alike(given: PyTree, fresh: PyTree) -> None:
 
 
 def classification_metrics(logits: Logits, label: Int[Array, " batch"]) -> Metrics:
-    """error_rate (1 where the most probable class is not the label, else 0) and cross_entropy_nats, [batch] each."""
+    """Return error_rate (0 if the most probable class is the label, else 1) and cross_entropy_nats, [batch] each."""
     return {
         "error_rate": (logits.argmax(axis=1) != label).astype(logits.dtype),
         "cross_entropy_nats": optax.softmax_cross_entropy_with_integer_labels(logits, label),

@@ -7,7 +7,8 @@ genjax/losses/bound.py. With a second stochastic layer (Burda et al. 2016, sec. 
 
     p(x, z) = p(z_2) p(z_1|z_2) p(x|z_1),   q(z|x) = q(z_1|x) q(z_2|z_1)
 
-where p(z_2) is the prior above, and p(z_1|z_2), q(z_1|x) and q(z_2|z_1) are Gaussians as the posterior above.
+where p(z_2) is the prior above, and p(z_1|z_2), q(z_1|x) and q(z_2|z_1) are Gaussians with diagonal covariance, like
+the posterior above.
 """
 
 import functools
@@ -55,13 +56,13 @@ def vae(
     beta: float = 1.0,
     warm_up: int = 0,
 ) -> Model:
-    """VAE, or with `bound=iwae_bound` IWAE, whose networks maximize `bound` with `samples` samples of q(z|x) per image.
+    """Return a VAE, or with `bound=iwae_bound` an IWAE; training maximizes `bound` with `samples` z ~ q(z|x) per image.
 
     Training weights the KL divergence from the prior by `beta`; with `warm_up` the weight rises linearly over so many
     steps, to beta t / warm_up in step t (Sonderby et al. 2016, sec. 2.3), counted in `stats`. `evaluate` returns
-    elbo_nats, iwae_K_nats with K = `evaluation_samples`, and kl_nats, all with weight 1; `generate` the means of p(x|z)
-    at prior samples; `embed` the means of q(z_1|x). Raises ValueError where a number of samples is below 1, `beta`,
-    `warm_up` or the prior's variance is out of range, or the networks do not fit `image_shape`.
+    elbo_nats, iwae_K_nats with K = `evaluation_samples`, and kl_nats, all with weight 1; `generate` gives the means of
+    p(x|z) at prior samples, and `embed` the means of q(z_1|x). Raises ValueError if a number of samples is below 1,
+    `beta`, `warm_up` or the prior's variance is out of range, or the networks do not fit `image_shape`.
     """
     if samples < 1:
         raise ValueError(f"samples={samples} must be at least 1")
@@ -88,9 +89,10 @@ def vae(
 
 
 def bound_loss(networks: Networks, bound: Bound, samples: int, *, beta: float = 1.0, warm_up: int = 0) -> Loss:
-    """Loss of all networks: minus `bound` of log p(x), mean over the batch, with the KL divergence weighted by beta.
+    """Return the loss: minus `bound` of log p(x), mean over the batch, with the KL divergence weighted by beta.
 
-    For the ELBO, -E_q log p(x|z) + beta KL(q(z|x) || p(z)) (Kingma & Welling 2014, eq. 7; Higgins et al. 2017, eq. 4).
+    For the ELBO it is -E_q log p(x|z) + beta KL(q(z|x) || p(z)) (Kingma & Welling 2014, eq. 7; Higgins et al. 2017, eq.
+    4).
     """
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
@@ -111,7 +113,7 @@ def bound_loss(networks: Networks, bound: Bound, samples: int, *, beta: float = 
 def bound_terms(
     networks: Networks, params: Params, x: Images, posterior: Gaussian, noise: Float[Array, "k batch noise"]
 ) -> Terms:
-    """Log-densities at samples of q(z|x), one for each row of `noise` ~ N(0, I), from which every bound is made.
+    """Return log-densities at samples of q(z|x), one per row of `noise` ~ N(0, I), which determine every bound.
 
     With one layer, z_1 = mean + sigma noise ~ q(z_1|x): log p(x|z_1), log p(z_1), log q(z_1|x), and their KL divergence
     in closed form. With two, log p(z) = log p(z_1|z_2) + log p(z_2), log q(z|x) = log q(z_1|x) + log q(z_2|z_1), and
@@ -136,15 +138,15 @@ def bound_terms(
 
 
 def example_keys(key: Key, count: int) -> jaxtyping.Key[Array, " count"]:
-    """Make one key per example, which does not depend on the other examples."""
+    """Return one key per example, which depends on `key` and the position of the example alone."""
     return jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(count))
 
 
 def make_evaluate(networks: Networks, *, samples: int, rows: int = 1000) -> Evaluate:
-    """Evaluation of elbo_nats, iwae_K_nats and kl_nats of each image, with K = `samples` samples of q(z|x).
+    """Return the evaluation of elbo_nats, iwae_K_nats and kl_nats of each image, with K = `samples` samples of q(z|x).
 
     Sample i of an image depends on the key, its position in the batch and i alone, so that neither the other images nor
-    `rows`, about the number of z in memory at a time, change the result. Raises ValueError where either is below 1.
+    `rows`, about the number of z in memory at a time, change the result. Raises ValueError if either is below 1.
     """
     if samples < 1 or rows < 1:
         raise ValueError(f"samples={samples} and rows={rows} must be at least 1")
@@ -169,7 +171,7 @@ def make_evaluate(networks: Networks, *, samples: int, rows: int = 1000) -> Eval
 def sample_noise(
     keys: jaxtyping.Key[Array, " batch"], indices: Int[Array, " k"], latents: int, dtype: jnp.dtype
 ) -> Float[Array, "k batch latents"]:
-    """N(0, I) noise of the samples with these indices, for each example's key."""
+    """Return N(0, I) noise of the samples with these indices, under each example's key."""
 
     def noise(index: Array, key: Key) -> Float[Array, " latents"]:
         return jax.random.normal(jax.random.fold_in(key, index), (latents,), dtype)
@@ -178,9 +180,9 @@ def sample_noise(
 
 
 def make_generate(networks: Networks, *, draw_pixels: bool = False) -> Generate:
-    """Generation from prior samples of z: means of p(x|z), as papers show them, or with `draw_pixels` samples of x.
+    """Return the sampler: means of p(x|z) at prior samples of z, or with `draw_pixels` samples of p(x|z).
 
-    Raises ValueError where the batch has `known`, since a VAE does not complete images.
+    Raises ValueError if the batch has `known`, since a VAE does not complete images.
     """
 
     def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Images:
@@ -198,7 +200,7 @@ def make_generate(networks: Networks, *, draw_pixels: bool = False) -> Generate:
 
 
 def prior_sample(networks: Networks, params: Params, noise: Float[Array, "batch noise"]) -> Latents:
-    """Prior sample z_1 ~ p(z_1) from `noise` ~ N(0, I), `noise_size` numbers each: the numbers of z_1, then of z_2."""
+    """Return prior samples z_1 ~ p(z_1) from `noise` ~ N(0, I), whose columns are those of z_1, then those of z_2."""
     own, above = noise[:, : networks.latents], noise[:, networks.latents :]
     deviation = math.sqrt(networks.prior_variance)
     if not networks.top_latents:
@@ -207,9 +209,9 @@ def prior_sample(networks: Networks, params: Params, noise: Float[Array, "batch 
 
 
 def manifold_grid(decode: Callable[[Latents], Images], side: int) -> Images:
-    """Images that `decode` returns for a side x side grid of 2-D latents at equal quantiles of N(0, I), row by row.
+    """Return images `decode`d from a side x side grid of 2-D latents at equal quantiles of N(0, I), row by row.
 
-    Latents are ndtri((i + 0.5) / side), i < side (Kingma & Welling 2014, fig. 4). Raises ValueError where side < 1.
+    Latents are ndtri((i + 0.5) / side), i < side (Kingma & Welling 2014, fig. 4). Raises ValueError if side < 1.
     """
     if side < 1:
         raise ValueError(f"side={side} must be at least 1")

@@ -27,18 +27,18 @@ Latents = Float[Array, "batch latents"]
 
 
 class Likelihood(NamedTuple):
-    """p(x|z_1), as functions of the decoder's output: arrays with a leading batch axis."""
+    """Likelihood p(x|z_1), as functions of the decoder's output, arrays with a leading batch axis."""
 
     log_prob: Callable[[PyTree, Images], Float[Array, " batch"]]
-    """(output, images) to log p(x|z_1) in nats, summed over pixels."""
+    """Function from (output, images) to log p(x|z_1) in nats, summed over pixels."""
     mean: Callable[[PyTree], Images]
-    """Output to the mean of p(x|z_1)."""
+    """Function from the output to the mean of p(x|z_1)."""
     sample: Callable[[PyTree, Key], Array]
-    """(output, key) to a sample of p(x|z_1)."""
+    """Function from (output, key) to a sample of p(x|z_1)."""
     shape: Callable[[tuple[int, ...]], Any] = lambda images: images
-    """Shape of images to that of the output, or to a tuple of shapes where the output is a tuple."""
+    """Function from the shape of images to the shape of the output, or a tuple of shapes if the output is a tuple."""
     values: str = "binary"
-    """Range of the pixels, in the words of `genjax.core.Input`."""
+    """Range of the pixels, as named in `genjax.core.Input`."""
 
 
 BERNOULLI = Likelihood(
@@ -57,23 +57,24 @@ GAUSSIAN = Likelihood(
     shape=lambda images: (images, images),
     values="unit",
 )
-"""Density of grey images; the decoder returns mean and log variance. Its nats do not compare with Bernoulli nats."""
+"""Density of grey images, not comparable with Bernoulli nats; the decoder returns mean and log variance."""
 
 
 class Networks(NamedTuple):
-    """Networks of a VAE; their parameters have the same names."""
+    """Networks of a VAE; `params` holds their parameters under the same names."""
 
     encoder: nn.Module
-    """Images to mean and log variance of q(z_1|x), [batch, latents] each."""
+    """Network from images to mean and log variance of q(z_1|x), [batch, latents] each."""
     decoder: nn.Module
-    """z_1 [batch, latents] to the parameters of p(x|z_1), as `likelihood` says."""
+    """Network from z_1 [batch, latents] to the parameters of p(x|z_1) that `likelihood` reads."""
     latents: int
     """Dimension of z_1."""
     likelihood: Likelihood = BERNOULLI
+    """Likelihood p(x|z_1) of the decoder's output."""
     top_encoder: nn.Module | None = None
-    """z_1 [batch, latents] to mean and log variance of q(z_2|z_1), [batch, top_latents] each."""
+    """Network from z_1 [batch, latents] to mean and log variance of q(z_2|z_1), [batch, top_latents] each."""
     top_decoder: nn.Module | None = None
-    """z_2 [batch, top_latents] to mean and log variance of p(z_1|z_2), [batch, latents] each."""
+    """Network from z_2 [batch, top_latents] to mean and log variance of p(z_1|z_2), [batch, latents] each."""
     top_latents: int = 0
     """Dimension of z_2; 0 for a VAE of one stochastic layer."""
     prior_variance: float = 1.0
@@ -81,12 +82,12 @@ class Networks(NamedTuple):
 
     @property
     def noise_size(self) -> int:
-        """Number of latents of all layers."""
+        """Number of latents of all stochastic layers together."""
         return self.latents + self.top_latents
 
     @property
     def log_prior_variance(self) -> Array:
-        """Logarithm of the variance s^2 of the prior."""
+        """Logarithm of the prior's variance s^2."""
         return jnp.log(jnp.asarray(self.prior_variance))
 
 
@@ -98,49 +99,49 @@ class Gaussian(NamedTuple):
 
 
 def reparameterized(gaussian: Gaussian, noise: Float[Array, "*k batch latents"]) -> Float[Array, "*k batch latents"]:
-    """Reparameterized sample z = mean + sigma noise, through which gradients flow (Kingma & Welling 2014, sec. 2.4)."""
+    """Return z = mean + sigma noise, a sample that gradients flow through (Kingma & Welling 2014, sec. 2.4)."""
     return gaussian.mean + jnp.exp(gaussian.log_var / 2) * noise
 
 
 def encode(networks: Networks, params: Params, x: Images) -> Gaussian:
-    """Posterior q(z_1|x)."""
+    """Return the posterior q(z_1|x)."""
     return Gaussian(*bind(networks, params, {}).encoder(x))
 
 
 def decode(networks: Networks, params: Params, z: Latents) -> Images:
-    """Mean of p(x|z_1), in [0, 1]."""
+    """Return the mean of p(x|z_1), in [0, 1]."""
     return networks.likelihood.mean(bind(networks, params, {}).decoder(z))
 
 
 def reconstruct(networks: Networks, params: Params, x: Images) -> Images:
-    """Mean of p(x|z_1) at the mean of q(z_1|x)."""
+    """Return the mean of p(x|z_1) at the mean of q(z_1|x)."""
     return decode(networks, params, encode(networks, params, x).mean)
 
 
 def encode_top(networks: Networks, params: Params, z: Latents) -> Gaussian:
-    """Posterior q(z_2|z_1)."""
+    """Return the posterior q(z_2|z_1)."""
     bound: Any = bind(networks, params, {})
     return Gaussian(*bound.top_encoder(z))
 
 
 def decode_top(networks: Networks, params: Params, z: Latents) -> Gaussian:
-    """Prior p(z_1|z_2)."""
+    """Return the conditional prior p(z_1|z_2)."""
     bound: Any = bind(networks, params, {})
     return Gaussian(*bound.top_decoder(z))
 
 
 def network_names(networks: Networks) -> tuple[str, ...]:
-    """Names of the networks that are trained."""
+    """Return the names of the networks that are trained."""
     return ("encoder", "decoder", *(("top_encoder", "top_decoder") if networks.top_latents else ()))
 
 
 def example_inputs(networks: Networks, images: Images) -> dict[str, tuple[Array, ...]]:
-    """Examples of the inputs of the encoder and the decoder."""
+    """Return example inputs of the encoder and the decoder."""
     return {"encoder": (images,), "decoder": (jnp.zeros((1, networks.latents), images.dtype),)}
 
 
 def example_top_inputs(networks: Networks, images: Images) -> dict[str, tuple[Array, ...]]:
-    """Examples of the inputs of the networks of the second stochastic layer; empty where there is none."""
+    """Return example inputs of the networks of the second stochastic layer; empty if there is none."""
     if not networks.top_latents:
         return {}
     z_1, z_2 = (jnp.zeros((1, latents), images.dtype) for latents in (networks.latents, networks.top_latents))
@@ -148,7 +149,7 @@ def example_top_inputs(networks: Networks, images: Images) -> dict[str, tuple[Ar
 
 
 def init_params(networks: Networks, key: Key, images: Images) -> Params:
-    """Fresh parameters of all networks."""
+    """Return fresh parameters of all networks."""
     params, _ = init_networks(networks, key, **example_inputs(networks, images))
     if not networks.top_latents:
         return params
@@ -157,7 +158,7 @@ def init_params(networks: Networks, key: Key, images: Images) -> Params:
 
 
 def check_networks(networks: Networks, image_shape: tuple[int, int, int]) -> None:
-    """Raise ValueError where the networks' outputs do not have the shapes of latents and images."""
+    """Raise ValueError if the networks' outputs do not have the shapes of latents and images."""
     images = jnp.zeros((1, *image_shape))
     z_1, z_2 = (1, networks.latents), (1, networks.top_latents)
     outputs = {"encoder": (z_1, z_1), "decoder": networks.likelihood.shape((1, *image_shape))}
@@ -175,7 +176,7 @@ def mlp_networks(
     mean: Float[np.ndarray, "H W C"] | None = None,
     gaussian: bool = False,
 ) -> Networks:
-    """Dense encoder with layers of `hidden` units, and its mirror (Burda et al. 2016: 784-200-200-50, tanh).
+    """Return a dense encoder with layers of `hidden` units and its mirror (Burda et al. 2016: 784-200-200-50, tanh).
 
     The encoder subtracts `mean`, the mean training image, and the decoder's output starts from it. `gaussian` selects
     the Gaussian likelihood, for grey images.
@@ -204,9 +205,9 @@ def conv_networks(
     mean: Float[np.ndarray, "H W C"] | None = None,
     gaussian: bool = False,
 ) -> Networks:
-    """Convolutional encoder with layers of `channels` of stride 2 and a dense layer, and its mirror.
+    """Return a convolutional encoder with layers of `channels` of stride 2 and a dense layer, and a mirrored decoder.
 
-    `mean` and `gaussian` are those of `mlp_networks`.
+    `mlp_networks` explains `mean` and `gaussian`.
     """
     body = ConvEncoder(tuple(channels), features)
     decoder = ConvDecoder(image_shape, tuple(reversed(channels)), features, bias_init=image_bias(mean))
@@ -216,7 +217,7 @@ def conv_networks(
 def gaussian_networks(
     body: nn.Module, decoder: nn.Module, latents: int, mean: Float[np.ndarray, "H W C"] | None, *, gaussian: bool
 ) -> Networks:
-    """Networks with a Gaussian posterior on top of `body`, and a decoder of Bernoulli logits or of Gaussian pixels."""
+    """Return networks: a Gaussian posterior on top of `body` and a decoder of Bernoulli logits or Gaussian pixels."""
     encoder = GaussianEncoder(body, latents, center=lambda x: x if mean is None else x - mean)
     return (
         Networks(encoder, GaussianPixels(decoder), latents, GAUSSIAN)
