@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,8 +23,8 @@ def test_a_step_is_the_phases_by_hand():
     key = jax.random.fold_in(jax.random.fold_in(state.key, 0), 0)
     target = 0.5 + 0.1 * jax.random.normal(key)
     a = state.params["a"]["x"] - 0.2 * (state.params["a"]["x"] - target)
-    np.testing.assert_allclose(after.params["a"]["x"], a, rtol=1e-6)
-    np.testing.assert_allclose(after.params["b"]["x"], 0.2 * a, rtol=1e-6)
+    np.testing.assert_allclose(after.params["a"]["x"], a, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(after.params["b"]["x"], 0.2 * a, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(metrics["first/loss"], (state.params["a"]["x"] - target) ** 2, rtol=1e-5)
     assert set(metrics) == {"first/loss", "first/target", "second/loss"}
     assert int(after.step) == 1
@@ -62,7 +64,7 @@ def test_a_phase_moves_from_its_start_until_its_stop_and_its_optimizer_counts_it
         state, metrics = step(state, BATCH)
         b, a = before.params["b"]["x"], state.params["a"]["x"]
         rate = {2: 0.1, 3: 0.05}.get(index, 0.0)
-        np.testing.assert_allclose(state.params["b"]["x"], b - 2 * rate * (b - a), rtol=1e-6)
+        np.testing.assert_allclose(state.params["b"]["x"], b - 2 * rate * (b - a), rtol=1e-5, atol=1e-6)
         assert bool(np.isnan(metrics["second/loss"])) == (rate == 0)
 
 
@@ -75,7 +77,8 @@ def test_a_step_for_the_phases_that_are_due_is_the_step_with_branches():
         assert due == (index < 4, index in (2, 5))
         expected = branches(state, BATCH)
         found = jax.jit(make_step(phases, due))(state, BATCH)
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), found[0].params, expected[0].params)
+        close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
+        jax.tree.map(close, found[0].params, expected[0].params)
         assert {name for name, value in found[1].items() if np.isnan(value)} == {
             name for name, value in expected[1].items() if np.isnan(value)
         }

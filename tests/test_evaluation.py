@@ -58,7 +58,7 @@ def test_every_seed_and_example_is_evaluated_once_in_order_under_the_batchs_key(
     found = evaluate_split(make_evaluate_seeds(evaluate, load), *SEEDS, data, key=key, batch_size=BATCH)
     for seed, (scale, shift) in enumerate(((1.0, 0.5), (-2.0, 3.0))):
         scaled, drawn = expected(key, scale, shift)
-        np.testing.assert_allclose(found["scaled"][seed], scaled, rtol=1e-6)
+        np.testing.assert_allclose(found["scaled"][seed], scaled, rtol=1e-5, atol=1e-6)
         np.testing.assert_array_equal(found["drawn"][seed], drawn)
     assert len(np.unique(found["drawn"][0])) == SIZE
 
@@ -69,7 +69,7 @@ def test_split_values_are_those_of_one_seed():
     found = make_split_values(evaluate, load)(params, stats, split(), key)
     of_seeds = evaluate_split(make_evaluate_seeds(evaluate, load), *SEEDS, split(), key=key)
     for name in ("scaled", "drawn"):
-        np.testing.assert_allclose(found[name], of_seeds[name][1], rtol=1e-6)
+        np.testing.assert_allclose(found[name], of_seeds[name][1], rtol=1e-5, atol=1e-6)
         assert found[name].shape == (SIZE,)
 
 

@@ -1,86 +1,20 @@
-"""The front door: six lines on a user's own arrays, and what they say to arrays that cannot be used."""
+"""The front door: six lines on a user's own arrays."""
 
 import functools
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import jax
 import numpy as np
-import optax
 import pytest
 
 import genjax
 from genjax.core import with_inputs
 from genjax.data.arrays import ArrayDataset
 from genjax.data.load import load_dataset
-from genjax.models.adversarial.gan import Optimizers
+from tests.front_door_cases import COUNT, IMAGES, LABELS, SHAPE, SYSTEMS, TEXT, data_of, grey, model_of, state_of
 from tests.toys import two_players
-
-SHAPE = (8, 8, 1)
-COUNT = 60
-TEXT = "to be or not to be, that is the question. " * 20
-RNG = np.random.default_rng(0)
-IMAGES = RNG.integers(0, 256, (COUNT, 8, 8), dtype=np.uint8)
-LABELS = np.arange(COUNT) % 3
-
-FEW = {"hidden": (6,), "latents": 2}
-
-
-def grey():
-    return genjax.dataset(IMAGES, LABELS)
-
-
-def binary():
-    return genjax.dataset(IMAGES, binarization="static")
-
-
-def small_gan(data):
-    descent = Optimizers(optax.adam(1e-3), optax.adam(1e-3))
-    return genjax.gan(data.image_shape, hidden=(6,), maxout=(5,), latents=3, optimizers=descent, mean=data.mean)
-
-
-def small_stargan(data):
-    return genjax.stargan(
-        data.image_shape,
-        classes=data.classes,
-        filters=2,
-        blocks=0,
-        discriminator_filters=2,
-        discriminator_updates=1,
-    )
-
-
-SYSTEMS = {
-    "nade": (binary, lambda data: genjax.nade(data.image_shape, hidden=5), {"count": 4}),
-    "pixel_cnn": (binary, lambda data: genjax.pixel_cnn(data.image_shape, features=4, blocks=1), {"count": 4}),
-    "vae": (grey, lambda data: genjax.vae(data.image_shape, evaluation_samples=3, **FEW), {"count": 4}),
-    "aae": (grey, lambda data: genjax.aae(data.image_shape, **FEW), {"count": 4}),
-    "gan": (grey, small_gan, {"count": 4}),
-    "dcgan": (grey, lambda data: genjax.dcgan(data.image_shape, filters=2, latents=3, average=0.9), {"count": 4}),
-    "infogan": (
-        grey,
-        lambda data: genjax.infogan(data.image_shape, noise=3, channels=(2, 2), hidden=4, recognition_hidden=3),
-        {"labels": [0, 3, 3, 9]},
-    ),
-    "stargan": (grey, small_stargan, {"image": IMAGES[:4], "labels": [0, 1, 2, 0]}),
-}
-
-
-@functools.cache
-def data_of(name):
-    return SYSTEMS[name][0]()
-
-
-@functools.cache
-def model_of(name):
-    return SYSTEMS[name][1](data_of(name))
-
-
-@functools.cache
-def state_of(name):
-    return genjax.train(model_of(name), data_of(name), steps=1, seed=0, batch_size=16)
 
 
 def same(a, b):
@@ -91,8 +25,13 @@ def same(a, b):
 
 
 def close(a, b):
+    """Equal up to rounding, and in a weight of a hundred up to two of Adam's updates.
+
+    Adam makes a whole update of a gradient that is 0 but for rounding, and its sign depends on the machine.
+    """
     for one, other in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+        assert np.isclose(one, other, rtol=1e-3, atol=1e-5).mean() >= 0.99
+        np.testing.assert_allclose(one, other, atol=5e-3)
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
@@ -279,113 +218,9 @@ def test_several_seeds_are_saved_and_restored(tmp_path):
     same(genjax.restore(tmp_path / "run", model, data), states)
 
 
-FLOATS = IMAGES / 255
-COLOURS = np.zeros((COUNT, 8, 8, 3), np.uint8)
-CHANNELS_FIRST = np.zeros((COUNT, 3, 8, 8), np.uint8)
-
-
-def with_nan():
-    found = FLOATS.copy()
-    found[3, 1, 2] = np.nan
-    return found
-
-
-MISUSE = {
-    "floats up to 255": (
-        lambda: genjax.dataset(IMAGES.astype(float)),
-        "from 0 to 255.*divide by 255",
-    ),
-    "floats from -1": (lambda: genjax.dataset(FLOATS * 2 - 1), r"pass \(images \+ 1\) / 2"),
-    "nan": (lambda: genjax.dataset(with_nan()), r"images\[3, 1, 2\] is nan; replace or drop"),
-    "rows of pixels": (lambda: genjax.dataset(IMAGES.reshape(COUNT, 64)), r"\(60, 64\); pass \[N, H, W\].*reshape"),
-    "one image": (lambda: genjax.dataset(IMAGES[0]), r"pass \[N, H, W\] or .*images\[None\]"),
-    "no image": (lambda: genjax.dataset(IMAGES[:0]), "is empty; pass at least one image"),
-    "channels first": (
-        lambda: genjax.dataset(CHANNELS_FIRST),
-        r"pass images.transpose\(0, 2, 3, 1\)",
-    ),
-    "alpha": (lambda: genjax.dataset(np.zeros((9, 8, 8, 4), np.uint8)), r"alpha channel: pass images\[..., :3\]"),
-    "int64": (lambda: genjax.dataset(IMAGES.astype(np.int64)), r"images is int64; pass images.astype\(np.uint8\)"),
-    "objects": (lambda: genjax.dataset(np.array([IMAGES[0], None], object)), r"Python objects.*pass np.stack"),
-    "complex": (lambda: genjax.dataset(FLOATS.astype(complex)), "complex128; pass uint8 values"),
-    "too few": (lambda: genjax.dataset(IMAGES[:2]), "2 are too few.*pass at least 3 images"),
-    "a fraction of 5": (lambda: genjax.dataset(IMAGES, test=5.0), "test=5.0 must be a fraction above 0"),
-    "label counts": (
-        lambda: genjax.dataset(IMAGES, LABELS[:-1]),
-        r"\(59,\); there are 60 images, pass one",
-    ),
-    "one-hot labels": (lambda: genjax.dataset(IMAGES, np.eye(3)[LABELS]), r"labels.argmax\(axis=1\)"),
-    "labels of floats": (lambda: genjax.dataset(IMAGES, LABELS / 2), r"labels is float64; pass integers from 0 on"),
-    "negative labels": (lambda: genjax.dataset(IMAGES, LABELS - 1), "from -1 to 1; number the classes from 0 on"),
-    "captions count": (
-        lambda: genjax.dataset(IMAGES, captions=["a"]),
-        "1 for 60 images; pass a text for each",
-    ),
-    "wordless caption": (
-        lambda: genjax.dataset(IMAGES, captions=["a"] * 59 + ["!"]),
-        r"captions\[59\].*one word",
-    ),
-    "colours to be binary": (lambda: genjax.dataset(COLOURS, binarization="static"), "use binarization='none'"),
-    "a path as text": (lambda: genjax.text_dataset("my.txt"), "pass the text itself"),
-    "grey for nade": (
-        lambda: genjax.train(model_of("nade"), grey(), steps=1),
-        r'needs pixels of 0 and 1.*genjax.dataset\(images, binarization="static"\)',
-    ),
-    "grey for nade, evaluated": (
-        lambda: genjax.evaluate(model_of("nade"), state_of("nade"), grey().test),
-        "needs pixels of 0 and 1",
-    ),
-    "other levels": (
-        lambda: genjax.train(genjax.pixel_cnn(SHAPE, features=4, blocks=1, levels=4), grey(), steps=1),
-        r"needs pixels of 4 levels.*genjax.dataset\(images, levels=4\)",
-    ),
-    "another shape": (
-        lambda: genjax.train(genjax.vae((4, 4, 1), **FEW), grey(), steps=1),
-        r"shape \(8, 8, 1\) and the model is for \(4, 4, 1\); make the model with data.image_shape",
-    ),
-    "no labels": (
-        lambda: genjax.train(model_of("stargan"), genjax.dataset(IMAGES), steps=2),
-        r"label: the model needs it; pass class numbers: genjax.dataset\(images, labels\)",
-    ),
-    "too few classes": (
-        lambda: genjax.train(genjax.stargan(SHAPE, filters=2, blocks=0, discriminator_filters=2), grey(), steps=5),
-        "knows 0 to 1; make the model with classes=data.classes",
-    ),
-    "generator never updated": (
-        lambda: genjax.train(genjax.stargan(SHAPE, filters=2, blocks=0, discriminator_filters=2), grey(), steps=1),
-        "'generator' first updates its networks in step 5; take at least",
-    ),
-    "no steps": (lambda: genjax.train(model_of("vae"), grey(), steps=0), "steps=0 must be at least 1"),
-    "a batch too large": (
-        lambda: genjax.train(model_of("vae"), grey(), steps=1, batch_size=99),
-        "must be from 1 to 48",
-    ),
-    "no count": (lambda: genjax.sample(model_of("vae"), state_of("vae")), "say how many samples"),
-    "nothing to transform": (lambda: genjax.sample(model_of("stargan"), state_of("stargan"), 4), "pass image=images"),
-    "no target": (
-        lambda: genjax.sample(model_of("stargan"), state_of("stargan"), image=IMAGES[:2]),
-        "label: the model needs it; pass labels=",
-    ),
-    "a prompt for images": (lambda: genjax.sample(model_of("vae"), state_of("vae"), 4, prompt="a"), "models of texts"),
-}
-
-
-@pytest.mark.parametrize("name", MISUSE)
-def test_misuse_is_refused_with_what_to_do(name):
-    make, message = MISUSE[name]
-    with pytest.raises(ValueError, match=re.compile(message, re.DOTALL)):
-        make()
-
-
-def test_characters_of_another_text_are_refused():
-    model = genjax.char_rnn("abc", hidden=2, layers=1)
-    with pytest.raises(ValueError, match=r"genjax.char_rnn\(data.vocabulary\)"):
-        genjax.train(model, genjax.text_dataset(TEXT), steps=1)
-
-
 @pytest.mark.parametrize("binarization", ["none", "static", "dynamic", "threshold"])
 def test_bytes_and_the_same_as_floats_give_the_same_batches(binarization):
-    sets = [genjax.dataset(images, LABELS, binarization=binarization) for images in (IMAGES, FLOATS)]
+    sets = [genjax.dataset(images, LABELS, binarization=binarization) for images in (IMAGES, IMAGES / 255)]
     for name in ("train", "validation", "test"):
         one, other = (getattr(data, name).batch(COUNT) for data in sets)
         np.testing.assert_allclose(one["image"], other["image"], atol=1e-7)

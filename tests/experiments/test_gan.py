@@ -65,10 +65,10 @@ def test_smoothing_lowers_the_target_of_real_examples_alone():
     """The best output at real examples is then logit(0.9), not infinite; at fake ones nothing changes."""
     plain, smooth = adversarial_loss("nonsaturating", 0.0), adversarial_loss("nonsaturating", 0.1)
     real, fake = jnp.log(9.0), jnp.asarray(-0.7)
-    np.testing.assert_allclose(jax.grad(smooth.discriminator)(real, fake), 0, atol=1e-7)
+    np.testing.assert_allclose(jax.grad(smooth.discriminator)(real, fake), 0, atol=1e-6)
     assert jax.grad(plain.discriminator)(real, fake) < -0.05
     slopes = [jax.grad(loss.discriminator, argnums=1)(real, fake) for loss in (plain, smooth)]
-    assert slopes[0] == slopes[1]
+    np.testing.assert_allclose(slopes[1], slopes[0], rtol=1e-5)
     assert smooth.generator is plain.generator
 
 

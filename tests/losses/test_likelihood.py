@@ -20,8 +20,8 @@ def test_bernoulli_log_prob_is_scipys():
 @pytest.mark.parametrize("x", [0.0, 1.0])
 def test_bernoulli_log_prob_is_finite_and_right_at_extreme_logits(logit, x):
     value, gradient = jax.value_and_grad(bernoulli_log_prob)(jnp.float32(logit), jnp.float32(x))
-    np.testing.assert_allclose(value, scipy.special.log_expit(logit if x == 1 else -logit), rtol=1e-6, atol=1e-30)
-    np.testing.assert_allclose(gradient, x - scipy.special.expit(logit), rtol=1e-6, atol=1e-30)
+    np.testing.assert_allclose(value, scipy.special.log_expit(logit if x == 1 else -logit), rtol=1e-5, atol=1e-30)
+    np.testing.assert_allclose(gradient, x - scipy.special.expit(logit), rtol=1e-5, atol=1e-30)
 
 
 def test_gaussian_log_prob_is_scipys_and_broadcasts():
@@ -56,4 +56,4 @@ def test_log_mean_exp_is_scipys_and_does_not_underflow():
         with jax.enable_x64(True):
             ours = log_mean_exp(jnp.asarray(x), axis)
         np.testing.assert_allclose(ours, scipy.special.logsumexp(x, axis=axis) - np.log(x.shape[axis]), rtol=1e-12)
-    np.testing.assert_array_equal(log_mean_exp(jnp.full((500, 2), -1e4), 0), [-1e4, -1e4])
+    np.testing.assert_allclose(log_mean_exp(jnp.full((500, 2), -1e4), 0), [-1e4, -1e4], rtol=1e-6)

@@ -39,19 +39,19 @@ def test_the_best_value_is_the_jensen_shannon_divergence(seed):
 def test_no_other_discriminator_has_a_greater_value(seed):
     p, q = map(jnp.asarray, distributions(seed))
     best = optimal_logits(p, q)
-    np.testing.assert_allclose(jax.grad(minimax_value)(best, p, q), np.zeros(9), atol=1e-15)
+    np.testing.assert_allclose(jax.grad(minimax_value)(best, p, q), np.zeros(9), atol=1e-12)
     for other in np.random.default_rng(seed).normal(size=(20, 9)):
         assert minimax_value(best + other, p, q) < best_value(p, q)
 
 
 def test_the_divergence_is_0_for_equal_and_log_2_for_disjoint_distributions():
     p, q = jnp.array([0.3, 0.7, 0.0, 0.0, 0.0]), jnp.array([0.0, 0.0, 0.1, 0.9, 0.0])
-    np.testing.assert_allclose(jensen_shannon(p, q), np.log(2), rtol=1e-15)
-    np.testing.assert_allclose(best_value(p, q), 0, atol=1e-15)
+    np.testing.assert_allclose(jensen_shannon(p, q), np.log(2), rtol=1e-12)
+    np.testing.assert_allclose(best_value(p, q), 0, atol=1e-12)
     np.testing.assert_array_equal(optimal_logits(p, q), [np.inf, np.inf, -np.inf, -np.inf, 0])
-    assert jensen_shannon(p, p) == 0
-    np.testing.assert_allclose(best_value(p, p), -LOG4, rtol=1e-15)
-    np.testing.assert_allclose(minimax_value(jnp.zeros(5), p, q), -LOG4, rtol=1e-15)
+    np.testing.assert_allclose(jensen_shannon(p, p), 0, atol=1e-12)
+    np.testing.assert_allclose(best_value(p, p), -LOG4, rtol=1e-12)
+    np.testing.assert_allclose(minimax_value(jnp.zeros(5), p, q), -LOG4, rtol=1e-12)
     for gradient in jax.grad(jensen_shannon, (0, 1))(p, q):
         assert jnp.isfinite(gradient).all()
 

@@ -85,7 +85,7 @@ def test_precision_and_recall_are_of_scikit_learns_neighbours(monkeypatch):
 
     real, fake = RNG.normal(size=(40, 2)), RNG.normal(0.8, 1.2, (30, 2))
     found = precision_recall(sets(real, fake))
-    assert found[:2] == (share(fake, real), share(real, fake))
+    assert found[:2] == pytest.approx((share(fake, real), share(real, fake)))
     assert 0 < found.precision < 1
     assert 0 < found.recall < 1
     assert found.protocol.startswith("Precision and recall, 3 neighbours, features of a classifier [0123abcd], 40 real")
@@ -95,7 +95,7 @@ def test_a_generator_of_one_mode_has_precision_without_recall():
     """Half of the real features are 0 to 9, half 100 to 109; the generated ones lie between those of the first half."""
     steps = np.arange(10.0)[:, None]
     real = np.concatenate([steps, steps + 100])
-    assert precision_recall(sets(real, steps[:9] + 0.5))[:2] == (1, 0.5)
+    assert precision_recall(sets(real, steps[:9] + 0.5))[:2] == pytest.approx((1, 0.5))
     assert precision_recall(sets(real, real))[:2] == (1, 1)
     assert precision_recall(sets(real, real + 1000))[:2] == (0, 0)
 

@@ -34,7 +34,7 @@ def test_a_shift_by_v_is_the_mean_of_v_along_a_direction():
 
 
 def test_it_does_not_see_the_order_of_points():
-    assert sliced_wasserstein(X, X[::-1].copy()).value < 1e-15
+    assert sliced_wasserstein(X, X[::-1].copy()).value < 1e-12
     np.testing.assert_allclose(sliced_wasserstein(X, Y).value, sliced_wasserstein(Y, X).value)
 
 
@@ -82,8 +82,8 @@ def smooth(count, width, seed):
 
 def test_a_set_is_at_distance_0_of_itself_and_levels_are_named():
     found = swd(IMAGES, IMAGES, smallest=8)
-    assert found.value == 0
-    assert found.levels == {32: 0, 16: 0}
+    assert found.value == pytest.approx(0, abs=1e-6)
+    assert found.levels == pytest.approx({32: 0, 16: 0}, abs=1e-6)
     assert found.protocol == (
         "sliced Wasserstein-1 of 7x7 patches, 6 real images (test) and 6 generated ones, levels of height 32, 16, "
         "20 patches of an image, 30 directions, seed 0"
@@ -100,7 +100,7 @@ def test_contrast_and_brightness_do_not_count_and_texture_does():
 
 def test_a_channel_without_variance_is_finite():
     black = np.zeros((4, 16, 16, 1), np.float32)
-    assert swd(black, black).value == 0
+    assert swd(black, black).value == pytest.approx(0, abs=1e-6)
     assert np.isfinite(swd(black, smooth(4, 1.0, 0)[:, :16, :16]).value)
 
 

@@ -128,7 +128,8 @@ def test_no_labelled_example_is_no_loss_and_hidden_labels_are_not_read():
     garbled = np.where(one, LABELS, 2**30)
     assert phase_loss(model, "semi_supervised", params, batch(labelled=nobody)) == 0
     losses = [phase_loss(model, "semi_supervised", params, batch(labelled=one, label=x)) for x in (LABELS, garbled)]
-    assert losses[0] == losses[1] > 0
+    assert losses[0] > 0
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-6)
     assert (label_slots(batch(labelled=nobody, label=garbled), gaussian_mixture(3)) == 3).all()
 
 
@@ -221,7 +222,7 @@ def test_each_label_is_as_likely_as_the_others():
 def test_dropout_drops_pixels_and_keeps_the_mean():
     images = jnp.ones((1000, 4, 4, 1))
     dropped = np.asarray(with_dropout(images, 0.2, KEY))
-    assert set(np.unique(dropped)) == {0, np.float32(1.25)}
+    np.testing.assert_allclose(np.unique(dropped.round(5)), [0, 1.25])
     np.testing.assert_allclose(dropped.mean(), 1, atol=5 * 0.5 / np.sqrt(16_000))
     assert with_dropout(images, 0.0, KEY) is images
 
@@ -254,7 +255,7 @@ def test_a_semi_supervised_sample_has_its_class_as_y():
 def test_a_cluster_is_drawn_and_not_the_label():
     model = cluster_model()
     assert [phase.name for phase in model.phases] == ["reconstruction", "discriminator", "regularization"]
-    np.testing.assert_array_equal(of_class(model, 0), of_class(model, 1))
+    np.testing.assert_allclose(of_class(model, 0), of_class(model, 1), rtol=1e-6)
     state = state_of(model)
     assert set(model.evaluate(state.params, state.stats, batch(), KEY)) == {"squared_error"}
     features = model.embed(state.params, state.stats, batch())

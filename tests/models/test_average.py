@@ -55,12 +55,11 @@ def test_samples_are_those_of_the_average_and_features_those_of_the_discriminato
         replaced[0]["generator"]["params"]["norm"]["scale"],
     )
     expected = plain.generate(*replaced, BATCH, KEY)
-    np.testing.assert_array_equal(model.generate(params, stats, BATCH, KEY), expected)
-    assert (expected != plain.generate(params, stats, BATCH, KEY)).any()
-    np.testing.assert_array_equal(
-        model.evaluate(params, stats, BATCH, KEY)["fake_logit"], plain.evaluate(*replaced, BATCH, KEY)["fake_logit"]
-    )
-    np.testing.assert_array_equal(model.embed(params, stats, BATCH), plain.embed(params, stats, BATCH))
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6)
+    close(model.generate(params, stats, BATCH, KEY), expected)
+    assert np.abs(expected - plain.generate(params, stats, BATCH, KEY)).max() > 1e-4
+    close(model.evaluate(params, stats, BATCH, KEY)["fake_logit"], plain.evaluate(*replaced, BATCH, KEY)["fake_logit"])
+    close(model.embed(params, stats, BATCH), plain.embed(params, stats, BATCH))
 
 
 def test_a_model_without_an_average_is_sampled_as_it_is():

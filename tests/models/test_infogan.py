@@ -59,7 +59,7 @@ def test_codes_have_their_distributions_and_depend_on_their_place():
     for numbers in (codes.noise[:, 0], codes.continuous[:, 0]):
         assert scipy.stats.kstest(np.asarray(numbers), "uniform", (-1, 2)).pvalue > 1e-3
     few = draw_codes(Sizes(2, 5, 1), KEY, 3)
-    jax.tree.map(lambda many, few: np.testing.assert_array_equal(many[:3], few), codes, few)
+    jax.tree.map(lambda many, few: np.testing.assert_allclose(many[:3], few, rtol=1e-6, atol=1e-6), codes, few)
     assert np.abs(np.corrcoef(codes.noise.T)[0, 1]) < 5 / math.sqrt(4000)
 
 
@@ -171,7 +171,7 @@ def test_images_are_of_the_category_that_is_asked_for():
     first, again, other = (
         generate(state().params, state().stats, {**BATCH, "code": jnp.full(6, category)}, KEY) for category in (1, 1, 2)
     )
-    np.testing.assert_array_equal(first, again)
+    np.testing.assert_allclose(again, first, rtol=1e-6)
     assert np.abs(first - other).max() > 1e-3
 
 

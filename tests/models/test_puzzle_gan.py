@@ -131,7 +131,7 @@ def test_composites_of_a_full_and_of_an_empty_mask_are_the_images_themselves():
 
 def test_the_loss_of_a_mask_is_0_where_it_is_the_true_one_and_nowhere_else():
     mask = jnp.asarray(M, jnp.float32)
-    assert (absolute_error(mask, mask) == 0).all()
+    np.testing.assert_allclose(absolute_error(mask, mask), 0, atol=1e-6)
     for place in np.ndindex(3, 4, 4):
         for shift in (-1e-3, 1e-3):
             changed = absolute_error(mask.at[place].add(shift), mask)
@@ -141,7 +141,7 @@ def test_the_loss_of_a_mask_is_0_where_it_is_the_true_one_and_nowhere_else():
 def test_the_weight_falls_by_equal_factors_from_the_first_move_to_the_last():
     found = jax.vmap(weight_schedule(1e-2, 1e-4, 51))(jnp.arange(51))
     np.testing.assert_allclose(found, np.logspace(-2, -4, 51), rtol=1e-5)
-    assert float(weight_schedule(0.5, 0.125, 1)(0)) == 0.5
+    np.testing.assert_allclose(weight_schedule(0.5, 0.125, 1)(0), 0.5, rtol=1e-6)
 
 
 def test_the_generator_moves_in_every_second_step_after_the_discriminator():

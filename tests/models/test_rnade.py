@@ -9,7 +9,7 @@ import scipy.stats
 from genjax.core import init_state, make_step
 from genjax.models.autoregressive import rnade
 from genjax.models.autoregressive.rnade import Weights
-from genjax.testing import assert_autoregressive, assert_samplers_equal
+from genjax.testing import assert_autoregressive
 
 SHAPE = (3, 4, 1)
 D = 12
@@ -168,7 +168,7 @@ def test_the_scaled_gradient_is_what_the_model_trains_with():
         loss = lambda params, model=model: model.phases[0].loss(params, {}, batch, KEY)[0]  # noqa: E731
         value, gradient = jax.value_and_grad(loss)(as_params(w))
         gradients[scaled] = (value, gradient["rnade"]["b"])
-    assert gradients[True][0] == gradients[False][0]
+    np.testing.assert_allclose(gradients[True][0], gradients[False][0], rtol=1e-5)
     assert (gradients[True][1][:, 3:6] != gradients[False][1][:, 3:6]).all()
     np.testing.assert_allclose(gradients[True][1][:, 6:], gradients[False][1][:, 6:], rtol=1e-5)
 
@@ -178,7 +178,7 @@ def test_components_begin_spread_over_the_standardized_range_and_as_wide_as_they
     logits, means, log_sigmas = np.split(np.asarray(w.b), 3, axis=1)
     np.testing.assert_array_equal(logits, 0)
     np.testing.assert_allclose(means, [[-1, 0, 1]] * 2, atol=1e-6)
-    np.testing.assert_allclose(np.exp(log_sigmas), np.diff(means)[:, :1].repeat(3, 1), rtol=1e-6)
+    np.testing.assert_allclose(np.exp(log_sigmas), np.diff(means)[:, :1].repeat(3, 1), rtol=1e-5)
 
 
 def test_it_learns_a_correlated_gaussian():
@@ -254,9 +254,9 @@ def test_fast_sampler_equals_one_that_computes_all_conditionals_anew_at_each_pix
             uniform, normal = rnade.noise(key, x)
             for d in range(D):
                 x = x.at[:, d].set(rnade.conditionals(w, x).draw(uniform, normal)[:, d])
-            return x.round(9)
+            return x
 
-        assert_samplers_equal(lambda key: rnade.sample(w, key, 9)[0].round(9), naive, KEY)
+        np.testing.assert_allclose(rnade.sample(w, KEY, 9)[0], naive(KEY), rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("value", [1e4, -1e4])
@@ -330,7 +330,8 @@ def test_completion_of_no_known_pixels_is_a_sample():
     batch = completion_batch(0, np.arange(D))
     model, params = rnade.rnade(SHAPE, hidden=5, components=3), as_params(random_weights(0))
     completed = model.generate(params, {}, batch, KEY)
-    np.testing.assert_array_equal(completed, model.generate(params, {}, {"image": batch["image"]}, KEY))
+    sample = model.generate(params, {}, {"image": batch["image"]}, KEY)
+    np.testing.assert_allclose(completed, sample, rtol=1e-5, atol=1e-6)
 
 
 def test_completion_of_pixels_that_are_no_prefix_or_of_another_shape_is_refused():

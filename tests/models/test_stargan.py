@@ -191,7 +191,7 @@ def test_the_loss_of_what_a_label_set_does_not_know_is_0_and_so_is_its_gradient(
     gradient = np.asarray(jax.jit(jax.grad(loss))(logits, jnp.asarray(BITS)))
     np.testing.assert_array_equal(gradient != 0, HALVES.known_bits[SETS])
     hidden = jnp.asarray(np.where(HALVES.known_bits[SETS], BITS, 1 - BITS))
-    assert loss(logits, hidden) == loss(logits, jnp.asarray(BITS))
+    np.testing.assert_allclose(loss(logits, hidden), loss(logits, jnp.asarray(BITS)), rtol=1e-6)
     alone = [-log_softmax(logits[i, :3])[BITS[i, :3].argmax()] for i in (0, 2)]
     alone += [np.logaddexp(0, logits[i, 3] * (1 - 2 * int(BITS[i, 3]))) for i in (1, 3)]
     np.testing.assert_allclose(loss(logits, jnp.asarray(BITS)), np.sum(alone) / 4, rtol=1e-5)
@@ -217,7 +217,7 @@ def test_evaluation_is_of_the_target_and_its_way_back():
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-5)
     drawn = jax.jit(model().generate)(state().params, state().stats, BATCH, KEY)
-    np.testing.assert_allclose(drawn, there, rtol=1e-6)
+    np.testing.assert_allclose(drawn, there, rtol=1e-5, atol=1e-6)
 
 
 class Flat(nn.Module):

@@ -72,7 +72,7 @@ def test_evaluation_does_not_depend_on_neighbours():
     other[[0, 2, 3]] = 1 - other[[0, 2, 3]]
     ours, theirs = (evaluate(params, {}, {"image": jnp.asarray(images)}, KEY) for images in (IMAGES, other))
     for name, value in ours.items():
-        np.testing.assert_allclose(value[1], theirs[name][1], rtol=1e-6)
+        np.testing.assert_allclose(value[1], theirs[name][1], rtol=1e-5)
         assert abs(value[0] - theirs[name][0]) > 1e-4
 
 
@@ -227,8 +227,8 @@ def test_embedding_and_reconstruction_use_posterior_means():
         )
 
     embedding, posterior, reconstruction, decoded = all_three(params)
-    np.testing.assert_array_equal(embedding, posterior.mean)
-    np.testing.assert_array_equal(reconstruction, decoded)
+    np.testing.assert_allclose(embedding, posterior.mean, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(reconstruction, decoded, rtol=1e-5, atol=1e-6)
     assert set(jax.eval_shape(model.evaluate, params, {}, batch, KEY)) == {"elbo_nats", "iwae_500_nats", "kl_nats"}
 
 

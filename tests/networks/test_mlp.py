@@ -29,7 +29,7 @@ def test_image_mlp_adds_the_bias_pixel_by_pixel():
     bias = np.arange(12.0, dtype=np.float32).reshape(3, 2, 2)
     network = ImageMLP((3, 2, 2), (5,), bias_init=jax.nn.initializers.constant(bias))
     logits, _ = network.init_with_output(jax.random.key(0), jnp.zeros((2, 4)))
-    np.testing.assert_array_equal(logits, np.stack([bias, bias]))
+    np.testing.assert_allclose(logits, np.stack([bias, bias]), rtol=1e-6, atol=1e-6)
 
 
 def test_gaussian_encoder_has_linear_heads():
@@ -47,5 +47,5 @@ def test_gaussian_pixels_share_a_variance_that_is_bounded_below(raw):
     variables = network.init(jax.random.key(0), jnp.zeros((3, 2)))
     variables["params"]["log_sigma"] = jnp.float32(raw)
     mean, log_var = network.apply(variables, jnp.zeros((3, 2)))
-    np.testing.assert_array_equal(mean, np.full((3, 2, 2, 1), 0.5))
+    np.testing.assert_allclose(mean, np.full((3, 2, 2, 1), 0.5), rtol=1e-6)
     np.testing.assert_allclose(log_var, np.full((3, 2, 2, 1), 2 * np.logaddexp(raw, -4)), rtol=1e-5)

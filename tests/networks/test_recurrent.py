@@ -55,7 +55,7 @@ def test_two_halves_are_the_whole():
         halfway, first = network.apply({"params": params}, state, x[:, :2])
         after, second = network.apply({"params": params}, halfway, x[:, 2:])
         halves = (after, jnp.concatenate([first, second], axis=1))
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-14), whole, halves)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-12), whole, halves)
 
 
 def test_the_forget_gate_alone_starts_open():
@@ -75,8 +75,9 @@ def test_dropout_leaves_out_and_scales_up_under_a_key_alone():
     _, dropped = network.apply({"params": params}, state, x, jax.random.key(1))
     kept = np.asarray(dropped) != 0
     assert 0 < kept.mean() < 1
-    np.testing.assert_allclose(dropped, np.where(kept, 2 * np.asarray(without), 0), rtol=1e-6)
-    np.testing.assert_array_equal(without, StackedLSTM(H, 1).apply({"params": params}, state, x)[1])
+    np.testing.assert_allclose(dropped, np.where(kept, 2 * np.asarray(without), 0), rtol=1e-5, atol=1e-6)
+    plain = StackedLSTM(H, 1).apply({"params": params}, state, x)[1]
+    np.testing.assert_allclose(without, plain, rtol=1e-5, atol=1e-6)
 
 
 def numpy_gru(params, x):

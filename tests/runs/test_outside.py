@@ -17,7 +17,7 @@ from genjax.__main__ import main
 from genjax.runs.directory import check_config
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 120
+PATIENCE = 600
 
 MODEL = '''"""A linear autoencoder: x is rebuilt from W x, and samples are rebuilt from normal codes."""
 
