@@ -151,7 +151,7 @@ def systems_table() -> str:
 
 
 def system_row(name: str, kept: Sequence[Entry]) -> Sequence[str]:
-    """Return the table row of a system: a link, the papers named in the first line of its file, and its headline."""
+    """Return the row of a system: its papers, and the headline metric of the run that `plainest` chooses, with its command."""
     first = (f"[{name}](experiments/{name}.py)", "; ".join(re.findall(r"\(([^()]*\d{4}[^()]*)\)", first_line(name))))
     best = plainest(kept)
     if best is None or best.headline is None:

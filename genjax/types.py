@@ -27,7 +27,7 @@ Loss = Callable[[Params, Stats, Batch, Key], tuple[Scalar, tuple[Metrics, Stats]
 """Objective that one phase minimizes: a scalar, together with metrics for the log and the next stats."""
 
 Evaluate = Callable[[Params, Stats, Batch, Key], Metrics]
-"""Held-out quantities, one value [B] per example: the caller reduces them."""
+"""Metrics of a held-out batch: name -> array [B] with one value per example; the caller averages them."""
 
 Generate = Callable[[Params, Stats, Batch, Key], Array]
 """Sampler: one output per example of the batch, drawn from the prior, or completed if the batch has `known`

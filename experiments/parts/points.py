@@ -72,7 +72,7 @@ def point_experiment(model: Model, mixture: Mixture, data: Dataset, *, average: 
 
 
 def make_measure(model: Model, mixture: Mixture) -> Measure:
-    """Return the measure of covered modes, of the fraction of high-quality samples, and of the divergence."""
+    """Return the measure of samples: covered modes, fraction near a mode, and Jensen-Shannon divergence in nats."""
 
     def measure(params: Params, stats: Stats, split: Split, key: Key) -> dict[str, float]:
         return numbers(*compare(drawn(model, mixture, params, stats, DRAWN, key), mixture))
@@ -93,7 +93,7 @@ def numbers(modes: Modes, divergence: Divergence) -> dict[str, float]:
 
 
 def facts(mixture: Mixture) -> dict[str, int | float | str]:
-    """Return the protocols of the metrics and, as a baseline, the metrics of true points of the mixture."""
+    """Return facts for the result: how each metric is computed, and the same metrics of points of the mixture itself."""
     modes, divergence = compare(points(mixture, DRAWN, stream=TRUE_STREAM), mixture)
     true = {f"true_{name}": value for name, value in numbers(modes, divergence).items()}
     protocols = {"modes_protocol": modes.protocol, "jsd_protocol": divergence.protocol}

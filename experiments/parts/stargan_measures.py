@@ -140,7 +140,7 @@ def round_trips(networks: model_of.Networks, found: Labelled, params: Params, st
 
 
 def make_translator(networks: model_of.Networks, found: Labelled) -> Translator:
-    """Return the capability to translate any image to each of the domains."""
+    """Return the translator of the model: the names of its domains, and the translation of images to one of them."""
     labels = {domain.name: label_of(found, domain) for domain in found.domains}
 
     def translate(params: Params, stats: Stats, images: jax.Array, to: str) -> jax.Array:

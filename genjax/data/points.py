@@ -15,7 +15,7 @@ SIZES = (50_000, 5_000, 5_000)
 
 
 class Mixture(NamedTuple):
-    """Equally likely isotropic Gaussians of one standard deviation."""
+    """Mixture of equally likely isotropic Gaussians that all have the same standard deviation `std`."""
 
     name: str
     means: Float[np.ndarray, "K D"]

@@ -36,7 +36,7 @@ def parzen_numbers(data: Dataset, split: Split, samples: Float[np.ndarray, "M D"
 
 
 def images_of(data: Dataset, split: Split, indices: Int[np.ndarray, " N"]) -> Float[np.ndarray, "N D"]:
-    """Return the images at `indices`, flat, under the data's protocol."""
+    """Return the images of `split` at `indices` as a model sees them, each as a flat vector."""
     raw = {name: jnp.asarray(array) for name, array in split.read(indices).items()}
     return np.asarray(data.load(raw, jax.random.key(0))["image"]).reshape(len(indices), -1)
 

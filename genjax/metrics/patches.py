@@ -23,7 +23,7 @@ Others = Float[np.ndarray, "m h w c"]
 
 
 class PatchDistance(NamedTuple):
-    """Patch distances, without a unit, and their protocol. The paper reports the distances times 1000."""
+    """Sliced Wasserstein distances of patches (no unit; the paper reports them times 1000), and how they were computed."""
 
     value: float
     """Mean of the distance over the levels of the pyramid."""

@@ -110,7 +110,7 @@ class ResidualBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x: Images) -> Images:
-        """Return channels of the same shape."""
+        """Return x + f(x), of the shape of `x`."""
         first, second = (
             NormalizedConv(x.shape[-1], padding=self.padding, affine=self.affine, name=f"conv_{index}")
             for index in range(2)

@@ -21,7 +21,7 @@ class Reference(NamedTuple):
     protocol: str
     value: float
     source: str
-    """Source of the number: who reports it, and for which model."""
+    """Publication that the value comes from, and the model that it is reported for."""
     options: Mapping[str, str | int | float] = {}
     """Options, by name, that a run must have to be compared with the number; with none, all runs are compared."""
 

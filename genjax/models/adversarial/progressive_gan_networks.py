@@ -71,7 +71,7 @@ def pyramid(images: Float[Array, "batch H W C"], level: int) -> list[Float[Array
 
 
 def alpha(depth: Depth, level: int) -> Depth:
-    """Return the weight of a level above 0 at a depth, in [0, 1]."""
+    """Return the weight in [0, 1] of level `level` >= 1 in the mix with the level below: 0 to 1 between two depths."""
     return jnp.clip(depth - (level - 1), 0.0, 1.0)
 
 
@@ -142,7 +142,7 @@ class Generator(nn.Module):
     """Channels of each level, from level 0 on."""
     image_channels: int
     level: int
-    """Level whose size the images have."""
+    """Level of the images: their side is start * 2^level."""
     depth: Depth
     """Depth at which the levels are mixed."""
 

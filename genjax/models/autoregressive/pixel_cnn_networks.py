@@ -154,7 +154,7 @@ def context_of(networks: Networks, params: Params, given: Given, batch: Batch) -
 Center = Float[np.ndarray | Array, "#rows #columns #channels"]
 
 GREY = np.full((1, 1, 1), 0.5, np.float32)
-"""Center of images whose mean is not known."""
+"""Value subtracted from the pixels if their mean is not given: middle grey."""
 
 
 def centred(image: Float[Array, "B H W C"], center: Center) -> Float[Array, "B H W C"]:
