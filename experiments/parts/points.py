@@ -93,7 +93,7 @@ def numbers(modes: Modes, divergence: Divergence) -> dict[str, float]:
 
 
 def facts(mixture: Mixture) -> dict[str, int | float | str]:
-    """Return facts for the result: how each metric is computed, and the same metrics of points of the mixture itself."""
+    """Return facts for the result: how metrics are computed, and their values for points of the mixture itself."""
     modes, divergence = compare(points(mixture, DRAWN, stream=TRUE_STREAM), mixture)
     true = {f"true_{name}": value for name, value in numbers(modes, divergence).items()}
     protocols = {"modes_protocol": modes.protocol, "jsd_protocol": divergence.protocol}

@@ -23,7 +23,7 @@ Others = Float[np.ndarray, "m h w c"]
 
 
 class PatchDistance(NamedTuple):
-    """Sliced Wasserstein distances of patches (no unit; the paper reports them times 1000), and how they were computed."""
+    """Sliced Wasserstein distances of patches (no unit; the paper reports them times 1000), and their protocol."""
 
     value: float
     """Mean of the distance over the levels of the pyramid."""

@@ -58,7 +58,7 @@ class Run:
     seeds_at_once: int | None = None
     """Number of seeds trained together in one program; by default all, but one for convolutional models on a CPU."""
     steps: int = 1000
-    """Number of training steps, at most: models that are fitted by counting (tables) stop after one pass over the data."""
+    """Number of training steps, at most; models fitted by counting (tables) stop after one pass over the data."""
     batch_size: int = 100
     """Number of examples per step and seed."""
     evaluate_every: int = 500
