@@ -151,7 +151,7 @@ def systems_table() -> str:
 
 
 def system_row(name: str, kept: Sequence[Entry]) -> Sequence[str]:
-    """Return the row of a system: its papers, and the headline metric and command of the run that `plainest` chooses."""
+    """Return the row of a system: its papers, and the headline and command of the run that `plainest` chooses."""
     first = (f"[{name}](experiments/{name}.py)", "; ".join(re.findall(r"\(([^()]*\d{4}[^()]*)\)", first_line(name))))
     best = plainest(kept)
     if best is None or best.headline is None:
