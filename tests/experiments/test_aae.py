@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments.aae import Options, aae
-from experiments.ledger import references
+from experiments.ledger import kept_entry, references_of
 from genjax.core import init_state
 from genjax.data.dataset import Dataset, resident
 from genjax.measures.baselines import NAMES, parzen_numbers
@@ -87,12 +87,14 @@ def test_the_parzen_log_likelihood_has_training_images_and_centres_as_baselines(
 
 
 def test_published_numbers_stand_beside_the_runs_they_are_of():
-    def result(*words):
-        command = " ".join(("python -m experiments.aae --preset paper", *words))
-        return {"experiment": "aae", "command": command, "dataset": {"name": "mnist", "protocol": "real"}}
+    def references(words, metric):
+        command = f"python -m experiments.aae --preset paper {words}"
+        dataset = {"name": "mnist", "protocol": "real"}
+        one = kept_entry({"experiment": "aae", "command": command, "dataset": dataset, "metrics": {}})
+        return references_of(one, metric)
 
-    (hundred,) = references(result("--task semi-supervised --labels 100"), "error_rate")
-    (thirty,) = references(result("--task clustering --clusters 30"), "cluster_error_rate")
-    (parzen,) = references(result("--parzen"), "parzen_nats")
+    (hundred,) = references("--task semi-supervised --labels 100", "error_rate")
+    (thirty,) = references("--task clustering --clusters 30", "cluster_error_rate")
+    (parzen,) = references("--parzen", "parzen_nats")
     assert (hundred.value, thirty.value, parzen.value) == (0.019, 0.041, 340)
-    assert not references(result("--task semi-supervised --labels 200"), "error_rate")
+    assert not references("--task semi-supervised --labels 200", "error_rate")
