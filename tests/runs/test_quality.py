@@ -81,8 +81,8 @@ def test_baselines_are_for_the_test_split_only_and_small_splits_are_told(monkeyp
     ],
 )
 def test_quality_says_what_it_needs(change, message):
+    experiment = experiment_that_shows(lambda x: x)
+    if "draws" in change:
+        change = {"model": experiment.model._replace(**change)}
     with pytest.raises(RunError, match=message):
-        experiment = experiment_that_shows(lambda x: x)
-        if "draws" in change:
-            change = {"model": experiment.model._replace(**change)}
         with_quality(experiment._replace(**change))
