@@ -70,7 +70,7 @@ from genjax.measures.features import (
     principal_mse,
 )
 from genjax.models.latent import autoencoder as autoencoder_model
-from genjax.pictures.figures import code_scatter, image_grid, test_batch
+from genjax.pictures.figures import code_scatter, first_test_batch, image_grid
 from genjax.runs.experiment import Baseline, Experiment, Reference, Select
 from genjax.runs.options import Data, Run, check_positive
 from genjax.runs.runner import main
@@ -172,7 +172,7 @@ def make_measure(model: Model, data: Dataset, pca: Callable[[], Params]) -> Meas
 
 def figures(model: Model, data: Dataset, pca: Params, params: Params, stats: Stats) -> dict[str, Figure]:
     """Return figures: test images with reconstructions by the model and by PCA, and a scatter plot of codes."""
-    batch = test_batch(data, min(32, data.test.size))
+    batch = first_test_batch(data, min(32, data.test.size))
     ours = model.generate(params, stats, batch, jax.random.key(0))
     rows = np.stack([batch["image"], ours, principal_images(pca, {}, batch).clip(0, 1)], axis=1)
     codes, label = make_features(features_function(model), data.load)(params, stats, first(data.test, SCATTERED))

@@ -2,7 +2,7 @@
 
 Two generators G: X -> Y and F: Y -> X, and a discriminator of each domain:
 
-    adversarial     E (D_Y(G(x)) - 1)^2 + E (D_X(F(y)) - 1)^2                        least squares for eq. 1 (sec. 3.3)
+    adversarial     E (D_Y(G(x)) - 1)^2 + E (D_X(F(y)) - 1)^2                        least squares for eq. 1 (sec. 4)
     cycle           E |F(G(x)) - x| + E |G(F(y)) - y|                                eq. 2
     identity        E |G(y) - y| + E |F(x) - x|                                      sec. 5.2
     generators      minimize  adversarial + --cycle-weight cycle + --identity-weight identity    eq. 3

@@ -49,7 +49,7 @@ from genjax.core import Model
 from genjax.data.dataset import Dataset
 from genjax.data.load import mean_image, require_binary
 from genjax.models.autoregressive import eonade as eonade_model
-from genjax.pictures.figures import Figures, completion_grid, image_grid, test_images
+from genjax.pictures.figures import Figures, completion_grid, first_test_images, image_grid
 from genjax.runs.experiment import Experiment, Reference, Select
 from genjax.runs.options import Data, Run, check_positive
 from genjax.runs.runner import main
@@ -143,7 +143,7 @@ def figures_of(model: Model, data: Dataset) -> Figures:
         generate = jax.jit(model.generate)
         samples_key, completions_key = jax.random.split(key)
         samples = generate(params, stats, {"image": jnp.zeros((64, *data.image_shape))}, samples_key)
-        images = test_images(data, 8)
+        images = first_test_images(data, 8)
         drawn = {"samples": image_grid(np.asarray(samples), columns=8, title="samples")}
         for name, known in known_sets(data.image_shape).items():
             repeated = jnp.repeat(images, 6, axis=0)

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 
 from genjax.pictures.drawing import drawn_of
-from genjax.pictures.figures import test_batch, tile
+from genjax.pictures.figures import first_test_batch, tile
 from genjax.runs.directory import RESULT, RunError
 from genjax.runs.restore import Restored, restore_run
 from genjax.runs.session import configure, user_errors
@@ -63,7 +63,7 @@ def panel(run: Restored, key: jax.Array) -> Float[np.ndarray, "height width C"]:
     params, stats = run.chosen(run.seeds[0])
     model = run.experiment.model
     count = ROWS * COLUMNS if model.draws else COLUMNS
-    batch = test_batch(run.experiment.data, count)
+    batch = first_test_batch(run.experiment.data, count)
     generated = drawn_of(model, params, stats, batch, count, key)
     if model.draws:
         return tile(np.clip(generated, 0, 1), COLUMNS)

@@ -1,6 +1,6 @@
 """InfoGAN on images (Chen, Duan, Houthooft, Schulman, Sutskever & Abbeel 2016).
 
-A GAN whose generator G reads codes c next to its noise z: a category, one of K, and some real numbers. The
+A GAN whose generator G reads codes c next to its noise z: a category, one of K, and continuous codes. The
 discriminator has a second head Q(c|x), the recognition network, which recovers the codes from generated images. Its
 log-likelihood bounds the mutual information of codes and images from below:
 
@@ -9,29 +9,30 @@ log-likelihood bounds the mutual information of codes and images from below:
     generator                     minimizes -log D(G(z, c)) - lambda L_I
 
 The losses are in genjax/models/adversarial/infogan.py, the networks in genjax/models/adversarial/infogan_networks.py. Q
-is a softmax for the category, and a normal distribution for each number, whose prior is uniform on [-1, 1].
+is a softmax for the category, and a normal distribution for each continuous code, whose prior is uniform on [-1, 1].
 
     python -m experiments.infogan                                                digits
     python -m experiments.infogan --information 0 --continuous-information 0     a plain GAN: codes without meaning
     python -m experiments.infogan --preset small --data-dir DIR                  MNIST, smaller networks, five seeds
 
 **Metrics.** `category_information_nats` is the bound for the category, at most H(c) = ln K nats, which is 2.303 for ten
-categories; `continuous_information_nats` is the bound for the numbers. `category_error` is the fraction of test images
-whose most probable category is not the category of their class. Each class has one category; the assignment is the one
-with the fewest errors on up to 10 000 training images (`matched_labels` in genjax/metrics/clustering.py). `real_logit`
-and `fake_logit` are the outputs of the discriminator for test images and for generated ones. Figures: samples and their
-history over training, a row with all categories for each noise, and for each number a row from -2 to 2.
+categories; `continuous_information_nats` is the bound for the continuous codes. `category_error` is the fraction of
+test images whose most probable category is not the category of their class. Each class has one category; the assignment
+is the one with the fewest errors on up to 10 000 training images (`matched_labels` in genjax/metrics/clustering.py).
+`real_logit` and `fake_logit` are the outputs of the discriminator for test images and for generated ones. Figures:
+samples and their history over training, a row with all categories for each noise, and for each continuous code a row
+from -2 to 2.
 
-**Differences from the paper.** Q has a standard deviation of its own for each number, at least e^-2, as in the paper's
-text; in the authors' code it stays 1. The bound for the numbers has the weight 0.03. The paper says that this weight
-was chosen smaller than the weight for the category, the authors' code has 1; with a standard deviation that can fall to
-e^-2 the gradient grows 54-fold, and a smaller weight is needed. Leaky ReLUs have a slope of 0.1 as in the paper, 0.01
-in the authors' code. Samples are drawn with running statistics.
+**Differences from the paper.** Q has a standard deviation of its own for each continuous code, at least e^-2, as in the
+paper's text; in the authors' code it stays 1. The bound for the continuous codes has the weight 0.03. The paper says
+that this weight was chosen smaller than the weight for the category, the authors' code has 1; with a standard deviation
+that can fall to e^-2 the gradient grows 54-fold, and a smaller weight is needed. Leaky ReLUs have a slope of 0.1 as in
+the paper, 0.01 in the authors' code. Samples are drawn with running statistics.
 
 **Known failures.** The meaning of the categories is settled in the first steps, before images look like digits: two
-categories may each contain the same two digits, which only the numbers tell apart, and one category may stand for two
-digits. With a larger weight for the numbers the categories agree less with digits; with a smaller one they agree more,
-and the numbers mean nothing.
+categories may each contain the same two digits, which only the continuous codes tell apart, and one category may stand
+for two digits. With a larger weight for the continuous codes the categories agree less with digits; with a smaller one
+they agree more, and the continuous codes mean nothing.
 """
 
 from collections.abc import Callable, Mapping
@@ -187,7 +188,7 @@ def make_measure(model: Model, data: Dataset, categories: int) -> Measure:
 
 
 def make_figures(networks: infogan_model.Networks, model: Model, data: Dataset) -> Figures:
-    """Return the figures: samples, their history, and images of the same noise for each category and each number."""
+    """Return the figures: samples, their history, and images of the same noise for each category and each code."""
     sizes = networks.sizes
 
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
@@ -200,8 +201,8 @@ def make_figures(networks: infogan_model.Networks, model: Model, data: Dataset) 
         for index in range(sizes.continuous):
             numbers = np.zeros((COLUMNS, sizes.continuous), np.float32)
             numbers[:, index] = np.linspace(-REACH, REACH, COLUMNS)
-            title = f"number {index + 1} from {-REACH:g} to {REACH:g}, the others 0"
-            drawn[f"number_{index + 1}"] = rows_of(generate, codes, {"continuous": numbers}, title)
+            title = f"continuous code {index + 1} from {-REACH:g} to {REACH:g}, the others 0"
+            drawn[f"continuous_{index + 1}"] = rows_of(generate, codes, {"continuous": numbers}, title)
         return drawn
 
     return figures

@@ -190,7 +190,7 @@ def speed_table() -> str:
         )
         for row in read_json(RESULTS / SPEED)["rows"]
     ]
-    return markdown(("ours", "other", "other / ours", "promised", "images/s, ours"), found)
+    return markdown(("ours", "other", "other / ours", "target", "images/s, ours"), found)
 
 
 def growth_table() -> str:

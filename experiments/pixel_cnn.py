@@ -61,10 +61,10 @@ from genjax.models.autoregressive.pixels import Output, bernoulli, categorical, 
 from genjax.pictures.figures import (
     Figures,
     completion_grid,
+    first_test_batch,
     image_grid,
     receptive_field,
     seen_by_the_centre,
-    test_batch,
 )
 from genjax.runs.experiment import Experiment, Reference, Select
 from genjax.runs.options import Data, Precision, Run, check_positive, compute_dtype
@@ -258,14 +258,14 @@ def make_figures(
     count = ROW * (given.classes or ROW)  # the same in all pictures, so that one compiled program draws them all
 
     def seen(params: Params) -> Float[np.ndarray, "H W"]:
-        batch = test_batch(data, 32)
+        batch = first_test_batch(data, 32)
         context = pixel_cnn_model.context_of(networks, params, given, batch)
         conditionals = functools.partial(pixel_cnn_model.conditionals, networks, params, context=context, center=mean)
         return seen_by_the_centre(lambda x: output.log_prob(conditionals(x), batch["image"]), batch["image"])
 
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
         samples_key, completions_key = jax.random.split(key)
-        truth = test_batch(data, ROW)
+        truth = first_test_batch(data, ROW)
         image = np.asarray(truth["image"])
         repeated = {name: jnp.repeat(array, count // ROW, axis=0) for name, array in truth.items()}
         known = np.zeros(given.image_shape, np.float32)

@@ -61,10 +61,10 @@ from genjax.models.autoregressive.pixels import Output, bernoulli, categorical
 from genjax.pictures.figures import (
     Figures,
     Picture,
+    first_test_images,
     receptive_field,
     samples_and_completions,
     seen_by_the_centre,
-    test_images,
 )
 from genjax.runs.experiment import Experiment, Reference, Select
 from genjax.runs.options import Data, Precision, Run, check_positive, compute_dtype
@@ -164,7 +164,7 @@ def make_figures(
     samples = samples_and_completions(model, data, np.arange(int(np.prod(data.image_shape))))
 
     def figures(params: Params, stats: Stats, key: Key) -> Mapping[str, Picture]:
-        image = test_images(data, 32)
+        image = first_test_images(data, 32)
         conditionals = functools.partial(pixel_rnn_model.conditionals, network, params, mean)
         seen = seen_by_the_centre(lambda x: output.log_prob(conditionals(x), image), image)
         return {**samples(params, stats, key), "receptive_field": receptive_field(seen)}

@@ -85,6 +85,7 @@ from genjax.models.adversarial.average import with_average
 from genjax.models.adversarial.gan import Optimizers, Penalty, wasserstein_penalty
 from genjax.pictures.drawing import drawn
 from genjax.pictures.figures import Figures, image_grid
+from genjax.pictures.sample_history import has_sample_history
 from genjax.runs.experiment import Baseline, Experiment, Reference
 from genjax.runs.options import Data, Run, check_positive, option
 from genjax.runs.runner import main
@@ -285,7 +286,7 @@ def make_figures(model: Model, data: Dataset) -> Figures:
     """Return the figures: samples and, where the model has one, the sample history."""
 
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
-        if "film" in stats:
+        if has_sample_history(stats):
             return sample_figures(model, data, params, stats, key)
         images = drawn(model, data, params, stats, ROWS**2, key)
         return {"samples": image_grid(images, columns=ROWS, title="samples")}
@@ -297,7 +298,7 @@ REFERENCES: tuple[Reference, ...] = ()
 
 BASELINES = tuple(
     Baseline(name, f"real_{name}", "training images in place of samples")
-    for name in (*(f"swd_{side}" for side in (4, 7, 8, 14, 16, 28, 32)), "patch_distance")
+    for name in (*(f"swd_{start << level}" for start in range(4, 8) for level in range(9)), "patch_distance")
 )
 HEADLINE = "patch_distance"
 

@@ -55,7 +55,7 @@ position: the mask becomes empty, and then the appearance loss is 0.
 
 **Differences from the paper.** The patches are chosen by another rule (above), and all have one size, so that all are
 enlarged equally. Losses are summed over pixels and averaged over the batch. w falls at each update of the generator,
-not at each epoch. The other image s is the next one of the batch. Images are not mirrored. D is trained on logits
+not at each epoch. The other image s is the previous one of the batch. Images are not mirrored. D is trained on logits
 without the second sigmoid of the authors' code. There are no biases before batch normalization, and samples are drawn
 with running statistics. Sums over pixels weigh more in larger images, so that --first-weight and --last-weight are
 larger for small images. `paper` has the paper's networks and options on CIFAR-10, since TFDS has none of the paper's
@@ -74,7 +74,7 @@ from experiments.parts.domains import check_grey
 from experiments.parts.puzzles import COLUMNS, Cut, Puzzles, facts, load, make_figures, make_measure
 from genjax.models.adversarial import puzzle_gan as model_of
 from genjax.models.adversarial.gan import Optimizers
-from genjax.pictures.figures import test_batch
+from genjax.pictures.figures import first_test_batch
 from genjax.runs.experiment import Baseline, Experiment, Reference
 from genjax.runs.options import Data, Run, check_positive
 from genjax.runs.runner import main
@@ -165,7 +165,7 @@ def puzzle_gan(options: Options) -> Experiment:
         composites=composites,
         discriminator_updates=moves,
     )
-    model = with_average_and_history(model, test_batch(found.data, COLUMNS), average=options.average, steps=steps)
+    model = with_average_and_history(model, first_test_batch(found.data, COLUMNS), average=options.average, steps=steps)
     return Experiment(
         model=model,
         data=found.data,

@@ -56,7 +56,7 @@ from genjax.data.dataset import Dataset, Split
 from genjax.data.levels import dequantized
 from genjax.evaluation import evaluation_key, map_split
 from genjax.models.autoregressive import rnade as rnade_model
-from genjax.pictures.figures import Figures, Picture, samples_and_completions, test_images
+from genjax.pictures.figures import Figures, Picture, first_test_images, samples_and_completions
 from genjax.runs.experiment import Experiment, Reference, Select
 from genjax.runs.options import Data, Run, check_positive
 from genjax.runs.runner import main
@@ -231,7 +231,7 @@ def make_figures(model: Model, data: Dataset, order: Int[np.ndarray, " D"], gaus
     images = samples_and_completions(clipped, data, order)
 
     def figures(params: Params, stats: Stats, key: Key) -> Mapping[str, Picture]:
-        densities = conditional_densities(params, test_images(data, 1), order, gaussian)
+        densities = conditional_densities(params, first_test_images(data, 1), order, gaussian)
         return {**images(params, stats, key), "conditionals": densities}
 
     return figures

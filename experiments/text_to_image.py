@@ -45,10 +45,10 @@ paper's losses. `quick` trains the encoders too briefly for digits.
 convolutional network over characters, trained before. A wrong caption describes a scene that differs in one attribute
 (genjax/data/scenes.py), where the paper takes a caption of another class of birds or flowers: colours and positions are
 nearly always enough to reject the caption of any other scene, and the digit is not learned. In a folder of images the
-wrong caption is the caption of the next image. `quick` and `small` have no captions halfway between two (GAN-CLS), and
-train the style encoder in the last steps only. Batch normalization treats real, wrong and generated pairs as separate
-batches, and samples are drawn with running statistics. The data are scenes of digits, the paper's are photographs of
-birds and flowers.
+wrong caption is the caption of the previous image. `quick` and `small` have no captions halfway between two (GAN-CLS),
+and train the style encoder in the last steps only. Batch normalization treats real, wrong and generated pairs as
+separate batches, and samples are drawn with running statistics. The data are scenes of digits, the paper's are
+photographs of birds and flowers.
 
 **Known failures.** In scenes with two digits often neither is legible, their colours mix, and attributes of one digit
 appear on the other. Scenes of the held-out pairs have one digit only, so that colours and positions follow more often
@@ -68,7 +68,7 @@ from genjax.capabilities import Captioner
 from genjax.data.captions import encode
 from genjax.models.adversarial import text_to_image as model_of
 from genjax.models.adversarial.text_to_image_networks import Networks, conv_networks
-from genjax.pictures.figures import test_batch
+from genjax.pictures.figures import first_test_batch
 from genjax.runs.experiment import Baseline, Experiment, Reference
 from genjax.runs.options import Data, Run, check_positive
 from genjax.runs.runner import main
@@ -169,7 +169,7 @@ def text_to_image(options: Options) -> Experiment:
         interpolation=options.interpolation,
         style_start=None if style_steps is None else steps - style_steps,
     )
-    model = with_average_and_history(model, test_batch(data, COLUMNS), average=options.average, steps=steps)
+    model = with_average_and_history(model, first_test_batch(data, COLUMNS), average=options.average, steps=steps)
     return Experiment(
         model=model,
         data=data,

@@ -19,7 +19,7 @@ from genjax.metrics.mmd import Kernel, unbiased_mmd2
 from genjax.models.latent import aae_networks
 from genjax.models.priors import Prior
 from genjax.pictures.drawing import drawn
-from genjax.pictures.figures import Figures, beside, image_grid, scatter, test_images
+from genjax.pictures.figures import Figures, beside, first_test_images, image_grid, scatter
 from genjax.types import Batch, Key, Metrics, Params, Stats
 
 Task = Literal["none", "semi-supervised", "clustering"]
@@ -98,7 +98,7 @@ def make_figures(parts: Parts) -> Figures:
 
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
         sample_key, code_key, prior_key, style_key = jax.random.split(key, 4)
-        images = test_images(parts.data, 32)
+        images = first_test_images(parts.data, 32)
         rebuilt = aae_networks.reconstruct(parts.networks, params, stats, images)
         pictures = {
             "samples": samples_grid(parts, params, stats, sample_key),

@@ -15,7 +15,7 @@ from genjax.data.labels import class_count, labels_of
 from genjax.evaluation import Measure, make_split_values
 from genjax.models.adversarial import cyclegan as model_of
 from genjax.networks.bound import bind
-from genjax.pictures.figures import Figures, test_batch
+from genjax.pictures.figures import Figures, first_test_batch
 from genjax.types import Batch, Key, Metrics, Params, Stats
 
 COLUMNS = 12
@@ -83,7 +83,7 @@ def make_figures(networks: model_of.Networks, found: Domains) -> Figures:
     """Return the figures: for both directions, test images, their translations, and the way back."""
 
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
-        batch = test_batch(found.both, COLUMNS)
+        batch = first_test_batch(found.both, COLUMNS)
         images = jax.jit(functools.partial(translations, networks))(params, stats, batch)
         directions = {"": found.names, "other_": found.names[::-1]}
         return {

@@ -125,19 +125,19 @@ def beside_truth(samples: Points, mixture: Mixture) -> Figure:
     return figure
 
 
-def movie(film: SampleHistory, mixture: Mixture) -> Movie:
+def movie(history: SampleHistory, mixture: Mixture) -> Movie:
     """Return a movie of the samples over training, with a circle at each mean of the mixture."""
     figure = Figure(figsize=(4, 4.2), layout="constrained")
     axes = figure.add_subplot()
     frame(axes, mixture)
     axes.scatter(*mixture.means.T, s=60, facecolors="none", edgecolors="0.6")
-    dots = axes.scatter(*film.samples[0].T, s=4, linewidths=0, color="tab:blue")
+    dots = axes.scatter(*history.samples[0].T, s=4, linewidths=0, color="tab:blue")
 
     def draw(number: int) -> None:
-        dots.set_offsets(film.samples[number])
-        axes.set_title(f"step {film.steps[number]}", fontsize=9)
+        dots.set_offsets(history.samples[number])
+        axes.set_title(f"step {history.steps[number]}", fontsize=9)
 
-    return Movie(figure, draw, len(film.steps))
+    return Movie(figure, draw, len(history.steps))
 
 
 def frame(axes: Axes, mixture: Mixture) -> None:

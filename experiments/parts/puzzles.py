@@ -22,8 +22,8 @@ from genjax.measures.features import PROBED, first, make_features, make_probe
 from genjax.metrics.puzzle import ceiling, chance, mask_iou, placements, solved
 from genjax.models.adversarial import puzzle_gan as model_of
 from genjax.models.adversarial.average import averaged
-from genjax.pictures.figures import Figures, test_batch
-from genjax.pictures.sample_history import sample_history, sample_history_figure
+from genjax.pictures.figures import Figures, first_test_batch
+from genjax.pictures.sample_history import has_sample_history, sample_history, sample_history_figure
 from genjax.runs.options import Data
 from genjax.types import Batch, Key, Metrics, Params, Stats
 
@@ -164,7 +164,7 @@ def facts(found: Puzzles) -> dict[str, float]:
     """Return a jigsaw's accuracies by chance, and its highest possible accuracies (below 1 if pieces are equal)."""
     if not found.jigsaw:
         return {}
-    images = np.asarray(test_batch(found.whole, found.whole.test.size)["image"])
+    images = np.asarray(first_test_batch(found.whole, found.whole.test.size)["image"])
     known = {"chance": chance(found.jigsaw), "ceiling": ceiling(images, found.jigsaw)}
     return {f"{kind}_{name}": value for kind, each in known.items() for name, value in each.items()}
 
@@ -177,13 +177,13 @@ def make_figures(networks: model_of.Networks, found: Puzzles) -> Figures:
         return model_of.restored(networks, *averaged(params, stats), batch, key)
 
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
-        batch = test_batch(found.data, COLUMNS)
+        batch = first_test_batch(found.data, COLUMNS)
         outputs = [restored(params, stats, batch, one) for one in jax.random.split(key, NOISES)]
         images = [np.asarray(image) for image, _ in outputs]
         rows = {**patch_rows(batch), **answer_rows(found, batch, images[0], np.asarray(outputs[0][1]))}
         rows |= {f"restored {index + 1}": image for index, image in enumerate(images)}
         rows["real image"] = np.asarray(batch["image"])
-        history = {"training": sample_history_figure(sample_history(stats))} if "film" in stats else {}
+        history = {"training": sample_history_figure(sample_history(stats))} if has_sample_history(stats) else {}
         return {"restored": rows_of_images(rows, title="patches, and images restored with several noises"), **history}
 
     return figures

@@ -14,7 +14,7 @@ from genjax.data.labels import class_count, labels_of
 from genjax.evaluation import Measure, make_split_values
 from genjax.models.adversarial import stargan as model_of
 from genjax.networks.bound import bind
-from genjax.pictures.figures import INCHES_PER_IMAGE, Figures, test_batch, tile
+from genjax.pictures.figures import INCHES_PER_IMAGE, Figures, first_test_batch, tile
 from genjax.types import Batch, Key, Metrics, Params, Stats
 
 COLUMNS, ROWS = 12, 8
@@ -82,7 +82,7 @@ def make_figures(networks: model_of.Networks, found: Labelled) -> Figures:
     """Return the figures: test images translated to all domains, and round trips of some."""
 
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
-        batch = test_batch(found.data, COLUMNS)
+        batch = first_test_batch(found.data, COLUMNS)
         return {
             "domains": domains_figure(networks, found, params, stats, batch["image"][:ROWS]),
             "round_trips": round_trips(networks, found, params, stats, batch),

@@ -16,14 +16,14 @@ from genjax.core import Model
 from genjax.data.dataset import Split
 from genjax.evaluation import Measure, make_split_values
 from genjax.measures.extractor import trained
-from genjax.measures.scene_classifier import scene_reader
+from genjax.measures.scene_classifier import scene_model
 from genjax.metrics.detection import auroc
 from genjax.metrics.scenes import ATTRIBUTES, agreement
 from genjax.models.adversarial import text_to_image as model_of
 from genjax.models.adversarial.average import averaged
 from genjax.models.adversarial.text_to_image_networks import Networks
 from genjax.networks.bound import bind
-from genjax.pictures.figures import Figures, captioned_grid, test_batch
+from genjax.pictures.figures import Figures, captioned_grid, first_test_batch
 from genjax.pictures.sample_history import sample_history, sample_history_figure
 from genjax.types import Batch, Key, Metrics, Params, Stats
 
@@ -96,7 +96,7 @@ class Classified(NamedTuple):
 
 def make_classified(model: Model, found: Captioned) -> Classified:
     """Return the functions that classify scenes; the classifier is trained when one of them is first called."""
-    classifier = scene_reader(optimizer=optax.adam(optax.cosine_decay_schedule(1e-3, CLASSIFIER_STEPS)))
+    classifier = scene_model(optimizer=optax.adam(optax.cosine_decay_schedule(1e-3, CLASSIFIER_STEPS)))
 
     @functools.cache
     def weights() -> Params:
@@ -135,11 +135,11 @@ def make_figures(model: Model, networks: Networks, found: Captioned) -> Figures:
 
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
         drawn = {
-            "samples": caption_figure(model, found, test_batch(found.data, ROWS), params, stats, key, "seen"),
+            "samples": caption_figure(model, found, first_test_batch(found.data, ROWS), params, stats, key, "seen"),
             "training": sample_history_figure(sample_history(stats)),
         }
         if found.held_out is not None:
-            batch = test_batch(found.data._replace(test=found.held_out), ROWS)
+            batch = first_test_batch(found.data._replace(test=found.held_out), ROWS)
             drawn["zero_shot"] = caption_figure(model, found, batch, params, stats, key, "held out")
         bound = bind(networks, *averaged(params, stats))
         drawn["interpolation"] = interpolation_figure(bound, found, key)
@@ -163,7 +163,7 @@ def caption_figure(
 
 def interpolation_figure(bound: Networks, found: Captioned, key: Key) -> Figure:
     """Return a figure whose rows interpolate between the embeddings of two captions under fixed noise."""
-    captions = test_batch(found.data, 2 * ROWS)["caption"]
+    captions = first_test_batch(found.data, 2 * ROWS)["caption"]
     h = bound.text_encoder(captions).reshape(2, ROWS, 1, -1)
     fraction = jnp.linspace(0, 1, COLUMNS)[:, None]
     between = ((1 - fraction) * h[0] + fraction * h[1]).reshape(ROWS * COLUMNS, -1)
@@ -175,7 +175,7 @@ def interpolation_figure(bound: Networks, found: Captioned, key: Key) -> Figure:
 
 def style_figure(bound: Networks, found: Captioned) -> Figure:
     """Return a figure whose rows show one caption each, in the styles of the real images in the first row."""
-    batch = test_batch(found.data, COLUMNS + ROWS - 1)
+    batch = first_test_batch(found.data, COLUMNS + ROWS - 1)
     real, captions = batch["image"][:COLUMNS], batch["caption"][COLUMNS:]
     style = jnp.tile(bound.style_encoder(real), (len(captions), 1))
     images = bound.generator(style, jnp.repeat(bound.text_encoder(captions), COLUMNS, axis=0))

@@ -15,7 +15,7 @@ from genjax.measures.features import features_function, first, make_features
 from genjax.metrics.latent import active_units
 from genjax.models.latent import vae as vae_model
 from genjax.models.latent import vae_networks
-from genjax.pictures.figures import beside, code_scatter, image_grid, test_images
+from genjax.pictures.figures import beside, code_scatter, first_test_images, image_grid
 from genjax.types import Batch, Key, Metrics, Params, Stats
 
 SCATTERED = 2000
@@ -36,7 +36,7 @@ def figures(
     A model with one stochastic layer of two dimensions also has a figure of the manifold.
     """
     samples = model.generate(params, stats, {"image": jnp.zeros((64, *data.image_shape))}, key)
-    images = test_images(data, 32)
+    images = first_test_images(data, 32)
     reconstructions = vae_networks.reconstruct(networks, params, images)
     drawn = {
         "samples": image_grid(np.asarray(samples), columns=8, title="samples: means of p(x|z)"),

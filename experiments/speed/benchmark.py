@@ -251,9 +251,9 @@ def row(ours: str, other: str, timing: Timing, target: float | None) -> dict[str
 
 def numbers(one: dict[str, Any]) -> tuple[str, str, str]:
     """Return the ratio, the target ratio and the images per second of a row, as text."""
-    promised = "" if one["target"] is None else f"≥ {one['target']:.2f}"
+    target = "" if one["target"] is None else f"≥ {one['target']:.2f}"
     drawn = f"{one['images_per_second']:.1f}" if "images_per_second" in one else ""
-    return f"{one['ratio']:.2f}", promised, drawn
+    return f"{one['ratio']:.2f}", target, drawn
 
 
 def speed(*, out: Path = Path("runs/speed.json"), only: str = "") -> None:
@@ -265,7 +265,7 @@ def speed(*, out: Path = Path("runs/speed.json"), only: str = "") -> None:
             complete tables only.
     """
     table = Table(title=f"speed on {surroundings()['device']}: other / ours", caption="medians, measured side by side")
-    for column in ("ours", "other", "ratio", "promised", "images/s"):
+    for column in ("ours", "other", "ratio", "target", "images/s"):
         table.add_column(column)
     measured = []
     for one in rows(only):

@@ -28,7 +28,7 @@ from rich.table import Table
 from genjax.data.dataset import Dataset, Split
 from genjax.evaluation import EVALUATION_BATCH, evaluate_split, evaluation_key, make_evaluate_seeds
 from genjax.metrics.detection import auroc
-from genjax.pictures.figures import test_batch
+from genjax.pictures.figures import first_test_batch
 from genjax.runs.config import build
 from genjax.runs.directory import RunError, write_json
 from genjax.runs.experiment import Experiment
@@ -139,7 +139,7 @@ def detect(
         raise RunError(f"--count {count} must be at least 2", exit_code=2)
     run = restore_run(directory, data_dir=data_dir)
     own = run.experiment.data
-    if "condition" in test_batch(own, 1):
+    if "condition" in first_test_batch(own, 1):
         raise RunError(f"{directory} gives log p of an image given another one: it scores no image alone")
     behind = None if background is None else restored_background(background, run.experiment, data_dir)
 

@@ -16,7 +16,7 @@ import tyro
 
 from genjax.capabilities import Captioner, Writer
 from genjax.data.captions import UNKNOWN, words
-from genjax.pictures.figures import image_grid, test_batch
+from genjax.pictures.figures import first_test_batch, image_grid
 from genjax.runs.directory import RunError
 from genjax.runs.restore import Restored, restore_run
 from genjax.sampling import CHUNK, drawn_of
@@ -118,7 +118,7 @@ def draw(run: Restored, seed: int, count: int, key: int, given: Mapping[str, np.
     size = min(count, CHUNK)
     image = jnp.zeros((size, *run.experiment.data.image_shape))
     repeated = {name: jnp.repeat(array, size, axis=0) for name, array in (given or {}).items()}
-    batch = {**test_batch(run.experiment.data, size), **repeated, "image": image}
+    batch = {**first_test_batch(run.experiment.data, size), **repeated, "image": image}
     return drawn_of(run.experiment.model, params, stats, batch, count, jax.random.key(key))
 
 

@@ -202,4 +202,4 @@ def puzzle_gan(
         image = batch["image"]
         return {**batch, **cut_out(image, windows, key_windows(image, windows, patches))}
 
-    return fitted(on_batches(model, cut), image_shape)._replace(draws=False)
+    return fitted(on_batches(model, cut), image_shape)

@@ -6,7 +6,8 @@ from jax import Array
 
 
 def structured_joint_loss(scores: Array, same: Array) -> Array:
-    """Return a hinge loss per example, 0 where each image scores its own caption higher than all others by 1: [batch].
+    """Return a hinge loss per example, [batch]: 0 where an image scores its own caption, and the
+    caption its own image, higher than all others by 1.
 
         (1/B) sum_m max(0, 1 + s_nm - s_nn) + (1/B) sum_m max(0, 1 + s_mn - s_nn)   over the m that are not `same` as n
 

@@ -27,16 +27,6 @@ long."""
 Images = Float[np.ndarray, "N H W C"]
 
 
-def distance_names(sides: Sequence[int]) -> list[str]:
-    """Return the names of the numbers that `make_distances` measures.
-
-    They are `swd_` with each side, `patch_distance` if the images are large enough for a patch, and the baseline
-    `real_...` of each.
-    """
-    names = [f"swd_{side}" for side in sides] + (["patch_distance"] if max(sides) >= SIZE else [])
-    return names + [f"real_{name}" for name in names]
-
-
 def make_distances(model: Model, data: Dataset, sides: Sequence[int]) -> Measure:
     """Return a measure of the distances between samples and the first real images of a split.
 

@@ -51,7 +51,7 @@ class Networks(NamedTuple):
     reader: nn.Module
 
 
-def scene_reader(
+def scene_model(
     *, optimizer: optax.GradientTransformation, channels: Sequence[int] = (32, 64), features: int = 256
 ) -> Model:
     """Return a classifier of scenes, trained on `image` and `objects` [B, 2, 4] of the batch by its cross-entropy.

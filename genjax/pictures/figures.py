@@ -168,7 +168,7 @@ def samples_and_completions(model: Model, data: Dataset, order: Int[np.ndarray, 
         generate = jax.jit(model.generate)
         samples_key, completions_key = jax.random.split(key)
         samples = generate(params, stats, {"image": jnp.zeros((64, *data.image_shape))}, samples_key)
-        images = test_images(data, 8)
+        images = first_test_images(data, 8)
         batch = {
             "image": jnp.repeat(images, 6, axis=0),
             "known": jnp.broadcast_to(known, (6 * len(images), *known.shape)),
@@ -227,12 +227,12 @@ def receptive_field(strength: Float[np.ndarray, "H W"]) -> Figure:
     return figure
 
 
-def test_images(data: Dataset, count: int) -> Float[jax.Array, "N H W C"]:
+def first_test_images(data: Dataset, count: int) -> Float[jax.Array, "N H W C"]:
     """Return the first images of the test split, under the data's protocol (binary, in levels, ...)."""
-    return test_batch(data, min(count, data.test.size))["image"]
+    return first_test_batch(data, min(count, data.test.size))["image"]
 
 
-def test_batch(data: Dataset, count: int) -> dict[str, jax.Array]:
+def first_test_batch(data: Dataset, count: int) -> dict[str, jax.Array]:
     """Return the first `count` examples of the test split as a batch, repeated if there are fewer."""
     examples = data.test.read(np.arange(count) % data.test.size)
     return dict(data.load({name: jnp.asarray(array) for name, array in examples.items()}, jax.random.key(0)))

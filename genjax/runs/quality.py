@@ -36,11 +36,9 @@ def with_quality(experiment: Experiment) -> Experiment:
     there are no labels to train the extractor with, or images are below 7x7 pixels.
     """
     data = experiment.data
-    if (
-        not experiment.model.draws
-        or experiment.capability(Writer) is not None
-        or "image" not in data.train.read(np.zeros(1, np.int64))
-    ):
+    example = data.train.read(np.zeros(1, np.int64))
+    from_noise = experiment.model.draws and "image" in example and "condition" not in example
+    if not from_noise or experiment.capability(Writer) is not None:
         raise RunError("--quality is for experiments that draw images from noise", exit_code=2)
     if min(data.image_shape[:2]) < SIZE:
         raise RunError(f"--quality needs images of {SIZE}x{SIZE} or more, got {data.image_shape}", exit_code=2)

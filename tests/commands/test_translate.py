@@ -108,7 +108,7 @@ def test_it_measures_and_draws_both_directions():
     params, stats = restored().chosen(0)
     test = experiment().data.test
     found = jax.jit(experiment().model.evaluate)(
-        params, stats, figures.test_batch(experiment().data, 2), jax.random.key(0)
+        params, stats, figures.first_test_batch(experiment().data, 2), jax.random.key(0)
     )
     measured = experiment().measure(params, stats, test, jax.random.key(1))
     batch = experiment().data.load(jax.tree.map(jnp.asarray, dict(test.arrays)), jax.random.key(0))

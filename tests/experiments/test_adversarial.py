@@ -46,7 +46,7 @@ def test_infogan():
     experiment = infogan_file.infogan(infogan_file.Options(DATA, RUN, **sizes, average=0.9))
     state = state_of(experiment, {"image": jnp.zeros((2, 8, 8, 1))})
     drawn = experiment.figures(state.params, state.stats, jax.random.key(1))
-    assert set(drawn) == {"samples", "training", "categories", "number_1"}
+    assert set(drawn) == {"samples", "training", "categories", "continuous_1"}
     data = experiment.data
     found = experiment.measure(state.params, state.stats, data.test, jax.random.key(1))
     (seen, train), (unseen, test) = (categories(experiment, state, split) for split in (data.train, data.test))
@@ -65,7 +65,7 @@ def categories(experiment, state, split):
 
 def test_text_to_image(monkeypatch):
     reader = SimpleNamespace(generate=lambda params, stats, batch, key: read_as(params["read"], batch["image"]))
-    monkeypatch.setattr(text_to_image_scenes, "scene_reader", lambda *, optimizer: reader)
+    monkeypatch.setattr(text_to_image_scenes, "scene_model", lambda *, optimizer: reader)
     monkeypatch.setattr(text_to_image_scenes, "trained", lambda *model_data_steps: {"read": jnp.asarray(READ)})
     experiment = text_to_image(matching_steps=2, **SIZES, average=0.9)
     raw = experiment.data.train.read(np.arange(2))

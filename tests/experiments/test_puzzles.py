@@ -29,7 +29,7 @@ from genjax.metrics.puzzle import ceiling, cells
 from genjax.models.adversarial import puzzle_gan as model_of
 from genjax.models.adversarial.puzzle_gan import Networks
 from genjax.models.priors import uniform
-from genjax.pictures.figures import test_batch as batch_of
+from genjax.pictures.figures import first_test_batch as batch_of
 from genjax.runs.options import Data, Run
 
 DATA, RUN = Data(binarization="none"), Run(steps=10, batch_size=4)

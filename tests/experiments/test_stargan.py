@@ -98,7 +98,7 @@ DOMAIN_METRICS = {
 
 def metrics_of(experiment):
     """The names of all metrics of an experiment, of networks that are not trained."""
-    batch, key = figures.test_batch(experiment.data, 2), jax.random.key(0)
+    batch, key = figures.first_test_batch(experiment.data, 2), jax.random.key(0)
     params, stats = jax.jit(experiment.model.init)(key, batch)
     evaluated = jax.eval_shape(experiment.model.evaluate, params, stats, batch, key)
     return {*evaluated, *experiment.measure(params, stats, experiment.data.test, key)}
@@ -150,7 +150,7 @@ def test_it_measures_domains_and_digits_and_draws_all_domains():
     params, stats = restored().chosen(0)
     test = experiment().data.test
     found = jax.jit(experiment().model.evaluate)(
-        params, stats, figures.test_batch(experiment().data, 2), jax.random.key(0)
+        params, stats, figures.first_test_batch(experiment().data, 2), jax.random.key(0)
     )
     measured = experiment().measure(params, stats, test, jax.random.key(1))
     batch = experiment().data.load(jax.tree.map(jnp.asarray, dict(test.arrays)), jax.random.key(0))

@@ -7,7 +7,7 @@ from scipy.special import log_softmax
 from genjax.core import init_state, make_step
 from genjax.data.digits import digits
 from genjax.data.scenes import scenes
-from genjax.measures.scene_classifier import EMPTY, at_positions, cross_entropy, most_likely, scene_reader
+from genjax.measures.scene_classifier import EMPTY, at_positions, cross_entropy, most_likely, scene_model
 from genjax.metrics.scenes import agreement
 
 OBJECTS = np.array([[[7, 4, 1, 2], [3, 0, 0, 3]], [[0, 1, 0, 4], [-1, -1, -1, -1]]], np.int32)
@@ -59,7 +59,7 @@ def test_a_scene_has_at_least_one_digit():
 def test_the_classifier_fits_a_few_scenes():
     train = scenes(digits(), side=16, captions=1, pairs=0.5).source.train.arrays
     batch = {"image": jnp.asarray(train["image"][:16]) / 255, "objects": jnp.asarray(train["objects"][:16])}
-    model = scene_reader(optimizer=optax.adam(3e-3), channels=(8, 16), features=64)
+    model = scene_model(optimizer=optax.adam(3e-3), channels=(8, 16), features=64)
     state, step = init_state(model, jax.random.key(0), batch), jax.jit(make_step(model.phases))
     for _ in range(150):
         state, _ = step(state, batch)

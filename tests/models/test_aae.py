@@ -350,6 +350,12 @@ def test_what_does_not_fit_is_named(change, message):
         aae(networks=networks._replace(**own), **options)
 
 
+def test_a_prior_of_other_classes_than_the_labels_is_refused():
+    networks = mlp_networks(SHAPE, hidden=(6,), latents=2, classes=3)
+    with pytest.raises(ValueError, match="prior: must have the 3 classes of y, or none; it has 10"):
+        aae(SHAPE, networks, gaussian_mixture(10), optimizers=SGD, semi_supervised=True)
+
+
 def test_an_encoder_without_the_logits_of_y_is_refused():
     networks = mlp_networks(SHAPE, hidden=(5,), latents=2, classes=3)
     plain = mlp_networks(SHAPE, hidden=(5,), latents=2)

@@ -11,7 +11,8 @@ def with_average(model: Model, *, decay: float, network: str = "generator") -> M
     """Return the model whose `evaluate`, `generate` and `embed` use a running average of a network instead of it.
 
     The average starts as a copy of the network's weights and batch statistics. An additional last phase, `average`,
-    replaces it by decay average + (1 - decay) network after each update of the network. stats["average"] holds it.
+    replaces it by decay average + (1 - decay) network as often as the phase that updates the network most often.
+    stats["average"] holds it.
 
     Raises ValueError if `decay` is not in [0, 1) or no phase updates the network.
     """

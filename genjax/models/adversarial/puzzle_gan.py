@@ -57,14 +57,14 @@ WEIGHTS = Weights()
 """Weights of the paper."""
 
 
-def weight_schedule(first: float, last: float, moves: int) -> optax.Schedule:
-    """Return the geometric decay from `first` at the generator's first update to `last` at update number `moves`.
+def weight_schedule(first: float, last: float, updates: int) -> optax.Schedule:
+    """Return the geometric decay from `first` at the generator's first update to `last` at update number `updates`.
 
-    Raises ValueError if a weight is not above 0, or `moves` is below 1.
+    Raises ValueError if a weight is not above 0, or `updates` is below 1.
     """
-    if not (first > 0 and last > 0) or moves < 1:
-        raise ValueError(f"first={first} and last={last} must be above 0 and moves={moves} at least 1")
-    return optax.exponential_decay(first, max(moves - 1, 1), last / first)
+    if not (first > 0 and last > 0) or updates < 1:
+        raise ValueError(f"first={first} and last={last} must be above 0 and updates={updates} at least 1")
+    return optax.exponential_decay(first, max(updates - 1, 1), last / first)
 
 
 def puzzle_gan(
@@ -81,7 +81,7 @@ def puzzle_gan(
 
     The phase discriminator is updated in every step, the phase generator after it in every step whose number is a
     multiple of `discriminator_updates`. `schedule` gives the weight of the mask and appearance losses at the
-    generator's updates, counted from 0; stats["moves"] is the number of these updates. If M is 1 everywhere,
+    generator's updates, counted from 0; stats["updates"] is the number of these updates. If M is 1 everywhere,
     `composites` must be False, since composites would be real images.
 
     `evaluate` gives mask_iou, intersection over union of M and of the pixels of M^ above one half; mask_error, the mean
@@ -98,7 +98,7 @@ def puzzle_gan(
 
     def init(key: Key, batch: Batch) -> tuple[Params, Stats]:
         params, stats = init_networks(networks, key, **inputs)
-        return params, {**stats, "moves": jnp.zeros((), jnp.int32)}
+        return params, {**stats, "updates": jnp.zeros((), jnp.int32)}
 
     discriminator = discriminator_phase_loss(networks, composites=composites)
     generator = generator_phase_loss(networks, weights, schedule)
@@ -110,6 +110,7 @@ def puzzle_gan(
         ),
         evaluate=make_evaluate(networks),
         generate=lambda params, stats, batch, key: restored(networks, params, stats, batch, key)[0],
+        draws=False,
     )
     return with_inputs(model, image=Input(image_shape, "unit"), mask=Input(mask_shape, "binary"))
 
@@ -131,11 +132,11 @@ def composite(part: Images, background: Images, mask: Masks) -> Images:
 
 
 def discriminator_phase_loss(networks: Networks, *, composites: bool) -> Loss:
-    """Return the discriminator's loss for images x with masks M, where x' is the next image of the batch.
+    """Return the discriminator's loss for images x with masks M, where x' is the previous image of the batch.
 
         E -log D(x) - log(1 - D(G))
-        + E -log(1 - D(x' M + x (1 - M)))      a part of the next image in x
-        + E -log(1 - D(x M + x' (1 - M)))      a part of x in the next image
+        + E -log(1 - D(x' M + x (1 - M)))      a part of the previous image in x
+        + E -log(1 - D(x M + x' (1 - M)))      a part of x in the previous image
 
     Batch normalization treats images of each kind as a separate batch.
     """
@@ -178,12 +179,12 @@ def generator_phase_loss(networks: Networks, weights: Weights, schedule: optax.S
         mask_loss = absolute_error(mask, M).mean()
         appearance = absolute_error(signed(fake) * mask, signed(x) * M).mean()
         adversarial = nonsaturating_generator_loss(logits).mean()
-        weight = jnp.asarray(schedule(stats["moves"]))
+        weight = jnp.asarray(schedule(stats["updates"]))
         total = (
             weight * (weights.mask * mask_loss + weights.appearance * appearance) + weights.adversarial * adversarial
         )
         metrics = {"mask": mask_loss, "appearance": appearance, "adversarial": adversarial, "weight": weight}
-        return total, (metrics, {**updated(stats, generator=G_after), "moves": stats["moves"] + 1})
+        return total, (metrics, {**updated(stats, generator=G_after), "updates": stats["updates"] + 1})
 
     return loss
 

@@ -3,7 +3,7 @@
 One encoder reads each patch, resized to the size of the image, and its activations are summed over the patches in every
 layer, so that the output does not depend on the order of the patches. One decoder turns the sums into the mask. Another
 decoder turns the sums, the first decoder's activations and the noise into the image. Layers are those of DCGAN
-(dcgan.py), for the same sizes of images.
+(dcgan_networks.py), for the same sizes of images.
 """
 
 from collections.abc import Sequence

@@ -53,7 +53,7 @@ def text_to_image(
     The phase matching updates the encoders of text and image in the first `matching_steps` steps. After them the phases
     discriminator, generator and style update the network of their name; style starts only at step `style_start` if that
     is given, since S inverts a generator that should be trained by then. A caption that does not belong to its image is
-    `wrong_caption` [B, T] of the batch, or if the batch has none, the caption of the next example.
+    `wrong_caption` [B, T] of the batch, or if the batch has none, the caption of the previous example.
 
     `evaluate` gives matching_score, the inner product of the embeddings of an image and its caption, and pair_logit,
     the discriminator's logit of image and caption; and the same for an image generated from the caption, as
@@ -224,7 +224,7 @@ def style_loss(networks: Networks) -> Loss:
 
 
 def halfway(h: Embedded) -> Embedded:
-    """Return the mean of each embedded text and the next one in the batch."""
+    """Return the mean of each embedded text and the previous one in the batch."""
     return (h + jnp.roll(h, 1, axis=0)) / 2
 
 

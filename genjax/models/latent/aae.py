@@ -69,12 +69,14 @@ def aae(
     cluster y is always random); `embed` returns the mean code, followed by q(y|x).
 
     Raises ValueError if the prior's samples do not have the shape of codes, the networks do not fit `image_shape` or
-    each other, `semi_supervised` lacks classes, or `dropout` is not in [0, 1).
+    each other, `semi_supervised` lacks classes or the prior has other ones, or `dropout` is not in [0, 1).
     """
     if not 0 <= dropout < 1:
         raise ValueError(f"dropout={dropout} must be at least 0 and below 1")
     if semi_supervised and not networks.classes:
         raise ValueError(f"semi_supervised=True needs the classes of y, got classes={networks.classes}")
+    if semi_supervised and prior.classes not in (0, networks.classes):
+        raise ValueError(f"prior: must have the {networks.classes} classes of y, or none; it has {prior.classes}")
     check_prior(prior, networks.latents)
     check_networks(networks, prior, image_shape)
     discriminators = ("discriminator", "label_discriminator") if networks.classes else ("discriminator",)

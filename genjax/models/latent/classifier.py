@@ -69,7 +69,7 @@ def classifier(
         evaluate=lambda params, stats, batch, key: classification_metrics(logits(params, batch), batch["label"]),
         generate=lambda params, stats, batch, key: logits(params, batch).argmax(axis=1),
         embed=lambda params, stats, batch: bind(networks, params, {}).encoder(batch["image"]),
-        kinds={"error_rate": "exact"},
+        kinds={"error_rate": "exact", "cross_entropy_nats": "exact"},
         draws=False,
     )
     return with_inputs(model, label=Input((), f"classes-{classes}"))
