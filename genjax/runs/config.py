@@ -28,7 +28,7 @@ Function = Callable[[Any], Experiment]
 Presets = Mapping[str, Any]
 """Instances of the experiment's dataclass of options by preset name; the first preset is the default."""
 
-BESIDE = Path(__file__).parents[2] / "experiments"
+BESIDE = Path(__file__).resolve().parents[2] / "experiments"
 """Folder of the experiments of this repository, which Python can import by the names of their modules."""
 
 
@@ -107,11 +107,17 @@ def location(function: Function) -> tuple[str, str | None]:
 
 
 def module_name(function: Function) -> str:
-    """Return the name by which a function's module can be imported, also when it is run as a program."""
+    """Return the name by which a function's module can be imported, also when it is run as a program.
+
+    A file of this repository's experiments has one name, in whichever of the possible ways it is run.
+    """
+    file = Path(inspect.getfile(function)).resolve()
+    if file.is_relative_to(BESIDE):
+        return ".".join((BESIDE.name, *file.relative_to(BESIDE).with_suffix("").parts))
     if function.__module__ != "__main__":
         return function.__module__
     spec = sys.modules["__main__"].__spec__
-    return Path(inspect.getfile(function)).stem if spec is None else spec.name  # python FILE.py, or python -m NAME
+    return file.stem if spec is None else spec.name  # python FILE.py, or python -m NAME
 
 
 def program(function: Function) -> str:
