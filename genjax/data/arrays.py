@@ -26,6 +26,7 @@ from genjax.data.feed import Feed
 from genjax.data.labels import class_count
 from genjax.data.levels import with_levels
 from genjax.data.load import mean_image, source
+from genjax.errors import ArgumentError
 from genjax.shuffle import permutation
 from genjax.types import Batch, Key
 
@@ -150,10 +151,10 @@ def dataset(
 def check_levels(levels: int, data: Dataset) -> int:
     """Return the number of levels; ValueError where the pixels cannot have so many."""
     if levels < 2:
-        raise ValueError(f"levels={levels} must be at least 2")
+        raise ArgumentError("levels", levels, " must be at least 2")
     if (levels == 2) == (data.protocol == "real"):
         advice = "for two levels choose a binarization, such as 'static'" if levels == 2 else "leave out binarization"
-        raise ValueError(f"levels={levels} of {data.protocol} pixels; {advice}")
+        raise ArgumentError("levels", levels, f" of {data.protocol} pixels; {advice}")
     return levels
 
 

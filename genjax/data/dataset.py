@@ -9,6 +9,7 @@ import numpy as np
 from einops import reduce
 from jax import Array
 
+from genjax.errors import ArgumentError
 from genjax.types import Batch, Key
 
 Examples = Mapping[str, np.ndarray]
@@ -107,7 +108,9 @@ def shrunk(source: Source, factor: int) -> Source:
         return source
     height, width = source.train.read(np.zeros(1, np.int64))["image"].shape[1:3]
     if factor < 1 or height % factor or width % factor:
-        raise ValueError(f"shrink={factor} must divide the height and width of {source.name!r}, {height} x {width}")
+        raise ArgumentError(
+            "shrink", factor, f" must divide the height and width of {source.name!r}, {height} x {width}"
+        )
 
     def smaller(examples: Examples) -> Examples:
         image = examples["image"]

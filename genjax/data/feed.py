@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int
 
 from genjax.data.dataset import Examples, Load, Split
+from genjax.errors import ArgumentError
 from genjax.shuffle import epoch_permutation
 from genjax.types import Batch, Key, PyTree
 
@@ -74,13 +75,15 @@ def make_feed(split: Split, load: Load, seeds: Sequence[int], batch_size: int | 
 def check_seeds(seeds: Sequence[int]) -> None:
     """Raise ValueError if there are no seeds, a seed repeats, or one does not fit into 32 bits."""
     if not seeds or len(set(seeds)) < len(seeds) or not all(0 <= seed < 2**32 for seed in seeds):
-        raise ValueError(f"seeds={tuple(seeds)}: needs at least one, each from 0 to {2**32 - 1} and only once")
+        raise ArgumentError("seeds", tuple(seeds), f": needs at least one, each from 0 to {2**32 - 1} and only once")
 
 
 def check_batch_size(split: Split, batch_size: int) -> None:
     """Raise ValueError if a batch is empty or larger than the split."""
     if not 1 <= batch_size <= split.size:
-        raise ValueError(f"batch_size={batch_size} must be from 1 to {split.size}, the number of training examples")
+        raise ArgumentError(
+            "batch_size", batch_size, f" must be from 1 to {split.size}, the number of training examples"
+        )
 
 
 def indexed(size: int, seeds: tuple[int, ...], batch_size: int | Positions, start: int) -> Iterator[np.ndarray]:

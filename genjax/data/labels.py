@@ -9,6 +9,7 @@ from jaxtyping import Array, Int
 
 from genjax.data.dataset import Dataset, Split, resident
 from genjax.data.feed import Feed
+from genjax.errors import ArgumentError
 from genjax.shuffle import permutation
 from genjax.types import Batch, Key, PyTree
 
@@ -43,7 +44,9 @@ def choose_labelled(labels: Int[np.ndarray, " N"], count: int, *, seed: int = 0)
     subset of a larger one. Raises ValueError if `count` is below 0 or above the number of labels.
     """
     if not 0 <= count <= len(labels):
-        raise ValueError(f"labels={count} must be from 0 to {len(labels)}, the number of labelled training examples")
+        raise ArgumentError(
+            "labels", count, f" must be from 0 to {len(labels)}, the number of labelled training examples"
+        )
     order = permutation(len(labels), seed=seed)
     shuffled = labels[order]
     rank = np.empty(len(labels), np.int64)  # number of earlier examples of the same class

@@ -18,6 +18,7 @@ from genjax.data.captions import Vocabulary, encode
 from genjax.data.dataset import Dataset
 from genjax.data.feed import Feed
 from genjax.data.growth import Stage, doublings, growing, growing_feed, starts
+from genjax.errors import ArgumentError
 from genjax.factories.wrap import (
     ImageShape,
     Mean,
@@ -306,9 +307,11 @@ def growing_feeder(stages: Sequence[Stage], levels: int) -> Feeder:
 
     def feed(data: Dataset, seeds: Sequence[int], batch_size: int | None) -> Feed:
         if batch_size not in (None, stages[0].batch_size):
-            raise ValueError(
-                f"batch_size={batch_size}: that of a growing model is {stages[0].batch_size}; pass "
-                f"growth=genjax.Growth(batch_size={batch_size}) to genjax.progressive_gan instead"
+            raise ArgumentError(
+                "batch_size",
+                batch_size,
+                f": that of a growing model is {stages[0].batch_size}; pass "
+                f"growth=genjax.Growth(batch_size={batch_size}) to genjax.progressive_gan instead",
             )
         return growing_feed(data.train, data.load, seeds, stages, levels=levels)
 

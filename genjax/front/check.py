@@ -9,6 +9,7 @@ from genjax.capabilities import Writer
 from genjax.core import Input, Model, Phase
 from genjax.data.arrays import ArrayDataset, ArraySplit
 from genjax.data.dataset import Dataset
+from genjax.errors import ArgumentError
 
 LOOKED_AT = 100
 """Number of examples whose shapes and values are compared with the inputs of the model."""
@@ -98,11 +99,12 @@ def naming_what_is_missing(names: Collection[str], remedies: Mapping[str, str] =
 def check_steps(phases: tuple[Phase, ...], steps: int) -> None:
     """Raise ValueError if `steps` is below 1, or so small that some network would never be updated."""
     if steps < 1:
-        raise ValueError(f"steps={steps} must be at least 1")
+        raise ArgumentError("steps", steps, " must be at least 1")
     for phase in phases:
         first = -(-(phase.start + 1) // phase.every) * phase.every
         if phase.wrt and first > steps:
-            raise ValueError(
-                f"steps={steps}: the phase {phase.name!r} first updates its networks in step {first}; take at least "
-                "that many"
+            raise ArgumentError(
+                "steps",
+                steps,
+                f": the phase {phase.name!r} first updates its networks in step {first}; take at least that many",
             )

@@ -18,9 +18,10 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import tyro
 
+from genjax.errors import NamedArgumentError
 from genjax.runs.directory import RunError
 from genjax.runs.experiment import Experiment
-from genjax.runs.options import Run
+from genjax.runs.options import Run, option
 
 Function = Callable[[Any], Experiment]
 """Function of an experiment: takes an instance of its dataclass of options and returns its `Experiment`."""
@@ -136,7 +137,16 @@ def build(function: Function, config: Config) -> Experiment:
     try:
         return function(config.options)
     except (ValueError, OSError) as error:
-        raise RunError(error, exit_code=2) from error
+        raise option_error(error, config.options) from error
+
+
+def option_error(error: Exception, options: Any) -> RunError:
+    """Return the error for the command line: an argument that has the value of an option is named as the option is."""
+    if isinstance(error, NamedArgumentError):
+        own = flat(options).get(error.argument)
+        if own is not None and Path(str(own)).expanduser() == Path(str(error.value)):
+            return RunError(f"{option(error.argument)} {own}{error.message}", exit_code=2)
+    return RunError(error, exit_code=2)
 
 
 def as_json(config: Config) -> dict[str, Any]:

@@ -1,9 +1,16 @@
-"""The configuration of a run: how its experiment is named."""
+"""The configuration of a run: how its experiment is named, and how errors name its options."""
 
 import runpy
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from genjax.errors import ArgumentError, MissingPathError
 from genjax.runs import config
+from genjax.runs.directory import RunError
+from genjax.runs.options import Data
+from tests.experiments.toy import PRESETS, Options
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
@@ -13,3 +20,37 @@ def test_an_experiment_run_as_a_file_has_the_name_of_its_module():
     assert function.__module__ == "tabular"
     assert config.location(function) == ("experiments.tabular", None)
     assert config.imported("experiments.tabular:tabular", None).__name__ == "tabular"
+
+
+def experiment_that_fails(error):
+    def experiment(options: Options):
+        raise error
+
+    return experiment
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ArgumentError("hidden", 4, " must be odd"), "--hidden 4 must be odd"),
+        (ArgumentError("hidden", 5, " must be even"), "hidden=5 must be even"),  # not the option's value
+        (ArgumentError("units", 4, " must be odd"), "units=4 must be odd"),
+        (ArgumentError("dataset", "x.npz", ": is empty"), "--dataset ./x.npz: is empty"),
+        (MissingPathError("data_dir", "/nowhere", ": no such directory"), "--data-dir /nowhere: no such directory"),
+        (ValueError("the images are too dark"), "the images are too dark"),
+    ],
+)
+def test_an_error_of_an_argument_names_the_option_that_has_its_value(error, text):
+    options = replace(PRESETS["quick"], data=Data(dataset="./x.npz", data_dir=Path("/nowhere")))
+    with pytest.raises(RunError) as raised:
+        config.build(experiment_that_fails(error), config.Config("m:f", "quick", options))
+    assert (str(raised.value), raised.value.exit_code) == (text, 2)
+
+
+def test_errors_of_arguments_are_the_usual_ones_with_the_value_in_front():
+    assert isinstance(ArgumentError("levels", 1, " must be at least 2"), ValueError)
+    assert str(ArgumentError("levels", 1, " must be at least 2")) == "levels=1 must be at least 2"
+    missing = MissingPathError("dataset", "x", ": no such folder")
+    assert isinstance(missing, FileNotFoundError)
+    assert not isinstance(missing, ValueError)
+    assert str(missing) == "dataset='x': no such folder"

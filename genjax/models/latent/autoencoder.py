@@ -20,6 +20,7 @@ from jax.nn.initializers import Initializer, constant, glorot_uniform
 from jaxtyping import Array, Float
 
 from genjax.core import Input, Model, Phase, with_inputs
+from genjax.errors import ArgumentError
 from genjax.losses.likelihood import bernoulli_log_prob, sum_pixels
 from genjax.losses.reconstruction import mean_squared_error, squared_error
 from genjax.networks.bound import bind, check_outputs, init_networks
@@ -133,7 +134,7 @@ def example_inputs(networks: Networks, images: Images) -> dict[str, tuple[Array,
 def check_networks(networks: Networks, image_shape: tuple[int, int, int]) -> None:
     """Raise ValueError if the networks' outputs do not have the shapes of codes and images."""
     if networks.latents < 1:
-        raise ValueError(f"latents={networks.latents} must be at least 1")
+        raise ArgumentError("latents", networks.latents, " must be at least 1")
     inputs = example_inputs(networks, jnp.zeros((1, *image_shape)))
     check_outputs(networks, inputs, {"encoder": (1, networks.latents), "decoder": (1, *image_shape)})
 

@@ -23,6 +23,7 @@ from jax.scipy.special import ndtri
 from jaxtyping import Array, Float, Int
 
 from genjax.core import Input, Model, Phase, with_inputs
+from genjax.errors import ArgumentError
 from genjax.losses.bound import Bound, Terms, elbo, streamed_means, tempered
 from genjax.losses.divergence import gaussian_kl_between
 from genjax.losses.likelihood import gaussian_log_prob
@@ -65,9 +66,9 @@ def vae(
     `beta`, `warm_up` or the prior's variance is out of range, or the networks do not fit `image_shape`.
     """
     if samples < 1:
-        raise ValueError(f"samples={samples} must be at least 1")
+        raise ArgumentError("samples", samples, " must be at least 1")
     if not 0 <= beta < math.inf or warm_up < 0:
-        raise ValueError(f"beta={beta} must be at least 0 and finite, and warm_up={warm_up} at least 0")
+        raise ArgumentError("beta", beta, f" must be at least 0 and finite, and warm_up={warm_up} at least 0")
     if not 0 < networks.prior_variance < math.inf:
         raise ValueError(f"networks: prior_variance={networks.prior_variance} must be above 0 and finite")
     check_networks(networks, image_shape)
@@ -214,7 +215,7 @@ def manifold_grid(decode: Callable[[Latents], Images], side: int) -> Images:
     Latents are ndtri((i + 0.5) / side), i < side (Kingma & Welling 2014, fig. 4). Raises ValueError if side < 1.
     """
     if side < 1:
-        raise ValueError(f"side={side} must be at least 1")
+        raise ArgumentError("side", side, " must be at least 1")
     # The half avoids the quantiles 0 and 1, which are infinite.
     quantiles = ndtri((jnp.arange(side) + 0.5) / side)
     rows, columns = jnp.meshgrid(quantiles, quantiles, indexing="ij")
