@@ -73,6 +73,8 @@ class Model(NamedTuple):
     """Kind of each metric of `evaluate`; a metric that is not named here is an estimate."""
     inputs: Mapping[str, Input] = {}
     """Required shape and range of the arrays of a batch, by name."""
+    conditions: Mapping[str, Input] = {}
+    """Required shape and range of further arrays that only `generate` reads, by name, such as a category to draw."""
     draws: bool = True
     """Whether `generate` draws new images; False if it transforms the images of the batch."""
     capabilities: tuple[object, ...] = ()

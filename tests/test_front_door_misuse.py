@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 import genjax
+from genjax.front.check import check_data
+from genjax.front.sample import Given, batch_of
 from tests.front_door_cases import COUNT, FEW, IMAGES, LABELS, SHAPE, TEXT, grey, model_of, state_of
 
 FLOATS = IMAGES / 255
@@ -95,6 +97,14 @@ MISUSE = {
         lambda: genjax.sample(model_of("stargan"), state_of("stargan"), image=IMAGES[:2]),
         "label: the model needs it; pass labels=",
     ),
+    "labels for a model without classes": (
+        lambda: batch_of(genjax.vae(SHAPE, **FEW), Given(labels=[7, 9]), None),
+        "labels: this model reads none; leave them out",
+    ),
+    "an unknown category": (
+        lambda: batch_of(genjax.infogan(SHAPE, categories=3), Given(labels=[2, 7]), None),
+        "label: has values from 2 to 7 and the model knows 0 to 2",
+    ),
     "a prompt for images": (lambda: genjax.sample(model_of("vae"), state_of("vae"), 4, prompt="a"), "models of texts"),
 }
 
@@ -104,6 +114,12 @@ def test_misuse_is_refused_with_what_to_do(name):
     make, message = MISUSE[name]
     with pytest.raises(ValueError, match=re.compile(message, re.DOTALL)):
         make()
+
+
+def test_infogan_trains_on_labels_that_are_no_categories_of_its_code():
+    model = genjax.infogan(SHAPE, categories=2)
+    assert "label" in check_data(model, grey())
+    assert model.conditions["label"].values == "classes-2"
 
 
 def test_characters_of_another_text_are_refused():

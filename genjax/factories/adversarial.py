@@ -175,7 +175,8 @@ def infogan(
         information=information,
         continuous_information=continuous_information,
     )
-    return fitted(on_batches(averaged(model, average), unchanged, with_code), image_shape)
+    model = fitted(on_batches(averaged(model, average), unchanged, with_code), image_shape)
+    return model._replace(conditions={"label": Input((), f"classes-{categories}")})
 
 
 def with_code(batch: Batch, key: Key) -> Batch:
