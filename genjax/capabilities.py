@@ -54,3 +54,5 @@ class Feeder(NamedTuple):
 
     feed: Callable[[Dataset, Sequence[int], int | None], Feed]
     """(data, seeds, batch size or None for the model's own) -> training batches; ValueError for a wrong batch size."""
+    steps: int = 1
+    """Number of training steps until the batches have their final form, such as images of full size."""

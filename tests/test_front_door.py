@@ -85,7 +85,7 @@ def test_a_growing_model_has_its_own_batch_size():
     growth = genjax.Growth(fade_images=8, stable_images=8, batch_size=8)
     model = genjax.progressive_gan(SHAPE, growth=growth, latents=3, channels=3)
     with pytest.raises(ValueError, match=r"growth=genjax.Growth\(batch_size=16\)"):
-        genjax.train(model, grey(), steps=1, batch_size=16)
+        genjax.train(model, grey(), steps=3, batch_size=16)
 
 
 def test_defaults_train_on_grey_bytes():

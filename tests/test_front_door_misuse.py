@@ -86,6 +86,10 @@ MISUSE = {
         lambda: genjax.train(genjax.stargan(SHAPE, filters=2, blocks=0, discriminator_filters=2), grey(), steps=1),
         "'generator' first updates its networks in step 5; take at least",
     ),
+    "images that never grow": (
+        lambda: genjax.train(genjax.progressive_gan(SHAPE), grey(), steps=2000),
+        r"steps=2000: .* full size after 100001; take at least that many, or .*growth=genjax.Growth",
+    ),
     "no steps": (lambda: genjax.train(model_of("vae"), grey(), steps=0), "steps=0 must be at least 1"),
     "a batch too large": (
         lambda: genjax.train(model_of("vae"), grey(), steps=1, batch_size=99),

@@ -17,7 +17,7 @@ from genjax.core import Input, Model
 from genjax.data.captions import Vocabulary, encode
 from genjax.data.dataset import Dataset
 from genjax.data.feed import Feed
-from genjax.data.growth import Stage, doublings, growing, growing_feed, starts
+from genjax.data.growth import Stage, doublings, growing, growing_feed, starts, steps_until_grown
 from genjax.errors import ArgumentError
 from genjax.factories.wrap import (
     ImageShape,
@@ -316,4 +316,4 @@ def growing_feeder(stages: Sequence[Stage], levels: int) -> Feeder:
             )
         return growing_feed(data.train, data.load, seeds, stages, levels=levels)
 
-    return Feeder(feed)
+    return Feeder(feed, steps_until_grown(stages))

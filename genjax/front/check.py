@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from genjax.capabilities import Writer
-from genjax.core import Input, Model, Phase
+from genjax.capabilities import Feeder, Writer
+from genjax.core import Input, Model
 from genjax.data.arrays import ArrayDataset, ArraySplit
 from genjax.data.dataset import Dataset
 from genjax.errors import ArgumentError
@@ -96,11 +96,11 @@ def naming_what_is_missing(names: Collection[str], remedies: Mapping[str, str] =
         raise
 
 
-def check_steps(phases: tuple[Phase, ...], steps: int) -> None:
-    """Raise ValueError if `steps` is below 1, or so small that some network would never be updated."""
+def check_steps(model: Model, steps: int) -> None:
+    """Raise ValueError if `steps` is below 1, or so small that a network is never updated or images never full-size."""
     if steps < 1:
         raise ArgumentError("steps", steps, " must be at least 1")
-    for phase in phases:
+    for phase in model.phases:
         first = -(-(phase.start + 1) // phase.every) * phase.every
         if phase.wrt and first > steps:
             raise ArgumentError(
@@ -108,3 +108,11 @@ def check_steps(phases: tuple[Phase, ...], steps: int) -> None:
                 steps,
                 f": the phase {phase.name!r} first updates its networks in step {first}; take at least that many",
             )
+    feeder = model.capability(Feeder)
+    if feeder is not None and steps < feeder.steps:
+        raise ArgumentError(
+            "steps",
+            steps,
+            f": the training images have grown to their full size after {feeder.steps}; take at least that many, or "
+            "let them grow faster by growth=genjax.Growth(...)",
+        )

@@ -80,7 +80,7 @@ def train(
     found = arrays_of(data)
     chosen = chosen_seeds(seed, seeds, state)
     total = steps + (0 if state is None else int(state.step))
-    check_steps(model.phases, total if steps > 0 else steps)
+    check_steps(model, total if steps > 0 else steps)
     names = check_data(model, found)
     run = Training(model, found, batch_size, total, best)
     with naming_what_is_missing(names), progress_bar(steps, shown=progress) as show:
