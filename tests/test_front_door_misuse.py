@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import genjax
-from genjax.front.check import check_data
+from genjax.front.check import check_examples
 from genjax.front.sample import Given, batch_of
 from tests.front_door_cases import COUNT, FEW, IMAGES, LABELS, SHAPE, TEXT, grey, model_of, state_of
 
@@ -122,7 +122,7 @@ def test_misuse_is_refused_with_what_to_do(name):
 
 def test_infogan_trains_on_labels_that_are_no_categories_of_its_code():
     model = genjax.infogan(SHAPE, categories=2)
-    assert "label" in check_data(model, grey())
+    assert "label" in check_examples(model, grey().train)
     assert model.conditions["label"].values == "classes-2"
 
 
@@ -130,3 +130,5 @@ def test_characters_of_another_text_are_refused():
     model = genjax.char_rnn("abc", hidden=2, layers=1)
     with pytest.raises(ValueError, match=r"genjax.char_rnn\(data.vocabulary\)"):
         genjax.train(model, genjax.text_dataset(TEXT), steps=1)
+    with pytest.raises(ValueError, match=r"its \d+ characters are not the 3 of the model"):
+        genjax.evaluate(model, state_of("nade"), genjax.text_dataset(TEXT).test)

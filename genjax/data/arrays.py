@@ -39,6 +39,8 @@ class ArraySplit(NamedTuple):
 
     split: Split
     load: Load
+    vocabulary: str = ""
+    """Sorted characters of the text; empty for other data."""
 
     @property
     def size(self) -> int:
@@ -77,17 +79,17 @@ class ArrayDataset:
     @property
     def train(self) -> ArraySplit:
         """Examples to train on."""
-        return ArraySplit(self.dataset.train, self.dataset.load)
+        return ArraySplit(self.dataset.train, self.dataset.load, self.vocabulary)
 
     @property
     def validation(self) -> ArraySplit:
         """Held-out examples, by which parameters and options are chosen."""
-        return ArraySplit(self.dataset.validation, self.dataset.load)
+        return ArraySplit(self.dataset.validation, self.dataset.load, self.vocabulary)
 
     @property
     def test(self) -> ArraySplit:
         """Held-out examples, by which a trained model is measured."""
-        return ArraySplit(self.dataset.test, self.dataset.load)
+        return ArraySplit(self.dataset.test, self.dataset.load, self.vocabulary)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

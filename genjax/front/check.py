@@ -29,25 +29,17 @@ def arrays_of(data: ArrayDataset | Dataset) -> ArrayDataset:
     return data if isinstance(data, ArrayDataset) else ArrayDataset(data)
 
 
-def check_data(model: Model, data: ArrayDataset) -> Sequence[str]:
-    """Compare the first training examples with the model's inputs, and return the names of a batch's arrays.
+def check_examples(model: Model, split: ArraySplit) -> Sequence[str]:
+    """Compare the first examples of a split with the model's inputs, and return the names of a batch's arrays.
 
     Raises ValueError if their shapes or values, or the characters of a text, do not suit the model.
     """
     writer = model.capability(Writer)
-    if writer is not None and writer.vocabulary and data.vocabulary != writer.vocabulary:
+    if writer is not None and writer.vocabulary and split.vocabulary != writer.vocabulary:
         raise ValueError(
-            f"data: its {len(data.vocabulary)} characters are not the {len(writer.vocabulary)} of the model; make the "
+            f"data: its {len(split.vocabulary)} characters are not the {len(writer.vocabulary)} of the model; make the "
             "model with genjax.char_rnn(data.vocabulary)"
         )
-    return check_examples(model, data.train)
-
-
-def check_examples(model: Model, split: ArraySplit) -> Sequence[str]:
-    """Compare the first examples of a split with the model's inputs, and return the names of a batch's arrays.
-
-    Raises ValueError if the examples do not have the shapes and values that the model needs.
-    """
     batch = {name: np.asarray(array) for name, array in split.batch(LOOKED_AT).items()}
     for name, expected in model.inputs.items():
         if name in batch:

@@ -13,7 +13,7 @@ from genjax.checkpoint import Checkpoints, as_arrays
 from genjax.core import Model, TrainState
 from genjax.data.arrays import ArrayDataset
 from genjax.data.dataset import Dataset
-from genjax.front.check import arrays_of, check_data
+from genjax.front.check import arrays_of, check_examples
 from genjax.front.train import Training
 from genjax.training import init_seeds
 from genjax.training import seed as seed_of
@@ -63,7 +63,7 @@ def restore(path: str | Path, model: Model, data: ArrayDataset | Dataset) -> Tra
     if not is_saved(folder):
         raise ValueError(f"path={str(path)!r} is no folder that genjax.save has written")
     found = arrays_of(data)
-    check_data(model, found)
+    check_examples(model, found.train)
     with errors_only("absl"):  # Orbax warns about read-only folders
         checkpoints = Checkpoints(folder, read_only=True)
     try:

@@ -23,7 +23,7 @@ from genjax.evaluation import (
     select_better,
     select_none,
 )
-from genjax.front.check import arrays_of, check_data, check_steps, naming_what_is_missing
+from genjax.front.check import arrays_of, check_examples, check_steps, naming_what_is_missing
 from genjax.front.progress import Show, progress_bar
 from genjax.training import first_failure, init_seeds, iterate, with_seed_axis
 from genjax.training import seed as seed_of
@@ -81,7 +81,7 @@ def train(
     chosen = chosen_seeds(seed, seeds, state)
     total = steps + (0 if state is None else int(state.step))
     check_steps(model, total if steps > 0 else steps)
-    names = check_data(model, found)
+    names = check_examples(model, found.train)
     run = Training(model, found, batch_size, total, best)
     with naming_what_is_missing(names), progress_bar(steps, shown=progress) as show:
         start = init_seeds(model, run.feed(chosen), chosen) if state is None else with_seed_axis(state)
