@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import optax
 import pytest
 
 import genjax
@@ -140,6 +141,20 @@ def test_a_loss_that_is_not_finite_stops_the_training():
     model = genjax.nade(data.image_shape, hidden=5, learning_rate=float("inf"))
     with pytest.raises(FloatingPointError, match=r"training stopped: step 1, phase 'likelihood'.*not finite"):
         genjax.train(model, data, steps=3, seed=0, batch_size=16)
+
+
+def test_a_state_that_is_not_finite_is_never_returned():
+    def loss(params, stats, batch, key):
+        return batch["image"].mean() * params["net"]["w"], ({}, stats)
+
+    model = genjax.Model(
+        init=lambda key, batch: ({"net": {"w": jax.numpy.zeros(())}}, {}),
+        phases=(genjax.Phase("only", loss, ("net",), optax.sgd(float("inf"))),),
+        evaluate=lambda params, stats, batch, key: {},
+        generate=lambda params, stats, batch, key: batch["image"],
+    )
+    with pytest.raises(FloatingPointError, match=r"step 1, phase 'only' \(loss \[0.0\]\).*\['net'\]\['w'\]"):
+        genjax.train(model, grey(), steps=1)
 
 
 def test_a_bar_is_shown_on_request(capsys):

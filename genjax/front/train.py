@@ -25,7 +25,7 @@ from genjax.evaluation import (
 )
 from genjax.front.check import arrays_of, check_examples, check_steps, naming_what_is_missing
 from genjax.front.progress import Show, progress_bar
-from genjax.training import first_failure, init_seeds, iterate, with_seed_axis
+from genjax.training import first_failure, first_nonfinite, init_seeds, iterate, with_seed_axis
 from genjax.training import seed as seed_of
 from genjax.types import Metrics
 
@@ -33,7 +33,8 @@ BATCH_SIZE = 100
 """Default number of examples per training batch; all examples if there are fewer."""
 
 CHECK_EVERY = 100
-"""Number of steps between two fetches of the losses, which update the bar and check that all losses are finite."""
+"""Number of steps between two fetches of the losses, which update the bar and check that all losses and the state
+are finite."""
 
 
 class Best(NamedTuple):
@@ -75,7 +76,7 @@ def train(
         progress: Whether to show a bar with steps and losses.
 
     Raises ValueError if an argument or the data do not suit the model, and FloatingPointError, which names the first
-    step and array, if a loss is not finite.
+    step and array, if a loss or an array of the state is not finite.
     """
     found = arrays_of(data)
     chosen = chosen_seeds(seed, seeds, state)
@@ -170,8 +171,10 @@ class Training(NamedTuple):
             if step % CHECK_EVERY and step < self.total and not evaluated:
                 continue
             losses = losses_of(self.model, pending, step)
-            if not all(np.isfinite(loss).all() for one in losses for loss in one.values()):
-                raise FloatingPointError(f"training stopped: {first_failure(self.model, feed, good, step)}")
+            finite = all(np.isfinite(loss).all() for one in losses for loss in one.values())
+            if not finite or first_nonfinite(state._asdict()):
+                where = first_failure(self.model, feed, good, step) or f"a value of step {step} is not finite"
+                raise FloatingPointError(f"training stopped: {where}")
             show(len(pending), losses[-1])
             good, pending = copied(with_seed_axis(state)), []
             if validation is not None and (evaluated or step == self.total):
