@@ -84,9 +84,11 @@ def train(
     check_steps(model, total if steps > 0 else steps)
     names = check_examples(model, found.train)
     run = Training(model, found, batch_size, total, best)
-    with naming_what_is_missing(names), progress_bar(steps, shown=progress) as show:
+    with naming_what_is_missing(names):
         start = init_seeds(model, run.feed(chosen), chosen) if state is None else with_seed_axis(state)
-        trained = joined([run.advance(*group, show) for group in groups_of(start, chosen)])
+        groups = groups_of(start, chosen)
+        with progress_bar(steps * len(groups), shown=progress) as show:
+            trained = joined([run.advance(*group, show) for group in groups])
     several = seeds is not None if state is None else state.key.ndim > 0
     return trained if several else seed_of(trained, 0)
 
