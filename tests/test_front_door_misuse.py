@@ -95,6 +95,14 @@ MISUSE = {
         lambda: genjax.train(model_of("vae"), grey(), steps=1, batch_size=99),
         "must be from 1 to 48",
     ),
+    "no direction": (
+        lambda: genjax.train(model_of("vae"), grey(), steps=9, best=genjax.Best("elbo_nats", "highest")),
+        "best: better='highest' must be 'min' or 'max'",
+    ),
+    "no evaluation": (
+        lambda: genjax.train(model_of("vae"), grey(), steps=9, best=genjax.Best("elbo_nats", "max", every=0)),
+        "best: every=0 must be at least 1",
+    ),
     "no count": (lambda: genjax.sample(model_of("vae"), state_of("vae")), "say how many samples"),
     "nothing to transform": (lambda: genjax.sample(model_of("stargan"), state_of("stargan"), 4), "pass image=images"),
     "no target": (

@@ -72,7 +72,8 @@ def train(
         seeds: Several seeds, trained together: every array of the state but `step` then has a leading seed axis.
         batch_size: Examples per batch; by default the model's own number, else 100, or all examples if there are fewer.
         state: State of an earlier training to continue, which stays valid; its seeds are used again.
-        best: Rule to return the parameters with the best validation score instead of the last ones.
+        best: Rule to return the parameters with the best validation score instead of the last ones. Such a state is for
+            use, not for continuing: its optimizer state and its step number are those of the last step.
         progress: Whether to show a bar with steps and losses.
 
     Raises ValueError if an argument or the data do not suit the model, and FloatingPointError, which names the first
@@ -82,11 +83,15 @@ def train(
     chosen = chosen_seeds(seed, seeds, state)
     total = steps + (0 if state is None else int(state.step))
     check_steps(model, total if steps > 0 else steps)
+    if best is not None:
+        check_rule(best)
     names = check_examples(model, found.train)
     run = Training(model, found, batch_size, total, best)
     with naming_what_is_missing(names):
         start = init_seeds(model, run.feed(chosen), chosen) if state is None else with_seed_axis(state)
         groups = groups_of(start, chosen)
+        if best is not None:
+            check_metric(best, model, found.dataset, start)
         with progress_bar(steps * len(groups), shown=progress) as show:
             trained = joined([run.advance(*group, show) for group in groups])
     several = seeds is not None if state is None else state.key.ndim > 0
@@ -199,6 +204,23 @@ def losses_of(model: Model, pending: Sequence[Metrics], last: int) -> list[dict[
     ]
 
 
+def check_rule(best: Best) -> None:
+    """Raise ValueError if the rule has no such direction, or no step between its evaluations."""
+    if best.better not in ("min", "max"):
+        raise ValueError(f"best: better={best.better!r} must be 'min' or 'max'")
+    if best.every < 1:
+        raise ValueError(f"best: every={best.every} must be at least 1")
+
+
+def check_metric(best: Best, model: Model, data: Dataset, state: TrainState) -> None:
+    """Raise ValueError if the model's evaluation of the validation split has no such metric; nothing is computed."""
+    raw = data.validation.read(np.arange(min(EVALUATION_BATCH, data.validation.size)))
+    evaluate_seeds = make_evaluate_seeds(model.evaluate, data.load)
+    metrics = jax.eval_shape(evaluate_seeds, state.params, state.stats, dict(raw), evaluation_key())
+    if best.metric not in metrics:
+        raise ValueError(f"best: there is no metric {best.metric!r}; the model has {', '.join(metrics)}")
+
+
 class Validation(NamedTuple):
     """Parameters with the best score so far on the validation split, and the evaluation that finds them."""
 
@@ -223,8 +245,6 @@ class Validation(NamedTuple):
                 batch_size=min(EVALUATION_BATCH, split.size),
             )
         )
-        if self.best.metric not in scores:
-            raise ValueError(f"best: there is no metric {self.best.metric!r}; the model has {', '.join(scores)}")
         score = jnp.asarray(scores[self.best.metric], jnp.float32)
         before = self.selected or select_none(state)
         selected = select_better(before, state, score, larger_is_better=self.best.better == "max")
