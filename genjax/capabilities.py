@@ -1,7 +1,7 @@
 """Optional capabilities of a model, each of which a single command needs.
 
-An experiment lists the capabilities of its model (`Experiment.capabilities`), and a command finds the one it needs by
-its type: `experiment.capability(Translator)`. A model of genjax/factories lists its own (`Model.capabilities`).
+A command finds the one it needs by its type: `experiment.capability(Translator)`, among those that the experiment
+lists (`Experiment.capabilities`) and those of its model (`Model.capabilities`), as the models of genjax/factories have.
 """
 
 from collections.abc import Callable, Mapping, Sequence
