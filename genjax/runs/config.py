@@ -156,15 +156,15 @@ def as_json(config: Config) -> dict[str, Any]:
     return {"experiment": config.experiment, "preset": config.preset, "options": options, **file}
 
 
-def from_json(saved: Mapping[str, Any], *, data_dir: Path | None = None) -> tuple[Function, Config]:
+def from_json(saved: Mapping[str, Any]) -> tuple[Function, Config]:
     """Return a saved experiment and its configuration, the inverse of `as_json`.
 
-    `data_dir`, if given, replaces the saved directory. RunError if the experiment cannot be imported, or its options
-    differ from the saved options.
+    An option that is newer than the saved ones has its default. RunError if the experiment cannot be imported, or if
+    it lacks a saved option or cannot use its value.
     """
     function = imported(saved["experiment"], saved.get("file"))
     kind = options_class(function)
-    values = dict(saved["options"]) | ({} if data_dir is None else {"data_dir": str(data_dir)})
+    values = {**defaults_of(kind), **saved["options"]}
     if unlike := sorted(set(values) ^ set(field_names(kind))):
         raise RunError(f"its options are of another version: {', '.join(unlike)}")
     try:
@@ -172,6 +172,14 @@ def from_json(saved: Mapping[str, Any], *, data_dir: Path | None = None) -> tupl
     except ValueError as error:
         raise RunError(f"its options are of another version: {error}") from error
     return function, Config(saved["experiment"], saved["preset"], options, saved.get("file"))
+
+
+def with_data_dir(config: Config, data_dir: Path) -> Config:
+    """Return the configuration with another directory of TFDS; RunError if the experiment has no such option."""
+    values = flat(config.options)
+    if "data_dir" not in values:
+        raise RunError(f"--data-dir {data_dir}: {config.name} has no such option", exit_code=2)
+    return config._replace(options=decoded(type(config.options), {**values, "data_dir": data_dir}))
 
 
 def imported(experiment: str, file: str | None) -> Function:
@@ -210,6 +218,16 @@ def flat(options: Any) -> dict[str, Any]:
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
         found |= flat(value) if dataclasses.is_dataclass(value) else {field.name: value}
+    return found
+
+
+def defaults_of(kind: Any) -> dict[str, Any]:
+    """Return the defaults of a class of options, by the names that `flat` gives; an option may have none."""
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(kind):
+        value = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        if value is not dataclasses.MISSING:
+            found |= flat(value) if dataclasses.is_dataclass(value) else {field.name: value}
     return found
 
 

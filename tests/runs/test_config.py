@@ -1,7 +1,7 @@
 """The configuration of a run: how its experiment is named, and how errors name its options."""
 
 import runpy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +9,8 @@ import pytest
 from genjax.errors import ArgumentError, MissingPathError
 from genjax.runs import config
 from genjax.runs.directory import RunError
-from genjax.runs.options import Data
-from tests.experiments.toy import PRESETS, Options
+from genjax.runs.options import Data, Run
+from tests.experiments.toy import PRESETS, Options, toy
 
 EXPERIMENTS = Path(__file__).parents[2] / "experiments"
 
@@ -54,3 +54,35 @@ def test_errors_of_arguments_are_the_usual_ones_with_the_value_in_front():
     assert isinstance(missing, FileNotFoundError)
     assert not isinstance(missing, ValueError)
     assert str(missing) == "dataset='x': no such folder"
+
+
+def saved_without(*names):
+    saved = config.as_json(config.Config("tests.experiments.toy:toy", "quick", PRESETS["quick"]))
+    return {**saved, "options": {name: value for name, value in saved["options"].items() if name not in names}}
+
+
+def test_an_option_that_is_newer_than_the_run_has_its_default():
+    function, restored = config.from_json(saved_without("hidden", "binarization", "batch_size"))
+    assert function is toy
+    assert (restored.options.hidden, restored.options.data.binarization) == (Options().hidden, "static")
+    assert restored.run == PRESETS["quick"].run
+
+
+def test_an_option_that_the_experiment_has_no_longer_is_refused():
+    saved = saved_without()
+    with pytest.raises(RunError, match="its options are of another version: depth"):
+        config.from_json({**saved, "options": {**saved["options"], "depth": 3}})
+
+
+@dataclass(frozen=True)
+class Bare:
+    """Options without a directory of data."""
+
+    run: Run = Run()
+
+
+def test_another_data_dir_is_taken_where_there_is_one_and_refused_by_name_elsewhere(tmp_path):
+    _, saved = config.from_json(saved_without())
+    assert config.with_data_dir(saved, tmp_path).options.data.data_dir == tmp_path
+    with pytest.raises(RunError, match=f"--data-dir {tmp_path}: bare has no such option"):
+        config.with_data_dir(config.Config("m:bare", "quick", Bare()), tmp_path)
