@@ -260,6 +260,15 @@ def test_held_out_images_may_be_given():
         genjax.dataset(IMAGES[:40], LABELS[:40], test=IMAGES[40:])
 
 
+def test_held_out_images_may_be_a_list_an_array_of_jax_or_a_path(tmp_path):
+    np.savez(tmp_path / "held.npz", image=IMAGES[50:])
+    for given in (list(IMAGES[50:]), jax.numpy.asarray(IMAGES[50:]), tmp_path / "held.npz"):
+        data = genjax.dataset(IMAGES[:50], validation=given, test=np.float64(0.2))
+        np.testing.assert_array_equal(data.validation.arrays["image"][..., 0], IMAGES[50:])
+        assert (data.train.size, data.test.size) == (40, 10)
+    assert genjax.dataset(tmp_path / "held.npz").train.size == 8
+
+
 def test_public_names_are_there_and_nothing_else():
     assert set(genjax.__all__) == set(genjax.HOMES)
     assert set(genjax.__all__) <= set(dir(genjax))

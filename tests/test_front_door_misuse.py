@@ -1,6 +1,7 @@
 """What the front door says to arrays and calls that cannot be used."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,6 +58,19 @@ MISUSE = {
         r"captions\[59\].*one word",
     ),
     "colours to be binary": (lambda: genjax.dataset(COLOURS, binarization="static"), "use binarization='none'"),
+    "a known set that is split again": (
+        lambda: genjax.dataset("digits", validation=0.3, test=0.1),
+        "images='digits' is a data set with labels and splits of its own; leave out validation, test",
+    ),
+    "a directory for arrays": (
+        lambda: genjax.dataset(IMAGES, data_dir=Path("/data")),
+        "data_dir='/data' is for data sets by name; leave it out for arrays",
+    ),
+    "three held-out arrays": (lambda: genjax.dataset(IMAGES, test=(IMAGES, LABELS, LABELS)), "a tuple of two"),
+    "captions and separate images": (
+        lambda: genjax.dataset(IMAGES, captions=["a"] * COUNT, test=IMAGES[:9]),
+        "test: images that are given separately have no captions; pass all images with their captions",
+    ),
     "a path as text": (lambda: genjax.text_dataset("my.txt"), "pass the text itself"),
     "grey for nade": (
         lambda: genjax.train(model_of("nade"), grey(), steps=1),
