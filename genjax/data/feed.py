@@ -1,9 +1,10 @@
 """Training batches, whose examples are a pure function of seed and step, so that resuming needs only the step."""
 
 import functools
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, SupportsIndex
 
 import grain
 import jax.numpy as jnp
@@ -43,14 +44,14 @@ def batch_indices(
     seeds: tuple[int, ...], step: int, batch_size: int | Positions, size: int
 ) -> Int[np.ndarray, "seeds batch"]:
     """Return the indices of the examples of step `step`, counted from 0, in each seed's stream of shuffled epochs."""
-    even = isinstance(batch_size, int)
-    positions = np.asarray(range(step * batch_size, (step + 1) * batch_size) if even else batch_size(step))
+    own = batch_size(step) if callable(batch_size) else range(step * batch_size, (step + 1) * batch_size)
+    positions = np.asarray(own)
     epochs, offsets = np.divmod(positions, size)
     parts = [epoch_orders(seeds, int(epoch), size)[:, offsets[epochs == epoch]] for epoch in np.unique(epochs)]
     return np.concatenate(parts, axis=1)
 
 
-def make_feed(split: Split, load: Load, seeds: Sequence[int], batch_size: int | Positions) -> Feed:
+def make_feed(split: Split, load: Load, seeds: Sequence[int], batch_size: SupportsIndex | Positions) -> Feed:
     """Return the training batches of `seeds`, each seed in its own order.
 
     `batch_size` is a number, or a function from the step to the positions of its examples if batches vary in size.
@@ -59,15 +60,14 @@ def make_feed(split: Split, load: Load, seeds: Sequence[int], batch_size: int | 
     larger than the split.
     """
     check_seeds(seeds)
-    if isinstance(batch_size, int):
-        check_batch_size(split, batch_size)
+    size = batch_size if callable(batch_size) else operator.index(batch_size)
+    if not callable(size):
+        check_batch_size(split, size)
     if split.arrays is None:
-        return Feed(
-            {}, functools.partial(streamed, split, tuple(seeds), batch_size), lambda _, raw, key: load(raw, key)
-        )
+        return Feed({}, functools.partial(streamed, split, tuple(seeds), size), lambda _, raw, key: load(raw, key))
     return Feed(
         {name: jnp.asarray(array) for name, array in split.arrays.items()},
-        functools.partial(indexed, split.size, tuple(seeds), batch_size),
+        functools.partial(indexed, split.size, tuple(seeds), size),
         lambda arrays, indices, key: load({name: array[indices] for name, array in arrays.items()}, key),
     )
 
