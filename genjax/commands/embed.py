@@ -29,7 +29,9 @@ import tyro
 from genjax.data.binarize import present
 from genjax.data.dataset import Dataset, Source, in_memory
 from genjax.data.files import Named, all_images
+from genjax.errors import NamedArgumentError
 from genjax.measures.features import Features, FeaturesOf, features_function, make_features
+from genjax.runs.config import option_of
 from genjax.runs.directory import RunError
 from genjax.runs.restore import Restored, restore_run
 
@@ -99,7 +101,8 @@ def features_of_files(run: Restored, seed: int, paths: Sequence[Path], split: Pa
             named = all_images(path.expanduser(), split)
             data = presented(run, path, named)
         except (ValueError, OSError) as error:
-            raise RunError(f"--images {path}: {error}", exit_code=2) from error
+            named = isinstance(error, NamedArgumentError) and error.argument == "dataset"
+            raise RunError(f"--images {path}{error.message if named else f': {error}'}", exit_code=2) from error
         arrays = as_arrays(features_with(run, data)(*run.chosen(seed), data.test))
         parts.append({**arrays, "name": np.array(named.names)})
     common = [name for name in parts[0] if all(name in part for part in parts)]
@@ -112,4 +115,4 @@ def presented(run: Restored, path: Path, named: Named) -> Dataset:
     if shape != expected:
         raise ValueError(f"images of shape {shape}, must be {expected} as those of the run")
     split = in_memory(named.split)
-    return present(Source(path.name, split, split, split, ""), run.config.options.data.binarization)
+    return present(Source(path.name, split, split, split, ""), option_of(run.config, "binarization", flag="--images"))

@@ -61,7 +61,7 @@ def sample(
     run = restore_run(directory, data_dir=data_dir)
     seed = run.seeds[0] if seed is None else seed
     if seed not in run.seeds:
-        raise RunError(f"--seed {seed} must be one of the run's seeds: {list(run.seeds)}")
+        raise RunError(f"--seed {seed} must be one of the run's seeds: {list(run.seeds)}", exit_code=2)
     given = captioned(run, text)
     if (writer := run.experiment.capability(Writer)) is not None:
         temperature = 1.0 if temperature is None else temperature
@@ -73,7 +73,7 @@ def sample(
     if prompt is not None or temperature is not None:
         raise RunError("--prompt and --temperature are for runs on a text", exit_code=2)
     if out and out.suffix != ".png":
-        raise RunError(f"--out {out} must end in .png")
+        raise RunError(f"--out {out} must end in .png", exit_code=2)
     count = count or IMAGES
     images = draw(run, seed, count, key, given)
     path = out or directory / "figures" / f"samples-{count}-seed-{seed}-key-{key}{words_of(text)}.png"

@@ -174,12 +174,18 @@ def from_json(saved: Mapping[str, Any]) -> tuple[Function, Config]:
     return function, Config(saved["experiment"], saved["preset"], options, saved.get("file"))
 
 
-def with_data_dir(config: Config, data_dir: Path) -> Config:
-    """Return the configuration with another directory of TFDS; RunError if the experiment has no such option."""
+def with_option(config: Config, name: str, value: Any, *, flag: str) -> Config:
+    """Return the configuration with another value of an option; RunError, by the `flag` that needs it, if absent."""
+    option_of(config, name, flag=f"{flag} {value}")
+    return config._replace(options=decoded(type(config.options), {**flat(config.options), name: value}))
+
+
+def option_of(config: Config, name: str, *, flag: str) -> Any:
+    """Return the value of an option; RunError, by the `flag` that needs it, if the experiment has no such option."""
     values = flat(config.options)
-    if "data_dir" not in values:
-        raise RunError(f"--data-dir {data_dir}: {config.name} has no such option", exit_code=2)
-    return config._replace(options=decoded(type(config.options), {**values, "data_dir": data_dir}))
+    if name not in values:
+        raise RunError(f"{flag}: {config.name} has no option {option(name)}", exit_code=2)
+    return values[name]
 
 
 def imported(experiment: str, file: str | None) -> Function:

@@ -8,7 +8,7 @@ import jax
 
 from genjax.checkpoint import Checkpoints
 from genjax.runs.checkpoint_state import DAMAGED, CheckpointState, checkpoint_folder, initial_checkpoint_state, latest
-from genjax.runs.config import Config, Function, build, from_json, with_data_dir
+from genjax.runs.config import Config, Function, build, from_json, with_option
 from genjax.runs.directory import CONFIG, RunError, read_config
 from genjax.runs.experiment import Experiment
 from genjax.runs.options import Run
@@ -54,7 +54,7 @@ def restore_run(directory: Path, *, data_dir: Path | None = None) -> Restored:
     except RunError as error:
         raise RunError(f"{directory / CONFIG} cannot be used: {error}") from error
     if data_dir is not None:
-        config = with_data_dir(config, data_dir)
+        config = with_option(config, "data_dir", data_dir, flag="--data-dir")
     experiment = build(function, config)
     checkpoints = tuple(restore_group(experiment, config.run, seeds, directory) for seeds in groups)
     return Restored(function, config, experiment, groups, checkpoints)

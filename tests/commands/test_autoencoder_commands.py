@@ -166,8 +166,8 @@ def test_embed_names_what_is_wrong(directory, run, tmp_path):
     np.savez(tmp_path / "other.npz", pictures=np.zeros((3, 8, 8), np.uint8))
     for name, message in {
         "large.npz": r"--images .*large.npz: images of shape \(8, 9, 1\), must be \(8, 8, 1\)",
-        "none": r"--images .*none: dataset=.*: no such folder",
-        "none.npz": r"--images .*none.npz: dataset=.*: no such file",
+        "none": r"--images .*none: no such folder",
+        "none.npz": r"--images .*none.npz: no such file",
         "other.npz": r"has the arrays \['pictures'\]; needs image, or test",
     }.items():
         with pytest.raises(RunError, match=message):

@@ -83,8 +83,10 @@ def test_sample_draws_the_same_images_for_the_same_key(finished, tmp_path):
     assert a.shape == (5, 8, 8, 1)
     assert (a == b).all()
     assert (a != c).any()
-    with pytest.raises(SystemExit), user_errors():
-        sample(finished, seed=4)
+    for wrong in ({"seed": 4}, {"out": tmp_path / "a.jpg"}):
+        with pytest.raises(SystemExit) as exit_, user_errors():
+            sample(finished, **wrong)
+        assert exit_.value.code == 2
 
 
 def test_evaluate_repeats_the_number_of_the_result(finished, capsys):

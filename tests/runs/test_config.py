@@ -83,6 +83,9 @@ class Bare:
 
 def test_another_data_dir_is_taken_where_there_is_one_and_refused_by_name_elsewhere(tmp_path):
     _, saved = config.from_json(saved_without())
-    assert config.with_data_dir(saved, tmp_path).options.data.data_dir == tmp_path
-    with pytest.raises(RunError, match=f"--data-dir {tmp_path}: bare has no such option"):
-        config.with_data_dir(config.Config("m:bare", "quick", Bare()), tmp_path)
+    assert config.with_option(saved, "data_dir", tmp_path, flag="--data-dir").options.data.data_dir == tmp_path
+    bare = config.Config("m:bare", "quick", Bare())
+    with pytest.raises(RunError, match=f"--data-dir {tmp_path}: bare has no option --data-dir"):
+        config.with_option(bare, "data_dir", tmp_path, flag="--data-dir")
+    with pytest.raises(RunError, match=r"--images: bare has no option --binarization"):
+        config.option_of(bare, "binarization", flag="--images")
