@@ -184,7 +184,6 @@ def cyclegan(options: Options) -> Experiment:
         measure=make_measure(networks, found),
         feed=found.feed,
         capabilities=(make_translator(networks, found),),
-        seeds_together=False,
     )
 
 

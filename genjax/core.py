@@ -77,12 +77,19 @@ class Model(NamedTuple):
     """Required shape and range of further arrays that only `generate` reads, by name, such as a category to draw."""
     draws: bool = True
     """Whether `generate` draws new images; False if it transforms the images of the batch."""
+    seeds_together: bool = True
+    """Whether training several seeds in one program is faster on a CPU; it is not for convolutions, nor for NADE."""
     capabilities: tuple[object, ...] = ()
     """Optional capabilities (genjax/capabilities.py), which `capability` finds by their type."""
 
     def capability(self, kind: type[T]) -> T | None:
         """Return the model's capability of this type, or None if it has none."""
         return next((one for one in self.capabilities if isinstance(one, kind)), None)
+
+
+def has_convolutions(params: PyTree) -> bool:
+    """Return whether an array of one seed's parameters has four axes, as a kernel of a convolution of images has."""
+    return any(leaf.ndim == 4 for leaf in jax.tree.leaves(params))
 
 
 def with_inputs(model: Model, **inputs: Input) -> Model:

@@ -1,5 +1,6 @@
 """The front door: six lines on a user's own arrays."""
 
+import contextlib
 import functools
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import genjax
 from genjax.core import with_inputs
 from genjax.data.arrays import ArrayDataset
 from genjax.data.load import load_dataset
+from genjax.front import train as training
 from tests.front_door_cases import COUNT, IMAGES, LABELS, SHAPE, SYSTEMS, TEXT, data_of, grey, model_of, state_of
 from tests.toys import two_players
 
@@ -79,6 +81,7 @@ IMAGE_FACTORIES = (
 def test_the_papers_defaults_suit_small_images(name):
     model = getattr(genjax, name)(SHAPE)
     assert model.inputs["image"].shape == SHAPE
+    assert model.seeds_together == (name in ("tabular", "eonade", "vae", "aae", "gan"))
     assert model.draws == (name not in ("autoencoder", "puzzle_gan", "cyclegan", "stargan"))
 
 
@@ -162,6 +165,20 @@ def test_a_bar_is_shown_on_request(capsys):
     assert "likelihood" in capsys.readouterr().out
     genjax.train(model_of("nade"), data_of("nade"), steps=1, batch_size=16)
     assert not capsys.readouterr().out
+
+
+def test_a_bar_counts_the_steps_of_all_groups_of_seeds(monkeypatch):
+    steps, took = [], []
+
+    @contextlib.contextmanager
+    def bar(total, *, shown):
+        steps.append(total)
+        yield lambda done, losses: took.append(done)
+
+    monkeypatch.setattr(training, "progress_bar", bar)
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    genjax.train(two_players()._replace(seeds_together=False), grey(), steps=2, seeds=(0, 1))
+    assert (steps, took) == ([4], [2, 2])
 
 
 def test_a_data_set_and_a_model_of_the_long_form_go_through_the_front_door():

@@ -89,7 +89,7 @@ def train(
     run = Training(model, found, batch_size, total, best)
     with naming_what_is_missing(names):
         start = init_seeds(model, run.feed(chosen), chosen) if state is None else with_seed_axis(state)
-        groups = groups_of(start, chosen)
+        groups = groups_of(model, start, chosen)
         if best is not None:
             check_metric(best, model, found.dataset, start)
         with progress_bar(steps * len(groups), shown=progress) as show:
@@ -116,13 +116,12 @@ def seeds_of(state: TrainState) -> tuple[int, ...]:
     return seeds
 
 
-def groups_of(state: TrainState, seeds: tuple[int, ...]) -> list[tuple[tuple[int, ...], TrainState]]:
+def groups_of(model: Model, state: TrainState, seeds: tuple[int, ...]) -> list[tuple[tuple[int, ...], TrainState]]:
     """Return groups of seeds, each trained by one program, with the state of each group.
 
-    All seeds form one group. Convolutions with a seed axis are slow on a CPU, so there each seed forms its own group.
+    All seeds form one group, but on a CPU each forms its own if the model trains faster so.
     """
-    convolutions = any(leaf.ndim == 5 for leaf in jax.tree.leaves(state.params))
-    if len(seeds) == 1 or not convolutions or jax.default_backend() != "cpu":
+    if len(seeds) == 1 or model.seeds_together or jax.default_backend() != "cpu":
         return [(seeds, state)]
     return [((one,), with_seed_axis(seed_of(state, index))) for index, one in enumerate(seeds)]
 

@@ -59,8 +59,6 @@ class Experiment(NamedTuple):
     """Function that evaluates the validation split during training; by default `model.evaluate`."""
     select: Select | None = None
     """Rule for the parameters to keep; by default the parameters of the last step are kept."""
-    seeds_together: bool = True
-    """Whether training several seeds in one program is faster on a CPU (it is not for convolutions and NADE)."""
     feed: Callable[[Sequence[int], int], Feed] | None = None
     """Function of (seeds, batch size) that returns the training batches, or raises ValueError; by default the images in
     each seed's own order (`make_feed`)."""

@@ -116,7 +116,7 @@ def seed_groups(directory: Path, experiment: Experiment, run: Run) -> list[list[
     """Return the groups of seeds that train together: those of an existing run, else as --seeds-at-once says."""
     if (directory / CONFIG).exists():
         return read_config(directory)["groups"]
-    alone = jax.default_backend() == "cpu" and not experiment.seeds_together
+    alone = jax.default_backend() == "cpu" and not experiment.model.seeds_together
     size = run.seeds_at_once or (1 if alone else len(run.seeds))
     return [list(run.seeds[start : start + size]) for start in range(0, len(run.seeds), size)]
 

@@ -242,7 +242,7 @@ def test_a_frozen_encoder_stays_that_of_the_run_bit_for_bit(run, digits):
 
 
 def test_seeds_train_together_where_that_pays(run):
-    alone = run._replace(experiment=run.experiment._replace(seeds_together=False))
+    alone = run._replace(experiment=run.experiment._replace(model=run.experiment.model._replace(seeds_together=False)))
     assert groups(run, 3) == [[0, 1, 2]]
     assert groups(alone, 3) == ([[0], [1], [2]] if jax.default_backend() == "cpu" else [[0, 1, 2]])
 

@@ -110,7 +110,7 @@ def cyclegan(
         Phase("generators", generators, ("generator_y", "generator_x"), optimizers.generators),
         Phase("discriminators", discriminators, ("discriminator_x", "discriminator_y"), optimizers.discriminators),
     )
-    model = Model(init, phases, make_evaluate(networks, paired=paired), generate, draws=False)
+    model = Model(init, phases, make_evaluate(networks, paired=paired), generate, draws=False, seeds_together=False)
     return with_inputs(model, image=Input(image_shape, "unit"), other_image=Input(other_shape, "unit"))
 
 

@@ -49,7 +49,7 @@ def dcgan(
         adversarial=adversarial,
         discriminator_updates=discriminator_updates,
     )
-    model = model._replace(embed=make_embed(all_channels(image_shape, filters)))
+    model = model._replace(embed=make_embed(all_channels(image_shape, filters)), seeds_together=False)
     return with_inputs(model, image=Input(image_shape))  # repeated for the new `embed`
 
 

@@ -111,6 +111,7 @@ def puzzle_gan(
         ),
         evaluate=make_evaluate(networks),
         generate=lambda params, stats, batch, key: restored(networks, params, stats, batch, key)[0],
+        seeds_together=False,
     )
     return with_inputs(model, image=Input(image_shape, "unit"), mask=Input(mask_shape, "binary"))
 

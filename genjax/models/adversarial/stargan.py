@@ -106,6 +106,7 @@ def stargan(
         evaluate=make_evaluate(networks, schema, paired=paired),
         generate=generate,
         draws=False,
+        seeds_together=False,
     )
     pixels, bits, sets = (
         Input(image_shape, "unit"),

@@ -91,6 +91,7 @@ def text_to_image(
         evaluate=make_evaluate(networks),
         generate=make_generate(networks),
         embed=lambda params, stats, batch: bind(networks, params, stats).image_encoder(batch["image"]),
+        seeds_together=False,
     )
     return with_inputs(model, image=Input(image_shape, "unit"))
 

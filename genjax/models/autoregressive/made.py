@@ -95,7 +95,8 @@ def made(
         return prefix_or_nan(filled, known_in_orders).reshape(image.shape)
 
     phase = Phase("likelihood", loss, ("made",), optimizer or optax.adam(1e-3))
-    model = Model(init, (phase,), evaluate, generate, kinds={"nll_nats": "exact", "bits_per_dim": "exact"})
+    kinds = {"nll_nats": "exact", "bits_per_dim": "exact"}
+    model = Model(init, (phase,), evaluate, generate, kinds=kinds, seeds_together=False)
     return with_inputs(model, image=Input(image_shape, "binary"))
 
 

@@ -84,7 +84,8 @@ def nade(
         return x[:, np.argsort(order)].reshape(image.shape)
 
     phase = Phase("likelihood", loss, ("nade",), optimizer or optax.adam(1e-3))
-    model = Model(init, (phase,), evaluate, generate, kinds={"nll_nats": "exact", "bits_per_dim": "exact"})
+    kinds = {"nll_nats": "exact", "bits_per_dim": "exact"}
+    model = Model(init, (phase,), evaluate, generate, kinds=kinds, seeds_together=False)
     return with_inputs(model, image=Input(image_shape, "binary"))
 
 

@@ -157,7 +157,8 @@ def pixel_rnn(
 
     default = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
     phase = Phase("likelihood", loss, ("pixel_rnn",), optimizer or default)
-    model = Model(init, (phase,), evaluate, generate, kinds={"nll_nats": "exact", "bits_per_dim": "exact"})
+    kinds = {"nll_nats": "exact", "bits_per_dim": "exact"}
+    model = Model(init, (phase,), evaluate, generate, kinds=kinds, seeds_together=False)
     return with_inputs(model, image=Input(image_shape, output.values))
 
 

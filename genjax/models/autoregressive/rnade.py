@@ -139,7 +139,7 @@ def rnade(
 
     phase = Phase("likelihood", loss, ("rnade",), optimizer or optax.adam(1e-3))
     kinds = {"nll_nats": "exact"} if levels is None else {"nll_nats": "exact", "bits_per_dim": "elbo"}
-    model = Model(init, (phase,), evaluate, generate, kinds=kinds)
+    model = Model(init, (phase,), evaluate, generate, kinds=kinds, seeds_together=False)
     return with_inputs(model, image=Input(image_shape, "real" if levels is None else "unit"))
 
 

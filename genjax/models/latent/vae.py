@@ -22,7 +22,7 @@ import optax
 from jax.scipy.special import ndtri
 from jaxtyping import Array, Float, Int
 
-from genjax.core import Input, Model, Phase, with_inputs
+from genjax.core import Input, Model, Phase, has_convolutions, with_inputs
 from genjax.errors import ArgumentError
 from genjax.losses.bound import Bound, Terms, elbo, streamed_means, tempered
 from genjax.losses.divergence import gaussian_kl_between
@@ -74,8 +74,13 @@ def vae(
     check_networks(networks, image_shape)
     loss = bound_loss(networks, bound, samples, beta=beta, warm_up=warm_up)
     stats = {"steps": jnp.zeros((), jnp.int32)} if warm_up else {}
+
+    def init(key: Key, batch: Batch) -> tuple[Params, Stats]:
+        return init_params(networks, key, batch["image"]), stats
+
+    shapes = jax.eval_shape(init, jax.random.key(0), {"image": jnp.zeros((1, *image_shape))})
     model = Model(
-        init=lambda key, batch: (init_params(networks, key, batch["image"]), stats),
+        init=init,
         phases=(Phase("bound", loss, network_names(networks), optimizer),),
         evaluate=make_evaluate(networks, samples=evaluation_samples),
         generate=make_generate(networks),
@@ -85,6 +90,7 @@ def vae(
             f"iwae_{evaluation_samples}_nats": f"iwae-{evaluation_samples}",
             "kl_nats": "estimate" if networks.top_latents else "exact",
         },
+        seeds_together=not has_convolutions(shapes),
     )
     return with_inputs(model, image=Input(image_shape, networks.likelihood.values))
 
