@@ -59,9 +59,7 @@ def sample(
     if not 0 <= key < 2**32:
         raise RunError(f"--key {key} must be from 0 to {2**32 - 1}", exit_code=2)
     run = restore_run(directory, data_dir=data_dir)
-    seed = run.seeds[0] if seed is None else seed
-    if seed not in run.seeds:
-        raise RunError(f"--seed {seed} must be one of the run's seeds: {list(run.seeds)}", exit_code=2)
+    seed = run.seed(seed)
     given = captioned(run, text)
     if (writer := run.experiment.capability(Writer)) is not None:
         temperature = 1.0 if temperature is None else temperature
@@ -106,7 +104,7 @@ def words_of(text: str | None) -> str:
 
 def draw(run: Restored, seed: int, count: int, key: int, given: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
     """Return images [count, H, W, C] in [0, 1] of one training seed, under the condition `given`, a batch of size 1."""
-    if "image" not in run.experiment.data.train.read(np.zeros(1, np.int64)):
+    if "image" not in run.experiment.data.train.first():
         raise RunError(
             "this command draws images and texts; samples of a series or of points are in the run's figures/"
         )

@@ -55,9 +55,7 @@ def translate(
     translator = run.experiment.capability(Translator)
     if translator is None:
         raise RunError(f"{run.config.name} does not translate images; runs of cyclegan and stargan do", exit_code=2)
-    seed = run.seeds[0] if seed is None else seed
-    if seed not in run.seeds:
-        raise RunError(f"--seed {seed} must be one of the run's seeds: {list(run.seeds)}", exit_code=2)
+    seed = run.seed(seed)
     shape = shape_to_read(translator, to)
     pairs = targets(images, out.expanduser())
     check_images([source for source, _ in pairs], shape, to)

@@ -7,8 +7,7 @@ data = domains(photographs, paintings)          two sets without pairs
 """
 
 import functools
-import numbers
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,11 +15,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
 from genjax.data.array_checks import checked_images, checked_labels
 from genjax.data.binarize import Binarization, present
-from genjax.data.captions import Vocabulary, encode, vocabulary_of, words
+from genjax.data.captions import Vocabulary, encode, vocabulary_of, with_one_caption, words
 from genjax.data.dataset import Dataset, Examples, Load, Source, Split, in_memory, make_source, part, resident
 from genjax.data.domains import set_domains
 from genjax.data.feed import Feed
@@ -30,7 +29,7 @@ from genjax.data.levels import with_levels
 from genjax.data.load import mean_image, source
 from genjax.errors import ArgumentError
 from genjax.shuffle import permutation
-from genjax.types import Batch, Key
+from genjax.types import Batch
 
 HeldOut = Any
 """Held-out examples, given as a fraction of all examples, as separate images or a tuple of separate (images, labels),
@@ -158,7 +157,9 @@ def dataset(
         found = array_source(examples_of("images", images, labels, captions, vocabulary), validation, test)
     data = present(found, binarization)
     data = data if levels is None else with_levels(data, check_levels(levels, data))
-    return ArrayDataset(data if vocabulary is None else with_one_caption(data), words=vocabulary)
+    if vocabulary is not None:
+        data = data._replace(load=with_one_caption(data.load))
+    return ArrayDataset(data, words=vocabulary)
 
 
 def check_levels(levels: int, data: Dataset) -> int:
@@ -224,7 +225,7 @@ def array_source(every: Examples, validation: HeldOut, test: HeldOut) -> Source:
 
 def held_out_size(name: str, held_out: HeldOut, count: int) -> int:
     """Return how many of `count` images are held out; 0 where the held-out images are given separately."""
-    if not isinstance(held_out, numbers.Real):
+    if not isinstance(held_out, float | int | np.floating):
         return 0
     if not 0 < held_out < 1:
         raise ValueError(
@@ -274,16 +275,3 @@ def caption_rows(captions: Sequence[Any], vocabulary: Vocabulary, count: int) ->
             raise ValueError(f"captions[{index}] has a text without words; pass at least one word for each image")
     most = max(len(several(texts)) for texts in captions)
     return np.stack([np.resize(encode(several(texts), vocabulary), (most, vocabulary.length)) for texts in captions])
-
-
-def with_one_caption(data: Dataset) -> Dataset:
-    """Return the data with batches that have one random `caption` [B, T] of each image, drawn under the key."""
-
-    def load(raw: Mapping[str, Array], key: Key) -> Batch:
-        image_key, caption_key = jax.random.split(key)
-        batch = data.load(raw, image_key)
-        captions = batch["caption"]
-        index = jax.random.randint(caption_key, (len(captions),), 0, captions.shape[1])
-        return {**batch, "caption": jnp.take_along_axis(captions, index[:, None, None], axis=1)[:, 0]}
-
-    return data._replace(load=load)

@@ -94,7 +94,7 @@ def check_names(names: Sequence[str], source: Source, *, halves: bool) -> None:
         raise ArgumentError("attributes", tuple(names), f": must be one or more of {', '.join(MADE)}, each once")
     if halves and len(names) < 2:
         raise ValueError(f"halves=True: attributes={tuple(names)} must be two or more, one for the first half")
-    channels = source.train.read(np.zeros(1, np.int64))["image"].shape[-1]
+    channels = source.train.first()["image"].shape[-1]
     if channels != 1:
         raise ArgumentError(
             "attributes", tuple(names), f": made of grey images only, those of {source.name!r} have {channels} channels"

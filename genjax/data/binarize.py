@@ -58,7 +58,7 @@ def check_binarization(source: Source, binarization: str, *, binary: bool) -> No
     """Raise ValueError if the images cannot be binarized in this way."""
     if binarization not in get_args(Binarization):
         raise ArgumentError("binarization", binarization, f": must be one of {', '.join(get_args(Binarization))}")
-    channels = source.train.read(np.zeros(1, np.int64))["image"].shape[-1]
+    channels = source.train.first()["image"].shape[-1]
     if binarization != "none" and channels != 1:
         raise ArgumentError(
             "binarization",
@@ -76,7 +76,7 @@ def check_binarization(source: Source, binarization: str, *, binary: bool) -> No
 
 def white_value(source: Source) -> int:
     """Stored value of white: 255 for bytes, 1 for real numbers and for bytes that are all 0 or 1."""
-    dtype = source.train.read(np.zeros(1, np.int64))["image"].dtype
+    dtype = source.train.first()["image"].dtype
     greatest = max(images.max() for images in resident_images(source)) if source.train.arrays else 255
     return 1 if dtype != np.uint8 or greatest <= 1 else 255
 

@@ -246,7 +246,7 @@ def unit_images(origin: str, images: np.ndarray) -> UInt8[np.ndarray, "N H W C"]
 
 def check_alike(path: Path, splits: Sequence[Split]) -> None:
     """Raise ValueError unless all splits have images of one shape and type, and all or none have labels."""
-    kinds = [describe(split.read(np.zeros(1, np.int64))) for split in splits]
+    kinds = [describe(split.first()) for split in splits]
     if len(set(kinds)) > 1:
         raise ArgumentError("dataset", str(path), f": {', '.join(SPLITS)} must be alike, they hold {'; '.join(kinds)}")
 

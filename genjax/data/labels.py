@@ -19,7 +19,7 @@ CHUNK = 1000
 
 def labels_of(split: Split, name: str = "label") -> Int[np.ndarray, " N"]:
     """Return the labels of all examples, or the array called `name`. Raises ValueError if there is none."""
-    if name not in split.read(np.zeros(1, np.int64)):
+    if name not in split.first():
         raise ValueError(f"{name}: the data have no {name if name != 'label' else 'labels'}")
     if split.arrays is not None:
         return split.arrays[name]
@@ -29,7 +29,7 @@ def labels_of(split: Split, name: str = "label") -> Int[np.ndarray, " N"]:
 
 def has_labels(data: Dataset) -> bool:
     """Return whether the examples have labels."""
-    return "label" in data.train.read(np.zeros(1, np.int64))
+    return "label" in data.train.first()
 
 
 def class_count(data: Dataset) -> int:

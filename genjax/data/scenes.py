@@ -110,7 +110,7 @@ def scenes(
 
 def check(source: Source, *, side: int, captions: int, copies: int, pairs: float) -> None:
     """Raise ValueError where the images do not suit scenes, or a number is out of range."""
-    examples = source.train.read(np.zeros(1, np.int64))
+    examples = source.train.first()
     height, width, channels = examples["image"].shape[1:]
     if "label" not in examples or height != width or channels != 1:
         shape = f"{height}x{width}x{channels}{'' if 'label' in examples else ', without labels'}"

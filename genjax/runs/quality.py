@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 
-import numpy as np
-
 from genjax.capabilities import Writer
 from genjax.data.dataset import Split
 from genjax.evaluation import Measure, make_split_values
@@ -36,11 +34,7 @@ def with_quality(experiment: Experiment) -> Experiment:
     there are no labels to train the extractor with, or images are below 7x7 pixels.
     """
     data = experiment.data
-    if (
-        not experiment.model.draws
-        or experiment.capability(Writer) is not None
-        or "image" not in data.train.read(np.zeros(1, np.int64))
-    ):
+    if not experiment.model.draws or experiment.capability(Writer) is not None or "image" not in data.train.first():
         raise RunError("--quality is for experiments that draw images from noise", exit_code=2)
     if min(data.image_shape[:2]) < SIZE:
         raise RunError(f"--quality needs images of {SIZE}x{SIZE} or more, got {data.image_shape}", exit_code=2)

@@ -36,6 +36,14 @@ class Restored(NamedTuple):
         """Number of training steps done: the smallest number of all groups."""
         return min(checkpoint.done for checkpoint in self.checkpoints)
 
+    def seed(self, given: int | None) -> int:
+        """Return the seed that a command is given, or the first of the run; RunError if the run has no such seed."""
+        if given is None:
+            return self.seeds[0]
+        if given not in self.seeds:
+            raise RunError(f"--seed {given} must be one of the run's seeds: {list(self.seeds)}", exit_code=2)
+        return given
+
     def chosen(self, seed: int) -> tuple[Params, Stats]:
         """Return the parameters and statistics of one seed."""
         group, checkpoint = next(pair for pair in zip(self.groups, self.checkpoints, strict=True) if seed in pair[0])
