@@ -68,7 +68,7 @@ def test_contexts_by_name():
     order = make_contexts("ar", (HEIGHT, WIDTH, 1), k=2, ordering="random", levels=2).order
     assert sorted(order) == list(RASTER) != list(order)
     for options in ({"k": 13, "ordering": "raster"}, {"k": 2, "ordering": "random"}):
-        with pytest.raises(ValueError, match="contexts='2d'"):
+        with pytest.raises(ValueError, match="--contexts 2d needs --ordering raster"):
             make_contexts("2d", (HEIGHT, WIDTH, 1), levels=2, **options)
 
 
