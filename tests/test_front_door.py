@@ -99,6 +99,14 @@ def test_defaults_train_on_grey_bytes():
     assert set(genjax.evaluate(model, state, data.test)) >= {"elbo_nats", "iwae_500_nats"}
 
 
+def test_seeds_trained_one_by_one_share_their_program(monkeypatch):
+    model, made, make = genjax.nade(SHAPE, hidden=4), [], genjax.training.make_train_step
+    monkeypatch.setattr("genjax.training.make_train_step", lambda *args: made.append(args) or make(*args))
+    genjax.train(model, data_of("nade"), steps=2, seeds=range(3), batch_size=16)
+    assert not model.seeds_together
+    assert len(made) == 1
+
+
 @pytest.mark.parametrize("name", ["vae", "dcgan"])
 def test_five_seeds_at_once_equal_each_alone(name):
     model, data = model_of(name), data_of(name)

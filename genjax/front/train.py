@@ -25,7 +25,7 @@ from genjax.evaluation import (
 )
 from genjax.front.check import arrays_of, check_examples, check_steps, naming_what_is_missing
 from genjax.front.progress import Show, progress_bar
-from genjax.training import first_failure, first_nonfinite, init_seeds, iterate, with_seed_axis
+from genjax.training import Programs, first_failure, first_nonfinite, init_seeds, iterate, make_programs, with_seed_axis
 from genjax.training import seed as seed_of
 from genjax.types import Metrics
 
@@ -93,7 +93,8 @@ def train(
         if best is not None:
             check_metric(best, model, found.dataset, start)
         with progress_bar(steps * len(groups), shown=progress) as show:
-            trained = joined([run.advance(*group, show) for group in groups])
+            programs = make_programs(model, run.feed(groups[0][0]))
+            trained = joined([run.advance(*group, programs, show) for group in groups])
     several = seeds is not None if state is None else state.key.ndim > 0
     return trained if several else seed_of(trained, 0)
 
@@ -167,11 +168,11 @@ class Training(NamedTuple):
             return self.data.feed(seeds, self.size)
         return make_feed(dataset.train, dataset.load, seeds, self.size)
 
-    def advance(self, seeds: tuple[int, ...], state: TrainState, show: Show) -> TrainState:
+    def advance(self, seeds: tuple[int, ...], state: TrainState, programs: Programs, show: Show) -> TrainState:
         """Train a group of seeds from `state` to the last step; return their state with a seed axis."""
         feed, good, pending = self.feed(seeds), copied(state), []
         validation = None if self.best is None else Validation(self.best, self.model, self.data.dataset)
-        for step, state, metrics in iterate(self.model, feed, started(good), self.total):
+        for step, state, metrics in iterate(self.model, feed, started(good), self.total, programs=programs):
             pending.append(metrics)
             evaluated = self.best is not None and step % self.best.every == 0
             if step % CHECK_EVERY and step < self.total and not evaluated:
