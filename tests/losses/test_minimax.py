@@ -7,9 +7,13 @@ import pytest
 import scipy.special
 from scipy.spatial.distance import jensenshannon
 
+from genjax.losses import minimax
 from genjax.losses.adversarial import discriminator_loss, minimax_generator_loss, nonsaturating_generator_loss
-from genjax.losses.minimax import best_value, jensen_shannon, minimax_value, optimal_logits
 
+best_value, jensen_shannon, minimax_value, optimal_logits = map(
+    jax.jit, (minimax.best_value, minimax.jensen_shannon, minimax.minimax_value, minimax.optimal_logits)
+)
+value_slope = jax.jit(jax.grad(minimax.minimax_value))
 LOG4 = np.log(4)
 
 
@@ -28,80 +32,83 @@ def _float64():
 def test_the_best_value_is_the_jensen_shannon_divergence(seed):
     p, q = distributions(seed)
     jsd = jensenshannon(p, q) ** 2
-    np.testing.assert_allclose(jensen_shannon(*map(jnp.asarray, (p, q))), jsd, rtol=1e-12)
-    np.testing.assert_allclose(best_value(*map(jnp.asarray, (p, q))), -LOG4 + 2 * jsd, rtol=1e-12)
+    np.testing.assert_allclose(jensen_shannon(p, q), jsd, rtol=1e-12)
+    np.testing.assert_allclose(best_value(p, q), -LOG4 + 2 * jsd, rtol=1e-12)
     best = p / (p + q)
-    np.testing.assert_allclose(jax.nn.sigmoid(optimal_logits(*map(jnp.asarray, (p, q)))), best, rtol=1e-12)
-    np.testing.assert_allclose(best_value(*map(jnp.asarray, (p, q))), (p * np.log(best) + q * np.log1p(-best)).sum())
+    np.testing.assert_allclose(scipy.special.expit(optimal_logits(p, q)), best, rtol=1e-12)
+    np.testing.assert_allclose(best_value(p, q), (p * np.log(best) + q * np.log1p(-best)).sum())
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_no_other_discriminator_has_a_greater_value(seed):
-    p, q = map(jnp.asarray, distributions(seed))
-    best = optimal_logits(p, q)
-    np.testing.assert_allclose(jax.grad(minimax_value)(best, p, q), np.zeros(9), atol=1e-12)
+    p, q = distributions(seed)
+    best = np.asarray(optimal_logits(p, q))
+    np.testing.assert_allclose(value_slope(best, p, q), np.zeros(9), atol=1e-12)
     for other in np.random.default_rng(seed).normal(size=(20, 9)):
         assert minimax_value(best + other, p, q) < best_value(p, q)
 
 
 def test_the_divergence_is_0_for_equal_and_log_2_for_disjoint_distributions():
-    p, q = jnp.array([0.3, 0.7, 0.0, 0.0, 0.0]), jnp.array([0.0, 0.0, 0.1, 0.9, 0.0])
+    p, q = np.array([0.3, 0.7, 0.0, 0.0, 0.0]), np.array([0.0, 0.0, 0.1, 0.9, 0.0])
     np.testing.assert_allclose(jensen_shannon(p, q), np.log(2), rtol=1e-12)
     np.testing.assert_allclose(best_value(p, q), 0, atol=1e-12)
     np.testing.assert_array_equal(optimal_logits(p, q), [np.inf, np.inf, -np.inf, -np.inf, 0])
     np.testing.assert_allclose(jensen_shannon(p, p), 0, atol=1e-12)
     np.testing.assert_allclose(best_value(p, p), -LOG4, rtol=1e-12)
-    np.testing.assert_allclose(minimax_value(jnp.zeros(5), p, q), -LOG4, rtol=1e-12)
-    for gradient in jax.grad(jensen_shannon, (0, 1))(p, q):
-        assert jnp.isfinite(gradient).all()
+    np.testing.assert_allclose(minimax_value(np.zeros(5), p, q), -LOG4, rtol=1e-12)
+    for gradient in jax.jit(jax.grad(jensen_shannon, (0, 1)))(p, q):
+        assert np.isfinite(gradient).all()
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_discriminator_loss_is_minus_the_value(seed):
     p, q = distributions(seed)
-    logits = jnp.asarray(np.random.default_rng(seed).normal(size=9))
-    loss = np.asarray(discriminator_loss(logits[:, None], logits[None]))
-    np.testing.assert_allclose(
-        (p[:, None] * q * loss).sum(), -minimax_value(logits, *map(jnp.asarray, (p, q))), rtol=1e-12
-    )
+    logits = np.random.default_rng(seed).normal(size=9)
+    loss = np.asarray(jax.jit(discriminator_loss)(logits[:, None], logits[None]))
+    np.testing.assert_allclose((p[:, None] * q * loss).sum(), -minimax_value(logits, p, q), rtol=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_at_the_best_discriminator_the_generators_gradients_are_those_of_divergences(seed):
     """D* stays as it is: of 2 JSD for log(1 - D), of KL(p_model || p_data) - 2 JSD for -log D."""
-    p, start = map(jnp.asarray, distributions(seed))
-    theta = jnp.log(start)
+    p, start = distributions(seed)
+    theta = np.log(start)
     best = optimal_logits(p, start)
 
-    def kl(theta):
+    @jax.jit
+    @jax.grad
+    def kl_slope(theta):
         q = jax.nn.softmax(theta)
         return (q * (jnp.log(q) - jnp.log(p))).sum()
 
     def expectation(loss):
-        return jax.grad(lambda theta: (jax.nn.softmax(theta) * loss(best)).sum())(theta)
+        return jax.jit(jax.grad(lambda theta: (jax.nn.softmax(theta) * loss(best)).sum()))(theta)
 
-    jsd = jax.grad(lambda theta: jensen_shannon(p, jax.nn.softmax(theta)))(theta)
+    jsd = np.asarray(jax.jit(jax.grad(lambda theta: jensen_shannon(p, jax.nn.softmax(theta))))(theta))
     np.testing.assert_allclose(expectation(minimax_generator_loss), 2 * jsd, atol=1e-12)
-    np.testing.assert_allclose(expectation(nonsaturating_generator_loss), jax.grad(kl)(theta) - 2 * jsd, atol=1e-12)
+    np.testing.assert_allclose(
+        expectation(nonsaturating_generator_loss), np.asarray(kl_slope(theta)) - 2 * jsd, atol=1e-12
+    )
     assert np.abs(jsd).max() > 1e-3
 
 
 def test_gradient_descent_on_a_tabular_discriminator_arrives_at_the_best_one():
-    p, q = map(jnp.asarray, distributions(7, symbols=16))
-    zero = jnp.zeros(16)
+    p, q = distributions(7, symbols=16)
 
     def loss(logits):
+        zero = jnp.zeros(16)
         return (p * discriminator_loss(logits, zero) + q * discriminator_loss(zero, logits)).sum()
 
     steepness = (p + q) / 4  # a Lipschitz constant for each logit's slope
-    logits = jax.lax.fori_loop(0, 2000, lambda _, logits: logits - jax.grad(loss)(logits) / steepness, zero)
+    descend = lambda _, logits: logits - jax.grad(loss)(logits) / steepness  # noqa: E731
+    logits = jax.jit(lambda logits: jax.lax.fori_loop(0, 2000, descend, logits))(np.zeros(16))
     np.testing.assert_allclose(logits, optimal_logits(p, q), atol=1e-8)
-    np.testing.assert_allclose(-loss(logits) + 2 * np.log(2), best_value(p, q), rtol=1e-12)
+    np.testing.assert_allclose(-float(jax.jit(loss)(logits)) + 2 * np.log(2), best_value(p, q), rtol=1e-12)
 
 
 def test_the_game_of_two_tabular_players_ends_at_the_data():
     """The generator moves against the best discriminator each time: it descends 2 JSD."""
-    p, q = map(jnp.asarray, distributions(8, symbols=5))
+    p, q = distributions(8, symbols=5)
 
     def cost(theta, best):
         return (jax.nn.softmax(theta) * minimax_generator_loss(best)).sum()
@@ -109,13 +116,15 @@ def test_the_game_of_two_tabular_players_ends_at_the_data():
     def move(_, theta):
         return theta - 2 * jax.grad(cost)(theta, optimal_logits(p, jax.nn.softmax(theta)))
 
-    theta = jax.lax.fori_loop(0, 2000, move, jnp.log(q))
-    np.testing.assert_allclose(jax.nn.softmax(theta), p, atol=1e-6)
-    np.testing.assert_allclose(best_value(p, jax.nn.softmax(theta)), -LOG4, rtol=1e-10)
+    theta = jax.jit(lambda theta: jax.lax.fori_loop(0, 2000, move, theta))(np.log(q))
+    end = scipy.special.softmax(theta)
+    np.testing.assert_allclose(end, p, atol=1e-6)
+    np.testing.assert_allclose(best_value(p, end), -LOG4, rtol=1e-10)
 
 
 def test_the_saturating_gradient_vanishes_where_the_discriminator_is_sure():
-    a = jnp.float64(-10.0)
-    np.testing.assert_allclose(jax.grad(minimax_generator_loss)(a), -scipy.special.expit(-10.0), rtol=1e-12)
-    np.testing.assert_allclose(jax.grad(nonsaturating_generator_loss)(a), -scipy.special.expit(10.0), rtol=1e-12)
-    np.testing.assert_allclose(jax.grad(minimax_generator_loss)(0.0), jax.grad(nonsaturating_generator_loss)(0.0))
+    a, zero = np.float64(-10.0), np.float64(0.0)
+    saturating, other = jax.jit(jax.grad(minimax_generator_loss)), jax.jit(jax.grad(nonsaturating_generator_loss))
+    np.testing.assert_allclose(saturating(a), -scipy.special.expit(-10.0), rtol=1e-12)
+    np.testing.assert_allclose(other(a), -scipy.special.expit(10.0), rtol=1e-12)
+    np.testing.assert_allclose(saturating(zero), other(zero))

@@ -27,17 +27,29 @@ from genjax.training import init_seeds, iterate, seed
 
 V = 3
 read = jax.jit(char_rnn.conditionals, static_argnums=0)
-log_probs = jax.jit(char_rnn.log_probs, static_argnums=0)
+read_anew = jax.jit(
+    lambda core, params, x: char_rnn.conditionals(core, params, core.start(len(x)), x), static_argnums=0
+)
+jitted_log_probs = jax.jit(char_rnn.log_probs, static_argnums=0)
 continuation = jax.jit(char_rnn.continuation, static_argnums=0, static_argnames="length")
 TEXT_CORE = sequential(categorical(V), hidden=4, layers=2)
 SERIES_CORE = sequential(gaussian_mixture(2, 0.5, 2.0), hidden=4, layers=1)
 
 
 def random_params(core, key=0, scale=1.0):
-    x = jnp.zeros((1, 1), core.head.dtype)
-    shapes = jax.eval_shape(core.network.init, jax.random.key(0), core.start(1).state, core.head.features(x))
+
+    def init(key):
+        return core.network.init(key, core.start(1).state, core.head.features(jnp.zeros((1, 1), core.head.dtype)))
+
+    shapes = jax.eval_shape(init, jax.random.key(0))
     rng = np.random.default_rng(key)
-    return jax.tree.map(lambda leaf: jnp.asarray(rng.normal(0, scale, leaf.shape), float), shapes["params"])
+    return jax.tree.map(
+        lambda leaf: rng.normal(0, scale, leaf.shape).astype(jax.dtypes.canonicalize_dtype(float)), shapes["params"]
+    )
+
+
+def log_probs(core, params, x):
+    return np.asarray(jitted_log_probs(core, params, x))
 
 
 PARAMS = random_params(TEXT_CORE)
@@ -46,7 +58,7 @@ SERIES_PARAMS = random_params(SERIES_CORE)
 
 def characters(x):
     """`genjax.testing` writes V levels as 0, 1 / (V - 1), ..., 1."""
-    return jnp.round(x * (V - 1)).astype(jnp.int32)
+    return np.round(np.asarray(x) * (V - 1)).astype(np.int32)
 
 
 def string_log_prob(x):
@@ -54,11 +66,11 @@ def string_log_prob(x):
 
 
 def text(shape, seed=0):
-    return jnp.asarray(np.random.default_rng(seed).integers(0, V, shape), jnp.int32)
+    return np.random.default_rng(seed).integers(0, V, shape).astype(np.int32)
 
 
 def values(shape, seed=0):
-    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), float)
+    return np.random.default_rng(seed).normal(size=shape).astype(jax.dtypes.canonicalize_dtype(float))
 
 
 # Characters
@@ -86,31 +98,31 @@ def test_log_probability_is_the_softmax_of_a_recurrence_in_numpy():
             logits = np.asarray(h @ head["kernel"] + head["bias"])
             expected.append(logits[character] - logsumexp(logits))
             onehot = np.eye(V)[character]
-        np.testing.assert_allclose(log_probs(core, params, jnp.asarray(x)[None])[0], expected, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(log_probs(core, params, x[None])[0], expected, rtol=0, atol=1e-12)
 
 
 def test_a_character_changes_what_is_said_of_later_ones_and_of_no_other():
     def logits(x):
-        return read(TEXT_CORE, PARAMS, TEXT_CORE.start(len(x)), characters(x))[1]
+        return read_anew(TEXT_CORE, PARAMS, characters(x))[1]
 
     x = text((6, 7)) // 2 * 1.0  # 0 or 1: the first and the last of the three characters
-    assert_autoregressive(jax.jit(logits), x, pattern=flip_pattern)
+    assert_autoregressive(logits, x, pattern=flip_pattern)
 
 
 def test_a_text_read_in_two_parts_is_the_text_read_at_once():
     with jax.enable_x64(True):
         params = random_params(TEXT_CORE)
-        x, start = text((5, 12)), TEXT_CORE.start(5)
-        whole = read(TEXT_CORE, params, start, x)
-        carry, first = read(TEXT_CORE, params, start, x[:, :6])
+        x = text((5, 12))
+        whole = read_anew(TEXT_CORE, params, x)
+        carry, first = read_anew(TEXT_CORE, params, x[:, :6])
         carry, second = read(TEXT_CORE, params, carry, x[:, 6:])
-        halves = (carry, jnp.concatenate([first, second], axis=1))
+        halves = (carry, np.concatenate([first, second], axis=1))
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-12), whole, halves)
 
 
 def test_the_sampler_draws_from_the_density():
-    x, _ = continuation(TEXT_CORE, PARAMS, jax.random.key(1), jnp.zeros((60_000, 0), jnp.int32), length=4)
-    assert_sampler_matches(x / (V - 1), string_log_prob, levels=V)
+    x, _ = continuation(TEXT_CORE, PARAMS, jax.random.key(1), np.zeros((60_000, 0), np.int32), length=4)
+    assert_sampler_matches(np.asarray(x) / (V - 1), string_log_prob, levels=V)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
@@ -119,19 +131,19 @@ def test_the_sampler_records_the_models_log_probability(temperature):
     with jax.enable_x64(True):
         params, prompt = random_params(core), text((40, 3))
         x, recorded = continuation(core, params, jax.random.key(0), prompt, length=6)
-        whole = log_probs(core, params, jnp.concatenate([prompt, x], axis=1))
+        whole = log_probs(core, params, np.concatenate([prompt, x], axis=1))
         np.testing.assert_allclose(whole[:, 3:].sum(axis=1), recorded, rtol=0, atol=1e-12)
 
 
 def test_a_temperature_sharpens_each_conditional():
     """One character after a prompt, under probabilities^(1 / 0.5) made to sum to 1."""
     core = sequential(categorical(V, 0.5), hidden=4, layers=2)
-    prompt = jnp.broadcast_to(text((1, 3)), (40_000, 3))
+    prompt = np.broadcast_to(text((1, 3)), (40_000, 3))
     x, _ = continuation(core, PARAMS, jax.random.key(2), prompt, length=1)
-    every = jnp.concatenate([prompt[:V], jnp.arange(V)[:, None]], axis=1)
+    every = np.concatenate([prompt[:V], np.arange(V, dtype=np.int32)[:, None]], axis=1)
     squared = 2 * np.asarray(log_probs(core, PARAMS, every)[:, 3], np.float64)
-    expected = jnp.asarray(squared - logsumexp(squared))
-    assert_sampler_matches(x / (V - 1), lambda x: expected[characters(x)[:, 0]], levels=V)
+    expected = squared - logsumexp(squared)
+    assert_sampler_matches(np.asarray(x) / (V - 1), lambda x: expected[characters(x)[:, 0]], levels=V)
 
 
 def test_a_low_temperature_takes_the_likeliest_character():
@@ -140,7 +152,7 @@ def test_a_low_temperature_takes_the_likeliest_character():
     x, _ = continuation(core, PARAMS, jax.random.key(0), prompt, length=8)
     sequence = np.pad(np.asarray(prompt), ((0, 0), (0, 8)))
     for position in range(3, 11):  # each character by a pass over the whole row
-        _, logits = read(core, PARAMS, core.start(20), jnp.asarray(sequence))
+        _, logits = read_anew(core, PARAMS, sequence.copy())
         sequence[:, position] = np.asarray(logits)[:, position].argmax(axis=1)
     np.testing.assert_array_equal(x, sequence[:, 3:])
 
@@ -150,33 +162,37 @@ def test_the_sampler_equals_one_that_reads_all_again_for_each_element(core):
     params, key = random_params(core), jax.random.key(4)
     prompt = text((20, 3)) if core is TEXT_CORE else values((20, 3))
     ours, _ = continuation(core, params, key, prompt, length=6)
-    sequence = prompt
+
+    @jax.jit
+    def next_elements(params, sequence, position):
+        """Those at a position after the prompt, of parameters that the whole sequence is read for."""
+        _, parameters = char_rnn.conditionals(core, params, core.start(20), sequence)
+        rows = jax.vmap(lambda row: jax.random.split(jax.random.fold_in(key, row), 6))(jnp.arange(20))
+        return jax.vmap(core.head.draw)(rows[:, position], parameters[:, 3 + position])
+
+    sequence = np.pad(prompt, ((0, 0), (0, 6)))
     for position in range(6):
-        padded = jnp.concatenate([sequence, jnp.zeros((20, 1), prompt.dtype)], axis=1)
-        _, parameters = read(core, params, core.start(20), padded)
-        keys = [jax.random.split(jax.random.fold_in(key, row), 6)[position] for row in range(20)]
-        drawn = [core.head.draw(own, one) for own, one in zip(keys, parameters[:, -1], strict=True)]
-        sequence = jnp.concatenate([sequence, jnp.stack(drawn)[:, None]], axis=1)
+        sequence[:, 3 + position] = next_elements(params, sequence.copy(), position)
     np.testing.assert_allclose(ours, sequence[:, 3:], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("temperature", [1e-4, 1e-38, 1e-40, 1e-300])
 def test_however_cold_the_likeliest_character_is_drawn(temperature):
-    logits = jnp.asarray([[1.0, 3.0, 2.0], [-2e4, -1e4, -3e4], [0.0, 1e-3, -5.0]])
-    draw = categorical(V, temperature).draw
-    drawn = [draw(jax.random.key(key), row) for key in range(5) for row in logits]
-    np.testing.assert_array_equal(drawn, [1] * 15)
+    logits = np.asarray([[1.0, 3.0, 2.0], [-2e4, -1e4, -3e4], [0.0, 1e-3, -5.0]], np.float32)
+    draw = jax.vmap(categorical(V, temperature).draw, (None, 0))
+    drawn = jax.jit(jax.vmap(lambda seed, logits: draw(jax.random.key(seed), logits), (0, None)))(np.arange(5), logits)
+    np.testing.assert_array_equal(drawn, np.ones((5, 3)))
 
 
 def test_loss_and_gradient_are_finite_at_extreme_logits():
-    head = categorical(V)
+    loss = jax.jit(lambda logits, character: -categorical(V).log_prob(logits, character))
     for character in range(V):
-        assert_stable(lambda logits, character=character: -head.log_prob(logits, jnp.array(character)), (V,))
+        assert_stable(lambda logits, character=character: loss(logits, character), (V,))
 
 
 def test_a_continuation_depends_on_its_prompt():
     model = char_rnn.char_rnn(V, hidden=4, temperature=1e-4, length=8)
-    prompt = jnp.broadcast_to(jnp.arange(V, dtype=jnp.int32)[:, None], (V, 2))
+    prompt = np.broadcast_to(np.arange(V, dtype=np.int32)[:, None], (V, 2))
     drawn = jax.jit(model.generate)({"rnn": PARAMS}, {}, {"prompt": prompt}, jax.random.key(0))
     assert len(np.unique(np.asarray(drawn), axis=0)) > 1
 
@@ -198,12 +214,16 @@ def batches(feed, steps):
         yield feed.load(feed.arrays, jax.tree.map(lambda leaf: leaf[0], item), jax.random.key(0))
 
 
+def each_log_prob(parameters, x):
+    return np.asarray(jax.jit(TEXT_CORE.head.log_prob)(parameters, x))
+
+
 def test_the_state_is_carried_along_the_stream_and_dropped_where_it_begins_anew():
     """The carry after each step is that of reading the rows since the pass began, with the weights as they are."""
     still = char_rnn.make_model(TEXT_CORE, length=1, optimizer=optax.sgd(0.0))
     feed = stream_feed(text_stream(), (0,), 4, length=7)
     steps_per_pass = 200 // 28
-    state = init_state(still, jax.random.key(0), next(batches(feed, 1)))
+    state = jax.jit(functools.partial(init_state, still))(jax.random.key(0), next(batches(feed, 1)))
     state = state._replace(params={"rnn": PARAMS})
     step = jax.jit(make_step(still.phases))
     since = np.zeros((4, 0), np.int32)
@@ -213,21 +233,20 @@ def test_the_state_is_carried_along_the_stream_and_dropped_where_it_begins_anew(
         since = new if index % steps_per_pass == 0 else np.concatenate([since, new], axis=1)
         if index not in (0, steps_per_pass - 1, steps_per_pass + 1):
             continue
-        carry, parameters = read(TEXT_CORE, PARAMS, TEXT_CORE.start(4), jnp.asarray(since))
+        carry, parameters = read_anew(TEXT_CORE, PARAMS, since)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-5), state.stats["carry"], carry)
-        expected = -TEXT_CORE.head.log_prob(parameters, jnp.asarray(since))[:, -7:].mean()
+        expected = -each_log_prob(parameters, since)[:, -7:].mean()
         np.testing.assert_allclose(metrics["likelihood/loss"], expected, rtol=1e-5)
 
 
 def test_rows_that_do_not_go_on_begin_anew_each_for_itself():
     model, x = tiny(), text((2, 5))
-    carry, _ = read(TEXT_CORE, PARAMS, TEXT_CORE.start(2), text((2, 6), seed=8))
-    loss = model.phases[0].loss
-    batch = {"sequence": x, "continues": jnp.array([True, False])}
+    carry, _ = read_anew(TEXT_CORE, PARAMS, text((2, 6), seed=8))
+    loss = jax.jit(model.phases[0].loss)
+    batch = {"sequence": x, "continues": np.array([True, False])}
     value, _ = loss({"rnn": PARAMS}, {"carry": carry}, batch, jax.random.key(0))
-    goes_on, anew = (
-        TEXT_CORE.head.log_prob(read(TEXT_CORE, PARAMS, start, x)[1], x) for start in (carry, TEXT_CORE.start(2))
-    )
+    readings = read(TEXT_CORE, PARAMS, carry, x), read_anew(TEXT_CORE, PARAMS, x)
+    goes_on, anew = (each_log_prob(parameters, x) for _, parameters in readings)
     np.testing.assert_allclose(value, -(goes_on[0].mean() + anew[1].mean()) / 2, rtol=1e-5)
 
 
@@ -250,11 +269,12 @@ def test_a_text_that_repeats_is_learnt_across_the_ends_of_steps():
 def test_the_evaluation_is_the_mean_over_all_held_out_characters():
     stream = text_stream(40)
     split = stream_windows(stream, context=30, window=4)
-    batch = jax.tree.map(jnp.asarray, split.read(np.arange(split.size)))
-    metrics = tiny().evaluate({"rnn": PARAMS}, {}, batch, jax.random.key(0))
-    exact = -log_probs(TEXT_CORE, PARAMS, jnp.asarray(stream)[None])[0]
+    batch = split.read(np.arange(split.size))
+    metrics = jax.jit(tiny().evaluate)({"rnn": PARAMS}, {}, batch, jax.random.key(0))
+    metrics = {name: np.asarray(value) for name, value in metrics.items()}
+    exact = -log_probs(TEXT_CORE, PARAMS, stream[None])[0]
     # Two further windows begin 4 and 8 characters into the stream.
-    late = [-log_probs(TEXT_CORE, PARAMS, jnp.asarray(stream[first:])[None])[0, 30:34] for first in (4, 8)]
+    late = [-log_probs(TEXT_CORE, PARAMS, stream[None, first:])[0, 30:34] for first in (4, 8)]
     expected = np.concatenate([exact[:34], late[0], late[1]])[:40].mean()
     np.testing.assert_allclose(metrics["nats_per_character"].mean(), expected, rtol=1e-5)
     np.testing.assert_allclose(metrics["bits_per_character"], metrics["nats_per_character"] / math.log(2), rtol=1e-6)
@@ -262,11 +282,16 @@ def test_the_evaluation_is_the_mean_over_all_held_out_characters():
 
 def test_without_weights_an_evaluation_is_the_mean_of_its_row():
     x = text((3, 6))
-    nats = tiny().evaluate({"rnn": PARAMS}, {}, {"sequence": x}, jax.random.key(0))["nats_per_character"]
+    nats = jax.jit(tiny().evaluate)({"rnn": PARAMS}, {}, {"sequence": x}, jax.random.key(0))["nats_per_character"]
     np.testing.assert_allclose(nats, -log_probs(TEXT_CORE, PARAMS, x).mean(axis=1), rtol=1e-5)
 
 
 # Real values
+
+
+@jax.jit
+def series_density(parameters, value):
+    return jnp.exp(SERIES_CORE.head.log_prob(parameters, value))
 
 
 @pytest.mark.parametrize("prefix", [0, 3])
@@ -274,15 +299,14 @@ def test_the_density_of_a_value_integrates_to_one(prefix):
     with jax.enable_x64(True):
         params = random_params(SERIES_CORE)
         x = values((1, prefix + 1))
-        _, parameters = read(SERIES_CORE, params, SERIES_CORE.start(1), x)
-        density = jax.jit(lambda value: jnp.exp(SERIES_CORE.head.log_prob(parameters[0, -1], value)))
-        total, _ = quad(lambda value: float(density(value)), -60, 60, limit=200, points=[-2, 0, 2])
+        parameters = np.asarray(read_anew(SERIES_CORE, params, x)[1])[0, -1]
+        total, _ = quad(lambda value: float(series_density(parameters, value)), -60, 60, limit=200, points=[-2, 0, 2])
         np.testing.assert_allclose(total, 1, atol=1e-8)
 
 
 def test_one_component_without_weights_is_the_normal_distribution():
     core = sequential(gaussian_mixture(1, 3.0, 2.0), hidden=4, layers=1)
-    params, x = jax.tree.map(jnp.zeros_like, random_params(core)), values((2, 5))
+    params, x = jax.tree.map(np.zeros_like, random_params(core)), values((2, 5))
     np.testing.assert_allclose(log_probs(core, params, x), norm(3, 2).logpdf(np.asarray(x)), rtol=1e-5)
 
 
@@ -290,12 +314,12 @@ def test_an_autoregression_has_its_exact_likelihood():
     """An LSTM that hands x_{t-1} on in its linear range is the AR(1) process with that coefficient."""
     with jax.enable_x64(True):
         core, small = sequential(gaussian_mixture(1), hidden=1, layers=1), 1e-3
-        params = jax.tree.map(jnp.zeros_like, random_params(core))
+        params = jax.tree.map(np.zeros_like, random_params(core))
         # Gates i and o open, f shut, g = small x: h = tanh(tanh(small x)) = small x up to its cube.
-        params["core"]["layer_0"]["input"]["kernel"] = jnp.array([[0, 0, 0, small]])
-        params["core"]["layer_0"]["input"]["bias"] = jnp.array([50.0, -50.0, 50.0, 0.0])
-        params["head"]["kernel"] = jnp.array([[0.0, 0.8 / small, 0.0]])
-        params["head"]["bias"] = jnp.array([0.0, 0.0, math.log(0.6)])
+        params["core"]["layer_0"]["input"]["kernel"] = np.array([[0, 0, 0, small]])
+        params["core"]["layer_0"]["input"]["bias"] = np.array([50.0, -50.0, 50.0, 0.0])
+        params["head"]["kernel"] = np.array([[0.0, 0.8 / small, 0.0]])
+        params["head"]["bias"] = np.array([0.0, 0.0, math.log(0.6)])
         x = values((2, 20))
         before = np.pad(np.asarray(x), ((0, 0), (1, 0)))[:, :-1]
         np.testing.assert_allclose(log_probs(core, params, x), norm(0.8 * before, 0.6).logpdf(x), rtol=0, atol=1e-4)
@@ -303,21 +327,22 @@ def test_an_autoregression_has_its_exact_likelihood():
 
 def test_each_value_depends_on_all_before_it_and_on_no_other():
     def parameters(x):
-        return read(SERIES_CORE, SERIES_PARAMS, SERIES_CORE.start(len(x)), x)[1]
+        return read_anew(SERIES_CORE, SERIES_PARAMS, x)[1]
 
     assert_autoregressive(parameters, values((3, 6)), pattern=jacobian_pattern)
 
 
 def test_continuations_of_a_series_have_the_distribution_function_of_the_density():
     """Kolmogorov-Smirnov test of the value after a prefix; the recorded log p is that of reading the whole."""
-    prompt = jnp.broadcast_to(values((1, 3)), (20_000, 3))
+    prompt = np.broadcast_to(values((1, 3)), (20_000, 3))
     x, recorded = continuation(SERIES_CORE, SERIES_PARAMS, jax.random.key(0), prompt, length=2)
-    _, parameters = read(SERIES_CORE, SERIES_PARAMS, SERIES_CORE.start(1), jnp.concatenate([prompt[:1], x[:1]], axis=1))
-    logits, means, log_stds = np.split(np.asarray(parameters[0, 3], np.float64), 3)
+    x, recorded = np.asarray(x), np.asarray(recorded)
+    _, parameters = read_anew(SERIES_CORE, SERIES_PARAMS, np.concatenate([prompt[:1], x[:1]], axis=1))
+    logits, means, log_stds = np.split(np.asarray(parameters, np.float64)[0, 3], 3)
     weights, ordered = np.exp(logits - logsumexp(logits)), np.sort(np.asarray(x[:, 0], np.float64))
     cdf = norm(0.5 + 2 * means, 2 * np.exp(log_stds)).cdf(ordered[:, None]) @ weights
     assert abs(cdf - (np.arange(20_000) + 0.5) / 20_000).max() < 2.2 / math.sqrt(20_000)  # p < 1e-4
-    whole = log_probs(SERIES_CORE, SERIES_PARAMS, jnp.concatenate([prompt[:50], x[:50]], axis=1))
+    whole = log_probs(SERIES_CORE, SERIES_PARAMS, np.concatenate([prompt[:50], x[:50]], axis=1))
     np.testing.assert_allclose(whole[:, 3:].sum(axis=1), recorded[:50], rtol=1e-3, atol=1e-4)
 
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.special import logsumexp
+from scipy.special import expit, logsumexp
 from scipy.stats import chi2
 
 from genjax.losses.likelihood import bernoulli_log_prob
@@ -44,7 +44,9 @@ def random_params(widths, *, dimensions=D, seed=0, scale=1.0):
     """Parameters far from their start, float64 under x64."""
     rng = np.random.default_rng(seed)
     params = jax.eval_shape(lambda key: eonade.init_weights(key, np.full(dimensions, 0.5), widths), KEY)
-    return jax.tree.map(lambda leaf: jnp.asarray(rng.normal(0, scale, leaf.shape)), params)
+    return jax.tree.map(
+        lambda leaf: rng.normal(0, scale, leaf.shape).astype(jax.dtypes.canonicalize_dtype(float)), params
+    )
 
 
 def plain_logits(params, x, observed):
@@ -72,7 +74,8 @@ def plain_log_prob(params, order, x):
 
 
 def mixture_log_prob(model, params):
-    return jax.jit(lambda image: -model.evaluate(params, {}, {"image": image}, KEY)["nll_nats"])
+    evaluate = jax.jit(model.evaluate)
+    return lambda image: -np.asarray(evaluate(params, {}, {"image": image}, KEY)["nll_nats"])
 
 
 def all_masks():
@@ -86,7 +89,7 @@ def test_the_network_is_its_formula(depth):
     with jax.enable_x64(True):
         params = random_params(WIDTHS[depth])
         x, observed = (np.random.default_rng(seed).integers(0, 2, (9, D)).astype(float) for seed in (1, 2))
-        ours = logits(params, jnp.asarray(x), jnp.asarray(observed))
+        ours = jax.jit(logits)(params, x, observed)
         np.testing.assert_allclose(ours, plain_logits(params, x, observed), rtol=0, atol=1e-12)
 
 
@@ -96,17 +99,20 @@ def test_the_objective_is_unbiased():
         params = random_params((5, 4))
         x = np.random.default_rng(1).integers(0, 2, (4, D)).astype(float)
         expected = -np.mean([plain_log_prob(params, order, x) for order in itertools.permutations(range(D))], axis=0)
-        network, ours = jax.jit(logits), 0
+
+        @jax.jit
+        def nll(params, x, observed):
+            return order_agnostic_nll(bernoulli_log_prob(logits(params, x, observed), x), observed)
+
+        ours = 0
         for mask, probability in zip(*all_masks(), strict=True):
-            observed = jnp.broadcast_to(mask, x.shape)
-            log_probs = bernoulli_log_prob(network(params, jnp.asarray(x), observed), jnp.asarray(x))
-            ours += probability * np.asarray(order_agnostic_nll(log_probs, observed))
+            ours += probability * np.asarray(nll(params, x, np.broadcast_to(mask, x.shape)))
         np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-10)
 
 
 def test_observed_sets_have_their_probabilities():
     count = 63_000
-    drawn = np.asarray(jax.jit(draw_observed)(KEY, jnp.zeros((count, D))))
+    drawn = np.asarray(jax.jit(draw_observed)(KEY, np.zeros((count, D), np.float32)))
     masks, probabilities = all_masks()
     index = drawn.astype(int) @ 2 ** np.arange(D)[::-1]
     observed = np.bincount(index, minlength=64)
@@ -117,8 +123,8 @@ def test_observed_sets_have_their_probabilities():
 
 
 def test_the_observed_set_of_an_example_does_not_depend_on_its_neighbours():
-    many, few = (jax.jit(draw_observed)(KEY, jnp.zeros((count, 30))) for count in (5, 2))
-    np.testing.assert_array_equal(many[:2], few)
+    many, few = (jax.jit(draw_observed)(KEY, np.zeros((count, 30), np.float32)) for count in (5, 2))
+    np.testing.assert_array_equal(np.asarray(many)[:2], few)
     assert len(np.unique(np.asarray(many), axis=0)) == 5
 
 
@@ -129,8 +135,12 @@ def test_an_ordering_equals_the_naive_form(depth, chunk):
         params = random_params(WIDTHS[depth], dimensions=dimensions)
         x = np.random.default_rng(1).integers(0, 2, (5, dimensions)).astype(float)
         order = np.random.default_rng(2).permutation(dimensions)
-        out = jax.jit(ordered_logits, static_argnames="chunk")(params, jnp.asarray(order), jnp.asarray(x), chunk=chunk)
-        ours = bernoulli_log_prob(out, jnp.asarray(x[:, order])).sum(-1)
+
+        @jax.jit
+        def log_probs(params, order, x):
+            return bernoulli_log_prob(ordered_logits(params, order, x, chunk=chunk), x[:, order])
+
+        ours = np.asarray(log_probs(params, order, x)).sum(-1)
         np.testing.assert_allclose(ours, plain_log_prob(params, order, x), rtol=0, atol=1e-10)
 
 
@@ -139,7 +149,7 @@ def test_probabilities_of_each_ordering_and_of_the_mixture_sum_to_one(depth):
     with jax.enable_x64(True):
         params, log_prob_of_order = random_params(WIDTHS[depth]), jax.jit(log_prob)
         for order in fixed_orderings(D, 4):
-            assert_normalized(functools.partial(log_prob_of_order, params, jnp.asarray(order)), (D,), atol=1e-12)
+            assert_normalized(functools.partial(log_prob_of_order, params, order), (D,), atol=1e-12)
         model = eonade.eonade(SHAPE, hidden=WIDTHS[depth], orderings=4)
         assert_normalized(mixture_log_prob(model, {"eonade": params}), SHAPE, atol=1e-12)
 
@@ -147,13 +157,13 @@ def test_probabilities_of_each_ordering_and_of_the_mixture_sum_to_one(depth):
 @every_depth
 def test_each_conditional_depends_on_all_pixels_before_it_and_on_no_other(depth):
     params = random_params(tuple(8 * width for width in WIDTHS[depth]))  # wide, lest a ReLU layer be dead
-    order = jnp.asarray(fixed_orderings(D, 1)[0])
-    x = jnp.asarray(np.random.default_rng(3).integers(0, 2, (8, D)), jnp.float32)
+    order = fixed_orderings(D, 1)[0]
+    x = np.random.default_rng(3).integers(0, 2, (8, D)).astype(np.float32)
 
     def in_image_order(x):
-        return ordered_logits(params, order, x)[:, jnp.argsort(order)]
+        return ordered_logits(jax.tree.map(jnp.asarray, params), jnp.asarray(order), x)[:, np.argsort(order)]
 
-    assert_autoregressive(jax.jit(in_image_order), x, ordering=np.asarray(order))
+    assert_autoregressive(jax.jit(in_image_order), x, ordering=order)
 
 
 def test_metrics_are_those_of_the_mixtures():
@@ -161,7 +171,7 @@ def test_metrics_are_those_of_the_mixtures():
     with jax.enable_x64(True):
         params = random_params((5, 4))
         x = np.asarray(all_inputs((D,)))
-        image = jnp.asarray(x.reshape(-1, *SHAPE))
+        image = x.reshape(-1, *SHAPE)
         metrics = jax.jit(model.evaluate)({"eonade": params}, {}, {"image": image}, KEY)
         each = np.stack([plain_log_prob(params, order, x) for order in fixed_orderings(D, 4)])
         mixture = lambda rows: logsumexp(rows, axis=0) - np.log(len(rows))  # noqa: E731
@@ -179,7 +189,7 @@ def test_metrics_are_those_of_the_mixtures():
 def test_more_orderings_are_never_worse():
     """Jensen's inequality, for every example: -log of a mean of probabilities is at most the mean of -log."""
     log_probs = np.random.default_rng(0).normal(-90, 3, (8, 50))
-    smaller = jax.jit(smaller_mixtures)(jnp.asarray(log_probs))
+    smaller = jax.jit(smaller_mixtures)(log_probs)
     all_eight = np.log(8) - logsumexp(log_probs, axis=0)
     falling = [*(np.asarray(smaller[f"nll_{name}_nats"]) for name in ("1_ordering", "2_orderings", "4_orderings"))]
     for more, fewer in itertools.pairwise([all_eight, *falling[::-1]]):
@@ -195,11 +205,15 @@ def test_orderings_are_the_same_in_every_model_and_no_two_alike():
 
 def test_the_estimate_is_the_mean_of_the_objective():
     params = random_params((5,))
-    image = jnp.asarray(np.random.default_rng(1).integers(0, 2, (7, *SHAPE)), jnp.float32)
+    image = np.random.default_rng(1).integers(0, 2, (7, *SHAPE)).astype(np.float32)
     estimate = jax.jit(eonade.make_estimate(3))
     ours = estimate({"eonade": params}, {}, {"image": image}, KEY)["nll_estimate_nats"]
-    one = jax.jit(objective)
-    each = [one(params, image.reshape(-1, D), key) for key in jax.random.split(KEY, 3)]
+
+    @jax.jit
+    def each_objective(params, x):
+        return jax.vmap(lambda key: objective(params, x, key))(jax.random.split(KEY, 3))
+
+    each = each_objective(params, image.reshape(-1, D))
     np.testing.assert_allclose(ours, np.mean(each, axis=0), rtol=1e-5)
 
 
@@ -209,25 +223,28 @@ def test_the_sampler_equals_the_one_of_as_many_passes_as_pixels(depth):
     order = fixed_orderings(D, 1)[0]
     with jax.enable_x64(True):
         params = random_params(WIDTHS[depth])
-        image = jnp.asarray(np.random.default_rng(1).integers(0, 2, (500, *SHAPE)), float)
-        known = jnp.asarray(np.isin(np.arange(D), order[:2]), float).reshape(SHAPE) * jnp.ones_like(image)
+        image = np.random.default_rng(1).integers(0, 2, (500, *SHAPE)).astype(float)
+        known = np.isin(np.arange(D), order[:2]).astype(float).reshape(SHAPE) * np.ones_like(image)
 
-        def conditionals(image):
-            in_order = ordered_logits(params, jnp.asarray(order), image.reshape(-1, D))
-            return in_order[:, np.argsort(order)].reshape(-1, *SHAPE, 1)
+        @jax.jit
+        def naive(params, image, known, key):
+            def conditionals(image):
+                in_order = ordered_logits(params, jnp.asarray(order), image.reshape(-1, D))
+                return in_order[:, np.argsort(order)].reshape(-1, *SHAPE, 1)
 
-        def naive(key):
             pixel_key = jax.random.split(key)[1]
             return fill_by_passes(conditionals, bernoulli(), pixel_key, image, known, ordering=order)
 
         generate, batch = jax.jit(model.generate), {"image": image, "known": known}
-        assert_samplers_equal(lambda key: generate({"eonade": params}, {}, batch, key), jax.jit(naive), KEY)
+        assert_samplers_equal(
+            lambda key: generate({"eonade": params}, {}, batch, key), lambda key: naive(params, image, known, key), KEY
+        )
 
 
 def test_the_sampler_draws_from_the_density():
     model = eonade.eonade(SHAPE, hidden=(5, 4), orderings=4)
     params = {"eonade": random_params((5, 4), scale=0.7)}
-    images = jax.jit(model.generate)(params, {}, {"image": jnp.zeros((20_000, *SHAPE))}, jax.random.key(1))
+    images = jax.jit(model.generate)(params, {}, {"image": np.zeros((20_000, *SHAPE), np.float32)}, jax.random.key(1))
     assert_sampler_matches(images, mixture_log_prob(model, params))
 
 
@@ -250,20 +267,20 @@ def test_a_completion_is_exact_whatever_is_known(orderings):
     assert not any(known[order[:2]].all() for order in fixed_orderings(D, orderings))
     count = 20_000
     batch = {
-        "image": jnp.broadcast_to(jnp.asarray(values, jnp.float32).reshape(SHAPE), (count, *SHAPE)),
-        "known": jnp.broadcast_to(jnp.asarray(known, jnp.float32).reshape(SHAPE), (count, *SHAPE)),
+        "image": np.broadcast_to(values.astype(np.float32).reshape(SHAPE), (count, *SHAPE)),
+        "known": np.broadcast_to(known.astype(np.float32).reshape(SHAPE), (count, *SHAPE)),
     }
     drawn = jax.jit(model.generate)({"eonade": params}, {}, batch, jax.random.key(4))
     p = np.mean([conditional_given(params, order, known, values) for order in fixed_orderings(D, orderings)], axis=0)
     with np.errstate(divide="ignore"):
-        log_p = jnp.asarray(np.log(p))
+        log_p = np.log(p)
     assert_sampler_matches(drawn, lambda _: log_p)
 
 
 def test_each_example_keeps_its_own_known_pixels():
     model = eonade.eonade(SHAPE, hidden=(5,), orderings=4)
     rng = np.random.default_rng(5)
-    image, known = (jnp.asarray(rng.integers(0, 2, (40, *SHAPE)), jnp.float32) for _ in range(2))
+    image, known = (rng.integers(0, 2, (40, *SHAPE)).astype(np.float32) for _ in range(2))
     generate = jax.jit(model.generate)
     drawn = generate({"eonade": random_params((5,))}, {}, {"image": image, "known": known}, KEY)
     assert (np.asarray(drawn)[known > 0] == np.asarray(image)[known > 0]).all()
@@ -279,12 +296,12 @@ def test_known_pixels_come_first_and_both_parts_keep_their_order():
 def test_examples_in_different_orders_are_filled_as_each_alone():
     params = random_params((5, 4))
     orders = fixed_orderings(D, 3)
-    uniform = jnp.asarray(np.random.default_rng(0).uniform(size=(30, D)), jnp.float32)
-    zero = jnp.zeros_like(uniform)
+    uniform = np.random.default_rng(0).uniform(size=(30, D)).astype(np.float32)
+    zero, filled = np.zeros_like(uniform), jax.jit(fill)
     which = np.arange(30) % 3
-    together = fill(params, jnp.asarray(orders[which]), uniform, zero, zero)
+    together = np.asarray(filled(params, orders[which], uniform, zero, zero))
     for index in range(3):
-        alone = fill(params, jnp.asarray(np.tile(orders[index], (30, 1))), uniform, zero, zero)
+        alone = np.asarray(filled(params, np.tile(orders[index], (30, 1)), uniform, zero, zero))
         np.testing.assert_array_equal(together[index::3], alone[index::3])
 
 
@@ -297,8 +314,8 @@ def test_known_of_another_shape_is_refused():
 
 def test_an_untrained_model_starts_from_the_marginals():
     mean = np.random.default_rng(0).uniform(0.2, 0.8, SHAPE)
-    params, _ = eonade.eonade(SHAPE, hidden=(5,), mean=mean).init(KEY, {})
-    np.testing.assert_allclose(jax.nn.sigmoid(params["eonade"]["b"]), mean.reshape(-1), rtol=1e-5)
+    params, _ = jax.jit(eonade.eonade(SHAPE, hidden=(5,), mean=mean).init)(KEY, {})
+    np.testing.assert_allclose(expit(params["eonade"]["b"]), mean.reshape(-1), rtol=1e-5)
 
 
 def test_the_objective_is_finite_at_extreme_logits():

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.special import logsumexp
+from scipy.special import expit, logsumexp
 
 from genjax.losses.likelihood import bernoulli_log_prob
 from genjax.models.autoregressive import made
@@ -30,13 +30,22 @@ ORDER = [3, 0, 5, 1, 4, 2]
 
 def random_params(model, seed=0, scale=1.0):
     """Parameters far from their start, float64 under x64."""
-    shapes, _ = jax.eval_shape(model.init, KEY, {"image": jnp.zeros((1, *SHAPE))})
+    shapes, _ = jax.eval_shape(model.init, KEY, {"image": np.zeros((1, *SHAPE))})
     rng = np.random.default_rng(seed)
-    return jax.tree.map(lambda leaf: jnp.asarray(rng.normal(0, scale, leaf.shape)), shapes)
+    return jax.tree.map(
+        lambda leaf: rng.normal(0, scale, leaf.shape).astype(jax.dtypes.canonicalize_dtype(float)), shapes
+    )
 
 
 def log_prob_of(model, params):
-    return jax.jit(lambda image: -model.evaluate(params, {}, {"image": image}, KEY)["nll_nats"])
+    evaluate = jax.jit(model.evaluate)
+    return lambda image: -np.asarray(evaluate(params, {}, {"image": image}, KEY)["nll_nats"])
+
+
+@functools.cache
+def model_of(case):
+    """The model of a case, for single precision."""
+    return made.made(SHAPE, **CASES[case])
 
 
 def orders_of(masks, *, shuffle):
@@ -47,7 +56,7 @@ def orders_of(masks, *, shuffle):
 def plain_log_probs(params, degrees, x):
     """Log p_m(x) [B] of one mask in NumPy, ReLU units."""
     weights, h = jax.tree.map(np.asarray, params["made"]), x
-    *hidden, last = (np.asarray(mask) for mask in layer_masks(degrees))
+    *hidden, last = (np.asarray(mask) for mask in jax.jit(layer_masks)(degrees))
     for index, mask in enumerate(hidden, start=1):
         layer = weights[f"hidden_{index}"]
         h = np.maximum(h @ (layer["kernel"] * mask) + layer["bias"], 0)
@@ -93,7 +102,7 @@ def test_the_mixture_is_over_as_many_masks_as_were_asked_for(masks):
         every = stacked_degrees(orders_of(masks, shuffle=True), (7,))
         log_probs = [plain_log_probs(params, jax.tree.map(np.asarray, mask_of(every, m)), x) for m in range(masks)]
         expected = logsumexp(log_probs, axis=0) - np.log(masks)
-        ours = log_prob_of(model, params)(jnp.asarray(x).reshape(-1, *SHAPE))
+        ours = log_prob_of(model, params)(x.reshape(-1, *SHAPE))
         np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-12)
 
 
@@ -112,15 +121,16 @@ def test_each_conditional_depends_on_all_pixels_before_it_and_on_no_other(direct
     degrees = mask_of(stacked_degrees([np.asarray(ORDER)], widths), 0)
     model = made.made(SHAPE, hidden=widths, ordering=ORDER, direct=direct)
     params = random_params(model)["made"]
-    x = jnp.asarray(np.random.default_rng(3).integers(0, 2, (4, D)), jnp.float32)
-    assert_autoregressive(jax.jit(lambda x: network.apply({"params": params}, x, degrees)), x, ordering=ORDER)
+    x = np.random.default_rng(3).integers(0, 2, (4, D)).astype(np.float32)
+    logits = jax.jit(lambda x: network.apply({"params": jax.tree.map(jnp.asarray, params)}, x, degrees))
+    assert_autoregressive(logits, x, ordering=ORDER)
 
 
 @every_case
 def test_the_first_pixel_of_the_ordering_has_its_bias_alone(case):
     if CASES[case].get("shuffle"):
         pytest.skip("every mask has another first pixel")
-    model = made.made(SHAPE, **CASES[case])
+    model = model_of(case)
     params = random_params(model)
     p = np.exp(log_prob_of(model, params)(all_inputs(SHAPE)))
     on = np.asarray(all_inputs((D,)))[:, ORDER[0]] == 1
@@ -139,8 +149,8 @@ def test_model_of_a_permutation_equals_the_permuted_model():
         "direct": {"kernel": params["direct"]["kernel"][np.ix_(order, order)]},
     }
     x = np.asarray(all_inputs((D,)))
-    ours = log_prob_of(ordered, {"made": params})(jnp.asarray(x.reshape(-1, *SHAPE)))
-    theirs = log_prob_of(raster, {"made": permuted})(jnp.asarray(x[:, order].reshape(-1, *SHAPE)))
+    ours = log_prob_of(ordered, {"made": params})(x.reshape(-1, *SHAPE))
+    theirs = log_prob_of(raster, {"made": permuted})(x[:, order].reshape(-1, *SHAPE))
     np.testing.assert_allclose(ours, theirs, rtol=1e-5)
 
 
@@ -151,74 +161,87 @@ def test_the_sampler_equals_the_one_of_as_many_passes_as_pixels(case):
     degrees = mask_of(stacked_degrees([np.asarray(ORDER)], options["hidden"]), 0)
     network = MaskedMLP(options["hidden"], direct=options.get("direct", True))
     rng = np.random.default_rng(1)
-    image = jnp.asarray(rng.integers(0, 2, (500, *SHAPE)), float)
-    known = jnp.asarray(np.isin(np.arange(D), ORDER[:2]), float).reshape(SHAPE) * jnp.ones_like(image)
+    image = rng.integers(0, 2, (500, *SHAPE)).astype(float)
+    known = np.isin(np.arange(D), ORDER[:2]).astype(float).reshape(SHAPE) * np.ones_like(image)
     with jax.enable_x64(True):
         params = random_params(model)
-        image, known = image.astype(float), known.astype(float)
 
-        def conditionals(image):
-            return network.apply({"params": params["made"]}, image.reshape(-1, D), degrees).reshape(-1, *SHAPE, 1)
+        @jax.jit
+        def naive(params, batch, key):
+            def conditionals(image):
+                return network.apply({"params": params["made"]}, image.reshape(-1, D), degrees).reshape(-1, *SHAPE, 1)
 
-        def naive(key):
-            pixel_key = jax.random.split(key)[1]
+            image, known, pixel_key = batch["image"], batch["known"], jax.random.split(key)[1]
             return fill_by_passes(conditionals, bernoulli(), pixel_key, image, known, ordering=np.asarray(ORDER))
 
         generate, batch = jax.jit(model.generate), {"image": image, "known": known}
-        assert_samplers_equal(lambda key: generate(params, {}, batch, key), jax.jit(naive), jax.random.key(2))
+        assert_samplers_equal(
+            lambda key: generate(params, {}, batch, key), lambda key: naive(params, batch, key), jax.random.key(2)
+        )
 
 
 def test_examples_under_different_masks_are_filled_as_each_alone():
     every = stacked_degrees(orders_of(3, shuffle=True), (7, 8))
     params = random_params(made.made(SHAPE, **CASES["masks and orderings"]))["made"]
-    uniform = jnp.asarray(np.random.default_rng(0).uniform(size=(30, D)), jnp.float32)
-    zero = jnp.zeros_like(uniform)
-    masks = jnp.arange(30) % 3
-    together = fill(params, mask_of(every, masks), uniform, zero, zero, activation=jax.nn.relu)
+    uniform = np.random.default_rng(0).uniform(size=(30, D)).astype(np.float32)
+
+    @jax.jit
+    def filled(params, uniform, masks):
+        zero = jnp.zeros_like(uniform)
+        return fill(params, mask_of(every, masks), uniform, zero, zero, activation=jax.nn.relu)
+
+    together = np.asarray(filled(params, uniform, np.arange(30) % 3))
     for mask in range(3):
-        alone = fill(params, mask_of(every, jnp.full(30, mask)), uniform, zero, zero, activation=jax.nn.relu)
+        alone = np.asarray(filled(params, uniform, np.full(30, mask)))
         np.testing.assert_array_equal(together[mask::3], alone[mask::3])
 
 
 def test_the_sampler_of_several_masks_equals_that_of_as_many_passes_as_pixels():
     """Each image by passes under the mask that is drawn for it."""
     model = made.made(SHAPE, **CASES["masks and orderings"])
-    params, image, key = random_params(model), jnp.zeros((30, *SHAPE)), jax.random.key(5)
+    params, image, key = random_params(model), np.zeros((30, *SHAPE), np.float32), jax.random.key(5)
     orders = orders_of(3, shuffle=True)
     every = stacked_degrees(orders, (7, 8))
-    mask_key, pixel_key = jax.random.split(key)
-    masks = np.asarray(draw_masks(mask_key, jnp.zeros((3, 30))))
     network = MaskedMLP((7, 8))
-    drawn = np.asarray(model.generate(params, {}, {"image": image}, key))
-    for mask in range(3):
 
-        def conditionals(image, mask=mask):
+    @jax.jit
+    def drawn_masks(key):
+        return draw_masks(jax.random.split(key)[0], jnp.zeros((3, 30)))
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def naive(mask, params, image, key):
+        def conditionals(image):
             logits = network.apply({"params": params["made"]}, image.reshape(-1, D), mask_of(every, mask))
             return logits.reshape(-1, *SHAPE, 1)
 
-        naive = fill_by_passes(conditionals, bernoulli(), pixel_key, image, ordering=np.asarray(orders[mask]))
+        pixel_key = jax.random.split(key)[1]
+        return fill_by_passes(conditionals, bernoulli(), pixel_key, image, ordering=np.asarray(orders[mask]))
+
+    masks = np.asarray(drawn_masks(key))
+    drawn = np.asarray(jax.jit(model.generate)(params, {}, {"image": image}, key))
+    for mask in range(3):
         assert (masks == mask).any()
-        assert_same_samples(drawn[masks == mask], naive[masks == mask])
+        assert_same_samples(drawn[masks == mask], np.asarray(naive(mask, params, image, key))[masks == mask])
 
 
 def test_what_is_not_known_does_not_matter():
     model = made.made(SHAPE, hidden=(7,), masks=3, ordering=ORDER)
     params, batch = random_params(model, scale=2.0), known_batch(ORDER[:2])
     generate = jax.jit(model.generate)
-    unknown = jnp.where(batch["known"] > 0, batch["image"], jnp.nan)
+    unknown = np.where(batch["known"] > 0, batch["image"], np.float32(np.nan))
     np.testing.assert_array_equal(
         generate(params, {}, {**batch, "image": unknown}, KEY), generate(params, {}, batch, KEY)
     )
     with pytest.raises(ValueError, match="known: holds 255"):
-        model.generate(params, {}, {**batch, "known": 255 * batch["known"]}, KEY)
+        model.generate(params, {}, jax.tree.map(jnp.asarray, {**batch, "known": 255 * batch["known"]}), KEY)
     assert np.isnan(generate(params, {}, {**batch, "known": 255 * batch["known"]}, KEY)).all()
 
 
 @every_case
 def test_the_sampler_draws_from_the_density(case):
-    model = made.made(SHAPE, **CASES[case])
-    params = random_params(model, scale=0.7)
-    images = jax.jit(model.generate)(params, {}, {"image": jnp.zeros((20_000, *SHAPE))}, jax.random.key(1))
+    model = model_of(case)
+    params, batch = random_params(model, scale=0.7), {"image": np.zeros((20_000, *SHAPE), np.float32)}
+    images = jax.jit(model.generate)(params, {}, batch, jax.random.key(1))
     assert_sampler_matches(images, log_prob_of(model, params))
 
 
@@ -226,29 +249,31 @@ def test_a_completion_is_exact_for_the_mixture():
     """Samples given two known pixels against the enumerated conditional of the mixture, not of a mask at random."""
     model = made.made(SHAPE, hidden=(7,), masks=3, ordering=ORDER, direct=False)
     params = random_params(model, scale=2.0)
-    image = jnp.zeros((20_000, *SHAPE)).at[:, 1, 0].set(1)  # pixel 3 is 1, pixel 0 is 0
-    known = jnp.asarray(np.isin(np.arange(D), ORDER[:2]), jnp.float32).reshape(SHAPE) * jnp.ones_like(image)
+    image = np.zeros((20_000, *SHAPE), np.float32)
+    image[:, 1, 0] = 1  # pixel 3 is 1, pixel 0 is 0
+    known = np.isin(np.arange(D), ORDER[:2]).astype(np.float32).reshape(SHAPE) * np.ones_like(image)
     drawn = jax.jit(model.generate)(params, {}, {"image": image, "known": known}, jax.random.key(3))
     log_prob = log_prob_of(model, params)
 
     def given(image):
+        image = np.asarray(image)
         agrees = (image[:, 1, 0, 0] == 1) & (image[:, 0, 0, 0] == 0)
-        joint = jnp.where(agrees, log_prob(image), -jnp.inf)
-        return joint - jax.nn.logsumexp(joint)
+        joint = np.where(agrees, log_prob(image), -np.inf)
+        return joint - logsumexp(joint)
 
     assert_sampler_matches(drawn, given)
 
 
 def test_a_mask_is_drawn_with_its_probability():
-    log_probs = jnp.broadcast_to(jnp.log(jnp.asarray([1.0, 2.0, 5.0]))[:, None] - 40.0, (3, 40_000))
-    shares = np.bincount(draw_masks(KEY, log_probs), minlength=3) / 40_000
+    log_probs = np.broadcast_to(np.log([1.0, 2.0, 5.0])[:, None] - 40.0, (3, 40_000)).astype(np.float32)
+    shares = np.bincount(jax.jit(draw_masks)(KEY, log_probs), minlength=3) / 40_000
     np.testing.assert_allclose(shares, [1 / 8, 2 / 8, 5 / 8], atol=0.01)
 
 
 def known_batch(pixels):
-    image = jnp.ones((3, *SHAPE))
-    known = jnp.asarray(np.isin(np.arange(D), pixels), jnp.float32).reshape(SHAPE)
-    return {"image": image, "known": known * jnp.ones_like(image)}
+    image = np.ones((3, *SHAPE), np.float32)
+    known = np.isin(np.arange(D), pixels).astype(np.float32).reshape(SHAPE)
+    return {"image": image, "known": known * np.ones_like(image)}
 
 
 @pytest.mark.parametrize(
@@ -262,7 +287,7 @@ def test_completion_of_pixels_that_are_no_prefix_is_refused(options, pixels):
     model = made.made(SHAPE, hidden=(7,), **options)
     params = random_params(model)
     with pytest.raises(ValueError, match="known: the model completes what follows a prefix"):
-        model.generate(params, {}, known_batch(pixels), KEY)
+        model.generate(params, {}, jax.tree.map(jnp.asarray, known_batch(pixels)), KEY)
     if "ordering" in options:
         assert np.isnan(jax.jit(model.generate)(params, {}, known_batch(pixels), KEY)).all()
 
@@ -280,9 +305,13 @@ def test_training_draws_every_mask():
     x = np.asarray(all_inputs((D,)))
     every = stacked_degrees(orders_of(3, shuffle=False), (7,))
     expected = [-plain_log_probs(params, mask_of(every, mask), x).mean() for mask in range(3)]
-    batch = {"image": jnp.asarray(x.reshape(-1, *SHAPE))}
-    loss = jax.jit(jax.vmap(lambda key: model.phases[0].loss(params, {}, batch, key)[0]))
-    losses = loss(jax.random.split(KEY, 40))
+    batch = {"image": x.reshape(-1, *SHAPE)}
+
+    @jax.jit
+    def losses_of(params, batch):
+        return jax.vmap(lambda key: model.phases[0].loss(params, {}, batch, key)[0])(jax.random.split(KEY, 40))
+
+    losses = losses_of(params, batch)
     distance = np.abs(np.asarray(losses)[:, None] - np.asarray(expected))
     assert distance.min(axis=1).max() < 1e-4
     assert set(distance.argmin(axis=1)) == {0, 1, 2}
@@ -290,13 +319,13 @@ def test_training_draws_every_mask():
 
 def test_untrained_output_biases_are_the_marginals():
     mean = np.random.default_rng(0).uniform(0.2, 0.8, SHAPE)
-    params, _ = made.made(SHAPE, hidden=(7,), mean=mean).init(KEY, {})
-    np.testing.assert_allclose(jax.nn.sigmoid(params["made"]["output"]["bias"]), mean.reshape(-1), rtol=1e-5)
+    params, _ = jax.jit(made.made(SHAPE, hidden=(7,), mean=mean).init)(KEY, {})
+    np.testing.assert_allclose(expit(params["made"]["output"]["bias"]), mean.reshape(-1), rtol=1e-5)
 
 
 def test_the_likelihood_is_finite_at_extreme_logits():
     model = made.made((2, 1, 1), hidden=(3,))
-    params, _ = model.init(KEY, {})
+    params, _ = jax.jit(model.init)(KEY, {})
 
     def loss(logits):
         extreme = {"made": {**params["made"], "output": {**params["made"]["output"], "bias": logits}}}

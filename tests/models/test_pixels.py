@@ -19,28 +19,35 @@ every_output = pytest.mark.parametrize("name", OUTPUTS)
 
 
 def random_parameters(output, *shape):
-    return jnp.asarray(np.random.default_rng(0).normal(size=(*shape, output.parameters)), jnp.float32)
+    return np.random.default_rng(0).normal(size=(*shape, output.parameters)).astype(np.float32)
+
+
+@functools.cache
+def jitted(name):
+    """The functions of an output, compiled: log_probs, log_prob and draw."""
+    output = OUTPUTS[name]
+    return tuple(map(jax.jit, (output.log_probs, output.log_prob, output.draw)))
 
 
 @every_output
 def test_log_probs_are_normalized_and_hold_log_prob(name):
-    output = OUTPUTS[name]
+    output, (all_log_probs, log_prob, _) = OUTPUTS[name], jitted(name)
     parameters = random_parameters(output, 5)
-    log_probs = output.log_probs(parameters)
+    log_probs = np.asarray(all_log_probs(parameters))
     np.testing.assert_allclose(np.exp(log_probs).sum(-1), 1, rtol=1e-5)
     for level in range(output.levels):
-        x = jnp.full(5, level / (output.levels - 1))
-        np.testing.assert_allclose(output.log_prob(parameters, x), log_probs[:, level], rtol=1e-5)
+        x = np.full(5, level / (output.levels - 1), np.float32)
+        np.testing.assert_allclose(log_prob(parameters, x), log_probs[:, level], rtol=1e-5)
 
 
 @every_output
 def test_draw_inverts_the_distribution_function(name):
-    output = OUTPUTS[name]
+    output, (all_log_probs, _, draw) = OUTPUTS[name], jitted(name)
     parameters = random_parameters(output)
-    uniform = (jnp.arange(10_000) + 0.5) / 10_000
-    drawn = output.draw(jnp.broadcast_to(parameters, (10_000, output.parameters)), uniform)
+    uniform = ((np.arange(10_000) + 0.5) / 10_000).astype(np.float32)
+    drawn = draw(np.broadcast_to(parameters, (10_000, output.parameters)), uniform)
     shares = np.bincount(np.round(np.asarray(drawn) * (output.levels - 1)).astype(int), minlength=output.levels) / 1e4
-    np.testing.assert_allclose(shares, np.exp(output.log_probs(parameters)), atol=2e-4)
+    np.testing.assert_allclose(shares, np.exp(all_log_probs(parameters)), atol=2e-4)
 
 
 def table_of(output):
@@ -64,20 +71,26 @@ def test_filling_by_passes_draws_from_the_density(name):
         return output.log_prob(conditionals(x), x).sum(axis=(1, 2, 3))
 
     fill = jax.jit(functools.partial(fill_by_passes, conditionals, output))
-    assert_sampler_matches(fill(jax.random.key(0), jnp.zeros((20_000, 1, 3, 1))), log_prob, levels=output.levels)
+    assert_sampler_matches(
+        fill(jax.random.key(0), np.zeros((20_000, 1, 3, 1), np.float32)), log_prob, levels=output.levels
+    )
 
 
 def test_known_elements_are_kept_and_the_rest_follows_them():
     output = bernoulli()
     conditionals = lambda x: 100.0 * (2 * jnp.roll(x, 1, axis=2)[..., None] - 1)  # noqa: E731 (each copies the one before)
-    known = jnp.zeros((4, 1, 3, 1)).at[:, :, 0].set(1)
-    image = jnp.zeros((4, 1, 3, 1)).at[:2].set(1)
-    filled = fill_by_passes(conditionals, output, jax.random.key(0), image, known)
+    known, image = np.zeros((2, 4, 1, 3, 1), np.float32)
+    known[:, :, 0] = 1
+    image[:2] = 1
+    filled = np.asarray(
+        jax.jit(functools.partial(fill_by_passes, conditionals, output))(jax.random.key(0), image, known)
+    )
     np.testing.assert_array_equal(filled[:, 0, :, 0], [[1, 1, 1]] * 2 + [[0, 0, 0]] * 2)
 
 
 def test_a_sample_does_not_depend_on_how_many_are_drawn():
-    many, few = (element_uniforms(jax.random.key(0), jnp.zeros((count, 2, 2, 1))) for count in (5, 2))
+    uniforms = jax.jit(element_uniforms)
+    many, few = (np.asarray(uniforms(jax.random.key(0), np.zeros((count, 2, 2, 1), np.float32))) for count in (5, 2))
     np.testing.assert_array_equal(many[:2], few)
     assert len(np.unique(many)) == many.size
 
@@ -85,10 +98,11 @@ def test_a_sample_does_not_depend_on_how_many_are_drawn():
 @every_output
 def test_values_and_gradients_are_finite_at_extreme_parameters(name):
     output = OUTPUTS[name]
-    x = jnp.arange(output.levels) / (output.levels - 1)
+    x = (np.arange(output.levels) / (output.levels - 1)).astype(np.float32)
 
+    @jax.jit
     def loss(parameters):
-        return -output.log_prob(jnp.broadcast_to(parameters, (output.levels, output.parameters)), x)
+        return -output.log_prob(jnp.broadcast_to(parameters, (output.levels, output.parameters)), jnp.asarray(x))
 
     for at in (30.0, 90.0, 1e4):
         assert_stable(loss, (output.parameters,), at=at)
@@ -97,15 +111,16 @@ def test_values_and_gradients_are_finite_at_extreme_parameters(name):
 @pytest.mark.parametrize("name", ["categorical", "logistic mixture"])
 def test_a_value_without_a_level_has_no_probability(name):
     output = OUTPUTS[name]
-    x = jnp.array([-1.0, -0.2, 0.0, 1.0, 1.2, 3.0, jnp.nan])
-    log_probs = output.log_prob(random_parameters(output, 7), x)
+    x = np.array([-1.0, -0.2, 0.0, 1.0, 1.2, 3.0, np.nan], np.float32)
+    log_probs = jitted(name)[1](random_parameters(output, 7), x)
     np.testing.assert_array_equal(np.isfinite(log_probs), [False, False, True, True, False, False, False])
 
 
 @every_output
 def test_nothing_is_drawn_of_parameters_that_are_no_numbers(name):
     output = OUTPUTS[name]
-    drawn = output.draw(jnp.full((3, output.parameters), jnp.nan), jnp.array([0.0, 0.5, 0.99]))
+    uniform = np.array([0.0, 0.5, 0.99], np.float32)
+    drawn = jitted(name)[2](np.full((3, output.parameters), np.nan, np.float32), uniform)
     assert np.isnan(drawn).all()
 
 

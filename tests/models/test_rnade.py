@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,17 +16,38 @@ from genjax.testing import assert_autoregressive
 SHAPE = (3, 4, 1)
 D = 12
 KEY = jax.random.key(0)
+SIZES = {"hidden": 5, "components": 3}
+conditionals = jax.jit(rnade.conditionals, static_argnames="chunk")
+log_prob = jax.jit(rnade.log_prob)
+noise = jax.jit(rnade.noise)
+
+
+@functools.cache
+def raster():
+    """The model in raster order, for single precision; one compilation of each function for all tests."""
+    return rnade.rnade(SHAPE, **SIZES)
 
 
 def random_weights(seed, *, dimensions=D, hidden=5, components=3, scale=0.3):
     rng = np.random.default_rng(seed)
     outputs = 3 * components
     shapes = Weights((dimensions, hidden), (dimensions, hidden, outputs), (dimensions, outputs), (hidden,), dimensions)
-    return Weights(*(jnp.asarray(rng.normal(0, scale, shape)) for shape in shapes))
+    return Weights(*(rng.normal(0, scale, shape).astype(jax.dtypes.canonicalize_dtype(float)) for shape in shapes))
+
+
+def with_biases(w, columns, values):
+    """The weights with these columns of the biases replaced."""
+    b = w.b.copy()
+    b[:, columns] = values
+    return w._replace(b=b)
 
 
 def random_images(seed, count=6, shape=SHAPE):
-    return jnp.asarray(np.random.default_rng(seed).normal(size=(count, *shape)))
+    return np.random.default_rng(seed).normal(size=(count, *shape)).astype(jax.dtypes.canonicalize_dtype(float))
+
+
+def nll_nats(model, w, image):
+    return jax.jit(model.evaluate)(as_params(w), {}, {"image": image}, KEY)["nll_nats"]
 
 
 def as_params(weights):
@@ -53,13 +76,13 @@ def test_recursion_equals_the_naive_form(dimensions, chunk):
     with jax.enable_x64(True):
         w = random_weights(0, dimensions=dimensions)
         x = np.random.default_rng(1).normal(size=(6, dimensions))
-        ours = rnade.conditionals(w, jnp.asarray(x), chunk=chunk)
+        ours = conditionals(w, x, chunk=chunk)
         alpha, mu, sigma = naive_mixtures(w, x)
         close = {"rtol": 0, "atol": 1e-10}
-        np.testing.assert_allclose(jax.nn.softmax(ours.logits), alpha, **close)
+        np.testing.assert_allclose(scipy.special.softmax(ours.logits, axis=-1), alpha, **close)
         np.testing.assert_allclose(ours.means, mu, **close)
         np.testing.assert_allclose(np.exp(ours.log_sigmas), sigma, rtol=1e-10)
-        np.testing.assert_allclose(rnade.log_prob(w, jnp.asarray(x)), naive_log_probs(w, x).sum(1), **close)
+        np.testing.assert_allclose(log_prob(w, x), naive_log_probs(w, x).sum(1), **close)
 
 
 def test_gradient_equals_that_of_a_plain_form():
@@ -71,19 +94,18 @@ def test_gradient_equals_that_of_a_plain_form():
         return rnade.mixture_of(outputs).log_prob(x).sum()
 
     with jax.enable_x64(True):
-        w, x = random_weights(0, dimensions=21), jnp.asarray(np.random.default_rng(1).normal(size=(6, 21)))
-        ours = jax.grad(lambda w, x: rnade.log_prob(w, x).sum(), argnums=(0, 1))(w, x)
-        jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9), ours, jax.grad(plain, (0, 1))(w, x)
-        )
+        w, x = random_weights(0, dimensions=21), np.random.default_rng(1).normal(size=(6, 21))
+        ours = jax.jit(jax.grad(lambda w, x: rnade.log_prob(w, x).sum(), argnums=(0, 1)))(w, x)
+        theirs = jax.jit(jax.grad(plain, (0, 1)))(w, x)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9), ours, theirs)
 
 
 def test_each_conditional_integrates_to_one():
     with jax.enable_x64(True):
         w = random_weights(2, dimensions=5)
-        mixture = rnade.conditionals(w, jnp.asarray(np.random.default_rng(3).normal(size=(2, 5))))
-        grid = np.linspace(-50, 50, 50_001)
-        density = np.exp(mixture.log_prob(jnp.broadcast_to(grid[:, None, None], (len(grid), 2, 5))))
+        x, grid = np.random.default_rng(3).normal(size=(2, 5)), np.linspace(-50, 50, 50_001)
+        values = np.broadcast_to(grid[:, None, None], (len(grid), 2, 5))
+        density = np.exp(jax.jit(lambda w, x, values: rnade.conditionals(w, x).log_prob(values))(w, x, values))
     np.testing.assert_allclose(np.trapezoid(density, grid, axis=0), np.ones((2, 5)), atol=1e-8)
 
 
@@ -94,8 +116,8 @@ def test_the_density_of_two_standardized_pixels_integrates_to_one():
     model = rnade.rnade(shape, hidden=5, components=3, mean=mean, std=std, ordering=[1, 0])
     first, second = np.linspace(-10, 10, 401), np.linspace(-61, 59, 601)
     image = np.stack(np.meshgrid(first, second, indexing="ij"), -1).reshape(-1, *shape)
-    nll = model.evaluate(as_params(random_weights(4, dimensions=2)), {}, {"image": jnp.asarray(image)}, KEY)
-    density = np.exp(-np.asarray(nll["nll_nats"], np.float64)).reshape(401, 601)
+    nll = nll_nats(model, random_weights(4, dimensions=2), image)
+    density = np.exp(-np.asarray(nll, np.float64)).reshape(401, 601)
     total = np.trapezoid(np.trapezoid(density, second, axis=1), first)
     np.testing.assert_allclose(total, 1, atol=1e-3)
 
@@ -107,10 +129,10 @@ def test_without_hidden_units_and_with_one_component_it_is_independent_gaussians
     order = rng.permutation(D)
     with jax.enable_x64(True):
         w = random_weights(5, components=1)
-        w = w._replace(V=jnp.zeros_like(w.V), b=jnp.stack([jnp.ones(D), mu[order], log_sigma[order]], -1))
+        w = w._replace(V=np.zeros(w.V.shape), b=np.stack([np.ones(D), mu[order], log_sigma[order]], -1))
         image = random_images(6)
         model = rnade.rnade(SHAPE, hidden=5, components=1, mean=mean, std=std, ordering=order.tolist())
-        nll = model.evaluate(as_params(w), {}, {"image": image}, KEY)["nll_nats"]
+        nll = nll_nats(model, w, image)
     locations, scales = mean + std * mu.reshape(SHAPE), std * np.exp(log_sigma).reshape(SHAPE)
     expected = -scipy.stats.norm.logpdf(np.asarray(image), locations, scales).sum((1, 2, 3))
     np.testing.assert_allclose(nll, expected, rtol=1e-12)
@@ -121,20 +143,19 @@ def test_standardization_is_a_change_of_variables():
         rng = np.random.default_rng(7)
         mean, std, w = rng.normal(size=SHAPE), rng.uniform(0.1, 3, SHAPE), random_weights(7)
         image = random_images(8)
-        raw = rnade.rnade(SHAPE, hidden=5, components=3, mean=mean, std=std)
-        standard = rnade.rnade(SHAPE, hidden=5, components=3)
-        ours = raw.evaluate(as_params(w), {}, {"image": image}, KEY)["nll_nats"]
-        theirs = standard.evaluate(as_params(w), {}, {"image": (image - mean) / std}, KEY)["nll_nats"]
+        ours = nll_nats(rnade.rnade(SHAPE, mean=mean, std=std, **SIZES), w, image)
+        theirs = nll_nats(rnade.rnade(SHAPE, **SIZES), w, (image - mean) / std)
         np.testing.assert_allclose(ours, theirs + np.log(std).sum(), rtol=1e-12)
 
 
 def test_bits_per_dim_are_those_of_the_levels():
     """A density of 1 on the cell of every level, which is 1 / K wide, is log2 K bits of a level."""
-    model = rnade.rnade(SHAPE, hidden=5, components=3, levels=17)
+    model = rnade.rnade(SHAPE, levels=17, **SIZES)
     params, batch = as_params(random_weights(9)), {"image": random_images(9)}
-    result = model.evaluate(params, {}, batch, KEY)
-    np.testing.assert_allclose(result["bits_per_dim"], result["nll_nats"] / D / np.log(2) + np.log2(17), rtol=1e-5)
-    assert set(rnade.rnade(SHAPE, hidden=5, components=3).evaluate(params, {}, batch, KEY)) == {"nll_nats"}
+    result = jax.jit(model.evaluate)(params, {}, batch, KEY)
+    nll_nats = np.asarray(result["nll_nats"])
+    np.testing.assert_allclose(result["bits_per_dim"], nll_nats / D / np.log(2) + np.log2(17), rtol=1e-5)
+    assert set(jax.eval_shape(raster().evaluate, params, {}, batch, KEY)) == {"nll_nats"}
 
 
 def test_each_conditional_depends_on_all_pixels_before_it_and_on_no_other():
@@ -142,39 +163,43 @@ def test_each_conditional_depends_on_all_pixels_before_it_and_on_no_other():
     w = random_weights(10, dimensions=21)
     back = np.argsort(order)
 
+    @jax.jit
     def parameters(x):
-        return jnp.concatenate(rnade.conditionals(w, x[:, order]), axis=-1)[:, back]
+        return jnp.concatenate(rnade.conditionals(jax.tree.map(jnp.asarray, w), x[:, order]), axis=-1)[:, back]
 
-    x = jnp.asarray(np.random.default_rng(11).normal(size=(8, 21)))
+    x = np.random.default_rng(11).normal(size=(8, 21)).astype(np.float32)
     assert_autoregressive(parameters, x, ordering=order)
 
 
 def test_the_gradient_of_the_means_is_scaled_by_sigma():
     """Gradient of the biases of one pixel's mixture, which is that of its parameters."""
     with jax.enable_x64(True):
-        w, x = random_weights(12, dimensions=1), jnp.asarray([[0.7]])
-        true = jax.grad(lambda w: rnade.log_prob(w, x).sum())(w)
-        ours = jax.grad(lambda w: rnade.log_prob(w, x, scaled_means=True).sum())(w)
+        w, x = random_weights(12, dimensions=1), np.array([[0.7]])
+        true = jax.jit(jax.grad(lambda w, x: rnade.log_prob(w, x).sum()))(w, x)
+        ours = jax.jit(jax.grad(lambda w, x: rnade.log_prob(w, x, scaled_means=True).sum()))(w, x)
         sigma = naive_mixtures(w, np.asarray(x))[2][0, 0]
-        expected = np.concatenate([np.ones(3), sigma, np.ones(3)]) * true.b[0]
-        np.testing.assert_allclose(ours.b[0], expected, rtol=1e-12)
+        expected = np.concatenate([np.ones(3), sigma, np.ones(3)]) * np.asarray(true.b)[0]
+        np.testing.assert_allclose(np.asarray(ours.b)[0], expected, rtol=1e-12)
+
+
+@functools.cache
+def loss_and_gradient(loss):
+    return jax.jit(jax.value_and_grad(lambda params, image: loss(params, {}, {"image": image}, KEY)[0]))
 
 
 def test_the_scaled_gradient_is_what_the_model_trains_with():
-    w, batch = random_weights(13), {"image": random_images(13)}
+    w, image = random_weights(13), random_images(13)
     gradients = {}
-    for scaled in (True, False):
-        model = rnade.rnade(SHAPE, hidden=5, components=3, scaled_means=scaled)
-        loss = lambda params, model=model: model.phases[0].loss(params, {}, batch, KEY)[0]  # noqa: E731
-        value, gradient = jax.value_and_grad(loss)(as_params(w))
-        gradients[scaled] = (value, gradient["rnade"]["b"])
+    for scaled, model in ((True, raster()), (False, rnade.rnade(SHAPE, scaled_means=False, **SIZES))):
+        value, gradient = loss_and_gradient(model.phases[0].loss)(as_params(w), image)
+        gradients[scaled] = (value, np.asarray(gradient["rnade"]["b"]))
     np.testing.assert_allclose(gradients[True][0], gradients[False][0], rtol=1e-5)
     assert (gradients[True][1][:, 3:6] != gradients[False][1][:, 3:6]).all()
     np.testing.assert_allclose(gradients[True][1][:, 6:], gradients[False][1][:, 6:], rtol=1e-5)
 
 
 def test_components_begin_spread_over_the_standardized_range_and_as_wide_as_they_lie_apart():
-    w = rnade.init_weights(KEY, 2, hidden=3, components=3)
+    w = jax.jit(functools.partial(rnade.init_weights, dimensions=2, hidden=3, components=3))(KEY)
     logits, means, log_sigmas = np.split(np.asarray(w.b), 3, axis=1)
     np.testing.assert_array_equal(logits, 0)
     np.testing.assert_allclose(means, [[-1, 0, 1]] * 2, atol=1e-6)
@@ -191,13 +216,17 @@ def test_it_learns_a_correlated_gaussian():
     shape = (1, 2, 1)
     model = rnade.rnade(shape, hidden=16, components=2, optimizer=optax.adam(optax.cosine_decay_schedule(0.01, 600)))
     train, test = (truth.rvs(size, random_state=size) for size in (600 * 256, 20_000))
-    batches = jnp.asarray(train, jnp.float32).reshape(600, 256, *shape)
-    state, step = init_state(model, KEY, {"image": batches[0]}), make_step(model.phases)
-    state, _ = jax.jit(lambda state: jax.lax.scan(lambda state, image: step(state, {"image": image}), state, batches))(
-        state
-    )
-    image = jnp.asarray(test, jnp.float32).reshape(-1, *shape)
-    nll = np.asarray(model.evaluate(state.params, {}, {"image": image}, KEY)["nll_nats"], np.float64)
+    batches = train.astype(np.float32).reshape(600, 256, *shape)
+    step = make_step(model.phases)
+
+    @jax.jit
+    def trained(batches):
+        state = init_state(model, KEY, {"image": batches[0]})
+        return jax.lax.scan(lambda state, image: step(state, {"image": image}), state, batches)[0].params
+
+    image = test.astype(np.float32).reshape(-1, *shape)
+    nll = nll_nats(model, Weights(**trained(batches)["rnade"]), image)
+    nll = np.asarray(nll, np.float64)
     kl = nll.mean() + truth.logpdf(test).mean()
     assert -0.005 < kl < 0.02
     # 20000 log-densities of a 2-D Gaussian, each with standard deviation 1
@@ -211,30 +240,34 @@ def test_sampler_records_the_log_density_of_its_samples():
         np.testing.assert_allclose(naive_log_probs(w, np.asarray(x)).sum(1), recorded, rtol=0, atol=1e-10)
 
 
+SAMPLES = 100_000
+"""Of four elements: tests with as many share their sampler."""
+
+
 def test_samples_follow_the_conditional_distribution_functions():
     """Kolmogorov-Smirnov: F(x_d | x_<d), by SciPy, of a right sampler's values are uniform, and independent.
 
     Sigmas reach from 0.05 to 20: a sampler that clipped them at 1, or took floors of its own, would fail.
     """
-    w = random_weights(15, dimensions=4)
-    w = w._replace(b=w.b.at[:, 6:].set(jnp.log(jnp.array([0.05, 1.0, 20.0]))))
-    x = np.asarray(rnade.sample(w, jax.random.key(1), 20_000)[0], np.float64)
+    with jax.enable_x64(True):
+        w = with_biases(random_weights(15, dimensions=4), slice(6, None), np.log([0.05, 1.0, 20.0]))
+        x = np.asarray(rnade.sample(w, jax.random.key(1), SAMPLES)[0])
     alpha, mu, sigma = naive_mixtures(w, x)
     assert sigma.max() > 5
     assert sigma.min() < 0.2
     levels = (alpha * scipy.stats.norm.cdf(x[..., None], mu, sigma)).sum(-1)
     for level in levels.T:
         assert scipy.stats.kstest(level, "uniform").pvalue > 1e-4
-    assert np.abs(np.corrcoef(levels.T) - np.eye(4)).max() < 5 / np.sqrt(20_000)
+    assert np.abs(np.corrcoef(levels.T) - np.eye(4)).max() < 5 / np.sqrt(SAMPLES)
 
 
 def test_moments_of_samples_are_those_of_the_density():
     """The first element's mixture, and the second's mean by quadrature over the first."""
     with jax.enable_x64(True):
-        w = random_weights(16, dimensions=2)
-        x = np.asarray(rnade.sample(w, jax.random.key(2), 100_000)[0])
+        w = random_weights(16, dimensions=4)
+        x = np.asarray(rnade.sample(w, jax.random.key(2), SAMPLES)[0])[:, :2]
         grid = np.linspace(-30, 30, 20_001)
-        pairs = np.stack([grid, np.zeros_like(grid)], axis=1)
+        pairs = np.pad(grid[:, None], ((0, 0), (0, 3)))
         alpha, mu, sigma = naive_mixtures(w, pairs)
         density = (alpha[:, 0] * scipy.stats.norm.pdf(grid[:, None], mu[:, 0], sigma[:, 0])).sum(-1)
         mean = np.trapezoid(density * grid, grid)
@@ -249,51 +282,48 @@ def test_fast_sampler_equals_one_that_computes_all_conditionals_anew_at_each_pix
     with jax.enable_x64(True):
         w = random_weights(17)
 
-        def naive(key):
-            x = jnp.zeros((9, D))
-            uniform, normal = rnade.noise(key, x)
-            for d in range(D):
-                x = x.at[:, d].set(rnade.conditionals(w, x).draw(uniform, normal)[:, d])
-            return x
-
-        np.testing.assert_allclose(rnade.sample(w, KEY, 9)[0], naive(KEY), rtol=0, atol=1e-9)
+        draw = jax.jit(lambda w, x: rnade.conditionals(w, x).draw(*rnade.noise(KEY, x)))
+        naive = np.zeros((64, D))
+        for d in range(D):
+            naive[:, d] = draw(w, naive.copy())[:, d]
+        np.testing.assert_allclose(rnade.sample(w, KEY, 64)[0], naive, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("value", [1e4, -1e4])
 @pytest.mark.parametrize("part", ["logits", "means", "log_sigmas"])
 def test_loss_and_gradient_are_finite_at_extreme_outputs(part, value):
-    w = random_weights(18)
     place = ("logits", "means", "log_sigmas").index(part)
-    w = w._replace(b=w.b.at[:, 3 * place].set(value))
-    model = rnade.rnade(SHAPE, hidden=5, components=3)
-    batch = {"image": random_images(19)}
-    loss, gradient = jax.value_and_grad(lambda params: model.phases[0].loss(params, {}, batch, KEY)[0])(as_params(w))
+    w = with_biases(random_weights(18), 3 * place, value)
+    loss, gradient = loss_and_gradient(raster().phases[0].loss)(as_params(w), random_images(19))
     assert np.isfinite(loss)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
 
 
 def test_a_component_that_collapses_onto_a_value_has_a_finite_density_and_sampler():
     w = random_weights(20, components=1)
-    w = w._replace(V=jnp.zeros_like(w.V), b=jnp.tile(jnp.array([0.0, 0.5, -1e4]), (D, 1)))
+    w = w._replace(V=np.zeros(w.V.shape, np.float32), b=np.tile(np.float32([0.0, 0.5, -1e4]), (D, 1)))
     x, recorded = rnade.sample(w, KEY, 100)
     assert np.isfinite(recorded).all()
     np.testing.assert_allclose(x, 0.5, atol=0.01)
-    np.testing.assert_allclose(rnade.log_prob(w, jnp.full((1, D), 0.5)), D * (7 - np.log(2 * np.pi) / 2), rtol=1e-5)
+    np.testing.assert_allclose(
+        log_prob(w, np.full((1, D), 0.5, np.float32)), D * (7 - np.log(2 * np.pi) / 2), rtol=1e-5
+    )
 
 
 def test_model_of_a_permutation_equals_the_permuted_model():
     rng = np.random.default_rng(21)
     order, w, image = rng.permutation(D), random_weights(21), random_images(21)
     mean, std = rng.normal(size=SHAPE), rng.uniform(0.5, 2, SHAPE)
-    permute = lambda array: array.reshape(-1, D)[:, order].reshape(-1, *SHAPE)  # noqa: E731
-    options = {"hidden": 5, "components": 3}
-    ordered = rnade.rnade(SHAPE, mean=mean, std=std, ordering=order.tolist(), **options)
-    raster = rnade.rnade(SHAPE, mean=permute(mean)[0], std=permute(std)[0], **options)
-    ours = ordered.evaluate(as_params(w), {}, {"image": image}, KEY)["nll_nats"]
-    theirs = raster.evaluate(as_params(w), {}, {"image": permute(image)}, KEY)["nll_nats"]
+    permute = lambda array: np.asarray(array).reshape(-1, D)[:, order].reshape(-1, *SHAPE)  # noqa: E731
+    ordered = rnade.rnade(SHAPE, mean=mean, std=std, ordering=order.tolist(), **SIZES)
+    permuted = rnade.rnade(SHAPE, mean=permute(mean)[0], std=permute(std)[0], **SIZES)
+
+    ours, theirs = nll_nats(ordered, w, image), nll_nats(permuted, w, permute(image))
+    samples, others = (
+        jax.jit(model.generate)(as_params(w), {}, {"image": image}, KEY) for model in (ordered, permuted)
+    )
     np.testing.assert_allclose(ours, theirs, rtol=1e-5)
-    samples = [model.generate(as_params(w), {}, {"image": image}, KEY) for model in (ordered, raster)]
-    np.testing.assert_allclose(permute(samples[0]), samples[1], rtol=1e-5)
+    np.testing.assert_allclose(permute(samples), others, rtol=1e-5)
 
 
 def test_parameter_count():
@@ -305,22 +335,24 @@ def test_parameter_count():
 def completion_batch(known_pixels, order):
     known = np.zeros(D)
     known[order[:known_pixels]] = 1
-    image = random_images(22, 3).astype(jnp.float32)
-    return {"image": image, "known": jnp.broadcast_to(jnp.asarray(known, jnp.float32).reshape(SHAPE), image.shape)}
+    image = random_images(22, 3)
+    known = np.broadcast_to(known.astype(np.float32).reshape(SHAPE), image.shape)
+    return {"image": image, "known": known}
 
 
 def test_completion_keeps_what_is_known_and_draws_the_rest_given_it():
     order = np.random.default_rng(23).permutation(D)
     mean, std = np.full(SHAPE, 0.1), np.full(SHAPE, 0.3)
-    model = rnade.rnade(SHAPE, hidden=5, components=3, ordering=order.tolist(), mean=mean, std=std)
+    model = rnade.rnade(SHAPE, ordering=order.tolist(), mean=mean, std=std, **SIZES)
+    generate = jax.jit(model.generate)
     batch, w = completion_batch(7, order), random_weights(0)
-    drawn = np.stack([model.generate(as_params(w), {}, batch, jax.random.key(i)) for i in range(8)])
+    drawn = np.stack([generate(as_params(w), {}, batch, jax.random.key(i)) for i in range(8)])
     known = np.asarray(batch["known"]) > 0
     assert (drawn[:, known] == np.asarray(batch["image"])[known]).all()
     assert (drawn.std(0)[~known] > 0).all()
     x = (np.asarray(batch["image"]).reshape(3, D)[:, order] - 0.1) / 0.3
     alpha, mu, sigma = naive_mixtures(w, x)
-    uniform, normal = rnade.noise(jax.random.key(0), jnp.zeros((3, D)))
+    uniform, normal = noise(jax.random.key(0), np.zeros((3, D), np.float32))
     component = (np.cumsum(alpha[:, 7], -1) <= np.asarray(uniform)[:, 7, None]).sum(-1)[:, None]
     eighth = np.take_along_axis(mu[:, 7] + sigma[:, 7] * np.asarray(normal)[:, 7, None], component, 1)[:, 0]
     np.testing.assert_allclose(drawn[0].reshape(3, D)[:, order[7]], 0.1 + 0.3 * eighth, rtol=1e-4)
@@ -328,15 +360,15 @@ def test_completion_keeps_what_is_known_and_draws_the_rest_given_it():
 
 def test_completion_of_no_known_pixels_is_a_sample():
     batch = completion_batch(0, np.arange(D))
-    model, params = rnade.rnade(SHAPE, hidden=5, components=3), as_params(random_weights(0))
-    completed = model.generate(params, {}, batch, KEY)
-    sample = model.generate(params, {}, {"image": batch["image"]}, KEY)
+    generate, params = jax.jit(raster().generate), as_params(random_weights(0))
+    completed = generate(params, {}, batch, KEY)
+    sample = generate(params, {}, {"image": batch["image"]}, KEY)
     np.testing.assert_allclose(completed, sample, rtol=1e-5, atol=1e-6)
 
 
 def test_completion_of_pixels_that_are_no_prefix_or_of_another_shape_is_refused():
-    batch = completion_batch(7, np.arange(D)[::-1])  # the last seven in raster order
-    model, params = rnade.rnade(SHAPE, hidden=5, components=3), as_params(random_weights(0))
+    batch = jax.tree.map(jnp.asarray, completion_batch(7, np.arange(D)[::-1]))  # the last seven in raster order
+    model, params = raster(), jax.tree.map(jnp.asarray, as_params(random_weights(0)))
     with pytest.raises(ValueError, match="known: the model completes what follows a prefix"):
         model.generate(params, {}, batch, KEY)
     assert np.isnan(jax.jit(model.generate)(params, {}, batch, KEY)).all()

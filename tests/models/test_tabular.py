@@ -1,5 +1,6 @@
 """Tabular models against enumeration, information theory and a count in plain Python."""
 
+import functools
 import itertools
 
 import jax
@@ -49,21 +50,31 @@ TABLES = pytest.mark.parametrize("contexts", [contexts for contexts, _, _ in CAS
 
 def random_weights(contexts):
     shape = (contexts.rows, contexts.levels)
-    return jnp.asarray(np.random.default_rng(1).gamma(1.0, size=shape) + 0.05, float)
+    weights = np.random.default_rng(1).gamma(1.0, size=shape) + 0.05
+    return weights.astype(jax.dtypes.canonicalize_dtype(float))
 
 
 def log_prob_of_images(contexts, weights):
-    @jax.jit
+    log_prob_of = log_prob_of_values(contexts)
+
     def function(image):
-        values = jnp.round(image.reshape(len(image), -1) * (contexts.levels - 1)).astype(jnp.int32)
-        return log_prob(contexts, weights, values)
+        values = np.round(np.asarray(image).reshape(len(image), -1) * (contexts.levels - 1)).astype(np.int32)
+        return log_prob_of(weights, values)
 
     return function
 
 
+def log_prob_of_values(contexts):
+    return jax.jit(functools.partial(log_prob, contexts))
+
+
 def count(contexts, values):
-    counts = jnp.zeros((contexts.rows, contexts.levels), jnp.int32)
-    return add_counts(contexts, counts, jnp.asarray(values), jnp.ones(len(values), jnp.int32))
+    @jax.jit
+    def counted(values):
+        counts = jnp.zeros((contexts.rows, contexts.levels), jnp.int32)
+        return add_counts(contexts, counts, values, jnp.ones(len(values), jnp.int32))
+
+    return counted(values)
 
 
 def trained(contexts, values, *, steps, batch_size, seeds=(0,), smoothing=0.5):
@@ -81,7 +92,7 @@ def trained(contexts, values, *, steps, batch_size, seeds=(0,), smoothing=0.5):
 def test_parameter_formula_counts_the_rows_that_inputs_reach(pixels, k, levels):
     contexts = ar_contexts(pixels, k, levels=levels, ordering=np.random.default_rng(0).permutation(pixels))
     inputs = np.array(list(itertools.product(range(levels), repeat=pixels)), np.int32)
-    reached = np.unique(table_rows(contexts, jnp.asarray(inputs)))
+    reached = np.unique(jax.jit(functools.partial(table_rows, contexts))(inputs))
     assert ar_parameters(pixels, k, levels=levels) == (levels - 1) * len(reached) == free_parameters(contexts)
 
 
@@ -99,14 +110,15 @@ def test_parameter_formulas_of_the_lecture():
 def test_every_row_of_a_2d_table_is_reached(tied):
     contexts = offset_contexts(HEIGHT + 1, WIDTH, NEAR, tied=tied)
     inputs = np.array(list(itertools.product(range(2), repeat=PIXELS + WIDTH)), np.int32)
-    assert len(np.unique(table_rows(contexts, jnp.asarray(inputs)))) == free_parameters(contexts)
+    assert len(np.unique(jax.jit(functools.partial(table_rows, contexts))(inputs))) == free_parameters(contexts)
 
 
 @ALL
 def test_each_conditional_depends_on_its_context_and_nothing_else(contexts, neighbours, tied):
     weights = random_weights(contexts)
-    values = jnp.asarray(random_values(16, 2))
-    depends = flip_pattern(jax.jit(lambda x: conditionals(contexts, weights, x)), values)
+    values = random_values(16, 2)
+    of = jax.jit(functools.partial(conditionals, contexts))
+    depends = flip_pattern(lambda x: of(weights, x), values)
     expected = np.array([[j in neighbours[i] for j in range(PIXELS)] for i in range(PIXELS)])
     np.testing.assert_array_equal(depends, expected)
 
@@ -114,8 +126,9 @@ def test_each_conditional_depends_on_its_context_and_nothing_else(contexts, neig
 def test_full_joint_is_autoregressive_in_its_order():
     contexts = ar_contexts(PIXELS, PIXELS - 1, ordering=ORDERING)
     weights = random_weights(contexts)
-    values = jnp.asarray(random_values(8, 2))
-    assert_autoregressive(lambda x: conditionals(contexts, weights, x), values, ordering=ORDERING, pattern=flip_pattern)
+    values = random_values(8, 2)
+    of = jax.jit(functools.partial(conditionals, contexts))
+    assert_autoregressive(lambda x: of(weights, x), values, ordering=ORDERING, pattern=flip_pattern)
 
 
 @TABLES
@@ -127,14 +140,14 @@ def test_normalized(contexts):
 
 def test_ordering_permutes_pixels():
     weights = random_weights(ar_contexts(PIXELS, 3))
-    values = jnp.asarray(random_values(20, 2))
+    values = random_values(20, 2)
     rows_of_order = ar_contexts(PIXELS, 3, ordering=ORDERING)
     # The tables of the permuted model lie in the order of pixels: bring them into that of generation.
     sizes = [2 ** min(3, at) for at in range(PIXELS)]
-    blocks = np.split(np.asarray(weights), np.cumsum(sizes)[:-1])
+    blocks = np.split(weights, np.cumsum(sizes)[:-1])
     permuted = np.concatenate([blocks[ORDERING.index(pixel)] for pixel in range(PIXELS)])
-    expected = log_prob(ar_contexts(PIXELS, 3), weights, values[:, np.array(ORDERING)])
-    np.testing.assert_allclose(log_prob(rows_of_order, jnp.asarray(permuted), values), expected, rtol=1e-5)
+    expected = log_prob_of_values(ar_contexts(PIXELS, 3))(weights, values[:, np.array(ORDERING)])
+    np.testing.assert_allclose(log_prob_of_values(rows_of_order)(permuted, values), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -179,12 +192,13 @@ def test_likelihood_equals_a_count_by_hand(contexts, neighbours, tied):
 @pytest.mark.parametrize("batch_size", [3, 7])
 def test_one_pass_counts_each_example_once_and_more_steps_nothing(batch_size):
     contexts, values = ar_contexts(PIXELS, 2), random_values(7, 2)
+    counted = count(contexts, values)
     one_pass = -(-len(values) // batch_size)
     for steps in (one_pass, one_pass + 1, 3 * one_pass):
         _, state, _ = trained(contexts, values, steps=steps, batch_size=batch_size, seeds=(3, 5))
         assert state.stats["counts"].dtype == jnp.int32
         for index in range(2):  # the seeds see the examples in different orders
-            np.testing.assert_array_equal(seed(state, index).stats["counts"], count(contexts, values))
+            np.testing.assert_array_equal(np.asarray(state.stats["counts"])[index], counted)
         assert state.stats["seen"].tolist() == [7, 7]
 
 
@@ -253,17 +267,17 @@ def with_counts(contexts, image, **rest):
     """A model with random counts, and its stats."""
     model = tabular(contexts, examples=100, smoothing=0.5)
     shape = (contexts.rows, contexts.levels)
-    counts = jnp.asarray(np.random.default_rng(2).integers(0, 6, shape), jnp.int32)
+    counts = np.random.default_rng(2).integers(0, 6, shape).astype(np.int32)
     generate = jax.jit(model.generate)
-    return counts + 0.5, lambda key: generate(
-        {}, {"counts": counts, "seen": jnp.int32(100)}, {"image": image, **rest}, key
+    return (counts + 0.5).astype(np.float32), lambda key: generate(
+        {}, {"counts": counts, "seen": np.int32(100)}, {"image": image, **rest}, key
     )
 
 
 @pytest.mark.parametrize("name", ["ar-3 in an order", "2d, tied", "ternary ar-2"])
 def test_sampler_matches(name):
     contexts = CASES[name][0]
-    weights, generate = with_counts(contexts, jnp.zeros((6000, HEIGHT, WIDTH, 1)))
+    weights, generate = with_counts(contexts, np.zeros((6000, HEIGHT, WIDTH, 1), np.float32))
     assert_sampler_matches(generate(jax.random.key(0)), log_prob_of_images(contexts, weights), levels=contexts.levels)
 
 
@@ -271,9 +285,7 @@ def test_completions_follow_the_conditional_of_what_is_known():
     contexts = ar_contexts(PIXELS, 3, ordering=ORDERING)
     known = np.isin(np.arange(PIXELS), ORDERING[:3]).reshape(HEIGHT, WIDTH, 1)
     image = np.broadcast_to(to_image(np.array([1, 0, 1, 1, 0, 1]), 2), (6000, HEIGHT, WIDTH, 1))
-    weights, generate = with_counts(
-        contexts, jnp.asarray(image), known=jnp.asarray(np.broadcast_to(known, image.shape))
-    )
+    weights, generate = with_counts(contexts, image, known=np.broadcast_to(known, image.shape))
     samples = np.asarray(generate(jax.random.key(0)))
     assert (samples == image)[:, known].all()
 
@@ -281,15 +293,15 @@ def test_completions_follow_the_conditional_of_what_is_known():
         """Log p(unknown, known); the test divides by the sum over the unknown."""
         full = np.repeat(image[:1], len(unknown), axis=0)
         full[:, ~known] = unknown
-        return log_prob_of_images(contexts, weights)(jnp.asarray(full))
+        return log_prob_of_images(contexts, weights)(full)
 
-    assert_sampler_matches(jnp.asarray(samples[:, ~known]), conditional)
+    assert_sampler_matches(samples[:, ~known], conditional)
 
 
 def test_samples_repeat_and_do_not_depend_on_their_neighbours():
-    _, generate = with_counts(CASES["2d"][0], jnp.zeros((5, HEIGHT, WIDTH, 1)))
-    _, generate_three = with_counts(CASES["2d"][0], jnp.ones((3, HEIGHT, WIDTH, 1)))
-    five = generate(jax.random.key(0))
+    _, generate = with_counts(CASES["2d"][0], np.zeros((5, HEIGHT, WIDTH, 1), np.float32))
+    _, generate_three = with_counts(CASES["2d"][0], np.ones((3, HEIGHT, WIDTH, 1), np.float32))
+    five = np.asarray(generate(jax.random.key(0)))
     np.testing.assert_array_equal(five, generate(jax.random.key(0)))
     np.testing.assert_array_equal(five[:3], generate_three(jax.random.key(0)))
     assert (five != generate(jax.random.key(1))).any()
