@@ -58,7 +58,7 @@ def jacobian_pattern(logits: Logits, x: Num[Array, "N ..."]) -> Bool[np.ndarray,
     Raises AssertionError if the Jacobian holds NaN or infinity.
     """
     size = int(np.prod(x.shape[1:]))
-    jacobian = jax.vmap(jax.jacrev(lambda one: logits(one[None])[0]))(x)
+    jacobian = jax.jit(jax.vmap(jax.jacrev(lambda one: logits(one[None])[0])))(x)
     jacobian = np.asarray(jacobian).reshape(len(x), size, -1, size)
     if not np.isfinite(jacobian).all():
         raise AssertionError("the Jacobian of the logits holds NaN or infinity")
@@ -182,9 +182,9 @@ def assert_samplers_equal(fast: Callable[[Key], Array], naive: Callable[[Key], A
 def assert_stable(loss: Callable[[Array], Array], shape: tuple[int, ...] = (2,), *, at: float = 1e4) -> None:
     """Check that value and gradient of `loss` are finite at logits of 0, `at`, -`at` and alternating +-`at`."""
     alternating = np.where(np.arange(np.prod(shape, dtype=int)) % 2, -at, at).reshape(shape)
+    both = jax.jit(lambda logits: (loss(logits), jax.grad(lambda logits: loss(logits).sum())(logits)))
     for logits in (np.zeros(shape), np.full(shape, at), np.full(shape, -at), alternating, -alternating):
-        point = jnp.asarray(logits, float)
-        value, gradient = loss(point), jax.grad(lambda logits: loss(logits).sum())(point)
+        value, gradient = both(jnp.asarray(logits, float))
         for name, array in (("value", value), ("gradient", gradient)):
             if not np.isfinite(np.asarray(array)).all():
                 raise AssertionError(f"the {name} of the loss is not finite at logits {logits.tolist()}: {array}")
