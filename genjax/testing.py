@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Num
 
 from genjax.core import Model
 from genjax.data.feed import Feed
-from genjax.training import Programs, init_seeds, iterate, make_programs
+from genjax.training import Programs, init_seeds, iterate
 from genjax.types import Key, PyTree
 
 LogProb = Callable[[Array], Array]
@@ -198,7 +198,6 @@ def assert_resume_equals(
     The state is copied through host memory in between, as a checkpoint would. `programs` are those of
     `training.make_programs`, if they are compiled already.
     """
-    programs = make_programs(model, feed) if programs is None else programs
     state = halfway = init_seeds(model, feed, seeds)
     for done, trained, _ in iterate(model, feed, state, 2 * steps, programs=programs):
         state = trained
