@@ -67,11 +67,6 @@ def logged_steps(directory):
     return metrics.read_text().count("\n") if metrics.exists() else 0
 
 
-def test_the_same_command_twice_gives_the_same_numbers(uninterrupted, tmp_path):
-    finish(tmp_path / "run")
-    assert ends(tmp_path / "run") == uninterrupted
-
-
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_stopped_by_a_signal(uninterrupted, tmp_path, number, code):
     """And continued after one of them, which is the same after the other."""
