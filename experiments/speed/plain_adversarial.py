@@ -1,4 +1,4 @@
-"""Training steps of adversarial systems: several implementations for DCGAN, and steps of other systems."""
+"""Training steps of adversarial systems, and layers of DCGAN in the form of genjax and in that of XLA."""
 
 import dataclasses
 import importlib
@@ -17,7 +17,6 @@ from genjax.core import Due, Model, init_state, make_step
 from genjax.models.adversarial.dcgan import dcgan
 from genjax.models.adversarial.gan import Optimizers
 from genjax.models.adversarial.progressive_gan import progressive_gan
-from genjax.networks.conv import Implementation
 from genjax.training import init_seeds, iterate, seed
 from genjax.types import Batch, Metrics
 
@@ -32,20 +31,36 @@ LAST = 10**9
 branch."""
 
 
-def dcgan_of(side: int, implementation: Implementation) -> Model:
+def dcgan_of(side: int) -> Model:
     """Return DCGAN on grey images of `side` x `side` pixels, trained by Adam."""
     optimizers = Optimizers(*(optax.adam(2e-4, b1=0.5) for _ in range(2)))
-    return dcgan((side, side, 1), optimizers=optimizers, filters=FILTERS, implementation=implementation)
+    return dcgan((side, side, 1), optimizers=optimizers, filters=FILTERS)
 
 
-def dcgan_step(implementation: Implementation = "auto", *, side: int = 28) -> Call:
-    """Return a step of both networks with one implementation of the transposed convolutions."""
-    return adversarial_step(dcgan_of(side, implementation), side, (True, True))
+def dcgan_step(side: int = 28) -> Call:
+    """Return a step of both networks."""
+    return adversarial_step(dcgan_of(side), side, (True, True))
+
+
+def transposed_layers() -> tuple[Call, Call]:
+    """Return the gradients of a transposed convolution of DCGAN, 4x4x256 to 8x8x128: genjax's and that of `jax.lax`."""
+    return layers((4, 4, 256), (5, 5, 256, 128), conv_transpose, lambda x, kernel, stride: jax.lax.conv_transpose(
+        x, kernel, (stride, stride), "SAME"
+    ))
+
+
+def strided_layers() -> tuple[Call, Call]:
+    """Return the gradients of a strided convolution of DCGAN, 8x8x128 to 4x4x256: genjax's and that of `jax.lax`."""
+    forms = (
+        functools.partial(form, padding="SAME", dimension_numbers=LAYOUT)
+        for form in (conv_general_dilated, jax.lax.conv_general_dilated)
+    )
+    return layers((8, 8, 128), (5, 5, 128, 256), *(lambda x, kernel, stride, form=form: form(x, kernel, (stride, stride)) for form in forms))
 
 
 def branched_step(side: int = 28) -> Call:
     """Return DCGAN's step in a program that has each phase as a branch."""
-    model = dcgan_of(side, "auto")
+    model = dcgan_of(side)
     phases = tuple(phase._replace(stop=LAST) for phase in model.phases)
     return adversarial_step(model._replace(phases=phases), side, None)
 
