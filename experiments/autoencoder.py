@@ -137,7 +137,6 @@ def autoencoder(options: Options) -> Experiment:
         measure=make_measure(model, data, pca),
         kinds=dict.fromkeys(("pca_mse", "probe_error", "pca_probe_error"), "exact"),
         select=Select("mse", "min"),
-        seeds_together=options.network == "mlp",
         capabilities=(Encoder(networks.encoder, options.latents),),
     )
 

@@ -44,7 +44,6 @@ import optax
 
 from genjax.capabilities import Writer
 from genjax.core import Model
-from genjax.data.binarize import Binarization
 from genjax.data.stream import stream_dataset, stream_feed
 from genjax.data.text import Text, decode, encode, load_text
 from genjax.models.autoregressive import char_rnn as char_rnn_model
@@ -66,8 +65,6 @@ class Data:
     """Text: descriptions (embedded), or the name of a TFDS text such as tiny_shakespeare; --text takes a file."""
     data_dir: Path | None = None
     """TFDS directory that holds the prepared text; TFDS's own default where none is given."""
-    binarization: Binarization = "static"
-    """Without effect: a text has no pixels."""
     text: Path | None = None
     """Text file in UTF-8 to read instead of --dataset."""
 

@@ -72,6 +72,7 @@ from experiments.parts.cyclegan_images import make_figures, make_measure, make_t
 from experiments.parts.domains import check_grey, linear_decay, load_source
 from genjax.data.dataset import Source
 from genjax.data.domains import Domains, class_domains, made_domains, set_domains
+from genjax.errors import ArgumentError, MissingPathError
 from genjax.models.adversarial import cyclegan as model_of
 from genjax.runs.experiment import Baseline, Experiment, Reference
 from genjax.runs.options import Data, Run, check_positive
@@ -183,7 +184,6 @@ def cyclegan(options: Options) -> Experiment:
         measure=make_measure(networks, found),
         feed=found.feed,
         capabilities=(make_translator(networks, found),),
-        seeds_together=False,
     )
 
 
@@ -215,8 +215,9 @@ def load_other(options: Options) -> Source:
     """Load the data set of the second domain; error messages name the option --other."""
     try:
         return load_source(options.data, options.other, shrink=options.shrink)
-    except (ValueError, OSError) as error:
-        raise ValueError(f"--other {options.other}: {error}") from error
+    except (ArgumentError, MissingPathError) as error:
+        rest = error.message if error.argument == "dataset" else f": {error}"
+        raise ValueError(f"--other {options.other}{rest}") from error
 
 
 def weights_of(options: Options, found: Domains) -> model_of.Weights:

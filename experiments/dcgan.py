@@ -139,7 +139,6 @@ def dcgan(options: Options) -> Experiment:
         figures=make_figures(model, networks, data),
         measure=make_measure(model, data) if options.probe else None,
         kinds=dict.fromkeys(PROBES, "exact"),
-        seeds_together=False,
     )
 
 

@@ -40,7 +40,7 @@ def gallery(runs: Annotated[tuple[Path, ...], tyro.conf.Positional], *, out: Pat
     panels: dict[str, np.ndarray] = {}
     for directory in run_directories(runs):
         run = restore_run(directory)
-        if "image" in run.experiment.data.train.read(np.zeros(1, np.int64)):
+        if "image" in run.experiment.data.train.first():
             panels[run.config.name] = panel(run, jax.random.key(key))
     if not panels:
         raise RunError("no run of images among those that were given")

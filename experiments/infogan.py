@@ -149,7 +149,6 @@ def infogan(options: Options) -> Experiment:
         figures=make_figures(networks, model, data),
         measure=make_measure(model, data, options.categories) if has_labels(data) else None,
         kinds={"category_error": "exact"},
-        seeds_together=False,
     )
 
 

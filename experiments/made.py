@@ -127,7 +127,6 @@ def made(options: Options) -> Experiment:
         data=data,
         figures=samples_only(model, data) if options.shuffle else samples_and_completions(model, data, order),
         select=Select("nll_nats", "min"),
-        seeds_together=False,
     )
 
 

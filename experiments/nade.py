@@ -93,7 +93,6 @@ def nade(options: Options) -> Experiment:
         data=data,
         figures=samples_and_completions(model, data, order),
         select=Select("nll_nats", "min"),
-        seeds_together=False,
     )
 
 

@@ -171,7 +171,6 @@ def pixel_cnn(options: Options) -> Experiment:
         data=data,
         figures=make_figures(model, networks, output, given, data, mean),
         select=Select("nll_nats", "min"),
-        seeds_together=False,
     )
 
 

@@ -134,7 +134,6 @@ def pixel_rnn(options: Options) -> Experiment:
         data=data,
         figures=make_figures(model, network, output, data, mean),
         select=Select("nll_nats", "min"),
-        seeds_together=False,
     )
 
 

@@ -199,7 +199,6 @@ def progressive_gan(options: Options) -> Experiment:
         feed=lambda seeds, batch_size: growing_feed(data.train, data.load, seeds, stages, levels=levels),
         facts={"images": moment(stages, steps).seen},
         shown=("discriminator/side", "discriminator/alpha"),
-        seeds_together=False,
     )
 
 

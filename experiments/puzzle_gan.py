@@ -172,7 +172,6 @@ def puzzle_gan(options: Options) -> Experiment:
         figures=make_figures(networks, found),
         measure=make_measure(model, found),
         facts=facts(found),
-        seeds_together=False,
     )
 
 

@@ -146,7 +146,6 @@ def rnade(options: Options) -> Experiment:
         data=data,
         figures=make_figures(model, data, order, gaussian),
         select=Select("nll_nats", "min"),
-        seeds_together=False,
         facts={"gaussian_nll_nats": gaussian.nll_nats(images_of(data, data.test))},
     )
 

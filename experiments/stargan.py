@@ -209,7 +209,6 @@ def stargan(options: Options) -> Experiment:
         figures=make_figures(networks, found),
         measure=make_measure(networks, found),
         capabilities=(make_translator(networks, found),),
-        seeds_together=False,
     )
 
 

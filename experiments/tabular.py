@@ -114,8 +114,8 @@ def make_contexts(
     if kind in ("2d", "2d-tied"):
         if ordering != "raster" or shape[2] != 1 or not 0 <= k <= len(OFFSETS):
             raise ValueError(
-                f"contexts={kind!r} needs ordering='raster', one channel and k from 0 to {len(OFFSETS)}; got "
-                f"{ordering!r}, {shape[2]} and {k}"
+                f"--contexts {kind} needs --ordering raster, one channel and --k from 0 to {len(OFFSETS)}; got "
+                f"{ordering}, {shape[2]} and {k}"
             )
         return offset_contexts(shape[0], shape[1], OFFSETS[:k], levels=levels, tied=kind == "2d-tied")
     if kind == "full" and pixels > MOST_FULL:

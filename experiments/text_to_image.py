@@ -177,7 +177,6 @@ def text_to_image(options: Options) -> Experiment:
         measure=make_measure(model, networks, found),
         facts=chances(found),
         capabilities=(Captioner(lambda text: encode([text], found.vocabulary)[0]),),
-        seeds_together=False,
     )
 
 

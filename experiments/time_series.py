@@ -36,12 +36,11 @@ from matplotlib.figure import Figure
 
 from experiments.char_rnn import adam
 from genjax.core import Model
-from genjax.data.binarize import Binarization
 from genjax.data.series import Series, load_series, oscillation, oscillation_log_prob
 from genjax.data.stream import stream_dataset, stream_feed
 from genjax.models.autoregressive import char_rnn as char_rnn_model
 from genjax.runs.experiment import Experiment, Reference, Select
-from genjax.runs.options import Precision, Run, check_positive, compute_dtype, expand
+from genjax.runs.options import Precision, Run, check_positive, compute_dtype
 from genjax.runs.runner import main
 from genjax.types import Key, Params, Stats
 
@@ -58,16 +57,8 @@ class Data:
 
     dataset: str = "oscillation"
     """Series: oscillation (embedded); --series takes a file."""
-    data_dir: Path | None = None
-    """Without effect: the embedded series needs no directory."""
-    binarization: Binarization = "static"
-    """Without effect: a series has no pixels."""
     series: Path | None = None
     """File to read instead of --dataset: .npy, or .csv with the values in its last column."""
-
-    def __post_init__(self) -> None:
-        """Expand ~ in paths."""
-        expand(self, "data_dir")
 
     def load(self) -> Series:
         """Return the series in three parts (training, validation, test); ValueError for an unknown name."""

@@ -148,7 +148,6 @@ def vae(options: Options) -> Experiment:
         kinds={"active_units": "exact"},
         validate=vae_model.make_evaluate(networks, samples=1),
         select=Select("elbo_nats", "max"),
-        seeds_together=options.network == "mlp",
     )
 
 

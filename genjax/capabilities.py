@@ -1,7 +1,7 @@
 """Optional capabilities of a model, each of which a single command needs.
 
-An experiment lists the capabilities of its model (`Experiment.capabilities`), and a command finds the one it needs by
-its type: `experiment.capability(Translator)`. A model of genjax/factories lists its own (`Model.capabilities`).
+A command finds the one it needs by its type: `experiment.capability(Translator)`, among those that the experiment
+lists (`Experiment.capabilities`) and those of its model (`Model.capabilities`), as the models of genjax/factories have.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -54,3 +54,5 @@ class Feeder(NamedTuple):
 
     feed: Callable[[Dataset, Sequence[int], int | None], Feed]
     """(data, seeds, batch size or None for the model's own) -> training batches; ValueError for a wrong batch size."""
+    steps: int = 1
+    """Number of training steps until the batches have their final form, such as images of full size."""

@@ -73,14 +73,55 @@ class Model(NamedTuple):
     """Kind of each metric of `evaluate`; a metric that is not named here is an estimate."""
     inputs: Mapping[str, Input] = {}
     """Required shape and range of the arrays of a batch, by name."""
+    conditions: Mapping[str, Input] = {}
+    """Required shape and range of further arrays that only `generate` reads, by name, such as a category to draw."""
     draws: bool = True
     """Whether `generate` draws new images; False if it transforms the images of the batch."""
+    seeds_together: bool = True
+    """Whether training several seeds in one program is faster on a CPU; it is not for convolutions, nor for NADE."""
     capabilities: tuple[object, ...] = ()
     """Optional capabilities (genjax/capabilities.py), which `capability` finds by their type."""
 
     def capability(self, kind: type[T]) -> T | None:
         """Return the model's capability of this type, or None if it has none."""
         return next((one for one in self.capabilities if isinstance(one, kind)), None)
+
+
+Change = Callable[[Batch, Key], Batch]
+"""Function from a batch of the data, and a key, to the batch that a model needs."""
+
+
+def has_convolutions(params: PyTree) -> bool:
+    """Return whether an array of one seed's parameters has four axes, as a kernel of a convolution of images has."""
+    return any(leaf.ndim == 4 for leaf in jax.tree.leaves(params))
+
+
+def with_batches(model: Model, change: Change, *, generating: Change | None = None) -> Model:
+    """Return the model whose functions see batches after `change`, or for `generate` after `generating` if it is given.
+
+    `change` is a function of the batch and the key of the call; features have no key, so `embed` gives it a fixed one.
+    """
+
+    def init(key: Key, batch: Batch) -> tuple[Params, Stats]:
+        return model.init(key, change(batch, key))
+
+    def phase(one: Phase) -> Phase:
+        return one._replace(loss=lambda params, stats, batch, key: one.loss(params, stats, change(batch, key), key))
+
+    def evaluate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
+        return model.evaluate(params, stats, change(batch, key), key)
+
+    def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Array:
+        return model.generate(params, stats, (generating or change)(batch, key), key)
+
+    embed = model.embed
+    return model._replace(
+        init=init,
+        phases=tuple(map(phase, model.phases)),
+        evaluate=evaluate,
+        generate=generate,
+        embed=embed and (lambda params, stats, batch: embed(params, stats, change(batch, jax.random.key(0)))),
+    )
 
 
 def with_inputs(model: Model, **inputs: Input) -> Model:
@@ -90,33 +131,14 @@ def with_inputs(model: Model, **inputs: Input) -> Model:
     batch is not an error.
     """
 
-    def checked(batch: Batch) -> Batch:
+    def checked(batch: Batch, key: Key) -> Batch:
+        del key
         for name, expected in inputs.items():
             if name in batch and batch[name].shape[1:] != expected.shape:
                 raise ValueError(f"batch[{name!r}]: shape {batch[name].shape[1:]}, the model is for {expected.shape}")
         return batch
 
-    def init(key: Key, batch: Batch) -> tuple[Params, Stats]:
-        return model.init(key, checked(batch))
-
-    def phase(one: Phase) -> Phase:
-        return one._replace(loss=lambda params, stats, batch, key: one.loss(params, stats, checked(batch), key))
-
-    def evaluate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
-        return model.evaluate(params, stats, checked(batch), key)
-
-    def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Array:
-        return model.generate(params, stats, checked(batch), key)
-
-    embed = model.embed
-    return model._replace(
-        init=init,
-        phases=tuple(map(phase, model.phases)),
-        evaluate=evaluate,
-        generate=generate,
-        embed=embed and (lambda params, stats, batch: embed(params, stats, checked(batch))),
-        inputs={**model.inputs, **inputs},
-    )
+    return with_batches(model, checked)._replace(inputs={**model.inputs, **inputs})
 
 
 class TrainState(NamedTuple):

@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Num
 
 from genjax.core import Model
 from genjax.data.feed import Feed
-from genjax.training import init_seeds, iterate
+from genjax.training import Programs, init_seeds, iterate, make_programs
 from genjax.types import Key, PyTree
 
 LogProb = Callable[[Array], Array]
@@ -190,17 +190,21 @@ def assert_stable(loss: Callable[[Array], Array], shape: tuple[int, ...] = (2,),
                 raise AssertionError(f"the {name} of the loss is not finite at logits {logits.tolist()}: {array}")
 
 
-def assert_resume_equals(model: Model, feed: Feed, seeds: Sequence[int], steps: int) -> None:
+def assert_resume_equals(
+    model: Model, feed: Feed, seeds: Sequence[int], steps: int, *, programs: Programs | None = None
+) -> None:
     """Check that a training interrupted after `steps` of 2 `steps` steps equals one without a break, bit for bit.
 
-    The state is copied through host memory in between, as a checkpoint would.
+    The state is copied through host memory in between, as a checkpoint would. `programs` are those of
+    `training.make_programs`, if they are compiled already.
     """
+    programs = make_programs(model, feed) if programs is None else programs
     state = halfway = init_seeds(model, feed, seeds)
-    for done, trained, _ in iterate(model, feed, state, 2 * steps):
+    for done, trained, _ in iterate(model, feed, state, 2 * steps, programs=programs):
         state = trained
         halfway = through_host(state) if done == steps else halfway
     resumed = halfway
-    for _, trained, _ in iterate(model, feed, halfway, 2 * steps):
+    for _, trained, _ in iterate(model, feed, halfway, 2 * steps, programs=programs):
         resumed = trained
     paths = jax.tree_util.tree_leaves_with_path(to_host(state))
     for (path, one), other in zip(paths, jax.tree.leaves(to_host(resumed)), strict=True):

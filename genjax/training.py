@@ -20,6 +20,9 @@ are due together."""
 Step = Callable[[TrainState, PyTree, PyTree], tuple[TrainState, Metrics]]
 """`(state, feed.arrays, item)` -> the next state, and metrics [seeds], or scalars for a state without seed axis."""
 
+Programs = Callable[[Due], Step]
+"""Function from the phases that are due to their jitted step."""
+
 
 def init_seeds(model: Model, feed: Feed, seeds: Sequence[int]) -> TrainState:
     """Return the states of all `seeds` before the first step, with a leading seed axis."""
@@ -55,15 +58,23 @@ def make_train_step(model: Model, feed: Feed, due: Due | None = None) -> Step:
     return jax.jit(advance, donate_argnums=0)
 
 
-def iterate(model: Model, feed: Feed, state: TrainState, steps: int) -> Iterator[tuple[int, TrainState, Metrics]]:
+def make_programs(model: Model, feed: Feed) -> Programs:
+    """Return the function that gives the jitted step of the phases that are due, compiled once for each such set."""
+    return functools.cache(functools.partial(make_train_step, model, feed))
+
+
+def iterate(
+    model: Model, feed: Feed, state: TrainState, steps: int, *, programs: Programs | None = None
+) -> Iterator[tuple[int, TrainState, Metrics]]:
     """Train until `steps` steps are done in total, and yield (steps done, state, metrics [seeds]) after each step.
 
     The next step reuses the memory of a yielded state: copy what must outlive that step. Metrics are fetched from the
     device only when they are read. If the feed is of one seed, a state without seed axis (`seed(state, 0)`) can be
     trained as well; its metrics are scalars. This is faster on a CPU, which copies arrays to add and drop an axis of
-    length one. One program is compiled for each set of phases that are due together.
+    length one. One program is compiled for each set of phases that are due together; feeds that differ in their seeds
+    alone can share them, as `programs` from `make_programs`.
     """
-    program = functools.cache(functools.partial(make_train_step, model, feed))
+    program = make_programs(model, feed) if programs is None else programs
     done = int(state.step)
     if done >= steps:
         return

@@ -1,5 +1,6 @@
 import atexit
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -14,20 +15,26 @@ REPOSITORY = Path(__file__).parents[1]
 CACHE = tempfile.mkdtemp(prefix="genjax-tests-")
 atexit.register(shutil.rmtree, CACHE, ignore_errors=True)
 os.environ["JAX_COMPILATION_CACHE_DIR"] = CACHE
-os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
 os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 # Most tests compile much and compute little. What they prove holds for any level of optimization.
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
-# XLA's newer code generator for CPUs takes twice as long to compile such programs as the older one. A version that no
-# longer knows the option would end the process: another one is asked first, and what it says goes on to the workers.
-OLDER = "--xla_cpu_use_fusion_emitters=false"
+# XLA's newer code generator for CPUs takes twice as long to compile such programs as the older one, and they are too
+# small to be compiled in parts, scheduled for concurrency or written for wide registers. A version that no longer knows
+# the options would end the process: another one is asked first, and what it says goes on to the workers.
+QUICKER = (
+    "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1 "
+    "--xla_cpu_enable_concurrency_optimized_scheduler=false"
+)
+if platform.machine() in ("x86_64", "AMD64"):
+    QUICKER += " --xla_cpu_max_isa=SSE4_2"
 flags = os.environ.get("XLA_FLAGS", "")
-if "PYTEST_XDIST_WORKER" not in os.environ and OLDER not in flags:
+if "PYTEST_XDIST_WORKER" not in os.environ and QUICKER not in flags:
     asked = [sys.executable, "-c", "import jax; jax.devices()"]
-    with_older = {**os.environ, "XLA_FLAGS": f"{flags} {OLDER}".strip()}
-    if subprocess.run(asked, env=with_older, capture_output=True, check=False).returncode == 0:
-        os.environ["XLA_FLAGS"] = with_older["XLA_FLAGS"]
+    with_quicker = {**os.environ, "XLA_FLAGS": f"{flags} {QUICKER}".strip()}
+    if subprocess.run(asked, env=with_quicker, capture_output=True, check=False).returncode == 0:
+        os.environ["XLA_FLAGS"] = with_quicker["XLA_FLAGS"]
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from genjax.core import Phase, due_phases, init_state, make_step
+from genjax.core import Phase, due_phases, init_state, make_step, with_batches
 from tests.toys import two_players
 
 BATCH = {"image": jnp.full((4, 2, 2, 1), 0.5)}
@@ -114,3 +114,31 @@ def loss(params, stats, batch, key):
 def test_phases_that_cannot_run_are_named(phases, message):
     with pytest.raises(ValueError, match=message):
         start(two_players()._replace(phases=phases))
+
+
+def test_every_function_of_a_model_sees_the_changed_batch():
+    seen = []
+
+    def change(batch, key):
+        seen.append(key)
+        return {"image": batch["image"][:2]}
+
+    def count(batch):
+        return jnp.asarray(len(batch["image"]))
+
+    model = two_players()._replace(
+        init=lambda key, batch: ({"count": count(batch)}, {}),
+        phases=(Phase("first", lambda params, stats, batch, key: (count(batch), ({}, stats)), (), optax.identity()),),
+        evaluate=lambda params, stats, batch, key: {"count": count(batch)},
+        generate=lambda params, stats, batch, key: count(batch),
+        embed=lambda params, stats, batch: count(batch),
+    )
+    key = jax.random.key(3)
+    changed = with_batches(model, change)
+    assert changed.init(key, BATCH)[0]["count"] == 2
+    assert changed.phases[0].loss({}, {}, BATCH, key)[0] == 2
+    assert changed.evaluate({}, {}, BATCH, key)["count"] == 2
+    assert changed.generate({}, {}, BATCH, key) == 2
+    assert changed.embed({}, {}, BATCH) == 2
+    assert all(one is key for one in seen[:4])
+    assert with_batches(model, change, generating=lambda batch, key: batch).generate({}, {}, BATCH, key) == 4

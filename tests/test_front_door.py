@@ -1,5 +1,6 @@
 """The front door: six lines on a user's own arrays."""
 
+import contextlib
 import functools
 import subprocess
 import sys
@@ -7,12 +8,14 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import optax
 import pytest
 
 import genjax
 from genjax.core import with_inputs
 from genjax.data.arrays import ArrayDataset
 from genjax.data.load import load_dataset
+from genjax.front import train as training
 from tests.front_door_cases import COUNT, IMAGES, LABELS, SHAPE, SYSTEMS, TEXT, data_of, grey, model_of, state_of
 from tests.toys import two_players
 
@@ -78,6 +81,7 @@ IMAGE_FACTORIES = (
 def test_the_papers_defaults_suit_small_images(name):
     model = getattr(genjax, name)(SHAPE)
     assert model.inputs["image"].shape == SHAPE
+    assert model.seeds_together == (name in ("tabular", "eonade", "vae", "aae", "gan"))
     assert model.draws == (name not in ("autoencoder", "puzzle_gan", "cyclegan", "stargan"))
 
 
@@ -85,7 +89,7 @@ def test_a_growing_model_has_its_own_batch_size():
     growth = genjax.Growth(fade_images=8, stable_images=8, batch_size=8)
     model = genjax.progressive_gan(SHAPE, growth=growth, latents=3, channels=3)
     with pytest.raises(ValueError, match=r"growth=genjax.Growth\(batch_size=16\)"):
-        genjax.train(model, grey(), steps=1, batch_size=16)
+        genjax.train(model, grey(), steps=3, batch_size=16)
 
 
 def test_defaults_train_on_grey_bytes():
@@ -93,6 +97,14 @@ def test_defaults_train_on_grey_bytes():
     model = genjax.vae(data.image_shape, latents=20)
     state = genjax.train(model, data, steps=1, seed=0)
     assert set(genjax.evaluate(model, state, data.test)) >= {"elbo_nats", "iwae_500_nats"}
+
+
+def test_seeds_trained_one_by_one_share_their_program(monkeypatch):
+    model, made, make = genjax.nade(SHAPE, hidden=4), [], genjax.training.make_train_step
+    monkeypatch.setattr("genjax.training.make_train_step", lambda *args: made.append(args) or make(*args))
+    genjax.train(model, data_of("nade"), steps=2, seeds=range(3), batch_size=16)
+    assert not model.seeds_together
+    assert len(made) == 1
 
 
 @pytest.mark.parametrize("name", ["vae", "dcgan"])
@@ -132,7 +144,7 @@ def test_the_best_parameters_on_the_validation_split_are_kept():
     found = genjax.evaluate(model, worst, data.validation)["nll_nats"]
     assert found == pytest.approx(max(scores.values()), rel=1e-5)
     with pytest.raises(ValueError, match=r"no metric 'nlls'; the model has .*nll_nats"):
-        run(steps=1, best=genjax.Best("nlls", "min"))
+        run(steps=10**9, best=genjax.Best("nlls", "min"))
 
 
 def test_a_loss_that_is_not_finite_stops_the_training():
@@ -142,11 +154,39 @@ def test_a_loss_that_is_not_finite_stops_the_training():
         genjax.train(model, data, steps=3, seed=0, batch_size=16)
 
 
+def test_a_state_that_is_not_finite_is_never_returned():
+    def loss(params, stats, batch, key):
+        return batch["image"].mean() * params["net"]["w"], ({}, stats)
+
+    model = genjax.Model(
+        init=lambda key, batch: ({"net": {"w": jax.numpy.zeros(())}}, {}),
+        phases=(genjax.Phase("only", loss, ("net",), optax.sgd(float("inf"))),),
+        evaluate=lambda params, stats, batch, key: {},
+        generate=lambda params, stats, batch, key: batch["image"],
+    )
+    with pytest.raises(FloatingPointError, match=r"step 1, phase 'only' \(loss \[0.0\]\).*\['net'\]\['w'\]"):
+        genjax.train(model, grey(), steps=1)
+
+
 def test_a_bar_is_shown_on_request(capsys):
     genjax.train(model_of("nade"), data_of("nade"), steps=1, batch_size=16, progress=True)
     assert "likelihood" in capsys.readouterr().out
     genjax.train(model_of("nade"), data_of("nade"), steps=1, batch_size=16)
     assert not capsys.readouterr().out
+
+
+def test_a_bar_counts_the_steps_of_all_groups_of_seeds(monkeypatch):
+    steps, took = [], []
+
+    @contextlib.contextmanager
+    def bar(total, *, shown):
+        steps.append(total)
+        yield lambda done, losses: took.append(done)
+
+    monkeypatch.setattr(training, "progress_bar", bar)
+    monkeypatch.setattr(jax, "default_backend", lambda: "cpu")
+    genjax.train(two_players()._replace(seeds_together=False), grey(), steps=2, seeds=(0, 1))
+    assert (steps, took) == ([4], [2, 2])
 
 
 def test_a_data_set_and_a_model_of_the_long_form_go_through_the_front_door():
@@ -243,6 +283,15 @@ def test_held_out_images_may_be_given():
     assert (data.train.size, data.validation.size, data.test.size) == (36, 4, 20)
     with pytest.raises(ValueError, match="make them alike"):
         genjax.dataset(IMAGES[:40], LABELS[:40], test=IMAGES[40:])
+
+
+def test_held_out_images_may_be_a_list_an_array_of_jax_or_a_path(tmp_path):
+    np.savez(tmp_path / "held.npz", image=IMAGES[50:])
+    for given in (list(IMAGES[50:]), jax.numpy.asarray(IMAGES[50:]), tmp_path / "held.npz"):
+        data = genjax.dataset(IMAGES[:50], validation=given, test=np.float64(0.2))
+        np.testing.assert_array_equal(data.validation.arrays["image"][..., 0], IMAGES[50:])
+        assert (data.train.size, data.test.size) == (40, 10)
+    assert genjax.dataset(tmp_path / "held.npz").train.size == 8
 
 
 def test_public_names_are_there_and_nothing_else():

@@ -1,11 +1,14 @@
 """What the front door says to arrays and calls that cannot be used."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import genjax
+from genjax.front.check import check_examples
+from genjax.front.sample import Given, batch_of
 from tests.front_door_cases import COUNT, FEW, IMAGES, LABELS, SHAPE, TEXT, grey, model_of, state_of
 
 FLOATS = IMAGES / 255
@@ -55,6 +58,19 @@ MISUSE = {
         r"captions\[59\].*one word",
     ),
     "colours to be binary": (lambda: genjax.dataset(COLOURS, binarization="static"), "use binarization='none'"),
+    "a known set that is split again": (
+        lambda: genjax.dataset("digits", validation=0.3, test=0.1),
+        "images='digits' is a data set with labels and splits of its own; leave out validation, test",
+    ),
+    "a directory for arrays": (
+        lambda: genjax.dataset(IMAGES, data_dir=Path("/data")),
+        "data_dir='/data' is for data sets by name; leave it out for arrays",
+    ),
+    "three held-out arrays": (lambda: genjax.dataset(IMAGES, test=(IMAGES, LABELS, LABELS)), "a tuple of two"),
+    "captions and separate images": (
+        lambda: genjax.dataset(IMAGES, captions=["a"] * COUNT, test=IMAGES[:9]),
+        "test: images that are given separately have no captions; pass all images with their captions",
+    ),
     "a path as text": (lambda: genjax.text_dataset("my.txt"), "pass the text itself"),
     "grey for nade": (
         lambda: genjax.train(model_of("nade"), grey(), steps=1),
@@ -84,16 +100,36 @@ MISUSE = {
         lambda: genjax.train(genjax.stargan(SHAPE, filters=2, blocks=0, discriminator_filters=2), grey(), steps=1),
         "'generator' first updates its networks in step 5; take at least",
     ),
+    "images that never grow": (
+        lambda: genjax.train(genjax.progressive_gan(SHAPE), grey(), steps=2000),
+        r"steps=2000: .* full size after 100001; take at least that many, or .*growth=genjax.Growth",
+    ),
     "no steps": (lambda: genjax.train(model_of("vae"), grey(), steps=0), "steps=0 must be at least 1"),
     "a batch too large": (
         lambda: genjax.train(model_of("vae"), grey(), steps=1, batch_size=99),
         "must be from 1 to 48",
+    ),
+    "no direction": (
+        lambda: genjax.train(model_of("vae"), grey(), steps=9, best=genjax.Best("elbo_nats", "highest")),
+        "best: better='highest' must be 'min' or 'max'",
+    ),
+    "no evaluation": (
+        lambda: genjax.train(model_of("vae"), grey(), steps=9, best=genjax.Best("elbo_nats", "max", every=0)),
+        "best: every=0 must be at least 1",
     ),
     "no count": (lambda: genjax.sample(model_of("vae"), state_of("vae")), "say how many samples"),
     "nothing to transform": (lambda: genjax.sample(model_of("stargan"), state_of("stargan"), 4), "pass image=images"),
     "no target": (
         lambda: genjax.sample(model_of("stargan"), state_of("stargan"), image=IMAGES[:2]),
         "label: the model needs it; pass labels=",
+    ),
+    "labels for a model without classes": (
+        lambda: batch_of(genjax.vae(SHAPE, **FEW), Given(labels=[7, 9]), None),
+        "labels: this model reads none; leave them out",
+    ),
+    "an unknown category": (
+        lambda: batch_of(genjax.infogan(SHAPE, categories=3), Given(labels=[2, 7]), None),
+        "label: has values from 2 to 7 and the model knows 0 to 2",
     ),
     "a prompt for images": (lambda: genjax.sample(model_of("vae"), state_of("vae"), 4, prompt="a"), "models of texts"),
 }
@@ -106,7 +142,15 @@ def test_misuse_is_refused_with_what_to_do(name):
         make()
 
 
+def test_infogan_trains_on_labels_that_are_no_categories_of_its_code():
+    model = genjax.infogan(SHAPE, categories=2)
+    assert "label" in check_examples(model, grey().train)
+    assert model.conditions["label"].values == "classes-2"
+
+
 def test_characters_of_another_text_are_refused():
     model = genjax.char_rnn("abc", hidden=2, layers=1)
     with pytest.raises(ValueError, match=r"genjax.char_rnn\(data.vocabulary\)"):
         genjax.train(model, genjax.text_dataset(TEXT), steps=1)
+    with pytest.raises(ValueError, match=r"its \d+ characters are not the 3 of the model"):
+        genjax.evaluate(model, state_of("nade"), genjax.text_dataset(TEXT).test)

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 FLOORS = (
-    ("genjax.types",),
+    ("genjax.types", "genjax.errors"),
     ("genjax.core", "genjax.shuffle"),
     ("genjax.losses", "genjax.metrics", "genjax.networks", "genjax.data"),
     ("genjax.capabilities", "genjax.sampling"),

@@ -43,7 +43,8 @@ def python_blocks(page):
 def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
-    names = {"images": rng.integers(0, 256, (60, 8, 8), np.uint8), "labels": rng.integers(0, 3, 60)}
+    first = rng.integers(0, 256, (60, 8, 8), np.uint8)
+    names = {"images": first, "first": first[:2], "labels": rng.integers(0, 3, 60)}
     exec(python_blocks(README.parent / page), names)
     if page == "README.md":
         assert names["samples"].shape == (16, 8, 8, 1)
@@ -51,6 +52,8 @@ def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch):
     else:
         assert names["images"].shape == (2, 28, 28, 1)
         assert names["scores"]["nll_nats"].shape == (5,)
+        assert names["threes"].shape == (2, 8, 8, 1)
+        np.testing.assert_array_equal(names["halves"][:, :4, :, 0], names["first"][:, :4] > 127)
 
 
 def test_the_ledger_is_not_empty():

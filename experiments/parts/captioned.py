@@ -1,23 +1,20 @@
 """Data of the text-to-image experiment: captioned scenes of digits or a captioned folder, one caption at a time."""
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
 from genjax.data.binarize import present
-from genjax.data.captions import Vocabulary, captioned_folder, decode
-from genjax.data.dataset import Dataset, Load, Source, Split, resident
+from genjax.data.captions import Vocabulary, captioned_folder, decode, with_one_caption
+from genjax.data.dataset import Dataset, Source, Split, resident
 from genjax.data.load import source
 from genjax.data.scenes import scenes
 from genjax.runs.options import Data
-from genjax.types import Batch, Key
 
 
 @dataclass(frozen=True)
@@ -81,26 +78,6 @@ def one_caption(source: Source) -> Dataset:
     """Return the data whose batches have one caption of each image, drawn at random."""
     data = present(source, "none")
     return data._replace(load=with_one_caption(data.load))
-
-
-def with_one_caption(load: Load) -> Load:
-    """Return `load` with one random caption of each image: caption arrays [B, captions, T] become [B, T]."""
-
-    def loaded(raw: Mapping[str, Array], key: Key) -> Batch:
-        image_key, caption_key = jax.random.split(key)
-        batch = dict(load(raw, image_key))
-        for name in ("caption", "wrong_caption", "other_caption"):
-            if name in batch:
-                batch[name] = chosen(batch[name], caption_key)
-        return batch
-
-    return loaded
-
-
-def chosen(captions: Int[Array, "B captions T"], key: Key) -> Int[Array, "B T"]:
-    """Choose one caption of each image at random."""
-    index = jax.random.randint(key, (len(captions),), 0, captions.shape[1])
-    return jnp.take_along_axis(captions, index[:, None, None], axis=1)[:, 0]
 
 
 def objects_of(split: Split) -> Int[np.ndarray, "N 2 4"]:

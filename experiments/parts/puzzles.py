@@ -106,7 +106,7 @@ def enlarged(source: Source, factor: int) -> Source:
     """Return the images with each pixel as a block of factor x factor; the name then ends in the new size."""
     if factor == 1:
         return source
-    height, width = source.train.read(np.zeros(1, np.int64))["image"].shape[1:3]
+    height, width = source.train.first()["image"].shape[1:3]
     name = f"{source.name}-{height * factor}x{width * factor}"
     return transformed(source, lambda images, white: images.repeat(factor, axis=1).repeat(factor, axis=2), name)
 

@@ -11,7 +11,6 @@ AUROC is the probability that a test image scores above an image of another kind
 images are *more* likely, as flat images are under every model of natural images.
 """
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
@@ -29,7 +28,7 @@ from genjax.data.dataset import Dataset, Split
 from genjax.evaluation import EVALUATION_BATCH, evaluate_split, evaluation_key, make_evaluate_seeds
 from genjax.metrics.detection import auroc
 from genjax.pictures.figures import first_test_batch
-from genjax.runs.config import build
+from genjax.runs.config import build, with_option
 from genjax.runs.directory import RunError, write_json
 from genjax.runs.experiment import Experiment
 from genjax.runs.report import mean_and_deviation, summary
@@ -107,10 +106,7 @@ def evaluation_of(experiment: Experiment, metric: str) -> Evaluate:
 
 def other_data(run: Restored, name: str) -> Dataset:
     """Return another data set, binarized (or rounded to levels) like the run's own data."""
-    options = run.config.options
-    config = run.config._replace(
-        options=dataclasses.replace(options, data=dataclasses.replace(options.data, dataset=name))
-    )
+    config = with_option(run.config, "dataset", name, flag="--against")
     data = build(run.function, config).data
     if data.image_shape != run.experiment.data.image_shape:
         shapes = f"{data.image_shape}, must be {run.experiment.data.image_shape} as those of the run"

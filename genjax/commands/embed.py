@@ -29,7 +29,9 @@ import tyro
 from genjax.data.binarize import present
 from genjax.data.dataset import Dataset, Source, in_memory
 from genjax.data.files import Named, all_images
+from genjax.errors import NamedArgumentError
 from genjax.measures.features import Features, FeaturesOf, features_function, make_features
+from genjax.runs.config import option_of
 from genjax.runs.directory import RunError
 from genjax.runs.restore import Restored, restore_run
 
@@ -59,9 +61,7 @@ def embed(
         raise RunError(f"--out {out} must end in .npz", exit_code=2)
     run = restore_run(directory, data_dir=data_dir)
     check_features(run)
-    seed = run.seeds[0] if seed is None else seed
-    if seed not in run.seeds:
-        raise RunError(f"--seed {seed} must be one of the run's seeds: {list(run.seeds)}", exit_code=2)
+    seed = run.seed(seed)
     arrays = own_features(run, seed, split) if not images else features_of_files(run, seed, images, split)
     out.parent.mkdir(parents=True, exist_ok=True)
     np.savez(out, **arrays)  # pyright: ignore[reportArgumentType] (no array is called allow_pickle)
@@ -99,7 +99,10 @@ def features_of_files(run: Restored, seed: int, paths: Sequence[Path], split: Pa
             named = all_images(path.expanduser(), split)
             data = presented(run, path, named)
         except (ValueError, OSError) as error:
-            raise RunError(f"--images {path}: {error}", exit_code=2) from error
+            rest = (
+                error.message if isinstance(error, NamedArgumentError) and error.argument == "dataset" else f": {error}"
+            )
+            raise RunError(f"--images {path}{rest}", exit_code=2) from error
         arrays = as_arrays(features_with(run, data)(*run.chosen(seed), data.test))
         parts.append({**arrays, "name": np.array(named.names)})
     common = [name for name in parts[0] if all(name in part for part in parts)]
@@ -108,8 +111,8 @@ def features_of_files(run: Restored, seed: int, paths: Sequence[Path], split: Pa
 
 def presented(run: Restored, path: Path, named: Named) -> Dataset:
     """Return the images as a data set, binarized like the run's data; ValueError if the shapes of images differ."""
-    shape, expected = named.split.read(np.zeros(1, np.int64))["image"].shape[1:], run.experiment.data.image_shape
+    shape, expected = named.split.first()["image"].shape[1:], run.experiment.data.image_shape
     if shape != expected:
         raise ValueError(f"images of shape {shape}, must be {expected} as those of the run")
     split = in_memory(named.split)
-    return present(Source(path.name, split, split, split, ""), run.config.options.data.binarization)
+    return present(Source(path.name, split, split, split, ""), option_of(run.config, "binarization", flag="--images"))

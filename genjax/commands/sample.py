@@ -59,9 +59,7 @@ def sample(
     if not 0 <= key < 2**32:
         raise RunError(f"--key {key} must be from 0 to {2**32 - 1}", exit_code=2)
     run = restore_run(directory, data_dir=data_dir)
-    seed = run.seeds[0] if seed is None else seed
-    if seed not in run.seeds:
-        raise RunError(f"--seed {seed} must be one of the run's seeds: {list(run.seeds)}")
+    seed = run.seed(seed)
     given = captioned(run, text)
     if (writer := run.experiment.capability(Writer)) is not None:
         temperature = 1.0 if temperature is None else temperature
@@ -73,7 +71,7 @@ def sample(
     if prompt is not None or temperature is not None:
         raise RunError("--prompt and --temperature are for runs on a text", exit_code=2)
     if out and out.suffix != ".png":
-        raise RunError(f"--out {out} must end in .png")
+        raise RunError(f"--out {out} must end in .png", exit_code=2)
     count = count or IMAGES
     images = draw(run, seed, count, key, given)
     path = out or directory / "figures" / f"samples-{count}-seed-{seed}-key-{key}{words_of(text)}.png"
@@ -106,7 +104,7 @@ def words_of(text: str | None) -> str:
 
 def draw(run: Restored, seed: int, count: int, key: int, given: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
     """Return images [count, H, W, C] in [0, 1] of one training seed, under the condition `given`, a batch of size 1."""
-    if "image" not in run.experiment.data.train.read(np.zeros(1, np.int64)):
+    if "image" not in run.experiment.data.train.first():
         raise RunError(
             "this command draws images and texts; samples of a series or of points are in the run's figures/"
         )

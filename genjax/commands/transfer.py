@@ -215,7 +215,7 @@ def trained_errors(run: Restored, rows: Rows, training: Training, model: Model, 
 
 def groups(run: Restored, seeds: int) -> list[list[int]]:
     """Return the groups of seeds that train in one program: all, or single seeds where a CPU gains nothing by more."""
-    alone = jax.default_backend() == "cpu" and not run.experiment.seeds_together
+    alone = jax.default_backend() == "cpu" and not run.experiment.model.seeds_together
     return [[seed] for seed in range(seeds)] if alone else [list(range(seeds))]
 
 

@@ -21,6 +21,7 @@ from jaxtyping import Float
 
 from genjax.capabilities import Translator
 from genjax.data.files import header_shape, image_names, read_image
+from genjax.errors import ArgumentError
 from genjax.evaluation import map_batches
 from genjax.runs.directory import RunError
 from genjax.runs.restore import restore_run
@@ -54,9 +55,7 @@ def translate(
     translator = run.experiment.capability(Translator)
     if translator is None:
         raise RunError(f"{run.config.name} does not translate images; runs of cyclegan and stargan do", exit_code=2)
-    seed = run.seeds[0] if seed is None else seed
-    if seed not in run.seeds:
-        raise RunError(f"--seed {seed} must be one of the run's seeds: {list(run.seeds)}", exit_code=2)
+    seed = run.seed(seed)
     shape = shape_to_read(translator, to)
     pairs = targets(images, out.expanduser())
     check_images([source for source, _ in pairs], shape, to)
@@ -102,8 +101,8 @@ def files_of(path: Path) -> Iterator[tuple[Path, Path]]:
         raise RunError(f"{path}: no such file or folder", exit_code=2)
     try:
         yield from ((path / name, Path(name)) for name in image_names(path))
-    except ValueError as error:
-        raise RunError(str(error).removeprefix("dataset="), exit_code=2) from error
+    except ArgumentError as error:
+        raise RunError(f"{error.value}{error.message}", exit_code=2) from error
 
 
 def check_images(files: Sequence[Path], shape: tuple[int, int, int], to: str) -> None:

@@ -7,7 +7,7 @@ data = domains(photographs, paintings)          two sets without pairs
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,22 +15,28 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
 from genjax.data.array_checks import checked_images, checked_labels
 from genjax.data.binarize import Binarization, present
-from genjax.data.captions import Vocabulary, encode, vocabulary_of, words
-from genjax.data.dataset import Dataset, Examples, Load, Source, Split, make_source, part, resident
+from genjax.data.captions import Vocabulary, encode, vocabulary_of, with_one_caption, words
+from genjax.data.dataset import Dataset, Examples, Load, Source, Split, in_memory, make_source, part, resident
 from genjax.data.domains import set_domains
 from genjax.data.feed import Feed
+from genjax.data.files import all_images
 from genjax.data.labels import class_count
 from genjax.data.levels import with_levels
 from genjax.data.load import mean_image, source
+from genjax.errors import ArgumentError
 from genjax.shuffle import permutation
-from genjax.types import Batch, Key
+from genjax.types import Batch
 
-HeldOut = float | np.ndarray | tuple[np.ndarray, np.ndarray]
-"""Held-out examples, given as a fraction of all examples, as separate images, or as separate (images, labels)."""
+HeldOut = Any
+"""Held-out examples, given as a fraction of all examples, as separate images or a tuple of separate (images, labels),
+or as the path of a folder of images or of an .npz file."""
+
+FRACTION = 0.1
+"""Fraction of the examples that is held out by default."""
 
 
 class ArraySplit(NamedTuple):
@@ -38,6 +44,8 @@ class ArraySplit(NamedTuple):
 
     split: Split
     load: Load
+    vocabulary: str = ""
+    """Sorted characters of the text; empty for other data."""
 
     @property
     def size(self) -> int:
@@ -76,17 +84,17 @@ class ArrayDataset:
     @property
     def train(self) -> ArraySplit:
         """Examples to train on."""
-        return ArraySplit(self.dataset.train, self.dataset.load)
+        return ArraySplit(self.dataset.train, self.dataset.load, self.vocabulary)
 
     @property
     def validation(self) -> ArraySplit:
         """Held-out examples, by which parameters and options are chosen."""
-        return ArraySplit(self.dataset.validation, self.dataset.load)
+        return ArraySplit(self.dataset.validation, self.dataset.load, self.vocabulary)
 
     @property
     def test(self) -> ArraySplit:
         """Held-out examples, by which a trained model is measured."""
-        return ArraySplit(self.dataset.test, self.dataset.load)
+        return ArraySplit(self.dataset.test, self.dataset.load, self.vocabulary)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -111,49 +119,56 @@ def dataset(
     captions: Sequence[str] | Sequence[Sequence[str]] | None = None,
     binarization: Binarization = "none",
     levels: int | None = None,
-    validation: HeldOut = 0.1,
-    test: HeldOut = 0.1,
+    validation: HeldOut = None,
+    test: HeldOut = None,
     data_dir: Path | None = None,
 ) -> ArrayDataset:
     """Return images, with their labels or captions if given, as a data set in three splits.
 
     Args:
         images: Array [N, H, W] or [N, H, W, C], one or three channels; uint8 or bool, or floats in [0, 1]. A string is
-            the name of a known data set instead, such as "digits" or "mnist" (genjax/data/load.py).
+            the name of a known data set instead, such as "digits" or "mnist", and a `Path` a folder of images or an
+            .npz file (genjax/data/load.py); these have splits and labels of their own.
         labels: Class number of each image, integers 0, 1, 2, ... [N].
         captions: A text for each image, or several texts for each.
         binarization: How pixels become 0 or 1: "static" samples each pixel once with its grey value as probability,
             "dynamic" samples anew in every batch, "threshold" sets values above 0.5 to 1, "none" keeps grey values.
         levels: Number of values to which each pixel is rounded, k / (levels - 1); None keeps the stored values.
-        validation: Fraction of the images that is held out for validation, or separate images, or (images, labels).
-        test: Fraction of the images that is held out for the test, or separate images, or (images, labels).
+        validation: Fraction of the images that is held out for validation (0.1 by default), or separate images, or a
+            tuple (images, labels), or the path of a folder or an .npz file.
+        test: The same for the test.
         data_dir: Directory of prepared TFDS sets, where `images` is the name of one.
 
     Fractions are taken from a fixed permutation of the images, so that the same arrays always give the same splits.
     Raises ValueError, with advice, where an array cannot be used.
     """
     vocabulary = None
-    if isinstance(images, str):
-        if labels is not None or captions is not None:
+    own = {"labels": labels, "captions": captions, "validation": validation, "test": test}
+    if isinstance(images, str | Path):
+        if given := [name for name, value in own.items() if value is not None]:
             raise ValueError(
-                f"images={images!r} is a known data set with labels of its own; leave out labels, captions"
+                f"images={str(images)!r} is a data set with labels and splits of its own; leave out {', '.join(given)}"
             )
-        found = source(images, data_dir)
+        found = source(str(images.expanduser().absolute()) if isinstance(images, Path) else images, data_dir)
     else:
+        if data_dir is not None:
+            raise ArgumentError("data_dir", str(data_dir), " is for data sets by name; leave it out for arrays")
         vocabulary = None if captions is None else vocabulary_of(text for texts in captions for text in several(texts))
         found = array_source(examples_of("images", images, labels, captions, vocabulary), validation, test)
     data = present(found, binarization)
     data = data if levels is None else with_levels(data, check_levels(levels, data))
-    return ArrayDataset(data if vocabulary is None else with_one_caption(data), words=vocabulary)
+    if vocabulary is not None:
+        data = data._replace(load=with_one_caption(data.load))
+    return ArrayDataset(data, words=vocabulary)
 
 
 def check_levels(levels: int, data: Dataset) -> int:
     """Return the number of levels; ValueError where the pixels cannot have so many."""
     if levels < 2:
-        raise ValueError(f"levels={levels} must be at least 2")
+        raise ArgumentError("levels", levels, " must be at least 2")
     if (levels == 2) == (data.protocol == "real"):
         advice = "for two levels choose a binarization, such as 'static'" if levels == 2 else "leave out binarization"
-        raise ValueError(f"levels={levels} of {data.protocol} pixels; {advice}")
+        raise ArgumentError("levels", levels, f" of {data.protocol} pixels; {advice}")
     return levels
 
 
@@ -189,6 +204,7 @@ def array_source(every: Examples, validation: HeldOut, test: HeldOut) -> Source:
     """Return the examples in three splits; fractions are taken from a fixed permutation."""
     count = len(every["image"])
     fractions = {"validation": validation, "test": test}
+    fractions = {name: FRACTION if given is None else given for name, given in fractions.items()}
     sizes = [held_out_size(name, given, count) for name, given in fractions.items()]
     if sum(sizes) >= count:
         raise ValueError(
@@ -209,7 +225,7 @@ def array_source(every: Examples, validation: HeldOut, test: HeldOut) -> Source:
 
 def held_out_size(name: str, held_out: HeldOut, count: int) -> int:
     """Return how many of `count` images are held out; 0 where the held-out images are given separately."""
-    if isinstance(held_out, np.ndarray | tuple):
+    if not isinstance(held_out, float | int | np.floating):
         return 0
     if not 0 < held_out < 1:
         raise ValueError(
@@ -220,12 +236,27 @@ def held_out_size(name: str, held_out: HeldOut, count: int) -> int:
 
 def own_split(name: str, held_out: Any, every: Examples) -> Split:
     """Return the split of held-out images that are given separately; ValueError if they differ in kind from `every`."""
-    images, labels = held_out if isinstance(held_out, tuple) else (held_out, None)
-    found = examples_of(name, images, labels)
+    if "caption" in every:
+        raise ValueError(
+            f"{name}: images that are given separately have no captions; pass all images with their captions, and a "
+            "fraction, such as 0.1, as validation and test"
+        )
+    found = given_examples(name, held_out)
     kinds = [{name: (str(array.dtype), array.shape[1:]) for name, array in one.items()} for one in (every, found)]
     if kinds[0] != kinds[1]:
         raise ValueError(f"{name} has {kinds[1]} and the images to train on have {kinds[0]}; make them alike")
     return resident(found)
+
+
+def given_examples(name: str, held_out: Any) -> Examples:
+    """Return held-out examples that are given separately: images, a tuple (images, labels), or a path."""
+    if isinstance(held_out, str | Path):
+        return in_memory(all_images(Path(held_out).expanduser(), name).split).arrays or {}
+    if not isinstance(held_out, tuple):
+        return examples_of(name, held_out)
+    if len(held_out) != 2:
+        raise ValueError(f"{name} is a tuple of {len(held_out)}; pass images, or a tuple of two, (images, labels)")
+    return examples_of(name, *held_out)
 
 
 def several(texts: Any) -> Sequence[str]:
@@ -244,16 +275,3 @@ def caption_rows(captions: Sequence[Any], vocabulary: Vocabulary, count: int) ->
             raise ValueError(f"captions[{index}] has a text without words; pass at least one word for each image")
     most = max(len(several(texts)) for texts in captions)
     return np.stack([np.resize(encode(several(texts), vocabulary), (most, vocabulary.length)) for texts in captions])
-
-
-def with_one_caption(data: Dataset) -> Dataset:
-    """Return the data with batches that have one random `caption` [B, T] of each image, drawn under the key."""
-
-    def load(raw: Mapping[str, Array], key: Key) -> Batch:
-        image_key, caption_key = jax.random.split(key)
-        batch = data.load(raw, image_key)
-        captions = batch["caption"]
-        index = jax.random.randint(caption_key, (len(captions),), 0, captions.shape[1])
-        return {**batch, "caption": jnp.take_along_axis(captions, index[:, None, None], axis=1)[:, 0]}
-
-    return data._replace(load=load)

@@ -14,6 +14,7 @@ from genjax.data.binarize import white_value
 from genjax.data.dataset import Source, Split
 from genjax.data.domains import RED
 from genjax.data.labels import CHUNK, labels_of
+from genjax.errors import ArgumentError
 from genjax.shuffle import permutation
 
 COLOURS = {"red": RED, "green": (0.2, 1.0, 0.2), "blue": (0.2, 0.2, 1.0)}
@@ -90,13 +91,13 @@ def made_attributes(source: Source, names: Sequence[str], *, halves: bool = Fals
 def check_names(names: Sequence[str], source: Source, *, halves: bool) -> None:
     """Raise ValueError where the images cannot be painted with attributes of these names."""
     if not names or len(set(names)) < len(names) or set(names) - set(MADE):
-        raise ValueError(f"attributes={tuple(names)}: must be one or more of {', '.join(MADE)}, each once")
+        raise ArgumentError("attributes", tuple(names), f": must be one or more of {', '.join(MADE)}, each once")
     if halves and len(names) < 2:
         raise ValueError(f"halves=True: attributes={tuple(names)} must be two or more, one for the first half")
-    channels = source.train.read(np.zeros(1, np.int64))["image"].shape[-1]
+    channels = source.train.first()["image"].shape[-1]
     if channels != 1:
-        raise ValueError(
-            f"attributes={tuple(names)}: made of grey images only, those of {source.name!r} have {channels} channels"
+        raise ArgumentError(
+            "attributes", tuple(names), f": made of grey images only, those of {source.name!r} have {channels} channels"
         )
 
 

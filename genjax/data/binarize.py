@@ -9,6 +9,7 @@ import numpy as np
 from jax import Array
 
 from genjax.data.dataset import Dataset, Examples, Source, Split, in_memory
+from genjax.errors import ArgumentError
 from genjax.shuffle import uniform
 from genjax.types import Batch, Key
 
@@ -56,23 +57,26 @@ def dataset(source: Source, protocol: str, pixels: Callable[[Array, Key], Array]
 def check_binarization(source: Source, binarization: str, *, binary: bool) -> None:
     """Raise ValueError if the images cannot be binarized in this way."""
     if binarization not in get_args(Binarization):
-        raise ValueError(f"binarization={binarization!r}: must be one of {', '.join(get_args(Binarization))}")
-    channels = source.train.read(np.zeros(1, np.int64))["image"].shape[-1]
+        raise ArgumentError("binarization", binarization, f": must be one of {', '.join(get_args(Binarization))}")
+    channels = source.train.first()["image"].shape[-1]
     if binarization != "none" and channels != 1:
-        raise ValueError(
-            f"binarization={binarization!r}: only grey images become binary, and those of {source.name!r} have "
-            f"{channels} channels; use binarization='none', and a model of real values or of levels"
+        raise ArgumentError(
+            "binarization",
+            binarization,
+            f": only grey images become binary, and those of {source.name!r} have "
+            f"{channels} channels; use binarization='none', and a model of real values or of levels",
         )
     if binarization == "dynamic" and binary:
-        raise ValueError(
-            f"binarization='dynamic': {source.name!r} is binary already, so there is nothing to draw; use "
-            "binarization='static'"
+        raise ArgumentError(
+            "binarization",
+            "dynamic",
+            f": {source.name!r} is binary already, so there is nothing to draw; use binarization='static'",
         )
 
 
 def white_value(source: Source) -> int:
     """Stored value of white: 255 for bytes, 1 for real numbers and for bytes that are all 0 or 1."""
-    dtype = source.train.read(np.zeros(1, np.int64))["image"].dtype
+    dtype = source.train.first()["image"].dtype
     greatest = max(images.max() for images in resident_images(source)) if source.train.arrays else 255
     return 1 if dtype != np.uint8 or greatest <= 1 else 255
 

@@ -1,15 +1,18 @@
 """Captions as rows of word numbers, and folders of images with captions."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Array, Int
 
-from genjax.data.dataset import Source
+from genjax.data.dataset import Load, Source
 from genjax.data.files import check_folder, folder, image_names
+from genjax.types import Batch, Key
 
 WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 """Pattern of a word: letters and digits, with apostrophes between them."""
@@ -102,3 +105,26 @@ def caption_lines(image: Path) -> list[str]:
     if not lines:
         raise ValueError(f"{file} holds no caption")
     return lines
+
+
+def with_one_caption(load: Load) -> Load:
+    """Return `load` with one random caption of each image: caption arrays [B, captions, T] become [B, T].
+
+    `wrong_caption` and `other_caption`, captions of other images, become [B, T] likewise.
+    """
+
+    def loaded(raw: Mapping[str, Array], key: Key) -> Batch:
+        image_key, caption_key = jax.random.split(key)
+        batch = dict(load(raw, image_key))
+        for name in ("caption", "wrong_caption", "other_caption"):
+            if name in batch:
+                batch[name] = one_of_each(batch[name], caption_key)
+        return batch
+
+    return loaded
+
+
+def one_of_each(captions: Int[Array, "B captions T"], key: Key) -> Int[Array, "B T"]:
+    """Choose one caption of each image at random."""
+    index = jax.random.randint(key, (len(captions),), 0, captions.shape[1])
+    return jnp.take_along_axis(captions, index[:, None, None], axis=1)[:, 0]

@@ -9,6 +9,7 @@ import numpy as np
 from einops import reduce
 from jax import Array
 
+from genjax.errors import ArgumentError
 from genjax.types import Batch, Key
 
 Examples = Mapping[str, np.ndarray]
@@ -40,6 +41,10 @@ class Split(NamedTuple):
     arrays: Examples | None
     """All examples, if they are held in memory, else None."""
 
+    def first(self) -> Examples:
+        """Return the first example, with its leading axis of length one."""
+        return self.read(np.zeros(1, np.int64))
+
 
 class Source(NamedTuple):
     """Data set as it is stored: grey or colour values, before any binarization."""
@@ -69,7 +74,7 @@ class Dataset(NamedTuple):
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width and channels."""
-        image = self.train.read(np.zeros(1, np.int64))["image"]
+        image = self.train.first()["image"]
         height, width, channels = image.shape[1:]
         return height, width, channels
 
@@ -88,7 +93,7 @@ def part(split: Split, start: int, stop: int) -> Split:
 
 def in_memory(split: Split) -> Split:
     """Return the split with all examples read into memory, some megabytes at a time."""
-    first = split.read(np.zeros(1, np.int64))
+    first = split.first()
     arrays = {name: np.empty((split.size, *array.shape[1:]), array.dtype) for name, array in first.items()}
     chunk = max(1, CHUNK_BYTES // first["image"].nbytes)
     for start in range(0, split.size, chunk):
@@ -105,9 +110,11 @@ def shrunk(source: Source, factor: int) -> Source:
     """
     if factor == 1:
         return source
-    height, width = source.train.read(np.zeros(1, np.int64))["image"].shape[1:3]
+    height, width = source.train.first()["image"].shape[1:3]
     if factor < 1 or height % factor or width % factor:
-        raise ValueError(f"shrink={factor} must divide the height and width of {source.name!r}, {height} x {width}")
+        raise ArgumentError(
+            "shrink", factor, f" must divide the height and width of {source.name!r}, {height} x {width}"
+        )
 
     def smaller(examples: Examples) -> Examples:
         image = examples["image"]
@@ -127,7 +134,7 @@ def shrunk(source: Source, factor: int) -> Source:
 def make_source(name: str, train: Split, validation: Split, test: Split, *, files: Mapping[str, Path]) -> Source:
     """Return the source of three splits: in memory if they fit, else on the disk and hashed by their `files`."""
     splits = (train, validation, test)
-    image_bytes = train.read(np.zeros(1, np.int64))["image"].nbytes
+    image_bytes = train.first()["image"].nbytes
     if image_bytes * sum(split.size for split in splits) > IN_MEMORY_BYTES:
         return Source(name, *splits, files_sha256(files))
     splits = [split if split.arrays is not None else in_memory(split) for split in splits]

@@ -18,6 +18,7 @@ from genjax.data.dataset import Dataset, Examples, Source, Split, arrays_sha256,
 from genjax.data.feed import Feed, make_feed
 from genjax.data.files import chosen
 from genjax.data.labels import labels_of
+from genjax.errors import ArgumentError
 from genjax.types import Batch, Key, PyTree
 
 Images = Num[np.ndarray, "N H W C"]
@@ -90,7 +91,7 @@ def made_domains(source: Source, name: str) -> Domains:
     ValueError for an unknown name, or images that the transform does not allow.
     """
     if name not in TRANSFORMS:
-        raise ValueError(f"domains={name!r}: must be one of {', '.join(TRANSFORMS)}")
+        raise ArgumentError("domains", name, f": must be one of {', '.join(TRANSFORMS)}")
     made = transformed(source, TRANSFORMS[name], name)
     half = source.train.size // 2
     return set_domains(
@@ -106,7 +107,7 @@ def class_domains(source: Source, classes: tuple[int, int]) -> Domains:
     Raises ValueError where both are the same class, or a split has no image of one of them.
     """
     if classes[0] == classes[1]:
-        raise ValueError(f"classes={classes}: must be two")
+        raise ArgumentError("classes", classes, ": must be two")
     first, second = (of_class(source, label) for label in classes)
     return set_domains(first, second)
 

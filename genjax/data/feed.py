@@ -1,9 +1,10 @@
 """Training batches, whose examples are a pure function of seed and step, so that resuming needs only the step."""
 
 import functools
+import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, SupportsIndex
 
 import grain
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ import numpy as np
 from jaxtyping import Int
 
 from genjax.data.dataset import Examples, Load, Split
+from genjax.errors import ArgumentError
 from genjax.shuffle import epoch_permutation
 from genjax.types import Batch, Key, PyTree
 
@@ -42,14 +44,14 @@ def batch_indices(
     seeds: tuple[int, ...], step: int, batch_size: int | Positions, size: int
 ) -> Int[np.ndarray, "seeds batch"]:
     """Return the indices of the examples of step `step`, counted from 0, in each seed's stream of shuffled epochs."""
-    even = isinstance(batch_size, int)
-    positions = np.asarray(range(step * batch_size, (step + 1) * batch_size) if even else batch_size(step))
+    own = batch_size(step) if callable(batch_size) else range(step * batch_size, (step + 1) * batch_size)
+    positions = np.asarray(own)
     epochs, offsets = np.divmod(positions, size)
     parts = [epoch_orders(seeds, int(epoch), size)[:, offsets[epochs == epoch]] for epoch in np.unique(epochs)]
     return np.concatenate(parts, axis=1)
 
 
-def make_feed(split: Split, load: Load, seeds: Sequence[int], batch_size: int | Positions) -> Feed:
+def make_feed(split: Split, load: Load, seeds: Sequence[int], batch_size: SupportsIndex | Positions) -> Feed:
     """Return the training batches of `seeds`, each seed in its own order.
 
     `batch_size` is a number, or a function from the step to the positions of its examples if batches vary in size.
@@ -58,15 +60,14 @@ def make_feed(split: Split, load: Load, seeds: Sequence[int], batch_size: int | 
     larger than the split.
     """
     check_seeds(seeds)
-    if isinstance(batch_size, int):
-        check_batch_size(split, batch_size)
+    size = batch_size if callable(batch_size) else operator.index(batch_size)
+    if not callable(size):
+        check_batch_size(split, size)
     if split.arrays is None:
-        return Feed(
-            {}, functools.partial(streamed, split, tuple(seeds), batch_size), lambda _, raw, key: load(raw, key)
-        )
+        return Feed({}, functools.partial(streamed, split, tuple(seeds), size), lambda _, raw, key: load(raw, key))
     return Feed(
         {name: jnp.asarray(array) for name, array in split.arrays.items()},
-        functools.partial(indexed, split.size, tuple(seeds), batch_size),
+        functools.partial(indexed, split.size, tuple(seeds), size),
         lambda arrays, indices, key: load({name: array[indices] for name, array in arrays.items()}, key),
     )
 
@@ -74,13 +75,15 @@ def make_feed(split: Split, load: Load, seeds: Sequence[int], batch_size: int | 
 def check_seeds(seeds: Sequence[int]) -> None:
     """Raise ValueError if there are no seeds, a seed repeats, or one does not fit into 32 bits."""
     if not seeds or len(set(seeds)) < len(seeds) or not all(0 <= seed < 2**32 for seed in seeds):
-        raise ValueError(f"seeds={tuple(seeds)}: needs at least one, each from 0 to {2**32 - 1} and only once")
+        raise ArgumentError("seeds", tuple(seeds), f": needs at least one, each from 0 to {2**32 - 1} and only once")
 
 
 def check_batch_size(split: Split, batch_size: int) -> None:
     """Raise ValueError if a batch is empty or larger than the split."""
     if not 1 <= batch_size <= split.size:
-        raise ValueError(f"batch_size={batch_size} must be from 1 to {split.size}, the number of training examples")
+        raise ArgumentError(
+            "batch_size", batch_size, f" must be from 1 to {split.size}, the number of training examples"
+        )
 
 
 def indexed(size: int, seeds: tuple[int, ...], batch_size: int | Positions, start: int) -> Iterator[np.ndarray]:

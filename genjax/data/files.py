@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from genjax.data.dataset import Examples, Source, Split, make_source, part, resident
+from genjax.errors import ArgumentError, MissingPathError
 from genjax.shuffle import permutation
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -53,7 +54,7 @@ def check_folder(path: Path) -> None:
     """Raise FileNotFoundError if there is no folder."""
     if not path.is_dir():
         kind = "a file, must be a folder of images or an .npz file" if path.exists() else "no such folder"
-        raise FileNotFoundError(f"dataset={str(path)!r}: {kind}")
+        raise MissingPathError("dataset", str(path), f": {kind}")
 
 
 def folder_split(path: Path, names: list[str], *, divided: bool, more: Examples | None = None) -> Split:
@@ -86,7 +87,7 @@ def all_images(path: Path, part_name: str) -> Named:
         arrays = npz_arrays(path)
         image, label = ("image", "label") if "image" in arrays else (part_name, f"{part_name}_label")
         if image not in arrays:
-            raise ValueError(f"dataset={str(path)!r}: has the arrays {sorted(arrays)}; needs image, or {part_name}")
+            raise ArgumentError("dataset", str(path), f": has the arrays {sorted(arrays)}; needs image, or {part_name}")
         split = resident(examples(path, arrays, image, label))
         return Named(split, [f"{path}[{row}]" for row in range(split.size)])
     check_folder(path)
@@ -111,9 +112,11 @@ def is_divided(path: Path, names: Sequence[str]) -> bool:
     if not tops & {"train", "test"}:
         return False
     if tops != set(SPLITS) or any("/" not in name for name in names):
-        raise ValueError(
-            f"dataset={str(path)!r}: has images in {', '.join(sorted(tops))}; a folder with train or test must have "
-            f"all its images in {', '.join(SPLITS)}"
+        raise ArgumentError(
+            "dataset",
+            str(path),
+            f": has images in {', '.join(sorted(tops))}; a folder with train or test must have "
+            f"all its images in {', '.join(SPLITS)}",
         )
     return True
 
@@ -123,7 +126,7 @@ def image_names(path: Path) -> list[str]:
     found = (file.relative_to(path) for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
     names = sorted(file.as_posix() for file in found if not any(folder.startswith(".") for folder in file.parts))
     if not names:
-        raise ValueError(f"dataset={str(path)!r}: no images in the folder ({', '.join(SUFFIXES)})")
+        raise ArgumentError("dataset", str(path), f": no images in the folder ({', '.join(SUFFIXES)})")
     return names
 
 
@@ -191,9 +194,10 @@ def npz(path: Path) -> Source:
         order = permutation(every.size)
         splits = tenths(str(path), resident(every.read(order)))
     elif missing := [name for name in SPLITS if name not in arrays]:
-        raise ValueError(
-            f"dataset={str(path)!r}: has the arrays {sorted(arrays)} and lacks "
-            f"{', '.join(missing)}; needs {', '.join(SPLITS)}, or image"
+        raise ArgumentError(
+            "dataset",
+            str(path),
+            f": has the arrays {sorted(arrays)} and lacks {', '.join(missing)}; needs {', '.join(SPLITS)}, or image",
         )
     else:
         splits = tuple(resident(examples(path, arrays, name, f"{name}_label")) for name in SPLITS)
@@ -204,12 +208,12 @@ def npz(path: Path) -> Source:
 def npz_arrays(path: Path) -> dict[str, np.ndarray]:
     """Return the arrays of an .npz file by name."""
     if not path.is_file():
-        raise FileNotFoundError(f"dataset={str(path)!r}: no such file")
+        raise MissingPathError("dataset", str(path), ": no such file")
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {name: file[name] for name in file}
     except (ValueError, OSError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"dataset={str(path)!r}: not an .npz file of plain arrays ({error})") from error
+        raise ArgumentError("dataset", str(path), f": not an .npz file of plain arrays ({error})") from error
 
 
 def examples(path: Path, arrays: Mapping[str, np.ndarray], name: str, label: str) -> Examples:
@@ -220,7 +224,7 @@ def examples(path: Path, arrays: Mapping[str, np.ndarray], name: str, label: str
     labels = arrays[label]
     if labels.shape != (len(image),) or not np.issubdtype(labels.dtype, np.integer):
         kind = f"{labels.dtype} {labels.shape}"
-        raise ValueError(f"dataset={str(path)!r}: {label} is {kind}, must be integers of shape ({len(image)},)")
+        raise ArgumentError("dataset", str(path), f": {label} is {kind}, must be integers of shape ({len(image)},)")
     return {"image": image, "label": labels.astype(np.int32)}
 
 
@@ -242,9 +246,9 @@ def unit_images(origin: str, images: np.ndarray) -> UInt8[np.ndarray, "N H W C"]
 
 def check_alike(path: Path, splits: Sequence[Split]) -> None:
     """Raise ValueError unless all splits have images of one shape and type, and all or none have labels."""
-    kinds = [describe(split.read(np.zeros(1, np.int64))) for split in splits]
+    kinds = [describe(split.first()) for split in splits]
     if len(set(kinds)) > 1:
-        raise ValueError(f"dataset={str(path)!r}: {', '.join(SPLITS)} must be alike, they hold {'; '.join(kinds)}")
+        raise ArgumentError("dataset", str(path), f": {', '.join(SPLITS)} must be alike, they hold {'; '.join(kinds)}")
 
 
 def describe(one: Examples) -> str:
@@ -255,7 +259,9 @@ def describe(one: Examples) -> str:
 def tenths(origin: str, split: Split) -> tuple[Split, Split, Split]:
     """Split examples into 80 % for training, 10 % for validation and 10 % for the test, at least one each."""
     if split.size < len(SPLITS):
-        raise ValueError(f"dataset={origin!r}: {split.size} images, needs at least {len(SPLITS)}, one for each split")
+        raise ArgumentError(
+            "dataset", origin, f": {split.size} images, needs at least {len(SPLITS)}, one for each split"
+        )
     tenth = max(1, split.size // 10)
     held_out = split.size - 2 * tenth
     test = split.size - tenth

@@ -9,6 +9,7 @@ from jaxtyping import Array, Int
 
 from genjax.data.dataset import Dataset, Split, resident
 from genjax.data.feed import Feed
+from genjax.errors import ArgumentError
 from genjax.shuffle import permutation
 from genjax.types import Batch, Key, PyTree
 
@@ -18,7 +19,7 @@ CHUNK = 1000
 
 def labels_of(split: Split, name: str = "label") -> Int[np.ndarray, " N"]:
     """Return the labels of all examples, or the array called `name`. Raises ValueError if there is none."""
-    if name not in split.read(np.zeros(1, np.int64)):
+    if name not in split.first():
         raise ValueError(f"{name}: the data have no {name if name != 'label' else 'labels'}")
     if split.arrays is not None:
         return split.arrays[name]
@@ -28,7 +29,7 @@ def labels_of(split: Split, name: str = "label") -> Int[np.ndarray, " N"]:
 
 def has_labels(data: Dataset) -> bool:
     """Return whether the examples have labels."""
-    return "label" in data.train.read(np.zeros(1, np.int64))
+    return "label" in data.train.first()
 
 
 def class_count(data: Dataset) -> int:
@@ -43,7 +44,9 @@ def choose_labelled(labels: Int[np.ndarray, " N"], count: int, *, seed: int = 0)
     subset of a larger one. Raises ValueError if `count` is below 0 or above the number of labels.
     """
     if not 0 <= count <= len(labels):
-        raise ValueError(f"labels={count} must be from 0 to {len(labels)}, the number of labelled training examples")
+        raise ArgumentError(
+            "labels", count, f" must be from 0 to {len(labels)}, the number of labelled training examples"
+        )
     order = permutation(len(labels), seed=seed)
     shuffled = labels[order]
     rank = np.empty(len(labels), np.int64)  # number of earlier examples of the same class

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from genjax.data.dataset import Dataset
 from genjax.data.load import require_binary
+from genjax.errors import ArgumentError
 from genjax.types import Batch, Key
 
 
@@ -17,7 +18,9 @@ def with_levels(data: Dataset, levels: int) -> Dataset:
         require_binary(data)
         return data
     if data.protocol != "real" or levels < 2:
-        raise ValueError(f"levels={levels} of {data.protocol} data: use 2, or more than 2 with binarization='none'")
+        raise ArgumentError(
+            "levels", levels, f" of {data.protocol} data: use 2, or more than 2 with binarization='none'"
+        )
 
     def load(raw: Batch, key: Key) -> Batch:
         batch = data.load(raw, key)
@@ -36,7 +39,7 @@ def dequantized(data: Dataset, levels: int) -> Dataset:
     Raises ValueError if the data are binarized (protocol other than "real"), or K is below 2.
     """
     if data.protocol != "real" or levels < 2:
-        raise ValueError(f"levels={levels} of {data.protocol} data: use 2 or more, with binarization='none'")
+        raise ArgumentError("levels", levels, f" of {data.protocol} data: use 2 or more, with binarization='none'")
 
     def load(raw: Batch, key: Key) -> Batch:
         value_key, noise_key = jax.random.split(key)

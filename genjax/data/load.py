@@ -12,6 +12,7 @@ from genjax.data.dataset import Dataset, Source, shrunk
 from genjax.data.digits import digits
 from genjax.data.files import folder, npz
 from genjax.data.tfds import tfds_images
+from genjax.errors import ArgumentError
 
 
 def load_dataset(
@@ -55,9 +56,11 @@ def require_binary(dataset: Dataset) -> None:
             f"the model needs binary pixels, and those of {dataset.name!r} are in colour; use a model of real values, "
             "such as a VAE with likelihood='gaussian', or of levels, such as tables or PixelCNN with levels=8"
         )
-    raise ValueError(
-        f"binarization='none': the model needs binary pixels, and those of {dataset.name!r} are {dataset.protocol}; "
-        f"use one of {', '.join(BINARY_PROTOCOLS[:-1])} or {BINARY_PROTOCOLS[-1]}"
+    raise ArgumentError(
+        "binarization",
+        "none",
+        f": the model needs binary pixels, and those of {dataset.name!r} are {dataset.protocol}; "
+        f"use one of {', '.join(BINARY_PROTOCOLS[:-1])} or {BINARY_PROTOCOLS[-1]}",
     )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
 from genjax.data.dataset import Dataset
+from genjax.errors import ArgumentError
 from genjax.types import Batch, Key
 
 Images = Float[Array, "batch H W C"]
@@ -47,7 +48,7 @@ def squares(image_shape: tuple[int, int, int], side: int) -> Windows:
     """
     height, width, _ = image_shape
     if not 2 <= side <= min(height, width):
-        raise ValueError(f"side={side} must be from 2 to {min(height, width)}, of images of {height}x{width}")
+        raise ArgumentError("side", side, f" must be from 2 to {min(height, width)}, of images of {height}x{width}")
     return grid(height, width, size=(side, side), step=(side // 2, side // 2))
 
 

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from scipy.special import ndtri
 
 from genjax.data.dataset import Dataset, Split, arrays_sha256
+from genjax.errors import check_positive
 from genjax.shuffle import uniform
 
 SIZES = (50_000, 5_000, 5_000)
@@ -40,13 +41,6 @@ def grid(side: int = 5, *, spacing: float = 2.0, std: float = 0.05) -> Mixture:
 
 MIXTURES = {"ring": ring, "grid": grid}
 """Functions that return the mixtures, by name."""
-
-
-def check_positive(**arguments: float | int) -> None:
-    """Raise ValueError if an argument is not above 0."""
-    for name, value in arguments.items():
-        if not value > 0:
-            raise ValueError(f"{name}={value} must be above 0")
 
 
 def points(mixture: Mixture, count: int, *, stream: int = 0) -> Float[np.ndarray, "count D"]:

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from genjax.data.captions import Vocabulary, encode, vocabulary_of
 from genjax.data.dataset import Source, Split, arrays_sha256, resident
+from genjax.errors import ArgumentError
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 COLOURS: Mapping[str, tuple[float, float, float]] = {
@@ -109,15 +110,16 @@ def scenes(
 
 def check(source: Source, *, side: int, captions: int, copies: int, pairs: float) -> None:
     """Raise ValueError where the images do not suit scenes, or a number is out of range."""
-    examples = source.train.read(np.zeros(1, np.int64))
+    examples = source.train.first()
     height, width, channels = examples["image"].shape[1:]
     if "label" not in examples or height != width or channels != 1:
         shape = f"{height}x{width}x{channels}{'' if 'label' in examples else ', without labels'}"
         raise ValueError(f"scenes are made of grey, square digits with labels; {source.name!r} is {shape}")
     if side < 16 or captions < 1 or copies < 1 or not 0 <= pairs <= 1:
-        raise ValueError(
-            f"side={side} must be at least 16, captions={captions} and copies={copies} at least 1, and pairs={pairs} "
-            "in [0, 1]"
+        raise ArgumentError(
+            "side",
+            side,
+            f" must be at least 16, captions={captions} and copies={copies} at least 1, and pairs={pairs} in [0, 1]",
         )
 
 

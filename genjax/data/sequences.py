@@ -10,6 +10,7 @@ from genjax.data.series import cut as cut_series
 from genjax.data.stream import stream_dataset, stream_feed
 from genjax.data.text import PARTS, Text, encode
 from genjax.data.text import cut as cut_text
+from genjax.errors import ArgumentError
 
 LENGTH = 50
 """Default number of elements of a row that a step reads, through which gradients flow back."""
@@ -69,4 +70,6 @@ def series_dataset(values: Any, *, sequence_length: int = LENGTH) -> ArrayDatase
 def check_length(sequence_length: int, size: int) -> None:
     """Raise ValueError where `sequence_length` is below 1 or above `size`, the number of training elements."""
     if not 1 <= sequence_length <= size:
-        raise ValueError(f"sequence_length={sequence_length} must be from 1 to {size}, the length of the training part")
+        raise ArgumentError(
+            "sequence_length", sequence_length, f" must be from 1 to {size}, the length of the training part"
+        )

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtri
 
+from genjax.errors import ArgumentError, MissingPathError
 from genjax.shuffle import uniform
 
 PERIOD = 20.0
@@ -76,16 +77,16 @@ def load_series(path: Path) -> Series:
     there is no file, and ValueError unless it holds at least 20 finite numbers that are not all the same.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"series={str(path)!r}: no such file")
+        raise MissingPathError("series", str(path), ": no such file")
     try:
         x = np.load(path) if path.suffix == ".npy" else read_csv(path)
         x = np.asarray(x, np.float64)
     except (ValueError, EOFError, IndexError) as error:
-        raise ValueError(f"series={str(path)!r} cannot be read as numbers: {error}") from error
+        raise ArgumentError("series", str(path), f" cannot be read as numbers: {error}") from error
     if x.ndim != 1 or len(x) < PARTS:
-        raise ValueError(f"series={str(path)!r} has shape {x.shape}; needs one axis of at least {PARTS}")
+        raise ArgumentError("series", str(path), f" has shape {x.shape}; needs one axis of at least {PARTS}")
     if not np.isfinite(x).all() or x.min() == x.max():
-        raise ValueError(f"series={str(path)!r}: values must be finite and not all the same")
+        raise ArgumentError("series", str(path), ": values must be finite and not all the same")
     return cut(path.stem, x)
 
 

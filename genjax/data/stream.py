@@ -8,6 +8,7 @@ from jaxtyping import Shaped
 
 from genjax.data.dataset import Dataset, Examples, Split
 from genjax.data.feed import Feed
+from genjax.errors import ArgumentError
 from genjax.shuffle import uniform
 from genjax.types import Batch, Key, PyTree
 
@@ -59,9 +60,11 @@ def stream_feed(stream: Stream, seeds: Sequence[int], batch_size: int, *, length
     """
     size = len(stream)
     if batch_size < 1 or length < 1 or batch_size * length > size:
-        raise ValueError(
-            f"batch_size={batch_size}, length={length}: a step reads batch_size x length elements, at least 1 and at "
-            f"most the {size} there are"
+        raise ArgumentError(
+            "batch_size",
+            batch_size,
+            f", length={length}: a step reads batch_size x length elements, at least 1 and "
+            f"at most the {size} there are",
         )
     steps = size // (batch_size * length)
     rows = steps * length * np.arange(batch_size)[:, None]

@@ -10,6 +10,7 @@ from jaxtyping import Int
 
 from genjax.data.dataset import DataError
 from genjax.data.tfds import check_records, first_line, one_line, prepared_builder
+from genjax.errors import ArgumentError, MissingPathError
 
 DESCRIPTIONS = (
     "breast_cancer",
@@ -80,13 +81,13 @@ def descriptions() -> Text:
 def file_text(path: Path) -> Text:
     """Read the text in a file."""
     if not path.is_file():
-        raise FileNotFoundError(f"text={str(path)!r}: no such file")
+        raise MissingPathError("text", str(path), ": no such file")
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"text={str(path)!r} must be UTF-8: byte {error.start} is not ({error.reason})") from None
+        raise ArgumentError("text", str(path), f" must be UTF-8: byte {error.start} is not ({error.reason})") from None
     if len(text) < PARTS:
-        raise ValueError(f"text={str(path)!r} holds {len(text)} characters, needs at least {PARTS}")
+        raise ArgumentError("text", str(path), f" holds {len(text)} characters, needs at least {PARTS}")
     return cut(path.stem, text)
 
 
@@ -103,13 +104,14 @@ def tfds_text(name: str, data_dir: Path | None) -> Text:
 
     try:
         builder = prepared_builder(name, data_dir)
-    except ValueError as error:
-        raise ValueError(f"{error}; texts are descriptions, tiny_shakespeare, or a file of your own") from error
+    except ArgumentError as error:
+        advice = "texts are descriptions, tiny_shakespeare, or a file of your own"
+        raise ArgumentError(error.argument, error.value, f"{error.message}; {advice}") from error
     features, splits = builder.info.features, builder.info.splits
     if "text" not in features or not isinstance(features["text"], tfds.features.Text):
-        raise ValueError(f"dataset={name!r}: has no text in its features: {one_line(features)}")
+        raise ArgumentError("dataset", name, f": has no text in its features: {one_line(features)}")
     if missing := {"train", "validation", "test"} - set(splits):
-        raise ValueError(f"dataset={name!r}: needs splits {', '.join(sorted(missing))}; it has {', '.join(splits)}")
+        raise ArgumentError("dataset", name, f": needs splits {', '.join(sorted(missing))}; it has {', '.join(splits)}")
     check_records(name, builder)
 
     def read(split: str) -> str:

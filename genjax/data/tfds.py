@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from genjax.data.dataset import DataError, Examples, Source, Split, make_source, part
+from genjax.errors import ArgumentError, MissingPathError
 
 
 def tfds_images(name: str, data_dir: Path | None, *, flags: Sequence[str] = ()) -> Source:
@@ -34,19 +35,22 @@ def prepared_builder(name: str, data_dir: Path | None) -> Any:
     import tensorflow_datasets as tfds  # slow to import
 
     if data_dir is not None and not data_dir.is_dir():
-        raise FileNotFoundError(f"data_dir={str(data_dir)!r}: no such directory")
+        raise MissingPathError("data_dir", str(data_dir), ": no such directory")
     try:
         builder = tfds.builder(name, data_dir=data_dir)
     except tfds.core.DatasetNotFoundError:
-        raise ValueError(unknown_name(name, tfds.list_builders(with_community_datasets=False), data_dir)) from None
+        known = tfds.list_builders(with_community_datasets=False)
+        raise ArgumentError("dataset", name, f": {allowed_names(name, known, data_dir)}") from None
     except Exception as error:
-        raise ValueError(f"dataset={name!r}: TFDS cannot open it: {first_line(error)}") from error
+        raise ArgumentError("dataset", name, f": TFDS cannot open it: {first_line(error)}") from error
     if builder.is_prepared():
         return builder
     if data_dir is not None:
-        raise FileNotFoundError(
-            f"data_dir={str(data_dir)!r}: holds no prepared {name!r} (no dataset_info.json in {builder.data_path}); "
-            f"prepared sets there: {', '.join(prepared_sets(data_dir)) or 'none'}; without data_dir TFDS downloads it"
+        raise MissingPathError(
+            "data_dir",
+            str(data_dir),
+            f": holds no prepared {name!r} (no dataset_info.json in {builder.data_path}); "
+            f"prepared sets there: {', '.join(prepared_sets(data_dir)) or 'none'}; without data_dir TFDS downloads it",
         )
     return download(name, builder)
 
@@ -56,22 +60,24 @@ def download(name: str, builder: Any) -> Any:
     try:
         builder.download_and_prepare(file_format="array_record")
     except Exception as error:
-        raise FileNotFoundError(
-            f"dataset={name!r}: not in {builder.data_path}, and TFDS could not download and prepare it "
-            f"({first_line(error)}); set data_dir to a TFDS directory that holds it"
+        raise MissingPathError(
+            "dataset",
+            name,
+            f": not in {builder.data_path}, and TFDS could not download and prepare it "
+            f"({first_line(error)}); set data_dir to a TFDS directory that holds it",
         ) from error
     return builder
 
 
-def unknown_name(name: str, known: Sequence[str], data_dir: Path | None) -> str:
-    """Return the error message for a name that is no data set."""
+def allowed_names(name: str, known: Sequence[str], data_dir: Path | None) -> str:
+    """Return what names are allowed, as text for an error about a name that is no data set."""
     prepared = prepared_sets(data_dir) if data_dir is not None else []
     nearest = difflib.get_close_matches(name, {"digits", *known, *prepared}, cutoff=0.5)
     hints = [f"nearest: {', '.join(nearest)}"] if nearest else []
     hints += [f"prepared in {data_dir}: {', '.join(prepared)}"] if prepared else []
     hints += [f"for the folder write ./{name}"] if Path(name).is_dir() else []
     allowed = "must be digits, the name of a TFDS image set, or the path of a folder (./photos) or an .npz file"
-    return "; ".join([f"dataset={name!r}: {allowed}", *hints])
+    return "; ".join([allowed, *hints])
 
 
 def prepared_sets(data_dir: Path) -> list[str]:
@@ -85,10 +91,10 @@ def check_images(name: str, features: Any) -> None:
 
     image = features["image"] if isinstance(features, tfds.features.FeaturesDict) and "image" in features else None
     if not isinstance(image, tfds.features.Image):
-        raise ValueError(f"dataset={name!r}: has no image in its features: {one_line(features)}")
+        raise ArgumentError("dataset", name, f": has no image in its features: {one_line(features)}")
     shape: Any = image.shape
     if None in shape or image.np_dtype != np.uint8:
-        raise ValueError(f"dataset={name!r}: images must be uint8 and all of one shape, they are {one_line(image)}")
+        raise ArgumentError("dataset", name, f": images must be uint8 and all of one shape, they are {one_line(image)}")
 
 
 def flag_paths(name: str, features: Any, flags: Sequence[str]) -> dict[str, str]:
@@ -103,7 +109,7 @@ def flag_paths(name: str, features: Any, flags: Sequence[str]) -> dict[str, str]
         known |= {path.rpartition("/")[2]: path for path, one in own.items() if one.np_dtype == np.bool_}
     if missing := [flag for flag in flags if flag not in known]:
         there = f"it has {', '.join(known)}" if known else "it has none"
-        raise ValueError(f"dataset={name!r}: no boolean feature is called {', '.join(missing)}; {there}")
+        raise ArgumentError("dataset", name, f": no boolean feature is called {', '.join(missing)}; {there}")
     return {flag: known[flag] for flag in flags}
 
 
@@ -114,13 +120,15 @@ def check_records(name: str, builder: Any) -> None:
     """
     file_format = builder.info.file_format.value
     if file_format != "array_record":
-        raise ValueError(
-            f"dataset={name!r}: prepared in {builder.data_path} as {file_format}, which allows no random access; "
-            "prepare it as array_record (tfds build --file_format=array_record)"
+        raise ArgumentError(
+            "dataset",
+            name,
+            f": prepared in {builder.data_path} as {file_format}, which allows no random access; "
+            "prepare it as array_record (tfds build --file_format=array_record)",
         )
     for split in builder.info.splits.values():
         if missing := [str(path) for path in split.filepaths if not path.exists()]:
-            raise FileNotFoundError(f"dataset={name!r}: {', '.join(missing)} is missing; prepare the set anew")
+            raise MissingPathError("dataset", name, f": {', '.join(missing)} is missing; prepare the set anew")
 
 
 def read_split(name: str, builder: Any, split: str, flags: Mapping[str, str]) -> Split:
@@ -172,9 +180,9 @@ def is_not_opencv_advice(record: logging.LogRecord) -> bool:
 def three_splits(name: str, splits: Mapping[str, Split]) -> tuple[Split, Split, Split]:
     """Return training, validation and test splits; a missing split is the last sixth of the training split."""
     if empty := [split for split in splits if splits[split].size == 0]:
-        raise ValueError(f"dataset={name!r}: no examples in split {', '.join(empty)}")
+        raise ArgumentError("dataset", name, f": no examples in split {', '.join(empty)}")
     if "train" not in splits:
-        raise ValueError(f"dataset={name!r}: needs a split named train; it has {', '.join(splits) or 'none'}")
+        raise ArgumentError("dataset", name, f": needs a split named train; it has {', '.join(splits) or 'none'}")
     train, test = (splits["train"], splits["test"]) if "test" in splits else last_sixth(splits["train"])
     if "validation" in splits:
         return train, splits["validation"], test

@@ -17,7 +17,8 @@ from genjax.core import Input, Model
 from genjax.data.captions import Vocabulary, encode
 from genjax.data.dataset import Dataset
 from genjax.data.feed import Feed
-from genjax.data.growth import Stage, doublings, growing, growing_feed, starts
+from genjax.data.growth import Stage, doublings, growing, growing_feed, starts, steps_until_grown
+from genjax.errors import ArgumentError
 from genjax.factories.wrap import (
     ImageShape,
     Mean,
@@ -174,7 +175,8 @@ def infogan(
         information=information,
         continuous_information=continuous_information,
     )
-    return fitted(on_batches(averaged(model, average), unchanged, with_code), image_shape)
+    model = fitted(on_batches(averaged(model, average), unchanged, with_code), image_shape)
+    return model._replace(conditions={"label": Input((), f"classes-{categories}")})
 
 
 def with_code(batch: Batch, key: Key) -> Batch:
@@ -306,10 +308,12 @@ def growing_feeder(stages: Sequence[Stage], levels: int) -> Feeder:
 
     def feed(data: Dataset, seeds: Sequence[int], batch_size: int | None) -> Feed:
         if batch_size not in (None, stages[0].batch_size):
-            raise ValueError(
-                f"batch_size={batch_size}: that of a growing model is {stages[0].batch_size}; pass "
-                f"growth=genjax.Growth(batch_size={batch_size}) to genjax.progressive_gan instead"
+            raise ArgumentError(
+                "batch_size",
+                batch_size,
+                f": that of a growing model is {stages[0].batch_size}; pass "
+                f"growth=genjax.Growth(batch_size={batch_size}) to genjax.progressive_gan instead",
             )
         return growing_feed(data.train, data.load, seeds, stages, levels=levels)
 
-    return Feeder(feed)
+    return Feeder(feed, steps_until_grown(stages))

@@ -14,6 +14,7 @@ import numpy as np
 import optax
 
 from genjax.core import Input, Model
+from genjax.errors import ArgumentError
 from genjax.factories.wrap import (
     ImageShape,
     Mean,
@@ -132,7 +133,7 @@ def rnade(
 def dequantizing(model: Model, levels: int) -> Model:
     """Return the model of images made continuous by noise u: pixels of `levels` levels become (level + u) / levels."""
     if levels < 2:
-        raise ValueError(f"levels={levels} must be at least 2")
+        raise ArgumentError("levels", levels, " must be at least 2")
 
     def change(batch: Batch, key: Key) -> Batch:
         level = jnp.round(batch["image"] * (levels - 1))

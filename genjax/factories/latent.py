@@ -148,4 +148,4 @@ def aae(
 def all_labelled(batch: Batch, key: Key) -> Batch:
     """Return the batch with `labelled` true for every example, so that all labels are used."""
     del key
-    return {**batch, "labelled": jnp.ones(len(batch["label"]), bool)}
+    return {**batch, "labelled": jnp.ones(len(batch["image"]), bool)}

@@ -9,7 +9,8 @@ from jaxtyping import Array
 from genjax.capabilities import Writer
 from genjax.core import Model
 from genjax.data.text import decode, encode
-from genjax.factories.wrap import Rate, check_positive
+from genjax.errors import check_positive
+from genjax.factories.wrap import Rate
 from genjax.models.autoregressive import char_rnn as char_rnn_model
 from genjax.types import Key, Params
 

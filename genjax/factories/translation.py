@@ -11,6 +11,7 @@ from jax import Array
 from genjax.core import Input, Model
 from genjax.data.attributes import Attribute, Schema
 from genjax.data.patches import cut_out, key_windows, room, squares
+from genjax.errors import ArgumentError
 from genjax.factories.wrap import (
     ImageShape,
     Rate,
@@ -59,7 +60,7 @@ def stargan(
         discriminator_learning_rate: Learning rate of the discriminator's Adam optimizer.
     """
     if classes < 2:
-        raise ValueError(f"classes={classes} must be at least 2: each class of the labels is a domain")
+        raise ArgumentError("classes", classes, " must be at least 2: each class of the labels is a domain")
     schema = Schema((Attribute("class", tuple(map(str, range(classes)))),), ((True,),))
     networks = stargan_model.conv_networks(
         image_shape, schema, filters=filters, blocks=blocks, discriminator_filters=discriminator_filters
@@ -186,7 +187,7 @@ def puzzle_gan(
     side = max(2, round(SIDE * min(image_shape[:2]))) if patch_side is None else patch_side
     windows = squares(image_shape, side)
     if not 1 <= patches <= (most := room(image_shape, side)):
-        raise ValueError(f"patches={patches} must be from 1 to {most}, those of side {side} that do not overlap")
+        raise ArgumentError("patches", patches, f" must be from 1 to {most}, those of side {side} that do not overlap")
     model = puzzle_gan_model.puzzle_gan(
         image_shape,
         puzzle_gan_model.conv_networks(image_shape, filters=filters, features=features, latents=latents),

@@ -1,6 +1,5 @@
 """Helpers of the factories: arrays that a model derives from a batch, the inputs that it needs, and optimizers."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -9,9 +8,9 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from genjax.core import Input, Model, Phase
+from genjax.core import Change, Input, Model, with_batches
 from genjax.models.adversarial.average import with_average
-from genjax.types import Batch, Key, Metrics, Params, Scalar, Stats
+from genjax.types import Batch, Key
 
 Rate = float | optax.Schedule
 """Learning rate: a constant, or a schedule such as `optax.cosine_decay_schedule(1e-3, steps)`."""
@@ -22,38 +21,20 @@ Mean = Float[np.ndarray, "H W C"] | None
 ImageShape = tuple[int, int, int]
 """Height, width and channels of an image."""
 
-Change = Callable[[Batch, Key], Batch]
-"""Function from a batch of the data, and a key, to the batch that the model needs."""
-
 CHANGE = 2**31 - 2
 """Number folded into the key of a loss, an evaluation or a sample, for the random numbers of a `Change`."""
 
 
 def on_batches(model: Model, change: Change, generating: Change | None = None) -> Model:
-    """Return the model with batches transformed by `change` first, or for `generate` by `generating` if it is given."""
+    """Return the model with batches transformed by `change` first, or for `generate` by `generating` if it is given.
+
+    The random numbers of `change` are not those of the model. The new model has no inputs: declare them by `fitted`.
+    """
 
     def changed(batch: Batch, key: Key) -> Batch:
         return change(batch, jax.random.fold_in(key, CHANGE))
 
-    def init(key: Key, batch: Batch) -> tuple[Params, Stats]:
-        return model.init(key, changed(batch, key))
-
-    def phase(one: Phase) -> Phase:
-        def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
-            return one.loss(params, stats, changed(batch, key), key)
-
-        return one._replace(loss=loss)
-
-    def evaluate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
-        return model.evaluate(params, stats, changed(batch, key), key)
-
-    def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Array:
-        own = changed(batch, key) if generating is None else generating(batch, key)
-        return model.generate(params, stats, own, key)
-
-    return model._replace(
-        init=init, phases=tuple(map(phase, model.phases)), evaluate=evaluate, generate=generate, inputs={}
-    )
+    return with_batches(model, changed, generating=generating)._replace(inputs={})
 
 
 def unchanged(batch: Batch, key: Key) -> Batch:
@@ -93,10 +74,3 @@ def clipped_adam(learning_rate: Rate) -> optax.GradientTransformation:
 def one_hot(label: Any, classes: int) -> Array:
     """Return class numbers as one-hot rows of the integers 0 and 1."""
     return jax.nn.one_hot(label, classes, dtype=jnp.int32)
-
-
-def check_positive(**arguments: float | int) -> None:
-    """Raise ValueError if an argument is not above 0."""
-    for name, value in arguments.items():
-        if not value > 0:
-            raise ValueError(f"{name}={value} must be above 0")

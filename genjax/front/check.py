@@ -5,10 +5,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from genjax.capabilities import Writer
-from genjax.core import Input, Model, Phase
+from genjax.capabilities import Feeder, Writer
+from genjax.core import Input, Model
 from genjax.data.arrays import ArrayDataset, ArraySplit
 from genjax.data.dataset import Dataset
+from genjax.errors import ArgumentError
 
 LOOKED_AT = 100
 """Number of examples whose shapes and values are compared with the inputs of the model."""
@@ -28,25 +29,17 @@ def arrays_of(data: ArrayDataset | Dataset) -> ArrayDataset:
     return data if isinstance(data, ArrayDataset) else ArrayDataset(data)
 
 
-def check_data(model: Model, data: ArrayDataset) -> Sequence[str]:
-    """Compare the first training examples with the model's inputs, and return the names of a batch's arrays.
+def check_examples(model: Model, split: ArraySplit) -> Sequence[str]:
+    """Compare the first examples of a split with the model's inputs, and return the names of a batch's arrays.
 
     Raises ValueError if their shapes or values, or the characters of a text, do not suit the model.
     """
     writer = model.capability(Writer)
-    if writer is not None and writer.vocabulary and data.vocabulary != writer.vocabulary:
+    if writer is not None and writer.vocabulary and split.vocabulary != writer.vocabulary:
         raise ValueError(
-            f"data: its {len(data.vocabulary)} characters are not the {len(writer.vocabulary)} of the model; make the "
+            f"data: its {len(split.vocabulary)} characters are not the {len(writer.vocabulary)} of the model; make the "
             "model with genjax.char_rnn(data.vocabulary)"
         )
-    return check_examples(model, data.train)
-
-
-def check_examples(model: Model, split: ArraySplit) -> Sequence[str]:
-    """Compare the first examples of a split with the model's inputs, and return the names of a batch's arrays.
-
-    Raises ValueError if the examples do not have the shapes and values that the model needs.
-    """
     batch = {name: np.asarray(array) for name, array in split.batch(LOOKED_AT).items()}
     for name, expected in model.inputs.items():
         if name in batch:
@@ -95,14 +88,23 @@ def naming_what_is_missing(names: Collection[str], remedies: Mapping[str, str] =
         raise
 
 
-def check_steps(phases: tuple[Phase, ...], steps: int) -> None:
-    """Raise ValueError if `steps` is below 1, or so small that some network would never be updated."""
+def check_steps(model: Model, steps: int) -> None:
+    """Raise ValueError if `steps` is below 1, or so small that a network is never updated or images never full-size."""
     if steps < 1:
-        raise ValueError(f"steps={steps} must be at least 1")
-    for phase in phases:
+        raise ArgumentError("steps", steps, " must be at least 1")
+    for phase in model.phases:
         first = -(-(phase.start + 1) // phase.every) * phase.every
         if phase.wrt and first > steps:
-            raise ValueError(
-                f"steps={steps}: the phase {phase.name!r} first updates its networks in step {first}; take at least "
-                "that many"
+            raise ArgumentError(
+                "steps",
+                steps,
+                f": the phase {phase.name!r} first updates its networks in step {first}; take at least that many",
             )
+    feeder = model.capability(Feeder)
+    if feeder is not None and steps < feeder.steps:
+        raise ArgumentError(
+            "steps",
+            steps,
+            f": the training images have grown to their full size after {feeder.steps}; take at least that many, or "
+            "let them grow faster by growth=genjax.Growth(...)",
+        )

@@ -5,6 +5,7 @@ import numpy as np
 from genjax.core import Model, TrainState
 from genjax.data.arrays import ArrayDataset, ArraySplit
 from genjax.data.dataset import Dataset
+from genjax.errors import ArgumentError
 from genjax.evaluation import EVALUATION_BATCH, evaluate_split, evaluation_key, make_evaluate_seeds, means
 from genjax.front.check import arrays_of, check_examples, naming_what_is_missing
 from genjax.training import with_seed_axis
@@ -33,7 +34,7 @@ def evaluate(
     """
     split = data if isinstance(data, ArraySplit) else arrays_of(data).test
     if batch_size < 1:
-        raise ValueError(f"batch_size={batch_size} must be at least 1")
+        raise ArgumentError("batch_size", batch_size, " must be at least 1")
     names = check_examples(model, split)
     seeds = with_seed_axis(state)
     with naming_what_is_missing(names):

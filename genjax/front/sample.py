@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from genjax.capabilities import Captioner, Writer
-from genjax.core import Model, TrainState
+from genjax.core import Input, Model, TrainState
 from genjax.data.array_checks import checked_images, checked_known, checked_labels
 from genjax.front.check import check_array, naming_what_is_missing
 from genjax.sampling import in_chunks
@@ -120,11 +120,15 @@ def batch_of(model: Model, given: Given, count: int | None) -> Mapping[str, np.n
         batch["known"] = checked_known(given.known, batch["image"].shape).astype(np.float32)
     if given.labels is not None:
         batch["label"] = checked_labels("labels", given.labels, size)
-        if "label" in model.inputs:
-            check_array("label", batch["label"], model.inputs["label"])
+        check_array("label", batch["label"], declared(model)["label"])
     if given.captions is not None:
         batch["caption"] = tokens_of(model)(given.captions)
     return batch
+
+
+def declared(model: Model) -> Mapping[str, Input]:
+    """Return the shapes and ranges of all arrays that the model's sampler may read."""
+    return {**model.inputs, **model.conditions}
 
 
 def check_use(model: Model, given: Given) -> None:
@@ -137,6 +141,8 @@ def check_use(model: Model, given: Given) -> None:
         raise ValueError("known: says which pixels of image=... are kept; pass image as well")
     if given.image is None and "image" not in model.inputs and any(one is not None for one in given):
         raise ValueError("labels, captions and known are for models of images")
+    if given.labels is not None and "label" not in declared(model):
+        raise ValueError("labels: this model reads none; leave them out, or take a model of classes or categories")
 
 
 def size_of(given: Given, count: int | None) -> int:

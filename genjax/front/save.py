@@ -1,8 +1,10 @@
 """Saving of a training state to disk, and restoring it."""
 
 import contextlib
+import json
 import logging
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -13,10 +15,13 @@ from genjax.checkpoint import Checkpoints, as_arrays
 from genjax.core import Model, TrainState
 from genjax.data.arrays import ArrayDataset
 from genjax.data.dataset import Dataset
-from genjax.front.check import arrays_of, check_data
+from genjax.front.check import arrays_of, check_examples
 from genjax.front.train import Training
 from genjax.training import init_seeds
 from genjax.training import seed as seed_of
+
+FACTS = ("layout", "seeds")
+"""Names of the facts that are saved with a state."""
 
 SHOWN = 3
 """Number of differences between two models that an error lists."""
@@ -35,21 +40,54 @@ def save(path: str | Path, state: TrainState, *, overwrite: bool = False) -> Non
         raise ValueError(f"path={str(path)!r} exists; choose another path, or pass overwrite=True")
     if folder.exists() and not is_saved(folder):
         raise ValueError(f"path={str(path)!r} is no folder that genjax.save has written; choose another path")
-    written = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(written, ignore_errors=True)
-    written.mkdir(parents=True)
-    checkpoints = Checkpoints(written, keep=1)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        write(beside / "new", state)
+        put_in_place(folder, beside / "new", beside / "old")
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def write(folder: Path, state: TrainState) -> None:
+    """Write a state to a new folder, with the facts by which `restore` checks that a model suits it."""
+    folder.mkdir()
+    checkpoints = Checkpoints(folder, keep=1)
     facts = {"layout": layout(state), "seeds": len(state.key) if state.key.ndim else 0}
     checkpoints.save(int(state.step), state, facts)
     checkpoints.close()
+
+
+def put_in_place(folder: Path, new: Path, old: Path) -> None:
+    """Rename the folder `new` to `folder`; what `folder` was becomes `old`, and comes back if the renaming fails."""
     if folder.exists():
-        shutil.rmtree(folder)
-    written.rename(folder)
+        folder.rename(old)
+    try:
+        new.rename(folder)
+    except OSError:
+        if old.exists():
+            old.rename(folder)
+        raise
 
 
 def is_saved(folder: Path) -> bool:
-    """Return whether a folder is one that `save` has written: it holds one checkpoint, named by its step."""
-    return folder.is_dir() and [one.name.isdecimal() for one in folder.iterdir()] == [True]
+    """Return whether a folder is one that `save` has written, with facts that can be read."""
+    try:
+        facts = json.loads((checkpoint_of(folder) / "facts" / "metadata").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(facts, dict) and set(FACTS) <= set(facts)
+
+
+def checkpoint_of(folder: Path) -> Path:
+    """Return the folder of the only checkpoint, named by its step; ValueError if `save` cannot have written `folder`.
+
+    Hidden entries, such as those of a file manager, are ignored.
+    """
+    shown = [one for one in folder.iterdir() if not one.name.startswith(".")] if folder.is_dir() else []
+    if [one.name.isdecimal() for one in shown] != [True]:
+        raise ValueError(f"path={str(folder)!r} is no folder that genjax.save has written")
+    return shown[0]
 
 
 def restore(path: str | Path, model: Model, data: ArrayDataset | Dataset) -> TrainState:
@@ -60,10 +98,9 @@ def restore(path: str | Path, model: Model, data: ArrayDataset | Dataset) -> Tra
     folder = Path(path).expanduser().absolute()
     if not folder.exists():
         raise FileNotFoundError(f"path={str(path)!r}: there is no such folder; write one with genjax.save")
-    if not is_saved(folder):
-        raise ValueError(f"path={str(path)!r} is no folder that genjax.save has written")
+    checkpoint_of(folder)
     found = arrays_of(data)
-    check_data(model, found)
+    check_examples(model, found.train)
     with errors_only("absl"):  # Orbax warns about read-only folders
         checkpoints = Checkpoints(folder, read_only=True)
     try:
@@ -86,11 +123,13 @@ def errors_only(name: str) -> Iterator[None]:
 
 def read(checkpoints: Checkpoints, path: str, model: Model, data: ArrayDataset) -> TrainState:
     """Read the only checkpoint of a folder; raise ValueError if it is damaged or of another model."""
-    (step,) = checkpoints.manager.all_steps()
     try:
+        (step,) = checkpoints.manager.all_steps()
         facts = checkpoints.facts(step)
     except Exception as error:  # Orbax raises many types for a damaged file
         raise ValueError(f"path={path!r} is damaged: {error}") from error
+    if not set(FACTS) <= set(facts):
+        raise ValueError(f"path={path!r} is no folder that genjax.save has written")
     training = Training(model, data, None, 1, None)
     like = empty_state(training, facts["seeds"])
     if size := other_batch_size(facts["layout"], layout(like), training.size):

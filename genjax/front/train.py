@@ -23,9 +23,9 @@ from genjax.evaluation import (
     select_better,
     select_none,
 )
-from genjax.front.check import arrays_of, check_data, check_steps, naming_what_is_missing
+from genjax.front.check import arrays_of, check_examples, check_steps, naming_what_is_missing
 from genjax.front.progress import Show, progress_bar
-from genjax.training import first_failure, init_seeds, iterate, with_seed_axis
+from genjax.training import Programs, first_failure, first_nonfinite, init_seeds, iterate, make_programs, with_seed_axis
 from genjax.training import seed as seed_of
 from genjax.types import Metrics
 
@@ -33,7 +33,8 @@ BATCH_SIZE = 100
 """Default number of examples per training batch; all examples if there are fewer."""
 
 CHECK_EVERY = 100
-"""Number of steps between two fetches of the losses, which update the bar and check that all losses are finite."""
+"""Number of steps between two fetches of the losses, which update the bar and check that all losses and the state
+are finite."""
 
 
 class Best(NamedTuple):
@@ -71,21 +72,29 @@ def train(
         seeds: Several seeds, trained together: every array of the state but `step` then has a leading seed axis.
         batch_size: Examples per batch; by default the model's own number, else 100, or all examples if there are fewer.
         state: State of an earlier training to continue, which stays valid; its seeds are used again.
-        best: Rule to return the parameters with the best validation score instead of the last ones.
+        best: Rule to return the parameters with the best validation score instead of the last ones. Such a state is for
+            use, not for continuing: its optimizer state and its step number are those of the last step.
         progress: Whether to show a bar with steps and losses.
 
     Raises ValueError if an argument or the data do not suit the model, and FloatingPointError, which names the first
-    step and array, if a loss is not finite.
+    step and array, if a loss or an array of the state is not finite.
     """
     found = arrays_of(data)
     chosen = chosen_seeds(seed, seeds, state)
     total = steps + (0 if state is None else int(state.step))
-    check_steps(model.phases, total if steps > 0 else steps)
-    names = check_data(model, found)
+    check_steps(model, total if steps > 0 else steps)
+    if best is not None:
+        check_rule(best)
+    names = check_examples(model, found.train)
     run = Training(model, found, batch_size, total, best)
-    with naming_what_is_missing(names), progress_bar(steps, shown=progress) as show:
+    with naming_what_is_missing(names):
         start = init_seeds(model, run.feed(chosen), chosen) if state is None else with_seed_axis(state)
-        trained = joined([run.advance(*group, show) for group in groups_of(start, chosen)])
+        groups = groups_of(model, start, chosen)
+        if best is not None:
+            check_metric(best, model, found.dataset, start)
+        with progress_bar(steps * len(groups), shown=progress) as show:
+            programs = make_programs(model, run.feed(groups[0][0]))
+            trained = joined([run.advance(*group, programs, show) for group in groups])
     several = seeds is not None if state is None else state.key.ndim > 0
     return trained if several else seed_of(trained, 0)
 
@@ -108,13 +117,12 @@ def seeds_of(state: TrainState) -> tuple[int, ...]:
     return seeds
 
 
-def groups_of(state: TrainState, seeds: tuple[int, ...]) -> list[tuple[tuple[int, ...], TrainState]]:
+def groups_of(model: Model, state: TrainState, seeds: tuple[int, ...]) -> list[tuple[tuple[int, ...], TrainState]]:
     """Return groups of seeds, each trained by one program, with the state of each group.
 
-    All seeds form one group. Convolutions with a seed axis are slow on a CPU, so there each seed forms its own group.
+    All seeds form one group, but on a CPU each forms its own if the model trains faster so.
     """
-    convolutions = any(leaf.ndim == 5 for leaf in jax.tree.leaves(state.params))
-    if len(seeds) == 1 or not convolutions or jax.default_backend() != "cpu":
+    if len(seeds) == 1 or model.seeds_together or jax.default_backend() != "cpu":
         return [(seeds, state)]
     return [((one,), with_seed_axis(seed_of(state, index))) for index, one in enumerate(seeds)]
 
@@ -160,18 +168,20 @@ class Training(NamedTuple):
             return self.data.feed(seeds, self.size)
         return make_feed(dataset.train, dataset.load, seeds, self.size)
 
-    def advance(self, seeds: tuple[int, ...], state: TrainState, show: Show) -> TrainState:
+    def advance(self, seeds: tuple[int, ...], state: TrainState, programs: Programs, show: Show) -> TrainState:
         """Train a group of seeds from `state` to the last step; return their state with a seed axis."""
         feed, good, pending = self.feed(seeds), copied(state), []
         validation = None if self.best is None else Validation(self.best, self.model, self.data.dataset)
-        for step, state, metrics in iterate(self.model, feed, started(good), self.total):
+        for step, state, metrics in iterate(self.model, feed, started(good), self.total, programs=programs):
             pending.append(metrics)
             evaluated = self.best is not None and step % self.best.every == 0
             if step % CHECK_EVERY and step < self.total and not evaluated:
                 continue
             losses = losses_of(self.model, pending, step)
-            if not all(np.isfinite(loss).all() for one in losses for loss in one.values()):
-                raise FloatingPointError(f"training stopped: {first_failure(self.model, feed, good, step)}")
+            finite = all(np.isfinite(loss).all() for one in losses for loss in one.values())
+            if not finite or first_nonfinite(state._asdict()):
+                where = first_failure(self.model, feed, good, step) or f"a value of step {step} is not finite"
+                raise FloatingPointError(f"training stopped: {where}")
             show(len(pending), losses[-1])
             good, pending = copied(with_seed_axis(state)), []
             if validation is not None and (evaluated or step == self.total):
@@ -192,6 +202,23 @@ def losses_of(model: Model, pending: Sequence[Metrics], last: int) -> list[dict[
         {phase.name: metrics[f"{phase.name}/loss"] for phase in model.phases if is_due(phase, first + index)}
         for index, metrics in enumerate(fetched)
     ]
+
+
+def check_rule(best: Best) -> None:
+    """Raise ValueError if the rule has no such direction, or no step between its evaluations."""
+    if best.better not in ("min", "max"):
+        raise ValueError(f"best: better={best.better!r} must be 'min' or 'max'")
+    if best.every < 1:
+        raise ValueError(f"best: every={best.every} must be at least 1")
+
+
+def check_metric(best: Best, model: Model, data: Dataset, state: TrainState) -> None:
+    """Raise ValueError if the model's evaluation of the validation split has no such metric; nothing is computed."""
+    raw = data.validation.read(np.arange(min(EVALUATION_BATCH, data.validation.size)))
+    evaluate_seeds = make_evaluate_seeds(model.evaluate, data.load)
+    metrics = jax.eval_shape(evaluate_seeds, state.params, state.stats, dict(raw), evaluation_key())
+    if best.metric not in metrics:
+        raise ValueError(f"best: there is no metric {best.metric!r}; the model has {', '.join(metrics)}")
 
 
 class Validation(NamedTuple):
@@ -218,8 +245,6 @@ class Validation(NamedTuple):
                 batch_size=min(EVALUATION_BATCH, split.size),
             )
         )
-        if self.best.metric not in scores:
-            raise ValueError(f"best: there is no metric {self.best.metric!r}; the model has {', '.join(scores)}")
         score = jnp.asarray(scores[self.best.metric], jnp.float32)
         before = self.selected or select_none(state)
         selected = select_better(before, state, score, larger_is_better=self.best.better == "max")

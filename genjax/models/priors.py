@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from genjax.errors import check_positive
 from genjax.types import Key
 
 Sample = Callable[[Key, int, Int[Array, " count"] | None], Float[Array, "count dimension"]]
@@ -98,10 +99,3 @@ def drawn_where_unlabelled(
     """Return the labels, with a class drawn for each example without one."""
     drawn = jax.random.randint(key, (count,), 0, classes)
     return drawn if labels is None else jnp.where(labels == classes, drawn, labels)
-
-
-def check_positive(**arguments: float | int) -> None:
-    """Raise ValueError if an argument is not above 0."""
-    for name, value in arguments.items():
-        if not value > 0:
-            raise ValueError(f"{name}={value} must be above 0")

@@ -18,9 +18,10 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import tyro
 
+from genjax.errors import NamedArgumentError
 from genjax.runs.directory import RunError
 from genjax.runs.experiment import Experiment
-from genjax.runs.options import Run
+from genjax.runs.options import Run, option
 
 Function = Callable[[Any], Experiment]
 """Function of an experiment: takes an instance of its dataclass of options and returns its `Experiment`."""
@@ -28,7 +29,7 @@ Function = Callable[[Any], Experiment]
 Presets = Mapping[str, Any]
 """Instances of the experiment's dataclass of options by preset name; the first preset is the default."""
 
-BESIDE = Path(__file__).parents[2] / "experiments"
+BESIDE = Path(__file__).resolve().parents[2] / "experiments"
 """Folder of the experiments of this repository, which Python can import by the names of their modules."""
 
 
@@ -107,11 +108,17 @@ def location(function: Function) -> tuple[str, str | None]:
 
 
 def module_name(function: Function) -> str:
-    """Return the name by which a function's module can be imported, also when it is run as a program."""
+    """Return the name by which a function's module can be imported, also when it is run as a program.
+
+    A file of this repository's experiments has one name, in whichever of the possible ways it is run.
+    """
+    file = Path(inspect.getfile(function)).resolve()
+    if file.is_relative_to(BESIDE):
+        return ".".join((BESIDE.name, *file.relative_to(BESIDE).with_suffix("").parts))
     if function.__module__ != "__main__":
         return function.__module__
     spec = sys.modules["__main__"].__spec__
-    return Path(inspect.getfile(function)).stem if spec is None else spec.name  # python FILE.py, or python -m NAME
+    return file.stem if spec is None else spec.name  # python FILE.py, or python -m NAME
 
 
 def program(function: Function) -> str:
@@ -130,7 +137,16 @@ def build(function: Function, config: Config) -> Experiment:
     try:
         return function(config.options)
     except (ValueError, OSError) as error:
-        raise RunError(error, exit_code=2) from error
+        raise option_error(error, config.options) from error
+
+
+def option_error(error: Exception, options: Any) -> RunError:
+    """Return the error for the command line: an argument that has the value of an option is named as the option is."""
+    if isinstance(error, NamedArgumentError):
+        own = flat(options).get(error.argument)
+        if own is not None and Path(str(own)).expanduser() == Path(str(error.value)):
+            return RunError(f"{option(error.argument)} {own}{error.message}", exit_code=2)
+    return RunError(error, exit_code=2)
 
 
 def as_json(config: Config) -> dict[str, Any]:
@@ -140,15 +156,15 @@ def as_json(config: Config) -> dict[str, Any]:
     return {"experiment": config.experiment, "preset": config.preset, "options": options, **file}
 
 
-def from_json(saved: Mapping[str, Any], *, data_dir: Path | None = None) -> tuple[Function, Config]:
+def from_json(saved: Mapping[str, Any]) -> tuple[Function, Config]:
     """Return a saved experiment and its configuration, the inverse of `as_json`.
 
-    `data_dir`, if given, replaces the saved directory. RunError if the experiment cannot be imported, or its options
-    differ from the saved options.
+    An option that is newer than the saved ones has its default. RunError if the experiment cannot be imported, or if
+    it lacks a saved option or cannot use its value.
     """
     function = imported(saved["experiment"], saved.get("file"))
     kind = options_class(function)
-    values = dict(saved["options"]) | ({} if data_dir is None else {"data_dir": str(data_dir)})
+    values = {**defaults_of(kind), **saved["options"]}
     if unlike := sorted(set(values) ^ set(field_names(kind))):
         raise RunError(f"its options are of another version: {', '.join(unlike)}")
     try:
@@ -156,6 +172,20 @@ def from_json(saved: Mapping[str, Any], *, data_dir: Path | None = None) -> tupl
     except ValueError as error:
         raise RunError(f"its options are of another version: {error}") from error
     return function, Config(saved["experiment"], saved["preset"], options, saved.get("file"))
+
+
+def with_option(config: Config, name: str, value: Any, *, flag: str) -> Config:
+    """Return the configuration with another value of an option; RunError, by the `flag` that needs it, if absent."""
+    option_of(config, name, flag=f"{flag} {value}")
+    return config._replace(options=decoded(type(config.options), {**flat(config.options), name: value}))
+
+
+def option_of(config: Config, name: str, *, flag: str) -> Any:
+    """Return the value of an option; RunError, by the `flag` that needs it, if the experiment has no such option."""
+    values = flat(config.options)
+    if name not in values:
+        raise RunError(f"{flag}: {config.name} has no option {option(name)}", exit_code=2)
+    return values[name]
 
 
 def imported(experiment: str, file: str | None) -> Function:
@@ -194,6 +224,16 @@ def flat(options: Any) -> dict[str, Any]:
     for field in dataclasses.fields(options):
         value = getattr(options, field.name)
         found |= flat(value) if dataclasses.is_dataclass(value) else {field.name: value}
+    return found
+
+
+def defaults_of(kind: Any) -> dict[str, Any]:
+    """Return the defaults of a class of options, by the names that `flat` gives; an option may have none."""
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(kind):
+        value = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        if value is not dataclasses.MISSING:
+            found |= flat(value) if dataclasses.is_dataclass(value) else {field.name: value}
     return found
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple, TypeVar
 
+from genjax.capabilities import Feeder
 from genjax.core import Kind, Model
 from genjax.data.dataset import Dataset
 from genjax.data.feed import Feed, make_feed
@@ -58,8 +59,6 @@ class Experiment(NamedTuple):
     """Function that evaluates the validation split during training; by default `model.evaluate`."""
     select: Select | None = None
     """Rule for the parameters to keep; by default the parameters of the last step are kept."""
-    seeds_together: bool = True
-    """Whether training several seeds in one program is faster on a CPU (it is not for convolutions and NADE)."""
     feed: Callable[[Sequence[int], int], Feed] | None = None
     """Function of (seeds, batch size) that returns the training batches, or raises ValueError; by default the images in
     each seed's own order (`make_feed`)."""
@@ -70,17 +69,21 @@ class Experiment(NamedTuple):
     shown: tuple[str, ...] = ()
     """Training metrics that the progress bar shows in addition to the losses, each as `phase/metric`."""
     capabilities: tuple[object, ...] = ()
-    """Objects with the functions that single commands need, found by their type (genjax/capabilities.py)."""
+    """Objects with the functions that single commands need, in addition to those of the model, found by their type
+    (genjax/capabilities.py)."""
 
     def training_feed(self, seeds: Sequence[int], batch_size: int) -> Feed:
-        """Return the training batches of these seeds."""
+        """Return the training batches of these seeds: by `feed`, by the model's own `Feeder`, or of all images."""
         if self.feed is not None:
             return self.feed(seeds, batch_size)
+        if (feeder := self.capability(Feeder)) is not None:
+            return feeder.feed(self.data, seeds, batch_size)
         return make_feed(self.data.train, self.data.load, seeds, batch_size)
 
     def capability(self, kind: type[T]) -> T | None:
-        """Return the capability of this type, or None."""
-        return next((one for one in self.capabilities if isinstance(one, kind)), None)
+        """Return the capability of this type, of the experiment or else of its model, or None."""
+        every = (*self.capabilities, *self.model.capabilities)
+        return next((one for one in every if isinstance(one, kind)), None)
 
     def kind(self, metric: str) -> Kind:
         """Return the kind of a metric of `model.evaluate` or of `measure`."""

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 
-import numpy as np
-
 from genjax.capabilities import Writer
 from genjax.data.dataset import Split
 from genjax.evaluation import Measure, make_split_values
@@ -36,7 +34,7 @@ def with_quality(experiment: Experiment) -> Experiment:
     there are no labels to train the extractor with, or images are below 7x7 pixels.
     """
     data = experiment.data
-    example = data.train.read(np.zeros(1, np.int64))
+    example = data.train.first()
     from_noise = experiment.model.draws and "image" in example and "condition" not in example
     if not from_noise or experiment.capability(Writer) is not None:
         raise RunError("--quality is for experiments that draw images from noise", exit_code=2)

@@ -15,13 +15,12 @@ import numpy as np
 from rich.table import Table
 
 from genjax.runs.config import Config
+from genjax.runs.directory import PLACES
 from genjax.runs.experiment import Experiment
 from genjax.runs.loop import Trained
+from genjax.runs.options import option
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
-
-PLACES = ("--workdir", "--data-dir")
-"""Options that name folders of one machine, and do not affect the results."""
 
 
 def result_of(
@@ -82,7 +81,7 @@ def command_line(program: str, arguments: Sequence[str]) -> str:
     words = iter(arguments)
     for word in words:
         name, equals, _ = word.replace("_", "-").partition("=")
-        if name not in PLACES:
+        if name not in map(option, PLACES):
             kept.append(word)
         elif not equals:
             next(words, None)

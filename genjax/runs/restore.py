@@ -8,7 +8,7 @@ import jax
 
 from genjax.checkpoint import Checkpoints
 from genjax.runs.checkpoint_state import DAMAGED, CheckpointState, checkpoint_folder, initial_checkpoint_state, latest
-from genjax.runs.config import Config, Function, build, from_json
+from genjax.runs.config import Config, Function, build, from_json, with_option
 from genjax.runs.directory import CONFIG, RunError, read_config
 from genjax.runs.experiment import Experiment
 from genjax.runs.options import Run
@@ -36,6 +36,14 @@ class Restored(NamedTuple):
         """Number of training steps done: the smallest number of all groups."""
         return min(checkpoint.done for checkpoint in self.checkpoints)
 
+    def seed(self, given: int | None) -> int:
+        """Return the seed that a command is given, or the first of the run; RunError if the run has no such seed."""
+        if given is None:
+            return self.seeds[0]
+        if given not in self.seeds:
+            raise RunError(f"--seed {given} must be one of the run's seeds: {list(self.seeds)}", exit_code=2)
+        return given
+
     def chosen(self, seed: int) -> tuple[Params, Stats]:
         """Return the parameters and statistics of one seed."""
         group, checkpoint = next(pair for pair in zip(self.groups, self.checkpoints, strict=True) if seed in pair[0])
@@ -50,9 +58,11 @@ def restore_run(directory: Path, *, data_dir: Path | None = None) -> Restored:
     stored = read_config(directory)
     groups = tuple(tuple(seeds) for seeds in stored.get("groups", ()))
     try:
-        function, config = from_json(stored, data_dir=data_dir)
+        function, config = from_json(stored)
     except RunError as error:
         raise RunError(f"{directory / CONFIG} cannot be used: {error}") from error
+    if data_dir is not None:
+        config = with_option(config, "data_dir", data_dir, flag="--data-dir")
     experiment = build(function, config)
     checkpoints = tuple(restore_group(experiment, config.run, seeds, directory) for seeds in groups)
     return Restored(function, config, experiment, groups, checkpoints)

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from genjax.evaluation import evaluation_key, make_evaluate_seeds
 from genjax.pictures.figures import Movie, Picture, learning_curves
-from genjax.runs.config import Config, Function, Presets, as_json, build, parse, program
+from genjax.runs.config import Config, Function, Presets, as_json, build, option_error, parse, program
 from genjax.runs.directory import CONFIG, RESULT, RunError, check_config, curves, read_config, write_json
 from genjax.runs.experiment import Experiment
 from genjax.runs.loop import Group, Trained, measures, noted_signals, stopped_at
@@ -48,7 +48,7 @@ def run_experiment(function: Function, config: Config, arguments: Sequence[str])
     experiment = build(function, config)
     if run.quality:
         experiment = with_quality(experiment)
-    check_batch_size(experiment, run)
+    check_batch_size(experiment, config)
     directory = run.workdir or new_directory(config)
     directory.mkdir(parents=True, exist_ok=True)
     console = Console(markup=False, highlight=False)
@@ -89,18 +89,12 @@ def only_process(directory: Path) -> Iterator[None]:
         yield
 
 
-def check_batch_size(experiment: Experiment, run: Run) -> None:
+def check_batch_size(experiment: Experiment, config: Config) -> None:
     """Raise RunError if the data cannot give batches of the run's size."""
-    if experiment.feed is not None:
-        try:
-            experiment.feed(run.seeds, run.batch_size)
-        except ValueError as error:
-            raise RunError(error, exit_code=2) from error
-        return
-    size = experiment.data.train.size
-    if run.batch_size > size:
-        allowed = f"must be from 1 to {size}, the number of training examples"
-        raise RunError(f"--batch-size {run.batch_size} {allowed}", exit_code=2)
+    try:
+        experiment.training_feed(config.run.seeds, config.run.batch_size)
+    except ValueError as error:
+        raise option_error(error, config.options) from error
 
 
 def train(experiment: Experiment, config: Config, directory: Path, console: Console) -> list[Trained]:
@@ -122,7 +116,7 @@ def seed_groups(directory: Path, experiment: Experiment, run: Run) -> list[list[
     """Return the groups of seeds that train together: those of an existing run, else as --seeds-at-once says."""
     if (directory / CONFIG).exists():
         return read_config(directory)["groups"]
-    alone = jax.default_backend() == "cpu" and not experiment.seeds_together
+    alone = jax.default_backend() == "cpu" and not experiment.model.seeds_together
     size = run.seeds_at_once or (1 if alone else len(run.seeds))
     return [list(run.seeds[start : start + size]) for start in range(0, len(run.seeds), size)]
 

@@ -83,8 +83,10 @@ def test_sample_draws_the_same_images_for_the_same_key(finished, tmp_path):
     assert a.shape == (5, 8, 8, 1)
     assert (a == b).all()
     assert (a != c).any()
-    with pytest.raises(SystemExit), user_errors():
-        sample(finished, seed=4)
+    for wrong in ({"seed": 4}, {"out": tmp_path / "a.jpg"}):
+        with pytest.raises(SystemExit) as exit_, user_errors():
+            sample(finished, **wrong)
+        assert exit_.value.code == 2
 
 
 def test_evaluate_repeats_the_number_of_the_result(finished, capsys):
@@ -140,10 +142,10 @@ def test_detect_ranks_test_images_above_noise_and_takes_a_background_off(finishe
         (["--steps", "0"], "--steps 0 must be at least 1"),
         (["--seeds", "1", "2", "1"], r"--seeds \[1, 2, 1\]: each may stand once"),
         (["--batch-size", "5000"], "--batch-size 5000 must be from 1 to 1297"),
-        (["--dataset", "digit"], "dataset='digit'.*nearest: digits"),
-        (["--dataset", "mnist", "--data-dir", "/nowhere"], "data_dir='/nowhere': no such directory"),
-        (["--binarization", "none"], "binarization='none': the model needs binary pixels"),
-        (["--dataset", "./none.npz"], "none.npz"),
+        (["--dataset", "digit"], "--dataset digit: .*nearest: digits"),
+        (["--dataset", "mnist", "--data-dir", "/nowhere"], "--data-dir /nowhere: no such directory"),
+        (["--binarization", "none"], "--binarization none: the model needs binary pixels"),
+        (["--dataset", "./none.npz"], "--dataset ./none.npz: no such file"),
     ],
 )
 def test_bad_options_are_told_and_leave_nothing_behind(capsys, tmp_path, arguments, message):

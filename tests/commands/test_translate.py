@@ -54,7 +54,7 @@ def test_grey_and_coloured_rows_stand_in_one_picture():
         ({"game": False, "cycle": False}, "--no-game and no cycle: the generators have no loss left"),
         ({"game": False, "cycle_weight": 0.0}, "--no-game and no cycle: the generators have no loss left"),
         ({"other": "mnist"}, "--domains inverted has no use for --other mnist"),
-        ({"domains": "sets", "other": "./nowhere"}, "--other ./nowhere: dataset='nowhere': no such folder"),
+        ({"domains": "sets", "other": "./nowhere"}, "--other ./nowhere: no such folder"),
         ({"domains": "classes", "classes": (3, 12)}, "'digits' has no image of class 12"),
         (
             {"domains": "coloured", "identity_weight": 5.0},

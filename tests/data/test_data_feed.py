@@ -95,6 +95,11 @@ def test_seeds_must_differ_and_fit_32_bits(seeds):
         make_feed(split(), load, seeds, BATCH)
 
 
+def test_the_batch_size_may_be_a_number_of_numpy():
+    one, other = (next(make_feed(split(), load, (0,), size).items(1)) for size in (3, np.int64(3)))
+    np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("batch_size", [0, SIZE + 1])
 def test_a_batch_must_fit_the_split(batch_size):
     with pytest.raises(ValueError, match=f"batch_size={batch_size} must be from 1 to {SIZE}"):

@@ -83,12 +83,12 @@ def test_what_sample_cannot_write(finished, capsys, options, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--text", "nowhere.txt"], "text='nowhere.txt': no such file"),
+        (["--text", "nowhere.txt"], "--text nowhere.txt: no such file"),
         (["--prompt", "€"], "characters outside the vocabulary: '€'"),
-        (["--temperature", "0"], "temperature=0.0 must be above 0"),
-        (["--batch-size", "7000"], r"batch_size=7000, length=6: a step reads .* at most the 38750 there are"),
+        (["--temperature", "0"], "--temperature 0.0 must be above 0"),
+        (["--batch-size", "7000"], r"--batch-size 7000, length=6: a step reads .* at most the 38750 there are"),
         (["--sequence-length", "0"], "--sequence-length 0 must be above 0"),
-        (["--dataset", "descripions"], "dataset='descripions'.*texts are descriptions"),
+        (["--dataset", "descripions"], "--dataset descripions: .*texts are descriptions"),
     ],
 )
 def test_bad_options_are_told_and_leave_nothing_behind(capsys, tmp_path, arguments, message):

@@ -51,7 +51,7 @@ def toy(options: Options) -> Experiment:
         return {"bias_times_examples": float(params["nade"]["b"].sum()) * split.size}
 
     return Experiment(
-        model=model,
+        model=model._replace(seeds_together=True),
         data=data,
         figures=figures,
         measure=measure,

@@ -70,10 +70,10 @@ def start():
 
 
 @functools.cache
-def loss_of(index, moves=0, **options):
+def loss_of(index, updates=0, **options):
     """Value, metrics and stats of a phase's loss, and its gradient with respect to every parameter."""
     state = start()
-    stats = {**state.stats, "moves": jnp.asarray(moves)}
+    stats = {**state.stats, "updates": jnp.asarray(moves)}
     loss = lambda params: model(**options).phases[index].loss(params, stats, BATCH, KEY)  # noqa: E731
     (value, (metrics, stats)), gradients = jax.jit(jax.value_and_grad(loss, has_aux=True))(state.params)
     named = {name: float(leaf) for tree in gradients.values() for name, leaf in tree["params"].items()}
@@ -93,7 +93,7 @@ def terms():
     }
 
 
-@pytest.mark.parametrize(("moves", "weight"), [(0, 0.5), (1, 0.25), (2, 0.125)])
+@pytest.mark.parametrize(("updates", "weight"), [(0, 0.5), (1, 0.25), (2, 0.125)])
 def test_the_generator_descends_mask_appearance_and_adversarial_losses(moves, weight):
     value, metrics, stats, _ = loss_of(1, moves, weights=Weights(2.0, 3.0, 5.0))
     for name, term in terms().items():
@@ -101,7 +101,7 @@ def test_the_generator_descends_mask_appearance_and_adversarial_losses(moves, we
     np.testing.assert_allclose(metrics["weight"], weight, rtol=1e-6)
     expected = weight * (2 * terms()["mask"] + 3 * terms()["appearance"]) + 5 * terms()["adversarial"]
     np.testing.assert_allclose(value, expected, rtol=1e-5)
-    assert int(stats["moves"]) == moves + 1
+    assert int(stats["updates"]) == moves + 1
 
 
 def test_the_discriminator_descends_real_generated_and_two_composites():
@@ -116,7 +116,7 @@ def test_the_discriminator_descends_real_generated_and_two_composites():
     names = ("real_logit", "fake_logit", "other_part_logit", "other_background_logit")
     for name, images in zip(names, (X, *fakes), strict=True):
         np.testing.assert_allclose(metrics[name], logit(images).mean(), rtol=1e-5)
-    assert int(stats["moves"]) == 0
+    assert int(stats["updates"]) == 0
     without = np.log1p(np.exp(-logit(X))).mean() + np.log1p(np.exp(logit(G))).mean()
     np.testing.assert_allclose(loss_of(0, composites=False)[0], without, rtol=1e-5)
 
@@ -152,7 +152,7 @@ def test_the_generator_moves_in_every_second_step_after_the_discriminator():
     step, state = jax.jit(make_step(model().phases)), start()
     first, _ = step(state, BATCH)
     second, _ = step(first, BATCH)
-    assert [int(one.stats["moves"]) for one in (state, first, second)] == [0, 0, 1]
+    assert [int(one.stats["updates"]) for one in (state, first, second)] == [0, 0, 1]
     a = [float(one.params["generator"]["params"]["a"]) for one in (state, first, second)]
     assert a[0] == a[1] != a[2]
     np.testing.assert_allclose(first.params["discriminator"]["params"]["d"], 0.6 - 0.1 * loss_of(0)[3]["d"], rtol=1e-5)
@@ -250,7 +250,7 @@ def test_arrays_of_another_shape_are_refused(name, needed):
     ("make", "message"),
     [
         (lambda: weight_schedule(0.0, 1.0, 3), "first=0.0 and last=1.0 must be above 0"),
-        (lambda: weight_schedule(1.0, 1.0, 0), "moves=0 at least 1"),
+        (lambda: weight_schedule(1.0, 1.0, 0), "updates=0 at least 1"),
         (lambda: conv_networks((16, 16, 1), features=0), "features=0 must be at least 1"),
         (lambda: conv_networks((16, 16, 1), latents=0), "dimension=0 must be above 0"),
         (lambda: conv_networks((18, 18, 1)), "height and width must be 4, 5, 6, 7 times"),

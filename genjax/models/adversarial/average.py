@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import optax
 
 from genjax.core import Model, Phase
+from genjax.errors import ArgumentError
 from genjax.types import Batch, Key, Metrics, Params, PyTree, Scalar, Stats
 
 
@@ -21,7 +22,7 @@ def with_average(model: Model, *, decay: float, network: str = "generator") -> M
     periods = [phase.every for phase in model.phases if network in phase.wrt]
     if not periods:
         trained = sorted({name for phase in model.phases for name in phase.wrt})
-        raise ValueError(f"network={network!r}: no phase updates it; they update {trained}")
+        raise ArgumentError("network", network, f": no phase updates it; they update {trained}")
 
     def init(key: Key, batch: Batch) -> tuple[Params, Stats]:
         params, stats = model.init(key, batch)

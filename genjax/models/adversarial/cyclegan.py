@@ -15,6 +15,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from genjax.core import Input, Model, Phase, with_inputs
+from genjax.errors import ArgumentError
 from genjax.losses.adversarial import least_squares_discriminator_loss, least_squares_generator_loss
 from genjax.losses.reconstruction import mean_absolute_error
 from genjax.models.adversarial.cyclegan_networks import LEAST_SCORED, PatchDiscriminator, strided_layers
@@ -109,7 +110,7 @@ def cyclegan(
         Phase("generators", generators, ("generator_y", "generator_x"), optimizers.generators),
         Phase("discriminators", discriminators, ("discriminator_x", "discriminator_y"), optimizers.discriminators),
     )
-    model = Model(init, phases, make_evaluate(networks, paired=paired), generate, draws=False)
+    model = Model(init, phases, make_evaluate(networks, paired=paired), generate, draws=False, seeds_together=False)
     return with_inputs(model, image=Input(image_shape, "unit"), other_image=Input(other_shape, "unit"))
 
 
@@ -250,8 +251,8 @@ def conv_networks(
     check_least(0, blocks=blocks, halved=halved, strided=strided)
     check_sides(image_shape, halved, edge_size)
     if min(image_shape[:2]) // 2**strided < LEAST_SCORED:
-        raise ValueError(
-            f"strided={strided}: image_shape={image_shape} halved so often must leave {LEAST_SCORED} pixels a side"
+        raise ArgumentError(
+            "strided", strided, f": image_shape={image_shape} halved so often must leave {LEAST_SCORED} pixels a side"
         )
     generator_y, generator_x = (
         ResidualGenerator(shape[-1], filters, blocks, halved, edge_size=edge_size)
@@ -272,7 +273,7 @@ def check_sides(image_shape: Shape, halved: int, edge_size: int) -> None:
     """Raise ValueError if height and width do not allow the downsamplings, or the reflection padding of the kernels."""
     least = max(2 * 2**halved, edge_size // 2 + 1)
     if edge_size < 1 or edge_size % 2 == 0:
-        raise ValueError(f"edge_size={edge_size} must be odd and above 0")
+        raise ArgumentError("edge_size", edge_size, " must be odd and above 0")
     if any(side % 2**halved or side < least for side in image_shape[:2]):
         raise ValueError(
             f"image_shape={image_shape}: with halved={halved} and edge_size={edge_size} height and width must be "

@@ -3,6 +3,7 @@
 from jaxtyping import Array, Float
 
 from genjax.core import Input, Model, with_inputs
+from genjax.errors import ArgumentError
 from genjax.losses.adversarial import NONSATURATING, AdversarialLoss
 from genjax.models.adversarial.dcgan_networks import Discriminator, Generator, StridedConvs, halvings, pooled_features
 from genjax.models.adversarial.gan import Networks, Optimizers, gan
@@ -45,7 +46,7 @@ def dcgan(
         adversarial=adversarial,
         discriminator_updates=discriminator_updates,
     )
-    model = model._replace(embed=make_embed(all_channels(image_shape, filters)))
+    model = model._replace(embed=make_embed(all_channels(image_shape, filters)), seeds_together=False)
     return with_inputs(model, image=Input(image_shape))  # repeated for the new `embed`
 
 
@@ -67,7 +68,7 @@ def all_channels(image_shape: tuple[int, int, int], filters: int) -> tuple[int, 
     Raises ValueError if `filters` is below 1 or no architecture fits `image_shape`.
     """
     if filters < 1:
-        raise ValueError(f"filters={filters} must be at least 1")
+        raise ArgumentError("filters", filters, " must be at least 1")
     return tuple(filters * 2**layer for layer in range(halvings(image_shape)))
 
 

@@ -107,6 +107,7 @@ def infogan(
         evaluate=make_evaluate(networks),
         generate=make_generate(networks),
         embed=make_embed(networks),
+        seeds_together=False,
     )
     return with_inputs(model, image=Input(image_shape))
 

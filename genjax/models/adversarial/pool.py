@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from genjax.errors import ArgumentError
 from genjax.types import Key
 
 Images = Float[Array, "batch H W C"]
@@ -23,7 +24,7 @@ class Pool(NamedTuple):
 def empty_pool(size: int, image_shape: tuple[int, int, int]) -> Pool:
     """Return an empty pool with room for `size` images. Raises ValueError if `size` is below 0."""
     if size < 0:
-        raise ValueError(f"pool_size={size} must be at least 0")
+        raise ArgumentError("pool_size", size, " must be at least 0")
     return Pool(jnp.zeros((size, *image_shape)), jnp.zeros((), jnp.int32))
 
 

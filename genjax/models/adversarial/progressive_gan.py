@@ -121,6 +121,7 @@ def progressive_gan(
         ),
         evaluate=evaluate,
         generate=lambda params, stats, batch, key: jnp.clip(unsigned(draw(params, stats, batch, key)), 0, 1),
+        seeds_together=False,
     )
 
 

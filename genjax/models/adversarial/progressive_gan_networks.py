@@ -15,6 +15,8 @@ from flax import linen as nn
 from jax.nn.initializers import normal, zeros
 from jaxtyping import Array, Float
 
+from genjax.errors import ArgumentError
+
 SLOPE = 0.2
 """Negative slope of the leaky ReLU."""
 GAIN = math.sqrt(2)
@@ -45,7 +47,7 @@ def minibatch_deviation(x: Float[Array, "batch H W C"], *, group: int = 0) -> Fl
     """
     size = min(group, len(x)) or len(x)
     if len(x) % size:
-        raise ValueError(f"group={group} must divide the batch, which has {len(x)} examples, or be 0")
+        raise ArgumentError("group", group, f" must divide the batch, which has {len(x)} examples, or be 0")
     members = rearrange(x, "(member group) h w c -> member group h w c", member=size)
     deviation = jnp.sqrt(members.var(axis=0) + EPSILON).mean(axis=(1, 2, 3))
     return jnp.tile(deviation, size)

@@ -15,6 +15,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float
 
 from genjax.core import Input, Model, Phase, with_inputs
+from genjax.errors import ArgumentError
 from genjax.losses.adversarial import discriminator_loss, nonsaturating_generator_loss
 from genjax.losses.reconstruction import absolute_error, mean_absolute_error
 from genjax.metrics.puzzle import mask_iou
@@ -111,6 +112,7 @@ def puzzle_gan(
         evaluate=make_evaluate(networks),
         generate=lambda params, stats, batch, key: restored(networks, params, stats, batch, key)[0],
         draws=False,
+        seeds_together=False,
     )
     return with_inputs(model, image=Input(image_shape, "unit"), mask=Input(mask_shape, "binary"))
 
@@ -230,6 +232,6 @@ def conv_networks(
         ValueError: if a number is below 1, or the networks cannot reach the size of the images.
     """
     if features < 1:
-        raise ValueError(f"features={features} must be at least 1")
+        raise ArgumentError("features", features, " must be at least 1")
     channels = capped_channels(image_shape, filters)
     return Networks(Generator(image_shape, channels, features), Discriminator(channels), uniform(latents, limit=1.0))

@@ -14,6 +14,7 @@ from einops import rearrange, reduce
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from genjax.errors import ArgumentError
 from genjax.models.adversarial.dcgan_networks import KERNEL_INIT, SLOPE, StridedConvs, halvings, norm, transpose
 from genjax.networks.conv import Conv
 from genjax.networks.images import unsigned
@@ -31,7 +32,7 @@ def capped_channels(image_shape: tuple[int, int, int], filters: int) -> tuple[in
     Raises ValueError if `filters` is below 1, or the images have a size that DCGAN's networks do not reach.
     """
     if filters < 1:
-        raise ValueError(f"filters={filters} must be at least 1")
+        raise ArgumentError("filters", filters, " must be at least 1")
     return tuple(filters * min(2**layer, WIDEST) for layer in range(halvings(image_shape)))
 
 

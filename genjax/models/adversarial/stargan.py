@@ -17,6 +17,7 @@ from jaxtyping import Array, Float, Int, Num
 
 from genjax.core import Input, Model, Phase, with_inputs
 from genjax.data.attributes import Schema
+from genjax.errors import ArgumentError
 from genjax.losses.adversarial import wasserstein_critic_loss, wasserstein_generator_loss
 from genjax.losses.attributes import attribute_losses
 from genjax.losses.reconstruction import mean_absolute_error
@@ -105,6 +106,7 @@ def stargan(
         evaluate=make_evaluate(networks, schema, paired=paired),
         generate=generate,
         draws=False,
+        seeds_together=False,
     )
     pixels, bits, sets = (
         Input(image_shape, "unit"),
@@ -271,6 +273,6 @@ def conv_networks(
     check_least(0, blocks=blocks, halved=halved)
     check_sides(image_shape, halved, edge_size)
     if min(image_shape[:2]) < 2**strided:
-        raise ValueError(f"strided={strided}: images {image_shape} cannot be halved so often")
+        raise ArgumentError("strided", strided, f": images {image_shape} cannot be halved so often")
     generator = ResidualGenerator(image_shape[-1], filters, blocks, halved, padding, edge_size, affine=True)
     return Networks(LabelledGenerator(generator), TwoHeads(schema.bits, discriminator_filters, strided))

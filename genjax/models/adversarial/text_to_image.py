@@ -15,6 +15,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from genjax.core import Input, Model, Phase, with_inputs
+from genjax.errors import ArgumentError
 from genjax.losses.adversarial import matching_aware_discriminator_loss, nonsaturating_generator_loss
 from genjax.losses.matching import structured_joint_loss
 from genjax.losses.reconstruction import squared_error
@@ -90,6 +91,7 @@ def text_to_image(
         evaluate=make_evaluate(networks),
         generate=make_generate(networks),
         embed=lambda params, stats, batch: bind(networks, params, stats).image_encoder(batch["image"]),
+        seeds_together=False,
     )
     return with_inputs(model, image=Input(image_shape, "unit"))
 
@@ -97,9 +99,10 @@ def text_to_image(
 def check_numbers(matching_steps: int, matching_weight: float, interpolation: float, style_start: int | None) -> None:
     """Raise ValueError if a number is out of range."""
     if matching_steps < 1 or not interpolation >= 0 or not matching_weight >= 0:
-        raise ValueError(
-            f"matching_steps={matching_steps} must be at least 1, matching_weight={matching_weight} and "
-            f"interpolation={interpolation} at least 0"
+        raise ArgumentError(
+            "matching_steps",
+            matching_steps,
+            f" must be at least 1, matching_weight={matching_weight} and interpolation={interpolation} at least 0",
         )
     if style_start is not None and style_start < matching_steps:
         raise ValueError(f"style_start={style_start} must be at least matching_steps={matching_steps}")

@@ -20,6 +20,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Bool, Float, Shaped
 
 from genjax.core import Model, Phase
+from genjax.errors import ArgumentError
 from genjax.losses.mixture import bounded_log_sigmas, gaussian_mixture_log_prob
 from genjax.networks.recurrent import StackedLSTM, State, uniform_init, zero_state
 from genjax.types import Batch, Key, Metrics, Params, PyTree, Scalar, Stats
@@ -156,7 +157,7 @@ def categorical(vocabulary_size: int, temperature: float = 1.0) -> Head:
     if vocabulary_size < 2:
         raise ValueError(f"vocabulary_size={vocabulary_size} must be at least 2")
     if not 0 < temperature < math.inf:
-        raise ValueError(f"temperature={temperature} must be above 0 and finite")
+        raise ArgumentError("temperature", temperature, " must be above 0 and finite")
 
     def log_prob(logits: Parameters, x: Elements) -> Array:
         return jnp.take_along_axis(jax.nn.log_softmax(logits), x[..., None], axis=-1)[..., 0]
@@ -188,7 +189,7 @@ def gaussian_mixture(components: int, mean: float = 0.0, scale: float = 1.0) -> 
     0.
     """
     if components < 1:
-        raise ValueError(f"components={components} must be at least 1")
+        raise ArgumentError("components", components, " must be at least 1")
     if not 0 < scale < math.inf:
         raise ValueError(f"scale={scale} must be above 0 and finite")
 
@@ -266,7 +267,7 @@ def sequential(
     if hidden < 1 or layers < 1:
         raise ValueError(f"hidden={hidden} and layers={layers} must be at least 1")
     if not 0 <= dropout < 1:
-        raise ValueError(f"dropout={dropout} must be at least 0 and below 1")
+        raise ArgumentError("dropout", dropout, " must be at least 0 and below 1")
     return Sequential(Network(StackedLSTM(hidden, layers, dropout, dtype), head.parameters), head)
 
 

@@ -23,6 +23,7 @@ from jax.nn.initializers import he_normal
 from jaxtyping import Float, Int
 
 from genjax.core import Input, Model, Phase, with_inputs
+from genjax.errors import ArgumentError
 from genjax.losses.likelihood import bernoulli_log_prob, bits_per_dim, flat_pixels, log_mean_exp
 from genjax.models.autoregressive.nade import CHUNK, masked, pad_rows
 from genjax.models.autoregressive.pixels import bernoulli, element_uniforms
@@ -58,9 +59,9 @@ def eonade(
     """
     size = int(np.prod(image_shape))
     if min(hidden, default=0) < 1:
-        raise ValueError(f"hidden={tuple(hidden)} must hold at least one layer, each of at least 1 unit")
+        raise ArgumentError("hidden", tuple(hidden), " must hold at least one layer, each of at least 1 unit")
     if orderings < 1 or orderings & (orderings - 1):
-        raise ValueError(f"orderings={orderings} must be a power of two")
+        raise ArgumentError("orderings", orderings, " must be a power of two")
     orders = fixed_orderings(size, orderings)
 
     def init(key: Key, batch: Batch) -> tuple[Params, Stats]:

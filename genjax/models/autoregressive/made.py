@@ -18,6 +18,7 @@ from jax.nn.initializers import constant, zeros
 from jaxtyping import Float, Int
 
 from genjax.core import Input, Model, Phase, with_inputs
+from genjax.errors import ArgumentError
 from genjax.losses.likelihood import bernoulli_log_prob, bits_per_dim, flat_pixels, log_mean_exp
 from genjax.models.autoregressive.nade import checked_ordering
 from genjax.models.autoregressive.pixels import bernoulli, element_uniforms
@@ -94,16 +95,17 @@ def made(
         return prefix_or_nan(filled, known_in_orders).reshape(image.shape)
 
     phase = Phase("likelihood", loss, ("made",), optimizer or optax.adam(1e-3))
-    model = Model(init, (phase,), evaluate, generate, kinds={"nll_nats": "exact", "bits_per_dim": "exact"})
+    kinds = {"nll_nats": "exact", "bits_per_dim": "exact"}
+    model = Model(init, (phase,), evaluate, generate, kinds=kinds, seeds_together=False)
     return with_inputs(model, image=Input(image_shape, "binary"))
 
 
 def check_sizes(hidden: Sequence[int], masks: int) -> None:
     """Raise ValueError if a layer or the number of masks is below 1."""
     if min(hidden, default=0) < 1:
-        raise ValueError(f"hidden={tuple(hidden)} must hold at least one layer, each of at least 1 unit")
+        raise ArgumentError("hidden", tuple(hidden), " must hold at least one layer, each of at least 1 unit")
     if masks < 1:
-        raise ValueError(f"masks={masks} must be at least 1")
+        raise ArgumentError("masks", masks, " must be at least 1")
 
 
 def mask_orderings(

@@ -20,6 +20,7 @@ from jax import Array
 from jaxtyping import Float, Int
 
 from genjax.core import Input, Model, Phase, with_inputs
+from genjax.errors import ArgumentError
 from genjax.losses.likelihood import bernoulli_log_prob, bits_per_dim
 from genjax.models.completion import given_pixels, prefix_or_nan
 from genjax.networks.start import frequency_logits
@@ -59,7 +60,7 @@ def nade(
     """
     order = checked_ordering(ordering, int(np.prod(image_shape)))
     if hidden < 1:
-        raise ValueError(f"hidden={hidden} must be at least 1")
+        raise ArgumentError("hidden", hidden, " must be at least 1")
 
     def init(key: Key, batch: Batch) -> tuple[Params, Stats]:
         del batch
@@ -83,7 +84,8 @@ def nade(
         return x[:, np.argsort(order)].reshape(image.shape)
 
     phase = Phase("likelihood", loss, ("nade",), optimizer or optax.adam(1e-3))
-    model = Model(init, (phase,), evaluate, generate, kinds={"nll_nats": "exact", "bits_per_dim": "exact"})
+    kinds = {"nll_nats": "exact", "bits_per_dim": "exact"}
+    model = Model(init, (phase,), evaluate, generate, kinds=kinds, seeds_together=False)
     return with_inputs(model, image=Input(image_shape, "binary"))
 
 
@@ -91,7 +93,7 @@ def checked_ordering(ordering: Sequence[int] | None, dimensions: int) -> Int[np.
     """Return the ordering as an array, raster order for None. Raises ValueError if it is no permutation."""
     order = np.arange(dimensions) if ordering is None else np.asarray(ordering)
     if not np.array_equal(np.sort(order), np.arange(dimensions)):
-        raise ValueError(f"ordering={order} must hold each of the {dimensions} pixels 0 to {dimensions - 1} once")
+        raise ArgumentError("ordering", order, f" must hold each of the {dimensions} pixels 0 to {dimensions - 1} once")
     return order
 
 

@@ -108,7 +108,8 @@ def pixel_cnn(
         return prefix_or_nan(filled, known.reshape(len(known), -1))
 
     phase = Phase("likelihood", loss, networks.names(), optimizer or optax.adam(1e-3))
-    model = Model(init, (phase,), evaluate, generate, kinds={"nll_nats": "exact", "bits_per_dim": "exact"})
+    kinds = {"nll_nats": "exact", "bits_per_dim": "exact"}
+    model = Model(init, (phase,), evaluate, generate, kinds=kinds, seeds_together=False)
     return with_inputs(model, image=Input(image_shape, output.values), **given.inputs())
 
 

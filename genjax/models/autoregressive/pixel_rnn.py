@@ -21,6 +21,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Float, Int
 
 from genjax.core import Input, Model, Phase, with_inputs
+from genjax.errors import ArgumentError
 from genjax.losses.likelihood import bits_per_dim, sum_pixels
 from genjax.models.autoregressive.pixels import Output, element_uniforms
 from genjax.models.completion import given_pixels, prefix_or_nan
@@ -156,7 +157,8 @@ def pixel_rnn(
 
     default = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
     phase = Phase("likelihood", loss, ("pixel_rnn",), optimizer or default)
-    model = Model(init, (phase,), evaluate, generate, kinds={"nll_nats": "exact", "bits_per_dim": "exact"})
+    kinds = {"nll_nats": "exact", "bits_per_dim": "exact"}
+    model = Model(init, (phase,), evaluate, generate, kinds=kinds, seeds_together=False)
     return with_inputs(model, image=Input(image_shape, output.values))
 
 
@@ -173,7 +175,7 @@ def make_network(
     """Make the network of `pixel_rnn`. Raises ValueError as `pixel_rnn` does."""
     head = 2 * features if head_features is None else head_features
     if layers < 1:
-        raise ValueError(f"layers={layers} must be at least 1")
+        raise ArgumentError("layers", layers, " must be at least 1")
     for name, size in (("features", features), ("head_features", head)):
         if size < 1 or size % channels:
             raise ValueError(f"{name}={size} must be a multiple of the channels, {channels}, and at least that")

@@ -15,6 +15,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float, Int
 
+from genjax.errors import ArgumentError
 from genjax.losses.discrete import categorical_log_prob, discretized_logistic_mixture_log_prob
 from genjax.losses.likelihood import bernoulli_log_prob
 from genjax.types import Key
@@ -63,7 +64,7 @@ def bernoulli() -> Output:
 def categorical(levels: int) -> Output:
     """Return a softmax over the levels. Raises ValueError if there are fewer than two."""
     if levels < 2:
-        raise ValueError(f"levels={levels} must be at least 2")
+        raise ArgumentError("levels", levels, " must be at least 2")
     return Output(levels, levels, categorical_log_prob, jax.nn.log_softmax)
 
 
@@ -73,7 +74,7 @@ def logistic_mixture(levels: int, components: int) -> Output:
     Raises ValueError if there are fewer than two levels or no component.
     """
     if levels < 2 or components < 1:
-        raise ValueError(f"levels={levels} must be at least 2, and components={components} at least 1")
+        raise ArgumentError("levels", levels, f" must be at least 2, and components={components} at least 1")
     log_prob = functools.partial(discretized_logistic_mixture_log_prob, levels=levels)
 
     def log_probs(parameters: Parameters) -> Array:

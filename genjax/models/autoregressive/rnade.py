@@ -24,6 +24,7 @@ from jax import Array
 from jaxtyping import Float
 
 from genjax.core import Input, Model, Phase, with_inputs
+from genjax.errors import ArgumentError
 from genjax.losses.likelihood import bits_per_dim
 from genjax.losses.mixture import bounded_log_sigmas, gaussian_mixture_log_prob, scale_gradient
 from genjax.models.autoregressive.nade import checked_ordering, in_order, masked
@@ -138,7 +139,7 @@ def rnade(
 
     phase = Phase("likelihood", loss, ("rnade",), optimizer or optax.adam(1e-3))
     kinds = {"nll_nats": "exact"} if levels is None else {"nll_nats": "exact", "bits_per_dim": "elbo"}
-    model = Model(init, (phase,), evaluate, generate, kinds=kinds)
+    model = Model(init, (phase,), evaluate, generate, kinds=kinds, seeds_together=False)
     return with_inputs(model, image=Input(image_shape, "real" if levels is None else "unit"))
 
 
@@ -147,7 +148,7 @@ def check_sizes(hidden: int, components: int, levels: int | None) -> None:
     if hidden < 1 or components < 1:
         raise ValueError(f"hidden={hidden} and components={components} must be at least 1")
     if levels is not None and levels < 2:
-        raise ValueError(f"levels={levels} must be at least 2")
+        raise ArgumentError("levels", levels, " must be at least 2")
 
 
 def standardization(

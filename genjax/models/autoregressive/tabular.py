@@ -18,6 +18,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from genjax.core import Model, Phase
+from genjax.errors import ArgumentError
 from genjax.losses.likelihood import flat_pixels
 from genjax.models.completion import given_pixels, prefix_or_nan
 from genjax.types import Batch, Key, Metrics, Params, Scalar, Stats
@@ -63,7 +64,7 @@ def ar_contexts(
     Raises ValueError if k or the ordering is out of range or the tables would hold more than 2^26 counts.
     """
     if not 0 <= k < pixels:
-        raise ValueError(f"k={k} must be from 0 to {pixels - 1}, one less than the number of pixels")
+        raise ArgumentError("k", k, f" must be from 0 to {pixels - 1}, one less than the number of pixels")
     order = np.arange(pixels) if ordering is None else np.asarray(ordering)
     if sorted(order.tolist()) != list(range(pixels)):
         raise ValueError(f"ordering must hold each of 0, ..., {pixels - 1} once, got {ordering}")
@@ -103,7 +104,7 @@ def lay_out(neighbours: Int[np.ndarray, "D K"], *, levels: int, order: Int[np.nd
     Raises ValueError if `levels` is below 2 or the tables would hold more than 2^26 counts.
     """
     if levels < 2:
-        raise ValueError(f"levels={levels} must be at least 2")
+        raise ArgumentError("levels", levels, " must be at least 2")
     inside = neighbours >= 0
     pixels, size = neighbours.shape
     sizes = [levels**size] if tied else [levels ** int(count) for count in inside.sum(axis=1)]
@@ -216,7 +217,7 @@ def tabular(contexts: Contexts, *, examples: int, smoothing: float = 0.1) -> Mod
     if examples < 1:
         raise ValueError(f"examples={examples} must be at least 1")
     if not 0 < smoothing < math.inf:
-        raise ValueError(f"smoothing={smoothing} must be positive")
+        raise ArgumentError("smoothing", smoothing, " must be positive")
     pixels, levels = len(contexts.order), contexts.levels
     tied = pixels > 1 and not contexts.starts.any()
     if (most := examples * (pixels if tied else 1)) >= 2**31:

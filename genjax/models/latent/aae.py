@@ -13,6 +13,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from genjax.core import Input, Model, Phase, with_inputs
+from genjax.errors import ArgumentError
 from genjax.losses.adversarial import discriminator_loss, nonsaturating_generator_loss
 from genjax.losses.reconstruction import squared_error
 from genjax.models.completion import refuse_known
@@ -72,7 +73,7 @@ def aae(
     each other, `semi_supervised` lacks classes or the prior has other ones, or `dropout` is not in [0, 1).
     """
     if not 0 <= dropout < 1:
-        raise ValueError(f"dropout={dropout} must be at least 0 and below 1")
+        raise ArgumentError("dropout", dropout, " must be at least 0 and below 1")
     if semi_supervised and not networks.classes:
         raise ValueError(f"semi_supervised=True needs the classes of y, got classes={networks.classes}")
     if semi_supervised and prior.classes not in (0, networks.classes):

@@ -19,7 +19,8 @@ from flax import linen as nn
 from jax.nn.initializers import Initializer, constant, glorot_uniform
 from jaxtyping import Array, Float
 
-from genjax.core import Input, Model, Phase, with_inputs
+from genjax.core import Input, Model, Phase, has_convolutions, with_inputs
+from genjax.errors import ArgumentError
 from genjax.losses.likelihood import bernoulli_log_prob, sum_pixels
 from genjax.losses.reconstruction import mean_squared_error, squared_error
 from genjax.networks.bound import bind, check_outputs, init_networks
@@ -113,14 +114,20 @@ def autoencoder(
     """
     check_networks(networks, image_shape)
     metrics = ("squared_error", "mse", networks.reconstruction.name)
+
+    def init(key: Key, batch: Batch) -> tuple[Params, Stats]:
+        return init_networks(networks, key, **example_inputs(networks, batch["image"]))[0], {}
+
+    shapes = jax.eval_shape(init, jax.random.key(0), {"image": jnp.zeros((1, *image_shape))})
     model = Model(
-        init=lambda key, batch: (init_networks(networks, key, **example_inputs(networks, batch["image"]))[0], {}),
+        init=init,
         phases=(Phase("reconstruction", reconstruction_loss(networks), ("encoder", "decoder"), optimizer),),
         evaluate=make_evaluate(networks),
         generate=lambda params, stats, batch, key: reconstruct(networks, params, batch["image"]).clip(0, 1),
         embed=lambda params, stats, batch: encode(networks, params, batch["image"]),
         kinds=dict.fromkeys(metrics, "exact"),
         draws=False,
+        seeds_together=not has_convolutions(shapes),
     )
     return with_inputs(model, image=Input(image_shape, "unit"))
 
@@ -133,7 +140,7 @@ def example_inputs(networks: Networks, images: Images) -> dict[str, tuple[Array,
 def check_networks(networks: Networks, image_shape: tuple[int, int, int]) -> None:
     """Raise ValueError if the networks' outputs do not have the shapes of codes and images."""
     if networks.latents < 1:
-        raise ValueError(f"latents={networks.latents} must be at least 1")
+        raise ArgumentError("latents", networks.latents, " must be at least 1")
     inputs = example_inputs(networks, jnp.zeros((1, *image_shape)))
     check_outputs(networks, inputs, {"encoder": (1, networks.latents), "decoder": (1, *image_shape)})
 

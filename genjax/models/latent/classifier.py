@@ -8,6 +8,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
 from genjax.core import Input, Model, Phase, with_inputs
+from genjax.errors import ArgumentError
 from genjax.networks.bound import bind, init_networks
 from genjax.types import Batch, Key, Metrics, Params, PyTree, Scalar, Stats
 
@@ -50,7 +51,7 @@ def classifier(
         ValueError: if there are fewer than two classes or, at `init`, `encoder_params` do not fit the encoder.
     """
     if classes < 2:
-        raise ValueError(f"classes={classes} must be at least 2")
+        raise ArgumentError("classes", classes, " must be at least 2")
     networks = Networks(encoder, nn.Dense(classes) if head is None else head)
 
     def logits(params: Params, batch: Batch) -> Logits:

@@ -22,7 +22,8 @@ import optax
 from jax.scipy.special import ndtri
 from jaxtyping import Array, Float, Int
 
-from genjax.core import Input, Model, Phase, with_inputs
+from genjax.core import Input, Model, Phase, has_convolutions, with_inputs
+from genjax.errors import ArgumentError
 from genjax.losses.bound import Bound, Terms, elbo, streamed_means, tempered
 from genjax.losses.divergence import gaussian_kl_between
 from genjax.losses.likelihood import gaussian_log_prob
@@ -65,16 +66,21 @@ def vae(
     `beta`, `warm_up` or the prior's variance is out of range, or the networks do not fit `image_shape`.
     """
     if samples < 1:
-        raise ValueError(f"samples={samples} must be at least 1")
+        raise ArgumentError("samples", samples, " must be at least 1")
     if not 0 <= beta < math.inf or warm_up < 0:
-        raise ValueError(f"beta={beta} must be at least 0 and finite, and warm_up={warm_up} at least 0")
+        raise ArgumentError("beta", beta, f" must be at least 0 and finite, and warm_up={warm_up} at least 0")
     if not 0 < networks.prior_variance < math.inf:
         raise ValueError(f"networks: prior_variance={networks.prior_variance} must be above 0 and finite")
     check_networks(networks, image_shape)
     loss = bound_loss(networks, bound, samples, beta=beta, warm_up=warm_up)
     stats = {"steps": jnp.zeros((), jnp.int32)} if warm_up else {}
+
+    def init(key: Key, batch: Batch) -> tuple[Params, Stats]:
+        return init_params(networks, key, batch["image"]), stats
+
+    shapes = jax.eval_shape(init, jax.random.key(0), {"image": jnp.zeros((1, *image_shape))})
     model = Model(
-        init=lambda key, batch: (init_params(networks, key, batch["image"]), stats),
+        init=init,
         phases=(Phase("bound", loss, network_names(networks), optimizer),),
         evaluate=make_evaluate(networks, samples=evaluation_samples),
         generate=make_generate(networks),
@@ -84,6 +90,7 @@ def vae(
             f"iwae_{evaluation_samples}_nats": f"iwae-{evaluation_samples}",
             "kl_nats": "estimate" if networks.top_latents else "exact",
         },
+        seeds_together=not has_convolutions(shapes),
     )
     return with_inputs(model, image=Input(image_shape, networks.likelihood.values))
 
@@ -214,7 +221,7 @@ def manifold_grid(decode: Callable[[Latents], Images], side: int) -> Images:
     Latents are ndtri((i + 0.5) / side), i < side (Kingma & Welling 2014, fig. 4). Raises ValueError if side < 1.
     """
     if side < 1:
-        raise ValueError(f"side={side} must be at least 1")
+        raise ArgumentError("side", side, " must be at least 1")
     # The half avoids the quantiles 0 and 1, which are infinite.
     quantiles = ndtri((jnp.arange(side) + 0.5) / side)
     rows, columns = jnp.meshgrid(quantiles, quantiles, indexing="ij")
