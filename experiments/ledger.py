@@ -19,6 +19,7 @@ from typing import Annotated, Any, NamedTuple
 import tyro
 
 from experiments.__main__ import experiment_names, first_line
+from experiments.speed import growth, peer
 from genjax.runs.config import as_json, imported, parse
 from genjax.runs.directory import RESULT, RunError, read_config, read_json, write_json
 from genjax.runs.experiment import Baseline, Reference
@@ -29,6 +30,8 @@ from genjax.runs.session import user_errors
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parents[1] / "README.md"
 SPEED = "speed.json"
+TABLES = {"rows": SPEED, "peers": "peers.json", "exponents": "exponents.json"}
+"""File in the ledger of each table that `experiments.speed` saves, by the name that only its JSON object has."""
 
 HEADER = ("experiment", "data (pixels)", "metric", "ours", "to compare with", "seeds", "device", "time", "command")
 
@@ -81,7 +84,7 @@ def finished(run: Path) -> Mapping[str, Any]:
 
 def results() -> list[dict[str, Any]]:
     """Return all results in the ledger, sorted by file name."""
-    return [read_json(path) for path in sorted(RESULTS.glob("*.json")) if path.name != SPEED]
+    return [read_json(path) for path in sorted(RESULTS.glob("*.json")) if path.name not in TABLES.values()]
 
 
 def results_table() -> str:
@@ -195,9 +198,29 @@ def speed_table() -> str:
 
 def growth_table() -> str:
     """Return the Markdown table of training step times at each image side, divided by the time at the first side."""
-    growth = read_json(RESULTS / SPEED)["growth"]
-    found = [(row["model"], *(f"{ratio:.2f}" for ratio in row["ratios"])) for row in growth]
-    return markdown(("training step", *(f"{side}x{side}" for side in growth[0]["sides"])), found)
+    grown = read_json(RESULTS / SPEED)["growth"]
+    found = [(row["model"], *(f"{ratio:.2f}" for ratio in row["ratios"])) for row in grown]
+    return markdown(("training step", *(f"{side}x{side}" for side in grown[0]["sides"])), found)
+
+
+def saved(name: str) -> list[dict[str, Any]]:
+    """Return the rows of a table of speed, by its name in `TABLES`; none if it is not in the ledger."""
+    path = RESULTS / TABLES[name]
+    return read_json(path)[name] if path.exists() else []
+
+
+def peers_table() -> str:
+    """Return the Markdown table of training steps and samplers beside PyTorch's; a sentence if there is none yet."""
+    found = saved("peers")
+    timed = ("ms, ours", "PyTorch") if found and "milliseconds" in found[0] else ()
+    body = [(*peer.cells(row), *peer.milliseconds(row)) for row in found]
+    return markdown((*peer.HEADER, *timed), body) if found else "Not measured yet."
+
+
+def exponents_table() -> str:
+    """Return the Markdown table of the exponents of training steps; a sentence if there is none yet."""
+    found = saved("exponents")
+    return markdown(growth.HEADER, [growth.cells(row) for row in found]) if found else "Not measured yet."
 
 
 def markdown(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
@@ -208,7 +231,13 @@ def markdown(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
 
 PAGES: Mapping[Path, Mapping[str, Callable[[], str]]] = {
     README: {"systems": systems_table},
-    RESULTS / "README.md": {"results": results_table, "speed": speed_table, "growth": growth_table},
+    RESULTS / "README.md": {
+        "results": results_table,
+        "speed": speed_table,
+        "growth": growth_table,
+        "peers": peers_table,
+        "exponents": exponents_table,
+    },
 }
 """Functions that return the tables of each page, by the names in the comments that enclose the tables."""
 
@@ -236,16 +265,21 @@ def file_name(result: Mapping[str, Any]) -> str:
     return "-".join([result["experiment"], result["preset"], *rest]).replace("/", "-") + ".json"
 
 
+def table_file(result: Mapping[str, Any]) -> str | None:
+    """Return the file name of a table of speed; None for the result of a run."""
+    return next((file for name, file in TABLES.items() if name in result), None)
+
+
 def keep(result: Mapping[str, Any]) -> Path:
-    """Put a result, or a speed table, into the ledger."""
-    path = RESULTS / (SPEED if "rows" in result else file_name(result))
+    """Put a result, or a table of speed, into the ledger."""
+    path = RESULTS / (table_file(result) or file_name(result))
     write_json(path, result)
     return path
 
 
 def check_result(run: Path, result: Mapping[str, Any]) -> None:
     """Raise RunError if a result cannot be kept."""
-    if "rows" not in result and not result["command"].startswith("python -m experiments."):
+    if not table_file(result) and not result["command"].startswith("python -m experiments."):
         raise RunError(f"{run} is of an experiment outside of experiments/; `ledger show` prints its rows")
     if not re.fullmatch(r"[0-9a-f]{40}", result.get("commit") or ""):
         raise RunError(f"{run}: commit={result.get('commit')!r}; the ledger keeps results of committed code only")

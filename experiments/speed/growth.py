@@ -103,18 +103,27 @@ def measured(steps: Sequence[Side], rounds: int) -> list[float]:
     return np.median([[seconds_per_call(one, 2) for one in steps] for _ in range(rounds)], axis=0).tolist()
 
 
+HEADER = ("training step", "size", "values", "exponent of time", "of memory")
+"""Columns of the table."""
+
+
+def cells(one: dict[str, Any]) -> tuple[str, ...]:
+    """Return a row as text, in the order of `HEADER`."""
+    exponents = (f"{one[name]:.2f}" for name in ("time_exponent", "memory_exponent"))
+    return (one["model"], one["axis"], ", ".join(map(str, one["sizes"])), *exponents)
+
+
 def growth(*, out: Path, only: str = "") -> None:
     """Measure, print and save the exponents of the models whose name contains `only`."""
     chosen = [model for model in MODELS if only in model.name]
     if not chosen:
         raise RunError(f"--only {only}: no growing model has this in its name", exit_code=2)
     table = Table(title=f"exponents of a training step on {surroundings()['device']}")
-    for column in ("model", "size", "values", "time", "memory"):
+    for column in HEADER:
         table.add_column(column)
     origin, found = origin_of("python -m experiments.speed --growth", []), []
     for one in rows(chosen):
         found.append(one)
-        exponents = (f"{one[name]:.2f}" for name in ("time_exponent", "memory_exponent"))
-        table.add_row(one["model"], one["axis"], ", ".join(map(str, one["sizes"])), *exponents)
+        table.add_row(*cells(one))
     Console().print(table)
     save(out, {"exponents": found, "only": only, **origin})

@@ -218,7 +218,7 @@ def prepared() -> Sequence[Pair]:
     return PAIRS
 
 
-HEADER = ("", "ours / PyTorch", "quartiles", "at most", "peak, ours", "PyTorch", "MiB, ours", "PyTorch")
+HEADER = ("step or sampler", "ours / PyTorch", "quartiles", "at most", "peak, ours", "PyTorch", "MiB, ours", "PyTorch")
 """Columns of the table: ratio of times, part of the ceiling of a matrix product, and memory."""
 
 
