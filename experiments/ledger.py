@@ -31,7 +31,7 @@ RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parents[1] / "README.md"
 SPEED = "speed.json"
 TABLES = {"rows": SPEED, "peers": "peers.json", "exponents": "exponents.json"}
-"""File in the ledger of each table that `experiments.speed` saves, by the name that only its JSON object has."""
+"""File of each table of `experiments.speed`, by a name that only its JSON object has."""
 
 HEADER = ("experiment", "data (pixels)", "metric", "ours", "to compare with", "seeds", "device", "time", "command")
 
@@ -203,24 +203,23 @@ def growth_table() -> str:
     return markdown(("training step", *(f"{side}x{side}" for side in grown[0]["sides"])), found)
 
 
-def saved(name: str) -> list[dict[str, Any]]:
-    """Return the rows of a table of speed, by its name in `TABLES`; none if it is not in the ledger."""
-    path = RESULTS / TABLES[name]
-    return read_json(path)[name] if path.exists() else []
-
-
 def peers_table() -> str:
-    """Return the Markdown table of training steps and samplers beside PyTorch's; a sentence if there is none yet."""
-    found = saved("peers")
-    timed = ("ms, ours", "PyTorch") if found and "milliseconds" in found[0] else ()
-    body = [(*peer.cells(row), *peer.milliseconds(row)) for row in found]
-    return markdown((*peer.HEADER, *timed), body) if found else "Not measured yet."
+    """Return the Markdown table of training steps and samplers beside PyTorch's."""
+    return saved_table("peers", peer.as_text)
 
 
 def exponents_table() -> str:
-    """Return the Markdown table of the exponents of training steps; a sentence if there is none yet."""
-    found = saved("exponents")
-    return markdown(growth.HEADER, [growth.cells(row) for row in found]) if found else "Not measured yet."
+    """Return the Markdown table of the exponents of training steps."""
+    return saved_table("exponents", growth.as_text)
+
+
+def saved_table(name: str, as_text: Callable[[Sequence[Any]], Sequence[Sequence[str]]]) -> str:
+    """Return a table of `TABLES` in Markdown, with its header and rows `as_text`; a sentence if it is not kept yet."""
+    path = RESULTS / TABLES[name]
+    if not path.exists():
+        return "Not measured yet."
+    header, *body = as_text(read_json(path)[name])
+    return markdown(header, body)
 
 
 def markdown(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
@@ -265,21 +264,17 @@ def file_name(result: Mapping[str, Any]) -> str:
     return "-".join([result["experiment"], result["preset"], *rest]).replace("/", "-") + ".json"
 
 
-def table_file(result: Mapping[str, Any]) -> str | None:
-    """Return the file name of a table of speed; None for the result of a run."""
-    return next((file for name, file in TABLES.items() if name in result), None)
-
-
 def keep(result: Mapping[str, Any]) -> Path:
     """Put a result, or a table of speed, into the ledger."""
-    path = RESULTS / (table_file(result) or file_name(result))
+    tables = [file for name, file in TABLES.items() if name in result]
+    path = RESULTS / (tables[0] if tables else file_name(result))
     write_json(path, result)
     return path
 
 
 def check_result(run: Path, result: Mapping[str, Any]) -> None:
     """Raise RunError if a result cannot be kept."""
-    if not table_file(result) and not result["command"].startswith("python -m experiments."):
+    if not TABLES.keys() & result.keys() and not result["command"].startswith("python -m experiments."):
         raise RunError(f"{run} is of an experiment outside of experiments/; `ledger show` prints its rows")
     if not re.fullmatch(r"[0-9a-f]{40}", result.get("commit") or ""):
         raise RunError(f"{run}: commit={result.get('commit')!r}; the ledger keeps results of committed code only")

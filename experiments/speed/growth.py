@@ -113,14 +113,17 @@ def cells(one: dict[str, Any]) -> tuple[str, ...]:
     return (one["model"], one["axis"], ", ".join(map(str, one["sizes"])), *exponents)
 
 
+def as_text(measured: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """Return the header and the rows of the table as text."""
+    return [HEADER, *map(cells, measured)]
+
+
 def growth(*, out: Path, only: str = "") -> None:
     """Measure, print and save the exponents of the models whose name contains `only`."""
     chosen = [model for model in MODELS if only in model.name]
     if not chosen:
         raise RunError(f"--only {only}: no growing model has this in its name", exit_code=2)
-    table = Table(title=f"exponents of a training step on {surroundings()['device']}")
-    for column in HEADER:
-        table.add_column(column)
+    table = Table(*HEADER, title=f"exponents of a training step on {surroundings()['device']}")
     origin, found = origin_of("python -m experiments.speed --growth", []), []
     for one in rows(chosen):
         found.append(one)

@@ -231,6 +231,12 @@ def cells(one: dict[str, Any]) -> tuple[str, ...]:
     return (one["name"], f"{one['ratio']:.2f}", f"{low:.2f} to {high:.2f}", target, *shares, *sizes)
 
 
+def as_text(measured: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """Return the header and the rows of the table as text, with the times where they were kept."""
+    timed = ("ms, ours", "PyTorch") if any("milliseconds" in one for one in measured) else ()
+    return [(*HEADER, *timed), *((*cells(one), *milliseconds(one)) for one in measured)]
+
+
 def milliseconds(one: dict[str, Any]) -> tuple[str, ...]:
     """Return the times of a row as text; none on a CPU."""
     return tuple(f"{value:.2f}" for value in one.get("milliseconds", {}).values())
@@ -241,16 +247,16 @@ def peers(*, out: Path, only: str = "") -> None:
     chosen = [pair for pair in prepared() if only in pair.name]
     if not chosen:
         raise RunError(f"--only {only}: no training step or sampler has this in its name", exit_code=2)
-    table = Table(title=f"ours / PyTorch on {surroundings()['device']}", caption="medians, measured side by side")
-    for column in (*HEADER, *(() if jax.default_backend() == "cpu" else ("ms, ours", "PyTorch"))):
-        table.add_column(column)
     origin = origin_of("python -m experiments.speed --peer torch", [])
     limits, measured = ceilings(), []
     for pair in chosen:
         one = row(pair, limits)
         measured.append(one)
-        table.add_row(*cells(one), *milliseconds(one))
         print(*(cell for cell in cells(one) if cell), sep="  ", flush=True)
+    header, *body = as_text(measured)
+    table = Table(*header, title=f"ours / PyTorch on {surroundings()['device']}", caption="measured side by side")
+    for line in body:
+        table.add_row(*line)
     Console().print(table)
     save(out, {"peers": measured, "torch": importlib.metadata.version("torch"), "only": only, **origin})
 

@@ -10,11 +10,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (pip install -e '.[peers]')")
 
 
-def randomized(params):
-    """Return parameters to which noise is added, since fresh ones are often 0."""
+def randomized(params, scale):
+    """Return parameters to which noise of this scale is added, since fresh ones are often 0."""
     leaves, tree = jax.tree.flatten(params)
     rng = np.random.default_rng(0)
-    leaves = [leaf + 0.1 * rng.standard_normal(leaf.shape).astype(np.float32) for leaf in leaves]
+    leaves = [leaf + scale * rng.standard_normal(leaf.shape).astype(np.float32) for leaf in leaves]
     return jax.tree.unflatten(tree, leaves)
 
 
