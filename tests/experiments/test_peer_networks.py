@@ -285,18 +285,19 @@ def test_text_to_image():
 @pytest.mark.parametrize("clipped", [False, True])
 def test_the_updates_are_the_same(clipped):
     """Adam, and plain steps along a clipped gradient, whose length matters, go through the same losses."""
+    large = sides.Adam(0.05)  # so large that the gradient changes, and averages over its history matter
     clip = optax.chain(optax.clip_by_global_norm(sides.CLIP), optax.sgd(0.1))
     model, batch = ours.made_of(DENSE), ours.binary(DENSE)
-    phases = tuple(phase._replace(optimizer=clip) for phase in model.phases) if clipped else model.phases
+    phases = tuple(phase._replace(optimizer=clip if clipped else ours.adam(large)) for phase in model.phases)
     state = init_state(model._replace(phases=phases), KEY, batch)
     theirs = dense.made(DENSE)
     copy(leaves_of(state.params), theirs)
     x = tensor(batch["image"]).flatten(1)
-    descent = torch.optim.SGD(theirs.parameters(), 0.1) if clipped else parts.adam(sides.LIKELIHOOD, theirs)
+    descent = torch.optim.SGD(theirs.parameters(), 0.1) if clipped else parts.adam(large, theirs)
     step, found = jax.jit(make_step(phases)), []
     for _ in range(5):
         state, metrics = step(state, batch)
         loss = parts.descend(dense.nats(theirs(x), x), descent, clip=sides.CLIP if clipped else None)
         found.append((float(metrics["likelihood/loss"]), loss.item()))
-    np.testing.assert_allclose(*zip(*found, strict=True), rtol=1e-5)
+    np.testing.assert_allclose(*zip(*found, strict=True), rtol=1e-4)
     assert found[0][0] > found[-1][0] + 0.05
