@@ -126,6 +126,26 @@ def share(flops: float | None, seconds: float, ceiling: float) -> float | None:
     return None if flops is None else flops / seconds / ceiling
 
 
+CROWDED = 0.5
+"""Speed-up of PyTorch by all threads below which the cores are taken to be in use by other processes."""
+
+
+def speed_up(side: Side, rounds: int = 3) -> float:
+    """Return the time of a call of PyTorch with one thread divided by that with all.
+
+    Threads of PyTorch wait for each other without giving up their core, and are slower by a factor of up to a hundred
+    where another process runs on one of the cores; a comparison then says nothing.
+    """
+    import torch  # pyright: ignore[reportMissingImports]
+
+    threads, fastest = torch.get_num_threads(), []
+    for count in (1, threads):
+        torch.set_num_threads(count)
+        side.wait(side.call())
+        fastest.append(min(seconds_per_call(side, 1) for _ in range(rounds)))
+    return fastest[0] / fastest[1]
+
+
 def row(pair: Pair, limits: dict[Library, float]) -> dict[str, Any]:
     """Measure one pair and return it as a row of the table."""
     ours, theirs = pair.ours(), pair.torch()
@@ -140,6 +160,7 @@ def row(pair: Pair, limits: dict[Library, float]) -> dict[str, Any]:
         "quartiles": [ratio.low, ratio.high],
         "target": pair.target,
         "parameters": ours.parameters,
+        "speed_up": None if pair.target is None else speed_up(theirs),
         "flops": flops,
         "shares": {name: share(flops, value, limits[name]) for name, value in seconds.items()},
         "bytes": {library: peak_of(pair.name, library) for library in get_args(Library)},
@@ -253,6 +274,8 @@ def peers(*, out: Path, only: str = "") -> None:
         one = row(pair, limits)
         measured.append(one)
         print(*(cell for cell in cells(one) if cell), sep="  ", flush=True)
+        if one["speed_up"] is not None and one["speed_up"] < CROWDED:
+            print(f"warning: {pair.name}: PyTorch is slower with all threads, as where other processes use the cores")
     header, *body = as_text(measured)
     table = Table(*header, title=f"ours / PyTorch on {surroundings()['device']}", caption="measured side by side")
     for line in body:

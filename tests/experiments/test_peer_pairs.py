@@ -46,6 +46,16 @@ def test_the_sizes_of_the_table():
 
 
 @pytest.mark.usefixtures("small")
+@pytest.mark.parametrize(("speed_up", "warned"), [(0.01, True), (1.6, False)])
+def test_a_comparison_on_cores_that_others_use_warns(speed_up, warned, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(peer, "ceilings", lambda: {"ours": 1e9, "torch": 2e9})
+    monkeypatch.setattr(peer, "peak_of", lambda name, library: 1)
+    monkeypatch.setattr(peer, "speed_up", lambda side: speed_up)
+    peer.peers(out=tmp_path / "peers.json", only="made")
+    assert ("warning: made step: PyTorch is slower" in capsys.readouterr().out) == warned
+
+
+@pytest.mark.usefixtures("small")
 def test_the_table_is_saved(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(peer, "ceilings", lambda: {"ours": 1e9, "torch": 2e9})
     monkeypatch.setattr(peer, "peak_of", lambda name, library: 3 * peer.MEBIBYTE)
@@ -57,7 +67,10 @@ def test_the_table_is_saved(tmp_path, monkeypatch, capsys):
     assert 0 < low <= row["ratio"] <= high
     assert row["shares"]["ours"] * 1e9 * row["ratio"] == pytest.approx(row["shares"]["torch"] * 2e9, rel=0.5)
     assert "milliseconds" not in row
-    assert "made step" in capsys.readouterr().out
+    assert row["speed_up"] > 0
+    printed = capsys.readouterr().out
+    assert "made step" in printed
+    assert ("warning" in printed) == (row["speed_up"] < peer.CROWDED)
     with pytest.raises(RunError, match="--only nothing"):
         peer.peers(out=tmp_path / "peers.json", only="nothing")
 
