@@ -24,7 +24,6 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import tyro
 from rich.console import Console
 from rich.table import Table
 
@@ -46,7 +45,7 @@ from experiments.speed.plain_samplers import GROWING, IMAGES, SIDES, growth_step
 from genjax.models.autoregressive import nade
 from genjax.runs.directory import write_json
 from genjax.runs.report import origin_of, surroundings
-from genjax.runs.session import CACHE_VARIABLE, configure, user_errors
+from genjax.runs.session import CACHE_VARIABLE, configure
 
 
 class Comparison(NamedTuple):
@@ -256,14 +255,8 @@ def numbers(one: dict[str, Any]) -> tuple[str, str, str]:
     return f"{one['ratio']:.2f}", target, drawn
 
 
-def speed(*, out: Path = Path("runs/speed.json"), only: str = "") -> None:
-    """Measure, print and save the tables.
-
-    Args:
-        out: JSON file to write.
-        only: Measure only rows whose description contains this text, such as PixelCNN; by default all. The ledger takes
-            complete tables only.
-    """
+def speed(*, out: Path, only: str = "") -> None:
+    """Measure, print and save the tables, with rows whose description contains `only`."""
     table = Table(title=f"speed on {surroundings()['device']}: other / ours", caption="medians, measured side by side")
     for column in ("ours", "other", "ratio", "target", "images/s"):
         table.add_column(column)
@@ -285,10 +278,3 @@ def speed(*, out: Path = Path("runs/speed.json"), only: str = "") -> None:
     }
     write_json(out, saved)
     print(f"saved: {out}")
-
-
-def main() -> None:
-    """Run `speed` with the options of the command line."""
-    configure()
-    with user_errors():
-        tyro.cli(speed, prog="python -m experiments.speed", description=__doc__)
