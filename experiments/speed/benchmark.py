@@ -27,7 +27,15 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from experiments.speed.plain_adversarial import ADVERSARIAL_BATCH, branched_step, dcgan_step, level_step, system_step
+from experiments.speed.plain_adversarial import (
+    ADVERSARIAL_BATCH,
+    branched_step,
+    dcgan_step,
+    level_step,
+    strided_layer,
+    system_step,
+    transposed_layer,
+)
 from experiments.speed.plain_forms import (
     SEEDS,
     Call,
@@ -149,12 +157,18 @@ COMPARISONS = (
         9,
     ),
     Comparison(
-        "DCGAN training step: transposed convolutions as jax.lax.conv_transpose",
-        "as matrix products",
-        lambda: (dcgan_step("lax"), dcgan_step("matmul")),
+        "DCGAN, transposed convolution 4x4x256 to 8x8x128 with gradients",
+        "jax.lax alone",
+        transposed_layer,
         None,
-        (3, 3),
-        images=ADVERSARIAL_BATCH,
+        (6, 2),
+    ),
+    Comparison(
+        "DCGAN, strided convolution 8x8x128 to 4x4x256 with gradients",
+        "jax.lax alone",
+        strided_layer,
+        None,
+        (6, 2),
     ),
     Comparison(
         "DCGAN training step: a program for the phases that are due",

@@ -125,7 +125,11 @@ def sub_pixel_conv(x: Images, kernel: Kernel, dilation: int, padding: Padding) -
 
 
 def conv_general_dilated(
-    lhs: Images, rhs: Kernel, window_strides: Sequence[int], padding: str | Sequence[tuple[int, int]], **options: Any
+    lhs: Images,
+    rhs: Float[Array, "rows columns _ out_channels"],
+    window_strides: Sequence[int],
+    padding: str | Sequence[tuple[int, int]],
+    **options: Any,
 ) -> Output:
     """Return `jax.lax.conv_general_dilated` with the arguments of Flax's `Conv`; square strides have a fast gradient.
 
@@ -137,8 +141,9 @@ def conv_general_dilated(
     )
     if stride == 1 or others != [stride] or not plain:
         return lax.conv_general_dilated(lhs, rhs, window_strides, padding, **options)
-    pads = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], window_strides, padding) if isinstance(padding, str) else padding
-    rows, columns = ((int(low), int(high)) for low, high in pads)
+    if isinstance(padding, str):
+        padding = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], window_strides, padding)
+    rows, columns = ((int(low), int(high)) for low, high in padding)
     return strided_conv(lhs, rhs, stride, (rows, columns))
 
 

@@ -73,7 +73,7 @@ def start():
 def loss_of(index, updates=0, **options):
     """Value, metrics and stats of a phase's loss, and its gradient with respect to every parameter."""
     state = start()
-    stats = {**state.stats, "updates": jnp.asarray(moves)}
+    stats = {**state.stats, "updates": jnp.asarray(updates)}
     loss = lambda params: model(**options).phases[index].loss(params, stats, BATCH, KEY)  # noqa: E731
     (value, (metrics, stats)), gradients = jax.jit(jax.value_and_grad(loss, has_aux=True))(state.params)
     named = {name: float(leaf) for tree in gradients.values() for name, leaf in tree["params"].items()}
@@ -94,14 +94,14 @@ def terms():
 
 
 @pytest.mark.parametrize(("updates", "weight"), [(0, 0.5), (1, 0.25), (2, 0.125)])
-def test_the_generator_descends_mask_appearance_and_adversarial_losses(moves, weight):
-    value, metrics, stats, _ = loss_of(1, moves, weights=Weights(2.0, 3.0, 5.0))
+def test_the_generator_descends_mask_appearance_and_adversarial_losses(updates, weight):
+    value, metrics, stats, _ = loss_of(1, updates, weights=Weights(2.0, 3.0, 5.0))
     for name, term in terms().items():
         np.testing.assert_allclose(metrics[name], term, rtol=1e-5)
     np.testing.assert_allclose(metrics["weight"], weight, rtol=1e-6)
     expected = weight * (2 * terms()["mask"] + 3 * terms()["appearance"]) + 5 * terms()["adversarial"]
     np.testing.assert_allclose(value, expected, rtol=1e-5)
-    assert int(stats["updates"]) == moves + 1
+    assert int(stats["updates"]) == updates + 1
 
 
 def test_the_discriminator_descends_real_generated_and_two_composites():
