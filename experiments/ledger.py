@@ -19,6 +19,7 @@ from typing import Annotated, Any, NamedTuple
 import tyro
 
 from experiments.__main__ import experiment_names, first_line
+from experiments.speed import growth, peer
 from genjax.runs.config import as_json, imported, parse
 from genjax.runs.directory import RESULT, RunError, read_config, read_json, write_json
 from genjax.runs.experiment import Baseline, Reference
@@ -29,6 +30,8 @@ from genjax.runs.session import user_errors
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parents[1] / "README.md"
 SPEED = "speed.json"
+TABLES = {"rows": SPEED, "peers": "peers.json", "exponents": "exponents.json"}
+"""File of each table of `experiments.speed`, by a name that only its JSON object has."""
 
 HEADER = ("experiment", "data (pixels)", "metric", "ours", "to compare with", "seeds", "device", "time", "command")
 
@@ -81,7 +84,7 @@ def finished(run: Path) -> Mapping[str, Any]:
 
 def results() -> list[dict[str, Any]]:
     """Return all results in the ledger, sorted by file name."""
-    return [read_json(path) for path in sorted(RESULTS.glob("*.json")) if path.name != SPEED]
+    return [read_json(path) for path in sorted(RESULTS.glob("*.json")) if path.name not in TABLES.values()]
 
 
 def results_table() -> str:
@@ -195,9 +198,28 @@ def speed_table() -> str:
 
 def growth_table() -> str:
     """Return the Markdown table of training step times at each image side, divided by the time at the first side."""
-    growth = read_json(RESULTS / SPEED)["growth"]
-    found = [(row["model"], *(f"{ratio:.2f}" for ratio in row["ratios"])) for row in growth]
-    return markdown(("training step", *(f"{side}x{side}" for side in growth[0]["sides"])), found)
+    grown = read_json(RESULTS / SPEED)["growth"]
+    found = [(row["model"], *(f"{ratio:.2f}" for ratio in row["ratios"])) for row in grown]
+    return markdown(("training step", *(f"{side}x{side}" for side in grown[0]["sides"])), found)
+
+
+def peers_table() -> str:
+    """Return the Markdown table of training steps and samplers beside PyTorch's."""
+    return saved_table("peers", peer.as_text)
+
+
+def exponents_table() -> str:
+    """Return the Markdown table of the exponents of training steps."""
+    return saved_table("exponents", growth.as_text)
+
+
+def saved_table(name: str, as_text: Callable[[Sequence[Any]], Sequence[Sequence[str]]]) -> str:
+    """Return a table of `TABLES` in Markdown, with its header and rows `as_text`; a sentence if it is not kept yet."""
+    path = RESULTS / TABLES[name]
+    if not path.exists():
+        return "Not measured yet."
+    header, *body = as_text(read_json(path)[name])
+    return markdown(header, body)
 
 
 def markdown(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
@@ -208,7 +230,13 @@ def markdown(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
 
 PAGES: Mapping[Path, Mapping[str, Callable[[], str]]] = {
     README: {"systems": systems_table},
-    RESULTS / "README.md": {"results": results_table, "speed": speed_table, "growth": growth_table},
+    RESULTS / "README.md": {
+        "results": results_table,
+        "speed": speed_table,
+        "growth": growth_table,
+        "peers": peers_table,
+        "exponents": exponents_table,
+    },
 }
 """Functions that return the tables of each page, by the names in the comments that enclose the tables."""
 
@@ -237,15 +265,16 @@ def file_name(result: Mapping[str, Any]) -> str:
 
 
 def keep(result: Mapping[str, Any]) -> Path:
-    """Put a result, or a speed table, into the ledger."""
-    path = RESULTS / (SPEED if "rows" in result else file_name(result))
+    """Put a result, or a table of speed, into the ledger."""
+    tables = [file for name, file in TABLES.items() if name in result]
+    path = RESULTS / (tables[0] if tables else file_name(result))
     write_json(path, result)
     return path
 
 
 def check_result(run: Path, result: Mapping[str, Any]) -> None:
     """Raise RunError if a result cannot be kept."""
-    if "rows" not in result and not result["command"].startswith("python -m experiments."):
+    if not TABLES.keys() & result.keys() and not result["command"].startswith("python -m experiments."):
         raise RunError(f"{run} is of an experiment outside of experiments/; `ledger show` prints its rows")
     if not re.fullmatch(r"[0-9a-f]{40}", result.get("commit") or ""):
         raise RunError(f"{run}: commit={result.get('commit')!r}; the ledger keeps results of committed code only")

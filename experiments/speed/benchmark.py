@@ -24,11 +24,18 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import tyro
 from rich.console import Console
 from rich.table import Table
 
-from experiments.speed.plain_adversarial import ADVERSARIAL_BATCH, branched_step, dcgan_step, level_step, system_step
+from experiments.speed.plain_adversarial import (
+    ADVERSARIAL_BATCH,
+    branched_step,
+    dcgan_step,
+    level_step,
+    strided_layer,
+    system_step,
+    transposed_layer,
+)
 from experiments.speed.plain_forms import (
     SEEDS,
     Call,
@@ -46,7 +53,7 @@ from experiments.speed.plain_samplers import GROWING, IMAGES, SIDES, growth_step
 from genjax.models.autoregressive import nade
 from genjax.runs.directory import write_json
 from genjax.runs.report import origin_of, surroundings
-from genjax.runs.session import CACHE_VARIABLE, configure, user_errors
+from genjax.runs.session import CACHE_VARIABLE, configure
 
 
 class Comparison(NamedTuple):
@@ -150,12 +157,18 @@ COMPARISONS = (
         9,
     ),
     Comparison(
-        "DCGAN training step: transposed convolutions as jax.lax.conv_transpose",
-        "as matrix products",
-        lambda: (dcgan_step("lax"), dcgan_step("matmul")),
+        "DCGAN, transposed convolution 4x4x256 to 8x8x128 with gradients",
+        "jax.lax alone",
+        transposed_layer,
         None,
-        (3, 3),
-        images=ADVERSARIAL_BATCH,
+        (6, 2),
+    ),
+    Comparison(
+        "DCGAN, strided convolution 8x8x128 to 4x4x256 with gradients",
+        "jax.lax alone",
+        strided_layer,
+        None,
+        (6, 2),
     ),
     Comparison(
         "DCGAN training step: a program for the phases that are due",
@@ -256,14 +269,8 @@ def numbers(one: dict[str, Any]) -> tuple[str, str, str]:
     return f"{one['ratio']:.2f}", target, drawn
 
 
-def speed(*, out: Path = Path("runs/speed.json"), only: str = "") -> None:
-    """Measure, print and save the tables.
-
-    Args:
-        out: JSON file to write.
-        only: Measure only rows whose description contains this text, such as PixelCNN; by default all. The ledger takes
-            complete tables only.
-    """
+def speed(*, out: Path, only: str = "") -> None:
+    """Measure, print and save the tables, with rows whose description contains `only`."""
     table = Table(title=f"speed on {surroundings()['device']}: other / ours", caption="medians, measured side by side")
     for column in ("ours", "other", "ratio", "target", "images/s"):
         table.add_column(column)
@@ -285,10 +292,3 @@ def speed(*, out: Path = Path("runs/speed.json"), only: str = "") -> None:
     }
     write_json(out, saved)
     print(f"saved: {out}")
-
-
-def main() -> None:
-    """Run `speed` with the options of the command line."""
-    configure()
-    with user_errors():
-        tyro.cli(speed, prog="python -m experiments.speed", description=__doc__)

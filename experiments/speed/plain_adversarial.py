@@ -1,7 +1,10 @@
-"""Training steps of adversarial systems: several implementations for DCGAN, and steps of other systems."""
+"""Training steps of adversarial systems, and layers of DCGAN in the form of genjax and in that of XLA."""
 
 import dataclasses
+import functools
 import importlib
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +20,7 @@ from genjax.core import Due, Model, init_state, make_step
 from genjax.models.adversarial.dcgan import dcgan
 from genjax.models.adversarial.gan import Optimizers
 from genjax.models.adversarial.progressive_gan import progressive_gan
-from genjax.networks.conv import Implementation
+from genjax.networks.conv import LAYOUT, conv_general_dilated, conv_transpose
 from genjax.training import init_seeds, iterate, seed
 from genjax.types import Batch, Metrics
 
@@ -32,20 +35,52 @@ LAST = 10**9
 branch."""
 
 
-def dcgan_of(side: int, implementation: Implementation) -> Model:
+Layer = Callable[[Array, Array], Array]
+"""Function of images and a kernel."""
+
+
+def dcgan_of(side: int) -> Model:
     """Return DCGAN on grey images of `side` x `side` pixels, trained by Adam."""
     optimizers = Optimizers(*(optax.adam(2e-4, b1=0.5) for _ in range(2)))
-    return dcgan((side, side, 1), optimizers=optimizers, filters=FILTERS, implementation=implementation)
+    return dcgan((side, side, 1), optimizers=optimizers, filters=FILTERS)
 
 
-def dcgan_step(implementation: Implementation = "auto", *, side: int = 28) -> Call:
-    """Return a step of both networks with one implementation of the transposed convolutions."""
-    return adversarial_step(dcgan_of(side, implementation), side, (True, True))
+def dcgan_step(side: int = 28) -> Call:
+    """Return a step of both networks."""
+    return adversarial_step(dcgan_of(side), side, (True, True))
+
+
+def transposed_layer() -> tuple[Call, Call]:
+    """Return the gradient of DCGAN's first transposed convolution, 4x4x256 to 8x8x128: ours, and by `jax.lax` alone."""
+    ours = functools.partial(conv_transpose, stride=2)
+    other = functools.partial(jax.lax.conv_transpose, strides=(2, 2), padding="SAME")
+    return layer_gradients((4, 4, 256), (5, 5, 256, 128), ours, other)
+
+
+def strided_layer() -> tuple[Call, Call]:
+    """Return the gradient of DCGAN's last strided convolution, 8x8x128 to 4x4x256: ours, and by `jax.lax` alone."""
+    arguments: dict[str, Any] = {"window_strides": (2, 2), "padding": "SAME", "dimension_numbers": LAYOUT}
+    forms = (functools.partial(form, **arguments) for form in (conv_general_dilated, jax.lax.conv_general_dilated))
+    return layer_gradients((8, 8, 128), (5, 5, 128, 256), *forms)
+
+
+def layer_gradients(image_shape: tuple[int, ...], kernel_shape: tuple[int, ...], *layers: Layer) -> tuple[Call, Call]:
+    """Return for each of two forms of a layer the gradients of a sum of squares by the images and by the kernel."""
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=(ADVERSARIAL_BATCH, *image_shape)), jnp.float32)
+    kernel = jnp.asarray(0.02 * rng.normal(size=kernel_shape), jnp.float32)
+
+    def gradients(layer: Layer) -> Call:
+        both = jax.jit(jax.grad(lambda x, kernel: (layer(x, kernel) ** 2).sum(), argnums=(0, 1)))
+        return lambda: both(x, kernel)
+
+    ours, other = layers
+    return gradients(ours), gradients(other)
 
 
 def branched_step(side: int = 28) -> Call:
     """Return DCGAN's step in a program that has each phase as a branch."""
-    model = dcgan_of(side, "auto")
+    model = dcgan_of(side)
     phases = tuple(phase._replace(stop=LAST) for phase in model.phases)
     return adversarial_step(model._replace(phases=phases), side, None)
 

@@ -23,7 +23,7 @@ from genjax.data.labels import class_count
 from genjax.evaluation import EVALUATION_BATCH, evaluation_key, make_split_values, map_batches
 from genjax.models.latent.autoencoder import scaled_strides
 from genjax.models.latent.classifier import classifier
-from genjax.networks.conv import ConvEncoder
+from genjax.networks.conv_stacks import ConvEncoder
 from genjax.training import init_seeds, iterate, seed
 from genjax.types import Params
 

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int
 from genjax.core import Input, Model, Phase, with_inputs
 from genjax.data.scenes import COLOUR, COLOURS, DIGIT, DIGITS, NOTHING, PLACE, PLACES, SIZE, SIZES
 from genjax.networks.bound import bind, init_networks
-from genjax.networks.conv import ConvEncoder
+from genjax.networks.conv_stacks import ConvEncoder
 from genjax.types import Batch, Key, Metrics, Params, Scalar, Stats
 
 Images = Float[Array, "batch H W C"]

@@ -1,71 +1,169 @@
-"""Convolutional encoder and decoder, and a transposed convolution that is fast on CPUs as well."""
+"""Convolutions that are fast on CPUs as well as on accelerators; the results are those of `jax.lax`.
+
+XLA's convolutions on a CPU are fast as long as the input is not dilated, that is, spread out with zeros between its
+pixels. Two computations dilate: a transposed convolution of stride s, and the gradient of a convolution of stride s by
+its input. Both equal s x s convolutions of stride 1 of the undilated input, one for each phase: the outputs whose rows
+and columns leave the same remainders on division by s, with the taps of the kernel that reach them (the sub-pixel
+convolution of Shi et al. 2016). On a CPU this form replaces the dilation; everywhere else, and at stride 1, the
+convolution is XLA's own. The choice is made when a program is lowered for a platform, so that a program exported for an
+accelerator holds none of the CPU's forms.
+"""
 
 import functools
 import math
-from collections.abc import Callable, Sequence
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax import lax
 from jax.nn.initializers import Initializer, he_normal, zeros
 from jaxtyping import Array, Float
 
-Activation = Callable[[Array], Array]
-Implementation = Literal["auto", "matmul", "lax"]
-"""Algorithm of a transposed convolution; see `conv_transpose`."""
+Images = Float[Array, "batch H W in_channels"]
+Kernel = Float[Array, "rows columns in_channels out_channels"]
+Output = Float[Array, "batch height width out_channels"]
+Padding = tuple[tuple[int, int], tuple[int, int]]
+"""Pixels of zeros before and after the rows and the columns; negative ones are cut off."""
+
+LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
-def conv_transpose(
-    x: Float[Array, "batch H W in_channels"],
-    kernel: Float[Array, "k k in_channels out_channels"],
-    *,
-    stride: int,
-    implementation: Implementation = "auto",
-) -> Float[Array, "batch height width out_channels"]:
-    """Apply a transposed convolution with padding SAME; the result is `stride` times as high and wide.
+def xla_conv(x: Images, kernel: Kernel, stride: int, padding: Padding, dilation: int = 1) -> Output:
+    """Return XLA's convolution, where `dilation` - 1 zeros are put between neighbouring pixels of the input."""
+    return lax.conv_general_dilated(
+        x, kernel, (stride, stride), padding, lhs_dilation=(dilation, dilation), dimension_numbers=LAYOUT
+    )
 
-    All implementations agree with `jax.lax.conv_transpose`: "matmul" is one matrix product and an overlap-add, "lax" is
-    `jax.lax.conv_transpose`. "auto" is "matmul" on a CPU for strides above 1 and kernels of at most two strides, for
-    which XLA computes the gradient faster in this form. Otherwise it is "lax": the patches of larger kernels overlap
-    more. `experiments.speed.benchmark` times both on DCGAN.
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
+def strided_conv(x: Images, kernel: Kernel, stride: int, padding: Padding) -> Output:
+    """Return the convolution of stride `stride`, whose gradient by the input is fast on a CPU as well."""
+    return xla_conv(x, kernel, stride, padding)
+
+
+@strided_conv.defjvp
+def strided_conv_jvp(
+    stride: int, padding: Padding, primals: tuple[Images, Kernel], tangents: tuple[Images, Kernel]
+) -> tuple[Output, Output]:
+    """Return the convolution and its tangent, whose transpose by the input is `jax.grad`'s."""
+    (x, kernel), (x_dot, kernel_dot) = primals, tangents
+    by_input = lax.platform_dependent(
+        x_dot,
+        kernel,
+        cpu=lambda x_dot, kernel: phase_conv(x_dot, kernel, stride, padding),
+        default=lambda x_dot, kernel: xla_conv(x_dot, kernel, stride, padding),
+    )
+    return strided_conv(x, kernel, stride, padding), by_input + xla_conv(x, kernel_dot, stride, padding)
+
+
+def phase_conv(x: Images, kernel: Kernel, stride: int, padding: Padding) -> Output:
+    """Return the convolution of stride s as a sum over the s x s phases of its input, each convolved with stride 1.
+
+    Its transpose by the input is the sub-pixel convolution.
     """
-    near_on_cpu = stride > 1 and kernel.shape[0] <= 2 * stride and jax.default_backend() == "cpu"
-    if implementation == "matmul" or (implementation == "auto" and near_on_cpu):
-        return overlap_add(x, kernel, stride)
-    return jax.lax.conv_transpose(x, kernel, (stride, stride), "SAME")
+    batch, *sides, channels = x.shape
+    sizes = kernel.shape[:2]
+    outputs = [(n + sum(pad) - size) // stride + 1 for n, pad, size in zip(sides, padding, sizes, strict=True)]
+    # Rows and columns of a phase; those that no output sees are cut off.
+    rows, columns = (output - 1 + -(-size // stride) for output, size in zip(outputs, sizes, strict=True))
+    after = (stride * rows - sides[0] - padding[0][0], stride * columns - sides[1] - padding[1][0])
+    widths = [(pad[0], rest, 0) for pad, rest in zip(padding, after, strict=True)]
+    x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *widths, (0, 0, 0)))
+    x = x.reshape(batch, rows, stride, columns, stride, channels).transpose(2, 4, 0, 1, 3, 5)
+    phases = lax.split(x.reshape(stride * stride * batch, rows, columns, channels), (batch,) * stride**2)
+    parts = []
+    for phase, part in enumerate(phases):
+        row, column = divmod(phase, stride)
+        taps = kernel[row::stride, column::stride]
+        if taps.size:
+            window = part[:, : outputs[0] + taps.shape[0] - 1, : outputs[1] + taps.shape[1] - 1]
+            parts.append(xla_conv(window, taps, 1, ((0, 0), (0, 0))))
+    return functools.reduce(jnp.add, parts)
 
 
-def overlap_add(
-    x: Float[Array, "batch H W in_channels"], kernel: Float[Array, "k k in_channels out_channels"], stride: int
-) -> Float[Array, "batch height width out_channels"]:
-    """Compute `conv_transpose` as one matrix product: each input pixel gives a k x k patch, and overlaps are added."""
-    size = kernel.shape[0]
-    reach = math.ceil(size / stride)  # number of strides that a patch covers
-    fill = reach * stride - size
-    # lax slides the kernel over the dilated image; a kernel that is used as a patch has to be flipped.
-    patch = jnp.pad(kernel[::-1, ::-1], ((0, fill), (0, fill), (0, 0), (0, 0)))
-    patch = patch.reshape(reach, stride, reach, stride, *kernel.shape[2:])
-    blocks = jnp.einsum("bhwi,msntio->mnbhswto", x, patch)
-    full = functools.reduce(jnp.add, [shifted(blocks[m, n], m, n, reach) for m in range(reach) for n in range(reach)])
-    batch, high, _, wide, _, channels = full.shape
-    full = full.reshape(batch, high * stride, wide * stride, channels)
-    start = size - 1 - same_padding(size, stride)
-    height, width = x.shape[1] * stride, x.shape[2] * stride
-    return full[:, start : start + height, start : start + width]
+@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
+def dilated_conv(x: Images, kernel: Kernel, dilation: int, padding: Padding) -> Output:
+    """Return the convolution of stride 1 of an input with `dilation` - 1 zeros between neighbouring pixels."""
+    return lax.platform_dependent(
+        x,
+        kernel,
+        cpu=lambda x, kernel: sub_pixel_conv(x, kernel, dilation, padding),
+        default=lambda x, kernel: xla_conv(x, kernel, 1, padding, dilation),
+    )
 
 
-def shifted(
-    block: Float[Array, "batch H s W t out_channels"], rows: int, columns: int, reach: int
-) -> Float[Array, "batch high s wide t out_channels"]:
-    """Shift the block by `rows` and `columns` strides on a canvas that is `reach` - 1 strides larger."""
-    vertical, horizontal = (rows, reach - 1 - rows), (columns, reach - 1 - columns)
-    return jnp.pad(block, ((0, 0), vertical, (0, 0), horizontal, (0, 0), (0, 0)))
+@dilated_conv.defjvp
+def dilated_conv_jvp(
+    dilation: int, padding: Padding, primals: tuple[Images, Kernel], tangents: tuple[Images, Kernel]
+) -> tuple[Output, Output]:
+    """Return the convolution and its tangent; its transpose by the input is a convolution of stride `dilation`."""
+    (x, kernel), (x_dot, kernel_dot) = primals, tangents
+    by_kernel = lax.platform_dependent(
+        x,
+        kernel_dot,
+        cpu=lambda x, kernel_dot: sub_pixel_conv(x, kernel_dot, dilation, padding),
+        default=lambda x, kernel_dot: xla_conv(x, kernel_dot, 1, padding, dilation),
+    )
+    return dilated_conv(x, kernel, dilation, padding), by_kernel + xla_conv(x_dot, kernel, 1, padding, dilation)
 
 
-def same_padding(size: int, stride: int) -> int:
-    """Return the number of pixels that `jax.lax.conv_transpose` pads before the first pixel under padding SAME."""
-    return size - 1 if stride > size - 1 else math.ceil((size + stride - 2) / 2)
+def sub_pixel_conv(x: Images, kernel: Kernel, dilation: int, padding: Padding) -> Output:
+    """Return `dilated_conv` as convolutions of stride 1, one for each phase of the output.
+
+    It is the transpose of `phase_conv` with the kernel turned by 180 degrees, whose inputs and outputs are exchanged.
+    """
+    turned = kernel[::-1, ::-1].swapaxes(2, 3)
+    pads = [(size - 1 - low, size - 1 - high) for size, (low, high) in zip(kernel.shape[:2], padding, strict=True)]
+    sides = [
+        (side - 1) * dilation + size - low - high
+        for side, size, (low, high) in zip(x.shape[1:3], kernel.shape[:2], pads, strict=True)
+    ]
+    image = jax.ShapeDtypeStruct((len(x), *sides, kernel.shape[3]), x.dtype)
+    return jax.linear_transpose(lambda image: phase_conv(image, turned, dilation, (pads[0], pads[1])), image)(x)[0]
+
+
+def conv_general_dilated(
+    lhs: Images,
+    rhs: Float[Array, "rows columns _ out_channels"],
+    window_strides: Sequence[int],
+    padding: str | Sequence[tuple[int, int]],
+    **options: Any,
+) -> Output:
+    """Return `jax.lax.conv_general_dilated` with the arguments of Flax's `Conv`; square strides have a fast gradient.
+
+    Groups and dilations are left to XLA.
+    """
+    stride, *others = window_strides
+    plain = options.get("feature_group_count", 1) == 1 and all(
+        set(options.get(name) or (1,)) == {1} for name in ("lhs_dilation", "rhs_dilation")
+    )
+    if stride == 1 or others != [stride] or not plain:
+        return lax.conv_general_dilated(lhs, rhs, window_strides, padding, **options)
+    if isinstance(padding, str):
+        padding = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], window_strides, padding)
+    rows, columns = ((int(low), int(high)) for low, high in padding)
+    return strided_conv(lhs, rhs, stride, (rows, columns))
+
+
+Conv = functools.partial(nn.Conv, conv_general_dilated=conv_general_dilated)
+"""Flax's convolution of images [batch, H, W, C], with the forms of this file."""
+
+
+def conv_transpose(x: Images, kernel: Kernel, *, stride: int) -> Output:
+    """Return `jax.lax.conv_transpose` with padding SAME; the result is `stride` times as high and wide."""
+    if stride == 1:
+        return lax.conv_transpose(x, kernel, (1, 1), "SAME")
+    rows, columns = (same_padding(size, stride) for size in kernel.shape[:2])
+    return dilated_conv(x, kernel, stride, (rows, columns))
+
+
+def same_padding(size: int, stride: int) -> tuple[int, int]:
+    """Return the zeros before and after the dilated input of a transposed convolution with padding SAME."""
+    total = size + stride - 2
+    before = size - 1 if stride > size - 1 else math.ceil(total / 2)
+    return before, total - before
 
 
 class ConvTranspose(nn.Module):
@@ -78,87 +176,10 @@ class ConvTranspose(nn.Module):
     stride: int = 2
     kernel_init: Initializer = he_normal()
     use_bias: bool = True
-    implementation: Implementation = "auto"
 
     @nn.compact
-    def __call__(self, x: Float[Array, "batch H W C"]) -> Float[Array, "batch height width features"]:
+    def __call__(self, x: Float[Array, "batch H W C"]) -> Output:
         """Return an image `stride` times as high and wide."""
         shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
-        kernel = self.param("kernel", self.kernel_init, shape)
-        x = conv_transpose(x, kernel, stride=self.stride, implementation=self.implementation)
+        x = conv_transpose(x, self.param("kernel", self.kernel_init, shape), stride=self.stride)
         return x + self.param("bias", zeros, (self.features,)) if self.use_bias else x
-
-
-class ConvEncoder(nn.Module):
-    """Convolutions, one for each entry of `channels`, followed by a dense layer."""
-
-    channels: Sequence[int]
-    """Output channels of each convolution."""
-    features: int
-    """Units of the dense layer."""
-    kernel_size: int = 4
-    activation: Activation = jax.nn.relu
-    kernel_init: Initializer = he_normal()
-    strides: Sequence[int] | None = None
-    """Stride of each convolution; 2 for all with None."""
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "batch H W C"]) -> Float[Array, "batch features"]:
-        """Return features [batch, features]."""
-        for channels, stride in zip(self.channels, all_strides(self.strides, self.channels), strict=True):
-            x = nn.Conv(channels, (self.kernel_size,) * 2, strides=stride, kernel_init=self.kernel_init)(x)
-            x = self.activation(x)
-        x = nn.Dense(self.features, kernel_init=self.kernel_init)(x.reshape(x.shape[0], -1))
-        return self.activation(x)
-
-
-class ConvDecoder(nn.Module):
-    """Mirror of `ConvEncoder`: two dense layers, then transposed convolutions up to logits [batch, H, W, C].
-
-    Raises ValueError unless H and W are multiples of the product of the strides.
-    """
-
-    image_shape: tuple[int, int, int]
-    """Height, width and channels of the image."""
-    channels: Sequence[int]
-    """Input channels of each transposed convolution, from the smallest image to the largest."""
-    features: int
-    """Units of the first dense layer."""
-    kernel_size: int = 4
-    activation: Activation = jax.nn.relu
-    kernel_init: Initializer = he_normal()
-    bias_init: Initializer = zeros
-    """Initializer of the bias of the logits, called with the shape (H, W, C)."""
-    strides: Sequence[int] | None = None
-    """Stride of each transposed convolution, from the smallest image to the largest; 2 for all with None."""
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "batch latents"]) -> Float[Array, "batch H W C"]:
-        """Return logits [batch, H, W, C]."""
-        strides = all_strides(self.strides, self.channels)
-        height, width = divided(self.image_shape, math.prod(strides))
-        for width_of_layer in (self.features, height * width * self.channels[0]):
-            x = self.activation(nn.Dense(width_of_layer, kernel_init=self.kernel_init)(x))
-        x = x.reshape(-1, height, width, self.channels[0])
-        transpose = functools.partial(ConvTranspose, kernel_size=self.kernel_size, kernel_init=self.kernel_init)
-        for channels, stride in zip(self.channels[1:], strides, strict=False):
-            x = self.activation(transpose(channels, stride=stride)(x))
-        x = transpose(self.image_shape[-1], stride=strides[-1], use_bias=False)(x)
-        return x + self.param("bias", self.bias_init, self.image_shape)
-
-
-def all_strides(strides: Sequence[int] | None, channels: Sequence[int]) -> Sequence[int]:
-    """Return a stride for each entry of `channels`, 2 for all with None. Raises ValueError if the lengths differ."""
-    if strides is not None and len(strides) != len(channels):
-        raise ValueError(
-            f"strides={tuple(strides)}: must be {len(channels)}, one for each of channels={tuple(channels)}"
-        )
-    return (2,) * len(channels) if strides is None else strides
-
-
-def divided(image_shape: tuple[int, int, int], factor: int) -> tuple[int, int]:
-    """Return height and width of the image divided by `factor`. Raises ValueError if they are not multiples of it."""
-    height, width, _ = image_shape
-    if height % factor or width % factor:
-        raise ValueError(f"image_shape={image_shape}: height and width must be multiples of {factor}")
-    return height // factor, width // factor

@@ -21,6 +21,7 @@ from jax.nn.initializers import zeros
 from jax.typing import DTypeLike
 from jaxtyping import Bool, Float, Int
 
+from genjax.networks.conv import Conv
 from genjax.types import Key, PyTree
 
 Mask = Literal["A", "B", "above"]
@@ -316,5 +317,5 @@ class ConditionEncoder(nn.Module):
     def __call__(self, condition: Float[Array, "batch H W Cc"]) -> Float[Array, "batch H W features"]:
         """Return ReLU features of each pixel's surroundings."""
         for size in (7, 3):
-            condition = jax.nn.relu(nn.Conv(self.features, (size, size), dtype=self.dtype)(condition))
+            condition = jax.nn.relu(Conv(self.features, (size, size), dtype=self.dtype)(condition))
         return condition

@@ -14,7 +14,7 @@ from flax import linen as nn
 from jax.nn.initializers import normal, ones, zeros
 from jaxtyping import Array, Float
 
-from genjax.networks.conv import ConvTranspose
+from genjax.networks.conv import Conv, ConvTranspose
 from genjax.networks.images import signed, unsigned
 
 Images = Float[Array, "batch H W C"]
@@ -90,7 +90,7 @@ class NormalizedConv(nn.Module):
     @nn.compact
     def __call__(self, x: Images) -> Float[Array, "batch height width features"]:
         """Return channels at `1 / stride` of the height and width."""
-        conv = nn.Conv(
+        conv = Conv(
             self.features,
             (self.size,) * 2,
             strides=self.stride,
@@ -151,5 +151,5 @@ class ResidualGenerator(nn.Module):
         for level, width in enumerate(widths[-2::-1]):
             up = ConvTranspose(width, SIZE, 2, kernel_init=KERNEL_INIT, use_bias=False, name=f"up_{level}")
             x = jax.nn.relu(InstanceNorm(self.affine, name=f"up_norm_{level}")(up(x)))
-        last = nn.Conv(self.channels, (self.edge_size,) * 2, padding="VALID", kernel_init=KERNEL_INIT, name="last")
+        last = Conv(self.channels, (self.edge_size,) * 2, padding="VALID", kernel_init=KERNEL_INIT, name="last")
         return unsigned(jnp.tanh(last(padded(x, self.edge_size // 2, self.padding))))

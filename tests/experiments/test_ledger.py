@@ -16,7 +16,7 @@ from genjax.runs.experiment import Baseline, Reference
 from genjax.runs.quality import quality_baselines
 from genjax.runs.session import user_errors
 
-FILES = sorted(path for path in ledger.RESULTS.glob("*.json") if path.name != ledger.SPEED)
+FILES = sorted(path for path in ledger.RESULTS.glob("*.json") if path.name not in ledger.TABLES.values())
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -154,3 +154,35 @@ def test_a_run_that_is_not_there_is_told_in_one_line(tmp_path, capsys):
         ledger.show(tmp_path / "nowhere")
     error = capsys.readouterr().err
     assert error == f"error: {tmp_path}/nowhere holds no run: {tmp_path}/nowhere/config.json is missing\n"
+
+
+PEER = {
+    "name": "vae step",
+    "ratio": 0.5,
+    "quartiles": [0.4, 0.625],
+    "target": 0.55,
+    "shares": {"ours": 0.25, "torch": None},
+    "bytes": {"ours": 3 * 2**20, "torch": 5 * 2**20},
+}
+
+
+def test_the_table_beside_pytorch_is_that_of_its_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(ledger, "RESULTS", tmp_path)
+    assert ledger.peers_table() == "Not measured yet."
+    sampler = {**PEER, "name": "nade sampler", "target": None}
+    assert ledger.keep({"peers": [PEER, sampler], "commit": "0" * 40}).name == "peers.json"
+    header, _, step, drawn = ledger.peers_table().splitlines()
+    assert header.startswith("| step or sampler | ours / PyTorch | quartiles | at most |")
+    assert step == "| vae step | 0.50 | 0.40 to 0.62 | ≤ 0.55 | 25% |  | 3 | 5 |"
+    assert drawn == "| nade sampler | 0.50 | 0.40 to 0.62 |  | 25% |  | 3 | 5 |"
+    assert ledger.results() == []
+    ledger.keep({"peers": [{**PEER, "milliseconds": {"ours": 1, "torch": 2.5}}]})
+    assert ledger.peers_table().splitlines()[2].endswith("| 3 | 5 | 1.00 | 2.50 |")
+
+
+def test_the_table_of_exponents_is_that_of_its_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(ledger, "RESULTS", tmp_path)
+    assert ledger.exponents_table() == "Not measured yet."
+    row = {"model": "VAE", "axis": "batch", "sizes": [16, 32], "time_exponent": 0.9, "memory_exponent": 1.0}
+    assert ledger.keep({"exponents": [row]}).name == "exponents.json"
+    assert ledger.exponents_table().splitlines()[2] == "| VAE | batch | 16, 32 | 0.90 | 1.00 |"

@@ -1,50 +1,180 @@
+import itertools
+
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
+from flax import linen as nn
+from jax import lax
 
-from genjax.networks.conv import ConvDecoder, ConvEncoder, ConvTranspose, conv_transpose
+from genjax.core import init_state, make_step
+from genjax.models.adversarial.dcgan import dcgan
+from genjax.models.adversarial.gan import Optimizers
+from genjax.networks.conv import (
+    LAYOUT,
+    Conv,
+    ConvTranspose,
+    conv_general_dilated,
+    conv_transpose,
+    dilated_conv,
+    strided_conv,
+)
+from genjax.networks.conv_stacks import ConvDecoder, ConvEncoder
 
-
-@pytest.mark.parametrize(("size", "stride"), [(4, 2), (5, 2), (2, 3), (4, 1)])
-def test_overlap_add_is_the_transposed_convolution(size, stride):
-    rng = np.random.default_rng(0)
-    x, kernel = jnp.asarray(rng.normal(size=(2, 3, 4, 2))), jnp.asarray(rng.normal(size=(size, size, 2, 3)))
-    probe = jnp.asarray(rng.normal(size=(2, 3 * stride, 4 * stride, 3)))
-
-    def projected(implementation):
-        def project(x, kernel):
-            return jnp.sum(probe * conv_transpose(x, kernel, stride=stride, implementation=implementation) ** 2)
-
-        return jax.jit(jax.value_and_grad(project, argnums=(0, 1)))(x, kernel)
-
-    jax.tree.map(
-        lambda ours, lax: np.testing.assert_allclose(ours, lax, rtol=1e-5, atol=1e-5),
-        projected("matmul"),
-        projected("lax"),
-    )
+SIZES = range(1, 8)
+"""Kernel sizes."""
 
 
-@pytest.mark.parametrize("implementation", ["matmul", "lax"])
-@pytest.mark.parametrize("size", [4, 5])
-def test_it_is_the_adjoint_of_a_convolution_of_stride_2(size, implementation):
+def random(*shape, seed=0):
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape))
+
+
+def strided(x, kernel, stride, padding):
+    return conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=LAYOUT)
+
+
+def strided_by_xla(x, kernel, stride, padding):
+    return lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=LAYOUT)
+
+
+def transposed(x, kernel, stride, padding):
+    """By the padding of `jax.lax.conv_transpose`, as its documentation gives it."""
+    pads = []
+    for size in kernel.shape[:2]:
+        if padding == "SAME":
+            total = size + stride - 2
+            before = size - 1 if stride > size - 1 else -(-total // 2)
+        else:
+            total, before = size + stride - 2 + max(size - stride, 0), size - 1
+        pads.append((before, total - before))
+    return dilated_conv(x, kernel, stride, tuple(pads)) if stride > 1 else transposed_by_xla(x, kernel, 1, padding)
+
+
+def transposed_by_xla(x, kernel, stride, padding):
+    return lax.conv_transpose(x, kernel, (stride, stride), padding)
+
+
+def with_gradients(form, cases):
+    """The jitted outputs and gradients by images and kernel, of a sum of squares, in all cases."""
+
+    def one(x, kernel, stride, padding):
+        loss = lambda x, kernel: (form(x, kernel, stride, padding) ** 2).sum()  # noqa: E731
+        return form(x, kernel, stride, padding), jax.grad(loss, argnums=(0, 1))(x, kernel)
+
+    return jax.jit(lambda arrays: [one(*pair, *rest) for pair, (_, *rest) in zip(arrays, cases, strict=True)])
+
+
+FORMS = {"strided": (strided, strided_by_xla), "transposed": (transposed, transposed_by_xla)}
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 4])
+@pytest.mark.parametrize("name", FORMS)
+def test_forward_and_both_gradients_are_those_of_xla(name, stride):
+    """For an odd and an even side; one image, and kernels that are higher than wide as well."""
+    with jax.enable_x64(True):
+        cases = [
+            (size, stride, padding)
+            for size, padding in itertools.product([*((k, k) for k in SIZES), (5, 2)], ["SAME", "VALID"])
+        ]
+        sides = (9, 8) if name == "strided" else (3, 4)
+        arrays = [(random(1, *sides, 2), random(*size, 2, 3, seed=1)) for size, *_ in cases]
+        ours, expected = (with_gradients(form, cases)(arrays) for form in FORMS[name])
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12), ours, expected)
+
+
+@pytest.mark.parametrize(("dtype", "close"), [(jnp.float32, 1e-5), (jnp.bfloat16, 0.03)])
+@pytest.mark.parametrize("name", FORMS)
+def test_in_float32_and_bfloat16_within_rounding(name, dtype, close):
+    cases = [((5, 5), 2, "SAME")]
+    arrays = [(random(4, 6, 7, 2), random(5, 5, 2, 3, seed=1))]
+    narrow = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), arrays)
+    ours, expected = with_gradients(FORMS[name][0], cases)(narrow), with_gradients(FORMS[name][1], cases)(arrays)
+    for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(expected), strict=True):
+        assert one.dtype == dtype
+        np.testing.assert_allclose(np.asarray(one, np.float32), other, rtol=close, atol=close * np.abs(other).max())
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_under_vmap_over_kernels_and_images(name):
+    with jax.enable_x64(True):
+        x, kernel = random(3, 2, 5, 6, 2), random(3, 4, 4, 2, 3, seed=1)
+
+        def gradients(form):
+            loss = lambda x, kernel: (form(x, kernel, 2, "SAME") ** 2).sum()  # noqa: E731
+            return jax.jit(jax.vmap(jax.grad(loss, argnums=(0, 1))))(x, kernel)
+
+        ours, expected = (gradients(form) for form in FORMS[name])
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12), ours, expected)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_forward_derivatives_and_the_gradient_of_a_gradient(name):
+    """As of a penalty on the gradient by the images, which is differentiated by the kernel."""
+    with jax.enable_x64(True):
+        x, kernel, tangent = random(2, 5, 6, 2), random(3, 3, 2, 3, seed=1), random(2, 5, 6, 2, seed=2)
+
+        def derivatives(form):
+            layer = lambda x, kernel: jnp.tanh(form(x, kernel, 2, "SAME")).sum()  # noqa: E731
+            penalty = lambda kernel: (jax.grad(layer)(x, kernel) ** 2).sum()  # noqa: E731
+            forward = jax.jvp(lambda x: form(x, kernel, 2, "SAME"), (x,), (tangent,))
+            return jax.jit(lambda: (forward, jax.grad(penalty)(kernel)))()
+
+        ours, expected = (derivatives(form) for form in FORMS[name])
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-11), ours, expected)
+
+
+def test_the_transposed_convolution_has_the_padding_of_jax():
+    with jax.enable_x64(True):
+        for size, stride in itertools.product((1, 3, 4, 5), (1, 2, 3)):
+            x, kernel = random(2, 3, 4, 2), random(size, size, 2, 3, seed=1)
+            expected = lax.conv_transpose(x, kernel, (stride, stride), "SAME")
+            np.testing.assert_allclose(conv_transpose(x, kernel, stride=stride), expected, rtol=1e-12, atol=1e-12)
+
+
+def dilations(platform):
+    """How many convolutions of a step of DCGAN, lowered for the platform, there are with and without a dilation."""
+    optimizers = Optimizers(optax.sgd(1e-2), optax.sgd(1e-2))
+    model, batch = dcgan((8, 8, 1), optimizers=optimizers, filters=2, latents=3), {"image": jnp.zeros((4, 8, 8, 1))}
+    state = jax.eval_shape(lambda key: init_state(model, key, batch), jax.random.key(0))
+    text = jax.export.export(jax.jit(make_step(model.phases)), platforms=[platform])(state, batch).mlir_module()
+    lines = [line for line in text.splitlines() if "stablehlo.convolution" in line]
+    dilated = sum("lhs_dilate = [2, 2]" in line for line in lines)
+    return dilated, len(lines) - dilated
+
+
+def test_a_program_holds_the_forms_of_its_platform_alone():
+    """A step exported on any machine: a dilated input nowhere on a CPU; on accelerators XLA's own convolutions."""
+    assert dilations("cpu")[0] == 0
+    tpu, cuda = dilations("tpu"), dilations("cuda")
+    assert tpu == cuda
+    assert tpu[0] > 0
+    assert sum(tpu) < sum(dilations("cpu"))
+
+
+def test_groups_and_dilated_kernels_are_left_to_xla():
+    x = jnp.asarray(random(2, 6, 6, 4), jnp.float32)
+    for options in ({"feature_group_count": 2}, {"kernel_dilation": 2}):
+        ours, flax = (kind(4, (3, 3), strides=2, **options) for kind in (Conv, nn.Conv))
+        variables = flax.init(jax.random.key(0), x)
+        np.testing.assert_allclose(ours.apply(variables, x), flax.apply(variables, x), rtol=1e-6, atol=1e-6)
+
+
+def test_strides_that_differ_are_left_to_xla():
+    x, kernel = random(2, 6, 6, 1), random(3, 3, 1, 2, seed=1)
+    arguments = {"window_strides": (2, 1), "padding": "SAME", "dimension_numbers": LAYOUT}
+    ours, expected = (form(x, kernel, **arguments) for form in (conv_general_dilated, lax.conv_general_dilated))
+    np.testing.assert_allclose(ours, expected, rtol=1e-6)
+
+
+def test_it_is_the_adjoint_of_a_convolution_of_stride_2():
     """<conv x, y> = <x, deconv y>, where deconv has the kernel of conv, flipped and with its channels swapped."""
     with jax.enable_x64(True):
-        rng = np.random.default_rng(0)
-        x, y, kernel = (jnp.asarray(rng.normal(size=s)) for s in ((2, 6, 8, 3), (2, 3, 4, 5), (size, size, 3, 5)))
-        dimensions = ("NHWC", "HWIO", "NHWC")
-        down = jax.lax.conv_general_dilated(x, kernel, (2, 2), "SAME", dimension_numbers=dimensions)
-        turned = kernel[::-1, ::-1].swapaxes(2, 3)
-        up = conv_transpose(y, turned, stride=2, implementation=implementation)
+        x, y, kernel = random(2, 6, 8, 3), random(2, 3, 4, 5, seed=1), random(5, 5, 3, 5, seed=2)
+        down = strided_conv(x, kernel, 2, ((1, 2), (1, 2)))
+        up = conv_transpose(y, kernel[::-1, ::-1].swapaxes(2, 3), stride=2)
         np.testing.assert_allclose(jnp.vdot(down, y), jnp.vdot(x, up), rtol=1e-12)
-
-
-def test_overlap_add_paints_a_patch_turned_round():
-    kernel = jnp.arange(16.0).reshape(4, 4, 1, 1)
-    image = conv_transpose(jnp.zeros((1, 3, 3, 1)).at[0, 1, 1, 0].set(1), kernel, stride=2, implementation="matmul")
-    expected = np.zeros((6, 6))
-    expected[1:5, 1:5] = np.arange(16.0).reshape(4, 4)[::-1, ::-1]
-    np.testing.assert_array_equal(image[0, :, :, 0], expected)
 
 
 def test_module_applies_kernel_and_bias():

@@ -10,6 +10,7 @@ import jax
 from flax import linen as nn
 from jaxtyping import Array, Float
 
+from genjax.networks.conv import Conv
 from genjax.networks.images import signed
 from genjax.networks.residual import KERNEL_INIT, Images, instance_norm
 
@@ -58,7 +59,7 @@ class PatchDiscriminator(nn.Module):
         x = signed(images)
         for index in range(self.strided + 1):
             normalized = self.normalized and index > 0
-            x = nn.Conv(
+            x = Conv(
                 self.filters * min(2**index, WIDEST),
                 (SIZE,) * 2,
                 strides=2 if index < self.strided else 1,
@@ -68,4 +69,4 @@ class PatchDiscriminator(nn.Module):
                 name=f"conv_{index}",
             )(x)
             x = jax.nn.leaky_relu(instance_norm(x) if normalized else x, SLOPE)
-        return nn.Conv(1, (SIZE,) * 2, padding=1, kernel_init=KERNEL_INIT, name="score")(x)
+        return Conv(1, (SIZE,) * 2, padding=1, kernel_init=KERNEL_INIT, name="score")(x)

@@ -9,7 +9,6 @@ from genjax.models.adversarial.dcgan_networks import Discriminator, Generator, S
 from genjax.models.adversarial.gan import Networks, Optimizers, gan
 from genjax.models.priors import uniform
 from genjax.networks.bound import Bound
-from genjax.networks.conv import Implementation
 from genjax.types import Batch, Embed, Params, Stats
 
 
@@ -21,7 +20,6 @@ def dcgan(
     latents: int = 100,
     adversarial: AdversarialLoss = NONSATURATING,
     discriminator_updates: int = 1,
-    implementation: Implementation = "auto",
 ) -> Model:
     """Return a DCGAN on images in [0, 1], whose architecture follows from their shape, with the phases of `gan`.
 
@@ -37,11 +35,10 @@ def dcgan(
         latents: Number of dimensions of the noise, which is uniform on [-1, 1].
         adversarial: Adversarial losses.
         discriminator_updates: Number of discriminator updates per generator update.
-        implementation: Algorithm of the transposed convolutions (`networks.conv.conv_transpose`).
 
     Raises ValueError if `filters` or `latents` is below 1, or no architecture fits `image_shape`.
     """
-    networks = dcgan_networks(image_shape, filters=filters, latents=latents, implementation=implementation)
+    networks = dcgan_networks(image_shape, filters=filters, latents=latents)
     model = gan(
         image_shape,
         networks,
@@ -58,11 +55,10 @@ def dcgan_networks(
     *,
     filters: int = 128,
     latents: int = 100,
-    implementation: Implementation = "auto",
 ) -> Networks:
     """Return the generator and the discriminator for images of this shape, and the prior of the noise."""
     channels = all_channels(image_shape, filters)
-    generator = Generator(image_shape, channels[::-1], implementation)
+    generator = Generator(image_shape, channels[::-1])
     return Networks(generator, Discriminator(channels), uniform(latents, limit=1.0))
 
 

@@ -15,7 +15,7 @@ from jax.nn.initializers import normal
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from genjax.networks.conv import ConvTranspose, Implementation
+from genjax.networks.conv import Conv, ConvTranspose
 from genjax.networks.images import signed, unsigned
 from genjax.types import Key
 
@@ -68,7 +68,6 @@ class Generator(nn.Module):
     image_shape: tuple[int, int, int]
     channels: Sequence[int]
     """Input channels of each transposed convolution, from the first to the last."""
-    implementation: Implementation = "auto"
 
     @nn.compact
     def __call__(self, z: Float[Array, "batch latents"], train: bool = False) -> Float[Array, "batch H W C"]:
@@ -78,14 +77,12 @@ class Generator(nn.Module):
         linear = nn.Dense(height * width * self.channels[0], use_bias=False, kernel_init=KERNEL_INIT, name="linear")
         x = jax.nn.relu(norm(train, "norm")(linear(z))).reshape(-1, height, width, self.channels[0])
         for index, channels in enumerate(self.channels[1:]):
-            x = jax.nn.relu(norm(train, f"norm_{index}")(transpose(channels, index, self.implementation)(x)))
-        x = transpose(self.image_shape[-1], len(self.channels) - 1, self.implementation)(x)
+            x = jax.nn.relu(norm(train, f"norm_{index}")(transpose(channels, index)(x)))
+        x = transpose(self.image_shape[-1], len(self.channels) - 1)(x)
         return unsigned(jnp.tanh(x))
 
 
-def transpose(
-    channels: int, index: int, implementation: Implementation = "auto", *, use_bias: bool = False
-) -> ConvTranspose:
+def transpose(channels: int, index: int, *, use_bias: bool = False) -> ConvTranspose:
     """Return transposed convolution number `index` of a generator, which doubles height and width."""
     return ConvTranspose(
         channels,
@@ -93,7 +90,6 @@ def transpose(
         STRIDE,
         kernel_init=KERNEL_INIT,
         use_bias=use_bias,
-        implementation=implementation,
         name=f"transpose_{index}",
     )
 
@@ -108,7 +104,7 @@ class StridedConvs(nn.Module):
     def __call__(self, images: Float[Array, "batch H W C"], train: bool = False) -> tuple[Array, ...]:
         """Return the output of each convolution after its leaky ReLU, [batch, height, width, channels]."""
         conv = functools.partial(
-            nn.Conv, kernel_size=(KERNEL_SIZE,) * 2, strides=STRIDE, use_bias=False, kernel_init=KERNEL_INIT
+            Conv, kernel_size=(KERNEL_SIZE,) * 2, strides=STRIDE, use_bias=False, kernel_init=KERNEL_INIT
         )
         x, outputs = signed(images), []
         for index, channels in enumerate(self.channels):

@@ -12,7 +12,7 @@ from flax import linen as nn
 from jax.nn.initializers import normal
 from jaxtyping import Array, Float
 
-from genjax.networks.conv import ConvTranspose, Implementation
+from genjax.networks.conv import Conv, ConvTranspose
 
 KERNEL_SIZE = 4
 STRIDE = 2
@@ -35,7 +35,6 @@ class Generator(nn.Module):
     channels: tuple[int, int] = (128, 64)
     """Input channels of each transposed convolution."""
     hidden: int = 1024
-    implementation: Implementation = "auto"
 
     @nn.compact
     def __call__(self, z: Float[Array, "batch latents"], train: bool = False) -> Float[Array, "batch H W C"]:
@@ -58,7 +57,6 @@ class Generator(nn.Module):
             STRIDE,
             kernel_init=KERNEL_INIT,
             use_bias=use_bias,
-            implementation=self.implementation,
             name=name,
         )
 
@@ -74,7 +72,7 @@ class Trunk(nn.Module):
         """Return features [batch, hidden]."""
         x = images
         for index, channels in enumerate(self.channels):
-            conv = nn.Conv(
+            conv = Conv(
                 channels,
                 (KERNEL_SIZE,) * 2,
                 strides=STRIDE,

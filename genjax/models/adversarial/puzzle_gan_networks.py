@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 
 from genjax.errors import ArgumentError
 from genjax.models.adversarial.dcgan_networks import KERNEL_INIT, SLOPE, StridedConvs, halvings, norm, transpose
+from genjax.networks.conv import Conv
 from genjax.networks.images import unsigned
 
 Patches = Float[Array, "batch parts h w C"]
@@ -53,7 +54,7 @@ class PartEncoder(nn.Module):
         parts = patches.shape[1]
         whole = jax.image.resize(patches, (*patches.shape[:2], *self.image_shape), "bilinear")
         maps = StridedConvs(self.channels, name="convs")(rearrange(whole, "b p h w c -> (b p) h w c"), train)
-        last = nn.Conv(self.features, maps[-1].shape[1:3], padding="VALID", kernel_init=KERNEL_INIT, name="code")
+        last = Conv(self.features, maps[-1].shape[1:3], padding="VALID", kernel_init=KERNEL_INIT, name="code")
         code = jax.nn.leaky_relu(last(maps[-1]), SLOPE)
         *sums, total = (reduce(one, "(b p) h w c -> b h w c", "sum", p=parts) for one in (*maps, code))
         return tuple(sums), total[:, 0, 0]

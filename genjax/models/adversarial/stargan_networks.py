@@ -12,6 +12,7 @@ from flax import linen as nn
 from jax.nn.initializers import variance_scaling
 from jaxtyping import Array, Float
 
+from genjax.networks.conv import Conv
 from genjax.networks.images import signed, unsigned
 from genjax.networks.residual import Images, ResidualGenerator
 
@@ -63,8 +64,8 @@ class TwoHeads(nn.Module):
         x = signed(images)
         for index in range(self.strided):
             width = self.filters * 2**index
-            x = nn.Conv(width, (SIZE,) * 2, 2, padding=1, kernel_init=KERNEL_INIT, name=f"conv_{index}")(x)
+            x = Conv(width, (SIZE,) * 2, 2, padding=1, kernel_init=KERNEL_INIT, name=f"conv_{index}")(x)
             x = jax.nn.leaky_relu(x, SLOPE)
-        score = nn.Conv(1, (3, 3), padding=1, use_bias=False, kernel_init=KERNEL_INIT, name="score")(x)
+        score = Conv(1, (3, 3), padding=1, use_bias=False, kernel_init=KERNEL_INIT, name="score")(x)
         label = nn.Dense(self.bits, use_bias=False, kernel_init=KERNEL_INIT, name="label")(x.reshape(len(x), -1))
         return score, label

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from genjax.models.adversarial import dcgan_networks as dcgan
 from genjax.models.adversarial.dcgan import all_channels
 from genjax.models.priors import Prior, gaussian
+from genjax.networks.conv import Conv
 from genjax.networks.text import TextEncoder
 
 Images = Float[Array, "batch H W C"]
@@ -75,7 +76,7 @@ class Discriminator(nn.Module):
         x = dcgan.StridedConvs(self.channels, name="convs")(images, train)[-1]
         text = Projection(self.text_features, name="text")(h)[:, None, None]
         joint = jnp.concatenate([x, jnp.broadcast_to(text, (*x.shape[:3], text.shape[-1]))], axis=-1)
-        mixed = nn.Conv(self.channels[-1], (1, 1), use_bias=False, kernel_init=dcgan.KERNEL_INIT, name="joint")(joint)
+        mixed = Conv(self.channels[-1], (1, 1), use_bias=False, kernel_init=dcgan.KERNEL_INIT, name="joint")(joint)
         mixed = jax.nn.leaky_relu(dcgan.norm(train, "norm")(mixed), dcgan.SLOPE)
         return nn.Dense(1, kernel_init=dcgan.KERNEL_INIT, name="logit")(mixed.reshape(len(images), -1))
 

@@ -24,7 +24,7 @@ from genjax.errors import ArgumentError
 from genjax.losses.likelihood import bernoulli_log_prob, sum_pixels
 from genjax.losses.reconstruction import mean_squared_error, squared_error
 from genjax.networks.bound import bind, check_outputs, init_networks
-from genjax.networks.conv import ConvDecoder, ConvEncoder
+from genjax.networks.conv_stacks import ConvDecoder, ConvEncoder
 from genjax.networks.mlp import MLP, Activation, ImageMLP
 from genjax.networks.start import image_bias
 from genjax.types import Batch, Evaluate, Key, Loss, Metrics, Params, Scalar, Stats

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 
 from genjax.losses.likelihood import bernoulli_log_prob, flat_pixels, gaussian_log_prob
 from genjax.networks.bound import bind, check_outputs, init_networks
-from genjax.networks.conv import ConvDecoder, ConvEncoder
+from genjax.networks.conv_stacks import ConvDecoder, ConvEncoder
 from genjax.networks.mlp import MLP, Activation, GaussianEncoder, GaussianPixels, ImageMLP
 from genjax.networks.start import image_bias
 from genjax.types import Key, Params, PyTree
