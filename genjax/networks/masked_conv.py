@@ -30,8 +30,7 @@ Mask = Literal["A", "B", "above"]
 Column = Int[Array, ""] | int
 
 Position = Column | Literal["row", "window"] | None
-"""Part of the image that a layer computes: all (None), the next row, one column of that row, or all positions at which
-the kernel fits into the given input (window)."""
+"""Part of the image to compute: all (None), the next row, a column of that row, or where the kernel fits (window)."""
 
 
 def causal_mask(
