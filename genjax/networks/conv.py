@@ -29,6 +29,9 @@ Padding = tuple[tuple[int, int], tuple[int, int]]
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 
+CHANNELS = 4096
+"""Smallest product of input and output channels at which the forms of this file are used: below it XLA's are faster."""
+
 
 def xla_conv(x: Images, kernel: Kernel, stride: int, padding: Padding, dilation: int = 1) -> Output:
     """Return XLA's convolution, where `dilation` - 1 zeros are put between neighbouring pixels of the input."""
@@ -139,7 +142,7 @@ def conv_general_dilated(
     plain = options.get("feature_group_count", 1) == 1 and all(
         set(options.get(name) or (1,)) == {1} for name in ("lhs_dilation", "rhs_dilation")
     )
-    if stride == 1 or others != [stride] or not plain:
+    if stride == 1 or others != [stride] or not plain or rhs.shape[2] * rhs.shape[3] < CHANNELS:
         return lax.conv_general_dilated(lhs, rhs, window_strides, padding, **options)
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], window_strides, padding)
@@ -153,8 +156,8 @@ Conv = functools.partial(nn.Conv, conv_general_dilated=conv_general_dilated)
 
 def conv_transpose(x: Images, kernel: Kernel, *, stride: int) -> Output:
     """Return `jax.lax.conv_transpose` with padding SAME; the result is `stride` times as high and wide."""
-    if stride == 1:
-        return lax.conv_transpose(x, kernel, (1, 1), "SAME")
+    if stride == 1 or kernel.shape[2] * kernel.shape[3] < CHANNELS:
+        return lax.conv_transpose(x, kernel, (stride, stride), "SAME")
     rows, columns = (same_padding(size, stride) for size in kernel.shape[:2])
     return dilated_conv(x, kernel, stride, (rows, columns))
 
