@@ -30,7 +30,8 @@ Padding = tuple[tuple[int, int], tuple[int, int]]
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 CHANNELS = 4096
-"""Smallest product of input and output channels at which the forms of this file are used: below it XLA's are faster."""
+"""Smallest product of input and output channels at which the forms of this file are used. A step of DCGAN on 28x28 with
+32 filters, whose products are at most 2048, is slower by them."""
 
 
 def xla_conv(x: Images, kernel: Kernel, stride: int, padding: Padding, dilation: int = 1) -> Output:

@@ -13,10 +13,12 @@ from genjax.data.levels import with_levels
 from genjax.data.load import load_dataset
 from genjax.evaluation import evaluate_split, make_evaluate_seeds, means
 from genjax.models.autoregressive.tabular import (
+    OFFSETS,
     ar_contexts,
     ar_parameters,
     free_parameters,
     markov_parameters,
+    offset_contexts,
     tabular,
 )
 from genjax.runs.options import Data
@@ -75,15 +77,25 @@ def binarized_mnist(tfds_dir):
     return load_dataset("binarized_mnist", data_dir=tfds_dir)
 
 
-def test_binarized_mnist(binarized_mnist):
+@pytest.mark.parametrize(
+    ("contexts", "smoothing", "expected"),
+    [
+        (ar_contexts(784, 0), 0.1, 205.792),
+        (ar_contexts(784, 1), 0.1, 145.350),
+        (ar_contexts(784, 9), 0.5, 138.252),
+        (offset_contexts(28, 28, OFFSETS[:10]), 0.5, 97.243),
+    ],
+    ids=["independent", "markov", "ar-9", "2d"],
+)
+def test_binarized_mnist(binarized_mnist, contexts, smoothing, expected):
     """Measured by counting in NumPy on the same files."""
     data = binarized_mnist
-    model = tabular(ar_contexts(784, 1), examples=data.train.size, smoothing=0.1)
+    model = tabular(contexts, examples=data.train.size, smoothing=smoothing)
     feed = make_feed(data.train, data.load, (0,), 100)
     *_, (_, state, _) = iterate(model, feed, init_seeds(model, feed, (0,)), 500)
     evaluate = make_evaluate_seeds(model.evaluate, data.load)
     nll = means(evaluate_split(evaluate, state.params, state.stats, data.test, key=jax.random.key(0), batch_size=100))
-    np.testing.assert_allclose(nll["nll_nats"], 145.350, atol=0.01)
+    np.testing.assert_allclose(nll["nll_nats"], expected, atol=0.01)
 
 
 def test_shrunk_images_have_a_table_of_their_size():

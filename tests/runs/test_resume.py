@@ -67,9 +67,13 @@ def logged_steps(directory):
     return metrics.read_text().count("\n") if metrics.exists() else 0
 
 
+def test_the_same_command_twice_gives_the_same_numbers(uninterrupted, tmp_path):
+    finish(tmp_path / "run")
+    assert ends(tmp_path / "run") == uninterrupted
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_stopped_by_a_signal(uninterrupted, tmp_path, number, code):
-    """And continued after one of them, which is the same after the other."""
     directory = tmp_path / "run"
     process = start(directory)
     wait_until(lambda: logged_steps(directory) > 8, process)
@@ -78,9 +82,8 @@ def test_stopped_by_a_signal(uninterrupted, tmp_path, number, code):
     assert process.returncode == code
     assert f"which is saved; continue with the same command and --workdir {directory}" in output
     assert not (directory / "result.json").exists()
-    if number == signal.SIGTERM:
-        assert "continuing at step" in finish(directory)
-        assert ends(directory) == uninterrupted
+    assert "continuing at step" in finish(directory)
+    assert ends(directory) == uninterrupted
 
 
 def test_killed_in_the_middle_of_a_save(uninterrupted, tmp_path):
