@@ -1,5 +1,6 @@
 """Evaluation of a model on all examples of a split, and selection of the parameters with the best validation score."""
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -132,6 +133,7 @@ class Selected(NamedTuple):
     """Number of training steps after which the parameters were selected."""
 
 
+@jax.jit
 def select_none(state: TrainState) -> Selected:
     """Return the selection before the first evaluation: copies of the state's parameters, with a score of NaN."""
     score = jnp.full(state.key.shape, jnp.nan, jnp.float32)
@@ -140,6 +142,7 @@ def select_none(state: TrainState) -> Selected:
     return Selected(params, stats, score, jnp.zeros(state.key.shape, jnp.int32))
 
 
+@functools.partial(jax.jit, static_argnames="larger_is_better")
 def select_better(
     selected: Selected, state: TrainState, score: Float[Array, " seeds"], *, larger_is_better: bool
 ) -> Selected:

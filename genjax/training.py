@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int
 
 from genjax.core import Due, Model, Phase, TrainState, due_phases, init_state, is_due, key_of, make_step, update_if_due
 from genjax.data.feed import Feed
@@ -88,32 +89,51 @@ def iterate(
 
 def seed(state: TrainState, index: int) -> TrainState:
     """Return the state of one seed, without the seed axis."""
-    return jax.tree.map(
-        lambda axis, part: part if axis is None else jax.tree.map(lambda leaf: leaf[index], part),
-        AXES,
-        state,
-        is_leaf=lambda axis: axis is None,
-    )
+    return one_seed(state, jnp.asarray(index))
+
+
+@jax.jit
+def one_seed(state: TrainState, index: Int[Array, ""]) -> TrainState:
+    """Return the state of the seed at `index`: one program for all leaves compiles faster than one for each shape."""
+    return map_seeds(lambda leaf: leaf[index], state)
 
 
 def with_seed_axis(state: TrainState) -> TrainState:
     """Return a copy of one seed's state with a seed axis of length one; a state with a seed axis stays unchanged."""
-    if state.key.ndim:
-        return state
-    return jax.tree.map(
-        lambda axis, part: part if axis is None else jax.tree.map(lambda leaf: leaf[None], part),
-        AXES,
-        state,
-        is_leaf=lambda axis: axis is None,
+    return state if state.key.ndim else single_seed_axis(state)
+
+
+@jax.jit
+def single_seed_axis(state: TrainState) -> TrainState:
+    """Return a copy of one seed's state with a seed axis of length one."""
+    return map_seeds(lambda leaf: leaf[None], state)
+
+
+def map_seeds(function: Callable[[Array], Array], state: TrainState) -> TrainState:
+    """Apply `function` to every leaf that has a seed axis, or gets one: all but the step."""
+    return TrainState(
+        *(part if axis is None else jax.tree.map(function, part) for axis, part in zip(AXES, state, strict=True))
     )
+
+
+@jax.jit
+def copied(tree: PyTree) -> PyTree:
+    """Return a copy of all arrays that outlives the next step, which reuses the arrays of the state it is given."""
+    return jax.tree.map(jnp.copy, tree)
 
 
 def first_nonfinite(tree: PyTree) -> str | None:
     """Return the path of the first array in `tree` that holds NaN or infinity, or None."""
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
-        if jnp.issubdtype(leaf.dtype, jnp.floating) and not jnp.isfinite(leaf).all():
-            return jax.tree_util.keystr(path)
-    return None
+    paths, leaves = zip(*jax.tree_util.tree_leaves_with_path(tree), strict=True) if jax.tree.leaves(tree) else ((), ())
+    finite = jax.device_get(all_finite(leaves))
+    return next((jax.tree_util.keystr(path) for path, good in zip(paths, finite, strict=True) if not good), None)
+
+
+@jax.jit
+def all_finite(leaves: Sequence[Array]) -> list[Bool[Array, ""]]:
+    """Return for each array whether all of its elements are finite; those that are no floats are."""
+    floats = [jnp.issubdtype(leaf.dtype, jnp.floating) for leaf in leaves]
+    return [jnp.isfinite(leaf).all() if real else jnp.array(True) for leaf, real in zip(leaves, floats, strict=True)]
 
 
 def first_failure(model: Model, feed: Feed, state: TrainState, steps: int) -> str | None:

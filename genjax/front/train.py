@@ -25,7 +25,16 @@ from genjax.evaluation import (
 )
 from genjax.front.check import arrays_of, check_examples, check_steps, naming_what_is_missing
 from genjax.front.progress import Show, progress_bar
-from genjax.training import Programs, first_failure, first_nonfinite, init_seeds, iterate, make_programs, with_seed_axis
+from genjax.training import (
+    Programs,
+    copied,
+    first_failure,
+    first_nonfinite,
+    init_seeds,
+    iterate,
+    make_programs,
+    with_seed_axis,
+)
 from genjax.training import seed as seed_of
 from genjax.types import Metrics
 
@@ -134,11 +143,6 @@ def joined(states: Sequence[TrainState]) -> TrainState:
         return first
     everything = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *(one._replace(step=None) for one in states))
     return everything._replace(step=first.step)
-
-
-def copied(state: TrainState) -> TrainState:
-    """Return a copy of the state that outlives the next step, which reuses the arrays of the state it is given."""
-    return jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), state)
 
 
 class Training(NamedTuple):

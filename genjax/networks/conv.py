@@ -1,12 +1,18 @@
 """Convolutions that are fast on CPUs as well as on accelerators; the results are those of `jax.lax`.
 
-XLA's convolutions on a CPU are fast as long as the input is not dilated, that is, spread out with zeros between its
-pixels. Two computations dilate: a transposed convolution of stride s, and the gradient of a convolution of stride s by
-its input. Both equal s x s convolutions of stride 1 of the undilated input, one for each phase: the outputs whose rows
-and columns leave the same remainders on division by s, with the taps of the kernel that reach them (the sub-pixel
-convolution of Shi et al. 2016). On a CPU this form replaces the dilation; everywhere else, and at stride 1, the
-convolution is XLA's own. The choice is made when a program is lowered for a platform, so that a program exported for an
-accelerator holds none of the CPU's forms.
+XLA has fast routines for convolutions on a CPU, which three kinds miss:
+
+- A kernel with more pixels than its image. XLA exchanges the two, and has no fast routine for the kernel that is then
+  turned by 180 degrees. This happens where small images are enlarged, in a transposed convolution or in the gradient of
+  a strided one by its input. Both equal s x s convolutions of stride 1 of the image without the zeros between its
+  pixels, one for each phase: the outputs whose rows and columns leave the same remainders on division by s, with the
+  taps of the kernel that reach them (the sub-pixel convolution of Shi et al. 2016).
+- The gradient of a transposed convolution by its kernel, for the same reason. Here it is computed as that of the
+  strided convolution whose transpose it is, where the larger of the two arrays is the image.
+- An image without padding. One more row and column of zeros are added, and what they give is cut off.
+
+These forms are used on a CPU; everywhere else the convolution is XLA's own. The choice is made when a program is
+lowered for a platform, so that a program exported for an accelerator holds none of the CPU's forms.
 """
 
 import functools
@@ -29,9 +35,14 @@ Padding = tuple[tuple[int, int], tuple[int, int]]
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 
-CHANNELS = 4096
-"""Smallest product of input and output channels at which the forms of this file are used. A step of DCGAN on 28x28 with
-32 filters, whose products are at most 2048, is slower by them."""
+UNPADDED = ((0, 0), (0, 0))
+PADDED = ((0, 1), (0, 1))
+"""Padding in place of none: a row and a column of zeros after the others."""
+
+
+def exchanged(image: Sequence[int], kernel: Sequence[int]) -> bool:
+    """Whether XLA exchanges an image and a kernel of these heights and widths."""
+    return math.prod(kernel) > math.prod(image)
 
 
 def xla_conv(x: Images, kernel: Kernel, stride: int, padding: Padding, dilation: int = 1) -> Output:
@@ -41,10 +52,23 @@ def xla_conv(x: Images, kernel: Kernel, stride: int, padding: Padding, dilation:
     )
 
 
+def padded_conv(x: Images, kernel: Kernel, stride: int, padding: Padding) -> Output:
+    """Return XLA's convolution of stride `stride`, on a CPU of an image that is padded in any case."""
+    if padding != UNPADDED or math.prod(kernel.shape[:2]) == 1:
+        return xla_conv(x, kernel, stride, padding)
+    rows, columns = ((side - size) // stride + 1 for side, size in zip(x.shape[1:3], kernel.shape[:2], strict=True))
+    return lax.platform_dependent(
+        x,
+        kernel,
+        cpu=lambda x, kernel: xla_conv(x, kernel, stride, PADDED)[:, :rows, :columns],
+        default=lambda x, kernel: xla_conv(x, kernel, stride, UNPADDED),
+    )
+
+
 @functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
 def strided_conv(x: Images, kernel: Kernel, stride: int, padding: Padding) -> Output:
     """Return the convolution of stride `stride`, whose gradient by the input is fast on a CPU as well."""
-    return xla_conv(x, kernel, stride, padding)
+    return padded_conv(x, kernel, stride, padding)
 
 
 @strided_conv.defjvp
@@ -53,13 +77,16 @@ def strided_conv_jvp(
 ) -> tuple[Output, Output]:
     """Return the convolution and its tangent, whose transpose by the input is `jax.grad`'s."""
     (x, kernel), (x_dot, kernel_dot) = primals, tangents
+    output = strided_conv(x, kernel, stride, padding)
     by_input = lax.platform_dependent(
         x_dot,
         kernel,
-        cpu=lambda x_dot, kernel: phase_conv(x_dot, kernel, stride, padding),
+        cpu=lambda x_dot, kernel: phase_conv(x_dot, kernel, stride, padding)
+        if exchanged(output.shape[1:3], kernel.shape[:2])
+        else xla_conv(x_dot, kernel, stride, padding),
         default=lambda x_dot, kernel: xla_conv(x_dot, kernel, stride, padding),
     )
-    return strided_conv(x, kernel, stride, padding), by_input + xla_conv(x, kernel_dot, stride, padding)
+    return output, by_input + padded_conv(x, kernel_dot, stride, padding)
 
 
 def phase_conv(x: Images, kernel: Kernel, stride: int, padding: Padding) -> Output:
@@ -93,7 +120,9 @@ def dilated_conv(x: Images, kernel: Kernel, dilation: int, padding: Padding) -> 
     return lax.platform_dependent(
         x,
         kernel,
-        cpu=lambda x, kernel: sub_pixel_conv(x, kernel, dilation, padding),
+        cpu=lambda x, kernel: sub_pixel_conv(x, kernel, dilation, padding)
+        if exchanged(x.shape[1:3], kernel.shape[:2])
+        else xla_conv(x, kernel, 1, padding, dilation),
         default=lambda x, kernel: xla_conv(x, kernel, 1, padding, dilation),
     )
 
@@ -107,25 +136,43 @@ def dilated_conv_jvp(
     by_kernel = lax.platform_dependent(
         x,
         kernel_dot,
-        cpu=lambda x, kernel_dot: sub_pixel_conv(x, kernel_dot, dilation, padding),
+        cpu=lambda x, kernel_dot: conv_by_kernel(x, kernel_dot, dilation, padding),
         default=lambda x, kernel_dot: xla_conv(x, kernel_dot, 1, padding, dilation),
     )
     return dilated_conv(x, kernel, dilation, padding), by_kernel + xla_conv(x_dot, kernel, 1, padding, dilation)
 
 
-def sub_pixel_conv(x: Images, kernel: Kernel, dilation: int, padding: Padding) -> Output:
-    """Return `dilated_conv` as convolutions of stride 1, one for each phase of the output.
+def conv_by_kernel(x: Images, kernel: Kernel, dilation: int, padding: Padding) -> Output:
+    """Return `dilated_conv`, whose transpose by the kernel is the gradient of a strided convolution by its kernel."""
+    turned, image, pads = strided_counterpart(x, kernel, dilation, padding)
 
-    It is the transpose of `phase_conv` with the kernel turned by 180 degrees, whose inputs and outputs are exchanged.
+    def kernel_gradient(image: Images) -> Kernel:
+        conv = jax.linear_transpose(lambda turned: xla_conv(image, turned, dilation, pads), turned)
+        return conv(x)[0]
+
+    return jax.linear_transpose(kernel_gradient, image)(turned)[0]
+
+
+def sub_pixel_conv(x: Images, kernel: Kernel, dilation: int, padding: Padding) -> Output:
+    """Return `dilated_conv` as convolutions of stride 1, one for each phase of the output."""
+    turned, image, pads = strided_counterpart(x, kernel, dilation, padding)
+    return jax.linear_transpose(lambda image: phase_conv(image, turned, dilation, pads), image)(x)[0]
+
+
+def strided_counterpart(
+    x: Images, kernel: Kernel, dilation: int, padding: Padding
+) -> tuple[Float[Array, "rows columns out_channels in_channels"], jax.ShapeDtypeStruct, Padding]:
+    """Return the kernel, the shape of the input and the padding of the strided convolution with this transpose.
+
+    Its kernel is turned by 180 degrees, with inputs and outputs exchanged.
     """
-    turned = kernel[::-1, ::-1].swapaxes(2, 3)
-    pads = [(size - 1 - low, size - 1 - high) for size, (low, high) in zip(kernel.shape[:2], padding, strict=True)]
-    sides = [
-        (side - 1) * dilation + size - low - high
-        for side, size, (low, high) in zip(x.shape[1:3], kernel.shape[:2], pads, strict=True)
-    ]
-    image = jax.ShapeDtypeStruct((len(x), *sides, kernel.shape[3]), x.dtype)
-    return jax.linear_transpose(lambda image: phase_conv(image, turned, dilation, (pads[0], pads[1])), image)(x)[0]
+    sizes, sides = kernel.shape[:2], x.shape[1:3]
+    pads = [(size - 1 - low, size - 1 - high) for size, (low, high) in zip(sizes, padding, strict=True)]
+    rows, columns = (
+        (side - 1) * dilation + size - low - high for side, size, (low, high) in zip(sides, sizes, pads, strict=True)
+    )
+    image = jax.ShapeDtypeStruct((len(x), rows, columns, kernel.shape[3]), x.dtype)
+    return kernel[::-1, ::-1].swapaxes(2, 3), image, (pads[0], pads[1])
 
 
 def conv_general_dilated(
@@ -135,20 +182,21 @@ def conv_general_dilated(
     padding: str | Sequence[tuple[int, int]],
     **options: Any,
 ) -> Output:
-    """Return `jax.lax.conv_general_dilated` with the arguments of Flax's `Conv`; square strides have a fast gradient.
+    """Return `jax.lax.conv_general_dilated` with the arguments of Flax's `Conv`, in the forms of this file.
 
-    Groups and dilations are left to XLA.
+    Groups, dilations and strides that are not square are left to XLA.
     """
     stride, *others = window_strides
     plain = options.get("feature_group_count", 1) == 1 and all(
         set(options.get(name) or (1,)) == {1} for name in ("lhs_dilation", "rhs_dilation")
     )
-    if stride == 1 or others != [stride] or not plain or rhs.shape[2] * rhs.shape[3] < CHANNELS:
+    if others != [stride] or not plain:
         return lax.conv_general_dilated(lhs, rhs, window_strides, padding, **options)
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], window_strides, padding)
     rows, columns = ((int(low), int(high)) for low, high in padding)
-    return strided_conv(lhs, rhs, stride, (rows, columns))
+    form = padded_conv if stride == 1 else strided_conv
+    return form(lhs, rhs, stride, (rows, columns))
 
 
 Conv = functools.partial(nn.Conv, conv_general_dilated=conv_general_dilated)
@@ -157,7 +205,7 @@ Conv = functools.partial(nn.Conv, conv_general_dilated=conv_general_dilated)
 
 def conv_transpose(x: Images, kernel: Kernel, *, stride: int) -> Output:
     """Return `jax.lax.conv_transpose` with padding SAME; the result is `stride` times as high and wide."""
-    if stride == 1 or kernel.shape[2] * kernel.shape[3] < CHANNELS:
+    if stride == 1:
         return lax.conv_transpose(x, kernel, (stride, stride), "SAME")
     rows, columns = (same_padding(size, stride) for size in kernel.shape[:2])
     return dilated_conv(x, kernel, stride, (rows, columns))

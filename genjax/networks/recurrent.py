@@ -1,5 +1,7 @@
 """Long short-term memory and gated recurrent units over sequences."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from einops import rearrange
@@ -58,19 +60,93 @@ class LSTM(nn.Module):
             4 * self.hidden, dtype=self.dtype, kernel_init=uniform_init, bias_init=forget_bias_init, name="input"
         )
         own = self.param("recurrent", uniform_init, (self.hidden, 4 * self.hidden))
-        recurrent = own.astype(self.dtype or own.dtype)
-        gates = dense(x).astype(own.dtype)
-
-        def step(state: LayerState, gates: Float[Array, "B gates"]) -> tuple[LayerState, Float[Array, "B H"]]:
-            c, h = state
-            product = jnp.matmul(h.astype(recurrent.dtype), recurrent, preferred_element_type=own.dtype)
-            i, f, o, g = jnp.split(gates + product, 4, axis=-1)
-            c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
-            h = jax.nn.sigmoid(o) * jnp.tanh(c)
-            return (c, h), h
-
-        state, outputs = jax.lax.scan(step, state, rearrange(gates, "b t g -> t b g"))
+        gates = dense(rearrange(x, "b t f -> t b f")).astype(own.dtype)
+        state, outputs = recurrence(state, gates, own.astype(self.dtype or own.dtype))
         return state, rearrange(outputs, "t b h -> b t h")
+
+
+class Activations(NamedTuple):
+    """Gates and cell of one step or of several, [*steps, B, H] each."""
+
+    i: Array
+    f: Array
+    o: Array
+    g: Array
+    c: Array
+
+
+def cell(
+    state: LayerState, gates: Float[Array, "B gates"], recurrent: Float[Array, "H gates"]
+) -> tuple[LayerState, Activations]:
+    """Take one step of the recurrence, of which `gates` are the part x W + b of the four gates."""
+    c, h = state
+    product = jnp.matmul(h.astype(recurrent.dtype), recurrent, preferred_element_type=gates.dtype)
+    i, f, o, g = jnp.split(gates + product, 4, axis=-1)
+    i, f, o, g = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jax.nn.sigmoid(o), jnp.tanh(g)
+    c = f * c + i * g
+    return (c, o * jnp.tanh(c)), Activations(i, f, o, g, c)
+
+
+@jax.custom_vjp
+def recurrence(
+    state: LayerState, gates: Float[Array, "T B gates"], recurrent: Float[Array, "H gates"]
+) -> tuple[LayerState, Float[Array, "T B H"]]:
+    """Return the state after all steps, and the output h of each.
+
+    The gradient of the recurrent kernel is one matrix product over all steps after the scan, in place of a sum of T
+    small ones inside it.
+    """
+
+    def step(state: LayerState, gates: Float[Array, "B gates"]) -> tuple[LayerState, Float[Array, "B H"]]:
+        state, _ = cell(state, gates, recurrent)
+        return state, state[1]
+
+    return jax.lax.scan(step, state, gates)
+
+
+Kept = tuple[LayerState, Float[Array, "T B H"], Activations, Float[Array, "H gates"]]
+"""What the gradient needs: the first state, the outputs, the activations and the kernel."""
+
+
+def recurrence_forward(
+    state: LayerState, gates: Float[Array, "T B gates"], recurrent: Float[Array, "H gates"]
+) -> tuple[tuple[LayerState, Float[Array, "T B H"]], Kept]:
+    """Return `recurrence`, and what its gradient needs."""
+
+    def step(state: LayerState, gates: Float[Array, "B gates"]) -> tuple[LayerState, tuple[Array, Activations]]:
+        state, activations = cell(state, gates, recurrent)
+        return state, (state[1], activations)
+
+    after, (outputs, activations) = jax.lax.scan(step, state, gates)
+    return (after, outputs), (state, outputs, activations, recurrent)
+
+
+def recurrence_backward(
+    kept: Kept, gradient: tuple[LayerState, Float[Array, "T B H"]]
+) -> tuple[LayerState, Float[Array, "T B gates"], Float[Array, "H gates"]]:
+    """Return the gradients of the first state, of the gates and of the kernel."""
+    (c_0, h_0), outputs, activations, recurrent = kept
+    d_after, d_outputs = gradient
+    before = jnp.concatenate([c_0[None], activations.c[:-1]])
+
+    def step(d_state: LayerState, kept: tuple[Activations, Array, Array]) -> tuple[LayerState, Array]:
+        (i, f, o, g, c), c_before, d_output = kept
+        d_c, d_h = d_state
+        d_h += d_output
+        tanh = jnp.tanh(c)
+        d_c += d_h * o * (1 - tanh**2)
+        parts = (d_c * g * i * (1 - i), d_c * c_before * f * (1 - f), d_h * tanh * o * (1 - o), d_c * i * (1 - g**2))
+        d_gates = jnp.concatenate(parts, axis=-1)
+        d_h = jnp.matmul(d_gates.astype(recurrent.dtype), recurrent.T, preferred_element_type=d_gates.dtype)
+        return (d_c * f, d_h), d_gates
+
+    d_state, d_gates = jax.lax.scan(step, d_after, (activations, before, d_outputs), reverse=True)
+    h = jnp.concatenate([h_0[None], outputs[:-1]]).astype(recurrent.dtype)
+    d_recurrent = jnp.einsum("tbh,tbg->hg", h, d_gates.astype(recurrent.dtype))
+    return d_state, d_gates, d_recurrent
+
+
+recurrence.defvjp(recurrence_forward, recurrence_backward)
 
 
 class StackedLSTM(nn.Module):

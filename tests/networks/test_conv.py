@@ -12,7 +12,6 @@ from jax import lax
 from genjax.core import init_state, make_step
 from genjax.models.adversarial.dcgan import dcgan
 from genjax.models.adversarial.gan import Optimizers
-from genjax.networks import conv
 from genjax.networks.conv import (
     LAYOUT,
     Conv,
@@ -23,11 +22,6 @@ from genjax.networks.conv import (
     strided_conv,
 )
 from genjax.networks.conv_stacks import ConvDecoder, ConvEncoder
-
-
-@pytest.fixture(autouse=True)
-def _forms_for_few_channels(monkeypatch):
-    monkeypatch.setattr(conv, "CHANNELS", 0)
 
 
 SIZES = range(1, 8)

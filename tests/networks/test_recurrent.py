@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from genjax.networks.recurrent import GRU, StackedLSTM, zero_state
 
@@ -56,6 +57,48 @@ def test_two_halves_are_the_whole():
         after, second = network.apply({"params": params}, halfway, x[:, 2:])
         halves = (after, jnp.concatenate([first, second], axis=1))
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-12), whole, halves)
+
+
+def unrolled(weights, state, x):
+    """The recurrence position by position, whose gradient is that of automatic differentiation."""
+    c, h = state
+    outputs = []
+    for t in range(x.shape[1]):
+        gates = x[:, t] @ weights["input"]["kernel"] + weights["input"]["bias"] + h @ weights["recurrent"]
+        i, f, o, g = jnp.split(gates, 4, axis=-1)
+        c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+        h = jax.nn.sigmoid(o) * jnp.tanh(c)
+        outputs.append(h)
+    return (c, h), jnp.stack(outputs, axis=1)
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["one", "several networks"])
+def test_gradients_are_those_of_the_unrolled_recurrence(together):
+    """Of a function of the last cell, the last output and all outputs, by weights, first state and inputs."""
+    with jax.enable_x64(True):
+        network, params, state, x = random_case(2)
+        rng = np.random.default_rng(1)
+        weigh = [jnp.asarray(rng.normal(size=shape)) for shape in ((B, H), (B, H), (B, T, H))]
+
+        def ours(params, state, x):
+            after, outputs = network.apply({"params": params}, state, x)
+            return total((after[-1], outputs))
+
+        def theirs(params, state, x):
+            _, below = unrolled(params["layer_0"], state[0], x)
+            return total(unrolled(params["layer_1"], state[1], below))
+
+        def total(found):
+            (c, h), outputs = found
+            return sum((one * factor).sum() for one, factor in zip((c, h, outputs), weigh, strict=True))
+
+        grads = [jax.grad(function, (0, 1, 2)) for function in (ours, theirs)]
+        case = (params, state, x)
+        if together:
+            case = jax.tree.map(lambda leaf: jnp.stack([leaf, 2 * leaf]), case)
+            grads = [jax.vmap(grad) for grad in grads]
+        found, expected = (jax.jit(grad)(*case) for grad in grads)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-11), found, expected)
 
 
 def test_the_forget_gate_alone_starts_open():

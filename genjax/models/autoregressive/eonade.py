@@ -145,15 +145,16 @@ def order_agnostic_nll(log_probs: Float[Array, "B D"], observed: Float[Array, "B
 def draw_observed(key: Key, x: Float[Array, "B D"]) -> Float[Array, "B D"]:
     """Draw for each example a number d of observed pixels, uniform on 0, ..., D - 1, and a uniform set of that size.
 
-    Returns 1 for observed pixels and 0 for the others. Example i uses the key folded with i.
+    Returns 1 for observed pixels and 0 for the others. One pixel, drawn uniformly, is not observed. Each of the others
+    is observed with a probability p that is drawn for the example from U(0, 1), so that their number is uniform:
+    the integral of Binomial(d; D - 1, p) over p is 1 / D for every d. This needs no sorting. The sets of the first
+    examples do not depend on how many others are drawn.
     """
-
-    def one(index: Array) -> Array:
-        number_key, set_key = jax.random.split(jax.random.fold_in(key, index))
-        words = jax.random.bits(set_key, x.shape[1:], jnp.uint32)
-        return words < jnp.sort(words)[jax.random.randint(number_key, (), 0, x.shape[1])]
-
-    return jax.vmap(one)(jnp.arange(len(x))).astype(x.dtype)
+    word_key, pixel_key = jax.random.split(key)
+    count, dimensions = x.shape
+    words = jax.random.bits(word_key, (count, dimensions + 1), jnp.uint32)
+    unobserved = jax.random.randint(pixel_key, (count, 1), 0, dimensions)
+    return ((words[:, 1:] < words[:, :1]) & (jnp.arange(dimensions) != unobserved)).astype(x.dtype)
 
 
 def objective(params: PyTree, x: Float[Array, "B D"], key: Key) -> Float[Array, " B"]:
