@@ -33,7 +33,17 @@ def init_seeds(model: Model, feed: Feed, seeds: Sequence[int]) -> TrainState:
     def init(key: Key, item: PyTree, arrays: PyTree) -> TrainState:
         return init_state(model, key, feed.load(arrays, item, jax.random.fold_in(key, DATA)))
 
-    return jax.jit(jax.vmap(init, in_axes=(0, 0, None), out_axes=AXES))(keys, item, feed.arrays)
+    init = jax.vmap(init, in_axes=(0, 0, None), out_axes=AXES)
+    return jax.jit(init, compiler_options=once_options())(keys, item, feed.arrays)
+
+
+def once_options() -> dict[str, int]:
+    """Return the compiler options of a program that runs once.
+
+    On a CPU the random draws of initial weights take several times as long to compile at XLA's level 3 as at level 1.
+    """
+    quick = jax.default_backend() == "cpu" and not jax.config.read("jax_disable_most_optimizations")
+    return {"xla_backend_optimization_level": 1} if quick else {}
 
 
 def load_batch(feed: Feed, state: TrainState, arrays: PyTree, item: PyTree) -> Batch:

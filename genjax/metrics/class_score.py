@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import rel_entr
 
 
 class ClassScore(NamedTuple):
@@ -29,5 +28,7 @@ def class_score(probabilities: Float[np.ndarray, "m classes"], *, classifier: st
         or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-3)
     ):
         raise ValueError(f"probabilities {probabilities.shape}: needs one row or more, each a probability distribution")
+    from scipy.special import rel_entr  # slow to import
+
     divergence = rel_entr(probabilities, probabilities.mean(axis=0)).sum(axis=1).mean()
     return ClassScore(float(np.exp(divergence)), f"exp E KL(p(y|x) || p(y)), {classifier}, {len(probabilities)} images")

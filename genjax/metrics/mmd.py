@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy.spatial.distance import pdist
 
 SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Bandwidths of `rbf_at_median`, as multiples of the median distance."""
@@ -52,6 +51,8 @@ def rbf_at_median(reference: Float[np.ndarray, "n d"], scales: tuple[float, ...]
 
     Use one reference for all numbers that are to be compared, such as the real samples.
     """
+    from scipy.spatial.distance import pdist  # slow to import
+
     median = float(np.median(pdist(np.asarray(reference[:most], np.float64))))
     kernel = rbf_mixture(tuple(scale * median for scale in scales))
     return kernel._replace(name=f"{kernel.name} (x median {median:.4g} of the reference)")

@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 from einops import reduce
 from jaxtyping import Float
-from scipy.ndimage import correlate1d
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Exponents of the five scales, from fine to coarse (Wang et al. 2003, sec. 3.2)."""
@@ -98,6 +97,8 @@ def similarity(x: Images, y: Images, window: int) -> tuple[PerChannel, PerChanne
 
 def windowed(images: Images, window: int) -> Others:
     """Return the Gaussian-weighted mean around each pixel whose window lies within the image."""
+    from scipy.ndimage import correlate1d  # slow to import
+
     reach = window // 2
     weights = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * SIGMA**2))
     for axis in (1, 2):

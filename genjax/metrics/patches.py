@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
-from scipy.ndimage import correlate1d
 
 from genjax.metrics.features import counts
 from genjax.metrics.sliced_wasserstein import mean_distance, unit_vectors
@@ -124,4 +123,6 @@ def upsampled(images: Images) -> Others:
 
 def smoothed(images: Images) -> Images:
     """Return the images after the binomial filter along rows and columns, with mirrored borders."""
+    from scipy.ndimage import correlate1d  # slow to import
+
     return correlate1d(correlate1d(images, BINOMIAL, axis=1, mode="mirror"), BINOMIAL, axis=2, mode="mirror")

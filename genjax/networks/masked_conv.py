@@ -21,7 +21,7 @@ from jax.nn.initializers import zeros
 from jax.typing import DTypeLike
 from jaxtyping import Bool, Float, Int
 
-from genjax.networks.conv import Conv
+from genjax.networks.conv import Conv, xla_conv
 from genjax.types import Key, PyTree
 
 Mask = Literal["A", "B", "above"]
@@ -73,8 +73,7 @@ def correlate(
 ) -> Float[Array, "batch high wide outputs"]:
     """Apply the kernel at every position where it fits, as one matrix product over its first `taps` pixels.
 
-    On a CPU this is about as fast as XLA's convolution with few channels, and much faster for a 1x1 kernel, in a loop,
-    or with a seed axis.
+    On a CPU this is much faster than XLA's convolution for a 1x1 kernel and for the few pixels of a sampler's step.
     """
     rows, columns, inputs, outputs = kernel.shape
     high, wide = window.shape[1] - rows + 1, window.shape[2] - columns + 1
@@ -111,19 +110,12 @@ class MaskedConv(nn.Module):
         kernel = self.param("kernel", functools.partial(masked_normal, mask=mask, gain=self.gain), mask.shape)
         bias = self.param("bias", zeros, (self.copies * self.features,))
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
+        if position is None and self.kernel_size != (1, 1):
+            rows, columns = self.kernel_size
+            return xla_conv(x, kernel * mask, 1, ((rows - 1, 0), (columns // 2, columns // 2))) + bias
+        window = x if position is None or position == "window" else self.remembered(x, position)
         taps = int(mask.any(axis=(2, 3)).sum())  # the taps that are masked for all outputs are the last
-        return correlate(self.seen(x, position), kernel * mask, taps) + bias
-
-    def seen(self, x: Float[Array, "batch H W inputs"], position: Position) -> Float[Array, "batch high wide inputs"]:
-        """Return the window over which the kernel slides."""
-        if position is None:
-            return self.padded(x)
-        return x if position == "window" else self.remembered(x, position)
-
-    def padded(self, x: Float[Array, "batch H W inputs"]) -> Float[Array, "batch height width inputs"]:
-        """Add zeros above and at both sides."""
-        rows, columns = self.kernel_size
-        return jnp.pad(x, ((0, 0), (rows - 1, 0), (columns // 2, columns // 2), (0, 0)))
+        return correlate(window, kernel * mask, taps) + bias
 
     def remembered(
         self, x: Float[Array, "batch 1 W inputs"], position: Column | Literal["row"]

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NoReturn
 
 import jax
-from matplotlib.animation import PillowWriter
 from rich.console import Console
 
 from genjax.evaluation import evaluation_key, make_evaluate_seeds
@@ -137,6 +136,8 @@ def save_picture(path: Path, picture: Picture) -> Path:
         path = path.with_suffix(".txt")
         path.write_text(picture, encoding="utf-8")
     elif isinstance(picture, Movie):
+        from matplotlib.animation import PillowWriter  # slow to import
+
         path = path.with_suffix(".gif")
         writer = PillowWriter(fps=FRAMES_PER_SECOND)
         with writer.saving(picture.figure, str(path), dpi=80):

@@ -22,15 +22,15 @@ def digits(levels=2):
     data = load_dataset("digits", binarization="threshold" if levels == 2 else "none")
     data = with_levels(data, levels)
     raw = jax.tree.map(jnp.asarray, data.train.read(np.arange(500)))
-    image = data.load(raw, jax.random.key(0))["image"].reshape(20, 25, 8, 8, 1)
+    image = np.asarray(data.load(raw, jax.random.key(0))["image"]).reshape(20, 25, 8, 8, 1)
     return lambda step: {"image": image[step % 20]}
 
 
 def text():
     """8 rows of text, 20 characters of each per step."""
     source = load_text("descriptions")
-    rows = jnp.asarray(encode(source.train, source.vocabulary)[: 8 * 20 * STEPS].reshape(8, -1))
-    return lambda step: {"sequence": rows[:, 20 * step :][:, :20], "continues": jnp.full(8, step > 0)}
+    rows = encode(source.train, source.vocabulary)[: 8 * 20 * STEPS].reshape(8, -1)
+    return lambda step: {"sequence": rows[:, 20 * step :][:, :20], "continues": np.full(8, step > 0)}
 
 
 VOCABULARY = len(load_text("descriptions").vocabulary)

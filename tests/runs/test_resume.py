@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-STEPS = 300
+STEPS = 100
 COMMAND = [
     sys.executable,
     "-m",
@@ -21,7 +21,7 @@ COMMAND = [
     "--steps",
     str(STEPS),
     "--evaluate-every",
-    "30",
+    "10",
 ]
 PATIENCE = 600
 
