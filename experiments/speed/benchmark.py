@@ -41,16 +41,18 @@ from experiments.speed.plain_forms import (
     Call,
     checkpointed_logits,
     cumulative_logits,
+    eonade_step,
     framework_step,
     handwritten_step,
     make_step_alone,
     one_after_another,
     samplers,
     scanned_logits,
+    sorted_sets,
     training_step,
 )
 from experiments.speed.plain_samplers import GROWING, IMAGES, SIDES, growth_step, pixel_cnn_samplers, pixel_rnn_samplers
-from genjax.models.autoregressive import nade
+from genjax.models.autoregressive import eonade, nade
 from genjax.runs.directory import write_json
 from genjax.runs.report import origin_of, surroundings
 from genjax.runs.session import CACHE_VARIABLE, configure
@@ -126,6 +128,14 @@ COMPARISONS = (
         lambda: (training_step(nade.logits), training_step(checkpointed_logits)),
         None,
         (6, 6),
+        9,
+    ),
+    Comparison(
+        "EoNADE training step: sets of pixels drawn without sorting",
+        "drawn by sorting",
+        lambda: (eonade_step(eonade.draw_observed), eonade_step(sorted_sets)),
+        4,
+        (6, 3),
         9,
     ),
     Comparison("NADE sampler: one row added per pixel", ANEW, samplers, 50, (3, 1), 1, 100),

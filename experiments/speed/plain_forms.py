@@ -16,7 +16,7 @@ from genjax.data.dataset import resident
 from genjax.data.feed import make_feed
 from genjax.losses.bound import elbo
 from genjax.losses.likelihood import bernoulli_log_prob
-from genjax.models.autoregressive import nade
+from genjax.models.autoregressive import eonade, nade
 from genjax.models.latent.vae import bound_terms, vae
 from genjax.models.latent.vae_networks import encode, mlp_networks
 from genjax.training import init_seeds, make_train_step, seed
@@ -115,6 +115,44 @@ def samplers() -> tuple[Call, Call]:
     """Return the sampler of NADE, and the plain sampler that recomputes all conditionals at each pixel."""
     weights, key = nade_weights(), jax.random.key(0)
     return lambda: nade.sample(weights, key, BATCH), lambda: sample_anew(weights, key, BATCH)
+
+
+def sorted_sets(key: Array, x: Float[Array, "B D"]) -> Float[Array, "B D"]:
+    """Return sets of pixels as `eonade.draw_observed` does, by sorting random words, under a key for each example."""
+
+    def one(index: Array) -> Array:
+        number_key, set_key = jax.random.split(jax.random.fold_in(key, index))
+        words = jax.random.bits(set_key, x.shape[1:], jnp.uint32)
+        return words < jnp.sort(words)[jax.random.randint(number_key, (), 0, x.shape[1])]
+
+    return jax.vmap(one)(jnp.arange(len(x))).astype(x.dtype)
+
+
+def eonade_step(draw: Callable[[Array, Array], Array]) -> Call:
+    """Return one Adam step of EoNADE on one batch, whose sets of observed pixels are drawn by `draw`."""
+    optimizer, start = optax.adam(1e-3), jax.random.key(0)
+    x = jnp.asarray(binary_images(BATCH).reshape(BATCH, -1))
+    params = eonade.init_weights(start, np.full(DIMENSIONS, 0.13), (HIDDEN,))
+    carry = [(params, optimizer.init(params), start)]
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def step(carry: Any) -> Any:
+        params, state, key = carry
+        key, draw_key = jax.random.split(key)
+        observed = draw(draw_key, x)
+
+        def loss(params: Any) -> Array:
+            log_probs = bernoulli_log_prob(eonade.logits(params, x, observed), x)
+            return eonade.order_agnostic_nll(log_probs, observed).mean()
+
+        updates, state = optimizer.update(jax.grad(loss)(params), state, params)
+        return optax.apply_updates(params, updates), state, key
+
+    def call() -> Array:
+        carry[0] = step(carry[0])
+        return carry[0][0]["c"]
+
+    return call
 
 
 def framework_step(seeds: Sequence[int]) -> Call:

@@ -81,9 +81,11 @@ def strided_conv_jvp(
     by_input = lax.platform_dependent(
         x_dot,
         kernel,
-        cpu=lambda x_dot, kernel: phase_conv(x_dot, kernel, stride, padding)
-        if exchanged(output.shape[1:3], kernel.shape[:2])
-        else xla_conv(x_dot, kernel, stride, padding),
+        cpu=lambda x_dot, kernel: (
+            phase_conv(x_dot, kernel, stride, padding)
+            if exchanged(output.shape[1:3], kernel.shape[:2])
+            else xla_conv(x_dot, kernel, stride, padding)
+        ),
         default=lambda x_dot, kernel: xla_conv(x_dot, kernel, stride, padding),
     )
     return output, by_input + padded_conv(x, kernel_dot, stride, padding)
@@ -120,9 +122,11 @@ def dilated_conv(x: Images, kernel: Kernel, dilation: int, padding: Padding) -> 
     return lax.platform_dependent(
         x,
         kernel,
-        cpu=lambda x, kernel: sub_pixel_conv(x, kernel, dilation, padding)
-        if exchanged(x.shape[1:3], kernel.shape[:2])
-        else xla_conv(x, kernel, 1, padding, dilation),
+        cpu=lambda x, kernel: (
+            sub_pixel_conv(x, kernel, dilation, padding)
+            if exchanged(x.shape[1:3], kernel.shape[:2])
+            else xla_conv(x, kernel, 1, padding, dilation)
+        ),
         default=lambda x, kernel: xla_conv(x, kernel, 1, padding, dilation),
     )
 

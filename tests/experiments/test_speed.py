@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.stats import chisquare
 
 from experiments.speed import benchmark as speed
 from experiments.speed import plain_adversarial, plain_forms, plain_samplers
-from genjax.models.autoregressive import nade
+from genjax.models.autoregressive import eonade, nade
 from tests.samples import assert_same_samples
 
 
@@ -22,6 +23,16 @@ def test_the_plain_forms_of_nade_equal_ours(form):
     weights = nade.weights(nade.init_weights(key, np.full(28, 0.3), hidden=4, tied=False))
     x = jax.random.bernoulli(key, 0.5, (3, 28)).astype(jnp.float32)
     np.testing.assert_allclose(form(weights, x), nade.logits(weights, x), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("draw", [eonade.draw_observed, plain_forms.sorted_sets])
+def test_both_draws_of_eonade_have_sets_of_every_size_equally_often(draw):
+    count = 6000
+    sets = np.asarray(jax.jit(draw)(jax.random.key(0), jnp.zeros((count, 3))))
+    sizes = np.bincount(sets.sum(axis=1).astype(int), minlength=4)
+    assert sizes[3] == 0
+    assert chisquare(sizes[:3]).pvalue > 1e-3
+    assert chisquare(sets[sets.sum(axis=1) == 1].sum(axis=0)).pvalue > 1e-3
 
 
 @pytest.mark.parametrize("model", ["pixel_cnn", "row", "diagonal"])

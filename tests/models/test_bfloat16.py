@@ -23,14 +23,14 @@ def digits(levels=2):
     data = with_levels(data, levels)
     raw = jax.tree.map(jnp.asarray, data.train.read(np.arange(500)))
     image = np.asarray(data.load(raw, jax.random.key(0))["image"]).reshape(20, 25, 8, 8, 1)
-    return lambda step: {"image": image[step % 20]}
+    return lambda step: {"image": jnp.asarray(image[step % 20])}
 
 
 def text():
     """8 rows of text, 20 characters of each per step."""
     source = load_text("descriptions")
     rows = encode(source.train, source.vocabulary)[: 8 * 20 * STEPS].reshape(8, -1)
-    return lambda step: {"sequence": rows[:, 20 * step :][:, :20], "continues": np.full(8, step > 0)}
+    return lambda step: {"sequence": jnp.asarray(rows[:, 20 * step :][:, :20]), "continues": np.full(8, step > 0)}
 
 
 VOCABULARY = len(load_text("descriptions").vocabulary)

@@ -1,4 +1,6 @@
+import functools
 import itertools
+import re
 
 import jax
 import jax.export
@@ -22,7 +24,6 @@ from genjax.networks.conv import (
     strided_conv,
 )
 from genjax.networks.conv_stacks import ConvDecoder, ConvEncoder
-
 
 SIZES = range(1, 8)
 """Kernel sizes."""
@@ -134,24 +135,45 @@ def test_the_transposed_convolution_has_the_padding_of_jax():
             np.testing.assert_allclose(conv_transpose(x, kernel, stride=stride), expected, rtol=1e-12, atol=1e-12)
 
 
-def dilations(platform):
-    """How many convolutions of a step of DCGAN, lowered for the platform, there are with and without a dilation."""
+CONVOLUTION = re.compile(
+    r"stablehlo.convolution\(.*?dim_numbers = \[(.*?)\]x\[(.*?)\].*: \(tensor<([\dx]+)xf32>, tensor<([\dx]+)xf32>\)"
+)
+"""Dimensions of image and kernel, and their sizes."""
+
+
+@functools.cache
+def convolutions(platform):
+    """How many convolutions a step of DCGAN has, lowered for the platform, and how many of them XLA exchanges."""
     optimizers = Optimizers(optax.sgd(1e-2), optax.sgd(1e-2))
     model, batch = dcgan((8, 8, 1), optimizers=optimizers, filters=2, latents=3), {"image": jnp.zeros((4, 8, 8, 1))}
     state = jax.eval_shape(lambda key: init_state(model, key, batch), jax.random.key(0))
     text = jax.export.export(jax.jit(make_step(model.phases)), platforms=[platform])(state, batch).mlir_module()
-    lines = [line for line in text.splitlines() if "stablehlo.convolution" in line]
-    dilated = sum("lhs_dilate = [2, 2]" in line for line in lines)
-    return dilated, len(lines) - dilated
+    found = CONVOLUTION.findall(text)
+    assert len(found) == text.count("stablehlo.convolution") > 0
+    exchanged = [pixels(kernel_names, kernel) > pixels(names, image) for names, kernel_names, image, kernel in found]
+    return len(found), sum(exchanged)
+
+
+def pixels(dimensions, sizes):
+    """The product of height and width, which the dimensions 0 and 1 are."""
+    by_name = dict(zip(dimensions.split(", "), map(int, sizes.split("x")), strict=True))
+    return by_name["0"] * by_name["1"]
 
 
 def test_a_program_holds_the_forms_of_its_platform_alone():
-    """A step exported on any machine: a dilated input nowhere on a CPU; on accelerators XLA's own convolutions."""
-    assert dilations("cpu")[0] == 0
-    tpu, cuda = dilations("tpu"), dilations("cuda")
-    assert tpu == cuda
-    assert tpu[0] > 0
-    assert sum(tpu) < sum(dilations("cpu"))
+    """A step exported on any machine: on a CPU no kernel larger than its image; on accelerators XLA's convolutions."""
+    assert convolutions("cpu")[1] == 0
+    assert convolutions("tpu") == convolutions("cuda")
+    assert convolutions("tpu")[1] > 0
+    assert convolutions("tpu")[0] < convolutions("cpu")[0]
+
+
+def test_an_image_without_padding_is_padded_on_a_cpu_alone():
+    x, kernel = jnp.zeros((2, 6, 6, 3)), jnp.zeros((3, 3, 3, 4))
+    conv = jax.jit(lambda x, kernel: strided(x, kernel, 1, "VALID"))
+    texts = {name: jax.export.export(conv, platforms=[name])(x, kernel).mlir_module() for name in ("cpu", "cuda")}
+    assert "pad = [[0, 1], [0, 1]]" in texts["cpu"]
+    assert "[[0, 1], [0, 1]]" not in texts["cuda"]
 
 
 def test_groups_and_dilated_kernels_are_left_to_xla():

@@ -16,6 +16,7 @@ from jax.nn.initializers import normal, zeros
 from jaxtyping import Array, Float
 
 from genjax.errors import ArgumentError
+from genjax.networks.conv import conv_general_dilated
 
 SLOPE = 0.2
 """Negative slope of the leaky ReLU."""
@@ -122,7 +123,7 @@ class EqualizedConv(nn.Module):
         """Return [batch, H, W, features]."""
         kernel = self.param("kernel", normal(1.0), (3, 3, x.shape[-1], self.features))
         dimensions = ("NHWC", "HWIO", "NHWC")
-        x = jax.lax.conv_general_dilated(x, equalized(kernel, GAIN), (1, 1), "SAME", dimension_numbers=dimensions)
+        x = conv_general_dilated(x, equalized(kernel, GAIN), (1, 1), "SAME", dimension_numbers=dimensions)
         return x + self.param("bias", zeros, (self.features,))
 
 
