@@ -121,9 +121,7 @@ def single_seed_axis(state: TrainState) -> TrainState:
 
 def map_seeds(function: Callable[[Array], Array], state: TrainState) -> TrainState:
     """Apply `function` to every leaf that has a seed axis, or gets one: all but the step."""
-    return TrainState(
-        *(part if axis is None else jax.tree.map(function, part) for axis, part in zip(AXES, state, strict=True))
-    )
+    return jax.tree.map(function, state._replace(step=None))._replace(step=state.step)
 
 
 @jax.jit

@@ -40,4 +40,5 @@ def stored_digits() -> tuple[Float[np.ndarray, "1797 64"], Int[np.ndarray, " 179
             return table[:, :-1], table[:, -1].astype(int)
     import sklearn.datasets
 
-    return sklearn.datasets.load_digits(return_X_y=True)
+    stored, label = sklearn.datasets.load_digits(return_X_y=True)
+    return stored, label
