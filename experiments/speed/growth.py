@@ -130,3 +130,4 @@ def growth(*, out: Path, only: str = "") -> None:
         table.add_row(*cells(one))
     Console().print(table)
     save(out, {"exponents": found, "only": only, **origin})
+    print(f"saved: {out}")

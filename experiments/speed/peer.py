@@ -270,22 +270,23 @@ def peers(*, out: Path, only: str = "") -> None:
         raise RunError(f"--only {only}: no training step or sampler has this in its name", exit_code=2)
     origin = origin_of("python -m experiments.speed --peer torch", [])
     limits, measured = ceilings(), []
+    table = {"peers": measured, "torch": importlib.metadata.version("torch"), "only": only, **origin}
     for pair in chosen:
         one = row(pair, limits)
         measured.append(one)
+        save(out, table)  # after each pair, so that an interrupted table keeps what it measured
         print(*(cell for cell in cells(one) if cell), sep="  ", flush=True)
         if one["speed_up"] is not None and one["speed_up"] < CROWDED:
             print(f"warning: {pair.name}: PyTorch is slower with all threads, as where other processes use the cores")
     header, *body = as_text(measured)
-    table = Table(*header, title=f"ours / PyTorch on {surroundings()['device']}", caption="measured side by side")
+    shown = Table(*header, title=f"ours / PyTorch on {surroundings()['device']}", caption="measured side by side")
     for line in body:
-        table.add_row(*line)
-    Console().print(table)
-    save(out, {"peers": measured, "torch": importlib.metadata.version("torch"), "only": only, **origin})
+        shown.add_row(*line)
+    Console().print(shown)
+    print(f"saved: {out}")
 
 
 def save(out: Path, measured: dict[str, Any]) -> None:
     """Write what was measured, and the machine, to a JSON file."""
     out.parent.mkdir(parents=True, exist_ok=True)
     write_json(out, {**measured, **surroundings()})
-    print(f"saved: {out}")

@@ -62,6 +62,25 @@ def test_different_networks_are_an_error():
         peer.check_parameters("vae", one, other)
 
 
+def test_an_interrupted_table_keeps_what_it_measured(monkeypatch, tmp_path):
+    pairs = [SimpleNamespace(name=name) for name in ("first step", "second step")]
+    shares = dict.fromkeys(("ours", "torch"))
+    found = {"ratio": 0.5, "quartiles": [0.4, 0.6], "target": None, "shares": shares, "bytes": {}, "speed_up": None}
+
+    def row(pair, limits):
+        if pair.name == "second step":
+            raise KeyboardInterrupt
+        return {"name": pair.name, **found}
+
+    monkeypatch.setattr(peer, "prepared", lambda: pairs)
+    monkeypatch.setattr(peer, "ceilings", dict)
+    monkeypatch.setattr(peer, "row", row)
+    monkeypatch.setattr(peer.importlib.metadata, "version", lambda name: "1")
+    with pytest.raises(KeyboardInterrupt):
+        peer.peers(out=tmp_path / "peers.json")
+    assert read_json(tmp_path / "peers.json")["peers"] == [{"name": "first step", **found}]
+
+
 def test_without_pytorch_the_command_says_what_to_install(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(SystemExit) as stopped, user_errors():
