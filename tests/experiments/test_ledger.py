@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -147,6 +148,12 @@ def test_results_that_cannot_be_kept_are_refused(tmp_path, changes, message):
     write_json(tmp_path / "result.json", result)
     with pytest.raises(RunError, match=re.escape(message)):
         ledger.add((tmp_path,))
+
+
+def test_all_training_steps_beside_pytorch_can_be_kept_without_the_samplers():
+    ledger.check_result(Path("peers.json"), {"peers": [], "only": "step", "commit": "0" * 40})
+    with pytest.raises(RunError, match="the ledger takes whole tables"):
+        ledger.check_result(Path("peers.json"), {"peers": [], "only": "nade step", "commit": "0" * 40})
 
 
 def test_a_run_that_is_not_there_is_told_in_one_line(tmp_path, capsys):
