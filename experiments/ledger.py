@@ -30,8 +30,6 @@ from genjax.runs.session import user_errors
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parents[1] / "README.md"
 SPEED = "speed.json"
-STEPS = "step"
-"""What `--only` of `--peer torch` is for all training steps without the samplers, which the ledger takes as well."""
 TABLES = {"rows": SPEED, "peers": "peers.json", "exponents": "exponents.json"}
 """File of each table of `experiments.speed`, by a name that only its JSON object has."""
 
@@ -280,7 +278,7 @@ def check_result(run: Path, result: Mapping[str, Any]) -> None:
         raise RunError(f"{run} is of an experiment outside of experiments/; `ledger show` prints its rows")
     if not re.fullmatch(r"[0-9a-f]{40}", result.get("commit") or ""):
         raise RunError(f"{run}: commit={result.get('commit')!r}; the ledger keeps results of committed code only")
-    if result.get("only") and not ("peers" in result and result["only"] == STEPS):
+    if result.get("only") and not ("peers" in result and result["only"] == peer.STEPS):
         raise RunError(f"{run} was measured with --only {result['only']}; the ledger takes whole tables")
 
 

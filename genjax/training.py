@@ -132,9 +132,9 @@ def copied(tree: PyTree) -> PyTree:
 
 def first_nonfinite(tree: PyTree) -> str | None:
     """Return the path of the first array in `tree` that holds NaN or infinity, or None."""
-    paths, leaves = zip(*jax.tree_util.tree_leaves_with_path(tree), strict=True) if jax.tree.leaves(tree) else ((), ())
-    finite = jax.device_get(all_finite(leaves))
-    return next((jax.tree_util.keystr(path) for path, good in zip(paths, finite, strict=True) if not good), None)
+    found = jax.tree_util.tree_leaves_with_path(tree)
+    finite = jax.device_get(all_finite([leaf for _, leaf in found]))
+    return next((jax.tree_util.keystr(path) for (path, _), good in zip(found, finite, strict=True) if not good), None)
 
 
 @jax.jit

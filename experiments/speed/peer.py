@@ -32,6 +32,9 @@ Library = Literal["ours", "torch"]
 
 MEBIBYTE = 2**20
 
+STEPS = "step"
+"""Value of `--only` for all training steps without the samplers, which the ledger takes like the whole table."""
+
 
 class Pair(NamedTuple):
     """Training step or sampler in both libraries."""

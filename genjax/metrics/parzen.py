@@ -52,9 +52,9 @@ def parzen_log_probs(
 
 def log_mean_density(squared: Float[np.ndarray, "n m"], bandwidth: float, dimensions: int) -> Float[np.ndarray, " n"]:
     """Return the log, in nats, of the mean over samples of the Gaussian density at these squared distances."""
-    log_normalizer = dimensions * math.log(bandwidth * math.sqrt(2 * math.pi)) + math.log(squared.shape[1])
     from scipy.special import logsumexp  # slow to import
 
+    log_normalizer = dimensions * math.log(bandwidth * math.sqrt(2 * math.pi)) + math.log(squared.shape[1])
     return np.asarray(logsumexp(squared / (-2 * bandwidth**2), axis=1)) - log_normalizer
 
 
