@@ -60,8 +60,7 @@ def map_split(
     """
 
     def read_and_apply(index: int, rows: Int[np.ndarray, " batch"]) -> PyTree:
-        raw = {name: jnp.asarray(array) for name, array in split.read(rows).items()}
-        return function(raw, jax.random.fold_in(key, index))
+        return function(jax.device_put(dict(split.read(rows))), jax.random.fold_in(key, index))
 
     size = min(EVALUATION_BATCH, split.size) if batch_size is None else batch_size
     results = map_batches(read_and_apply, split.size, size, axis=axis)
@@ -108,6 +107,12 @@ def evaluation_key() -> Key:
     return jax.random.fold_in(jax.random.key(0), EVALUATION)
 
 
+@jax.jit
+def with_axis(tree: PyTree) -> PyTree:
+    """Return all arrays with a first axis of length one."""
+    return jax.tree.map(lambda leaf: leaf[None], tree)
+
+
 def make_split_values(evaluate: Evaluate, load: Load) -> SplitValues:
     """Return a function that evaluates one seed on all examples of a split, with one program for all seeds and
     splits.
@@ -115,8 +120,8 @@ def make_split_values(evaluate: Evaluate, load: Load) -> SplitValues:
     evaluate_seeds = make_evaluate_seeds(evaluate, load)
 
     def values(params: Params, stats: Stats, split: Split, key: Key) -> Mapping[str, np.ndarray]:
-        seed_axis = jax.tree.map(lambda leaf: leaf[None], (params, stats))
-        found = evaluate_split(evaluate_seeds, seed_axis[0], seed_axis[1], split, key=key)
+        params, stats = with_axis((params, stats))
+        found = evaluate_split(evaluate_seeds, params, stats, split, key=key)
         return {name: array[0] for name, array in found.items()}
 
     return values

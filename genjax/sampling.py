@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jaxtyping import Shaped
@@ -41,6 +40,6 @@ def in_chunks(
     for index, start in enumerate(range(0, count, size)):
         rows = np.arange(start, start + size)
         rows = np.where(rows < count, rows, 0)
-        part = {name: jnp.asarray(array[rows]) for name, array in batch.items()}
+        part = jax.device_put({name: array[rows] for name, array in batch.items()})
         results.append(np.asarray(generate(params, stats, part, jax.random.fold_in(key, index))))
     return np.concatenate(results)[:count]

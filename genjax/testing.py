@@ -221,7 +221,7 @@ def to_host(tree: PyTree) -> PyTree:
 def through_host(tree: PyTree) -> PyTree:
     """Return the tree rebuilt from the arrays that a checkpoint would hold."""
     return jax.tree.map(
-        lambda leaf, copy: jax.random.wrap_key_data(copy) if is_key(leaf) else jnp.asarray(copy), tree, to_host(tree)
+        lambda leaf, copy: jax.random.wrap_key_data(copy) if is_key(leaf) else jax.device_put(copy), tree, to_host(tree)
     )
 
 

@@ -108,6 +108,12 @@ def one_seed(state: TrainState, index: Int[Array, ""]) -> TrainState:
     return map_seeds(lambda leaf: leaf[index], state)
 
 
+@jax.jit
+def entry(tree: PyTree, index: Int[Array, ""]) -> PyTree:
+    """Return the entry at `index` of the first axis of every array, such as one seed of parameters."""
+    return jax.tree.map(lambda leaf: leaf[index], tree)
+
+
 def with_seed_axis(state: TrainState) -> TrainState:
     """Return a copy of one seed's state with a seed axis of length one; a state with a seed axis stays unchanged."""
     return state if state.key.ndim else single_seed_axis(state)

@@ -244,7 +244,7 @@ def subset_feed(data: Dataset, rows: Rows, seeds: Sequence[int], batch_size: int
     def load(arrays: Mapping[str, jax.Array], indices: jax.Array, key: Key) -> Batch:
         return data.load({name: array[indices] for name, array in arrays.items()}, key)
 
-    return Feed({name: jnp.asarray(array) for name, array in examples.items()}, items, load)
+    return Feed(jax.device_put(dict(examples)), items, load)
 
 
 def logistic_errors(data: Dataset, rows: Rows, embed: Embed, params: Sequence[Params]) -> Errors:

@@ -12,15 +12,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
 from genjax.data.array_checks import checked_images, checked_labels
 from genjax.data.binarize import Binarization, present
 from genjax.data.captions import Vocabulary, encode, vocabulary_of, with_one_caption, words
-from genjax.data.dataset import Dataset, Examples, Load, Source, Split, in_memory, make_source, part, resident
+from genjax.data.dataset import (
+    Dataset,
+    Examples,
+    Load,
+    Source,
+    Split,
+    in_memory,
+    make_source,
+    part,
+    read_batch,
+    resident,
+)
 from genjax.data.domains import set_domains
 from genjax.data.feed import Feed
 from genjax.data.files import all_images
@@ -59,8 +68,7 @@ class ArraySplit(NamedTuple):
 
     def batch(self, count: int) -> Batch:
         """Return the first `count` examples (or all, if fewer) as a batch for a model, with images in [0, 1]."""
-        raw = self.split.read(np.arange(min(count, self.size)))
-        return self.load({name: jnp.asarray(array) for name, array in raw.items()}, jax.random.key(0))
+        return read_batch(self.split, np.arange(min(count, self.size)), self.load)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import numpy as np
 from einops import reduce
 from jax import Array
@@ -44,6 +45,11 @@ class Split(NamedTuple):
     def first(self) -> Examples:
         """Return the first example, with its leading axis of length one."""
         return self.read(np.zeros(1, np.int64))
+
+
+def read_batch(split: Split, indices: np.ndarray, load: Load) -> Batch:
+    """Return the examples at the indices as a batch, under the key of seed 0."""
+    return jax.jit(load)(dict(split.read(indices)), jax.random.key(0))
 
 
 class Source(NamedTuple):

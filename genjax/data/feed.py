@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, SupportsIndex
 
 import grain
-import jax.numpy as jnp
+import jax
 import numpy as np
 from jaxtyping import Int
 
@@ -66,7 +66,7 @@ def make_feed(split: Split, load: Load, seeds: Sequence[int], batch_size: Suppor
     if split.arrays is None:
         return Feed({}, functools.partial(streamed, split, tuple(seeds), size), lambda _, raw, key: load(raw, key))
     return Feed(
-        {name: jnp.asarray(array) for name, array in split.arrays.items()},
+        jax.device_put(dict(split.arrays)),
         functools.partial(indexed, split.size, tuple(seeds), size),
         lambda arrays, indices, key: load({name: array[indices] for name, array in arrays.items()}, key),
     )

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -74,6 +73,5 @@ def mean_image(dataset: Dataset, *, chunk: int = 1000) -> Float[np.ndarray, "H W
     total_image = np.zeros(dataset.image_shape, np.float64)
     for start in range(0, dataset.train.size, chunk):
         examples = dataset.train.read(np.arange(start, min(start + chunk, dataset.train.size)))
-        raw = {name: jnp.asarray(array) for name, array in examples.items()}
-        total_image += np.asarray(total(raw, jax.random.fold_in(jax.random.key(0), start)))
+        total_image += np.asarray(total(dict(examples), jax.random.fold_in(jax.random.key(0), start)))
     return (total_image / dataset.train.size).astype(np.float32)

@@ -151,7 +151,8 @@ def empty_state(training: Training, seeds: int) -> TrainState:
         return jnp.zeros(leaf.shape, leaf.dtype)
 
     feed = training.feed(numbers)
-    state = jax.tree.map(empty, jax.eval_shape(lambda: init_seeds(training.model, feed, numbers)))
+    shapes = jax.eval_shape(lambda: init_seeds(training.model, feed, numbers))
+    state = jax.jit(lambda: jax.tree.map(empty, shapes))()
     return state if seeds else seed_of(state, 0)
 
 

@@ -36,7 +36,7 @@ from genjax.training import (
     with_seed_axis,
 )
 from genjax.training import seed as seed_of
-from genjax.types import Metrics
+from genjax.types import Metrics, PyTree
 
 BATCH_SIZE = 100
 """Default number of examples per training batch; all examples if there are fewer."""
@@ -141,8 +141,13 @@ def joined(states: Sequence[TrainState]) -> TrainState:
     first, *others = states
     if not others:
         return first
-    everything = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *(one._replace(step=None) for one in states))
-    return everything._replace(step=first.step)
+    return concatenated([one._replace(step=None) for one in states])._replace(step=first.step)
+
+
+@jax.jit
+def concatenated(trees: Sequence[PyTree]) -> PyTree:
+    """Concatenate the arrays of trees along their first axis."""
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *trees)
 
 
 class Training(NamedTuple):

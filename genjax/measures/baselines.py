@@ -5,12 +5,10 @@ The baselines are training images and k-means centres in place of samples, under
 
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from genjax.data.dataset import Dataset, Split
+from genjax.data.dataset import Dataset, Split, read_batch
 from genjax.metrics.parzen import parzen
 from genjax.shuffle import permutation
 
@@ -37,8 +35,7 @@ def parzen_numbers(data: Dataset, split: Split, samples: Float[np.ndarray, "M D"
 
 def images_of(data: Dataset, split: Split, indices: Int[np.ndarray, " N"]) -> Float[np.ndarray, "N D"]:
     """Return the images of `split` at `indices` as a model sees them, each as a flat vector."""
-    raw = {name: jnp.asarray(array) for name, array in split.read(indices).items()}
-    return np.asarray(data.load(raw, jax.random.key(0))["image"]).reshape(len(indices), -1)
+    return np.asarray(read_batch(split, indices, data.load)["image"]).reshape(len(indices), -1)
 
 
 def kmeans_centres(images: Float[np.ndarray, "N D"], count: int) -> Float[np.ndarray, "count D"]:

@@ -16,7 +16,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from genjax.core import Model
-from genjax.data.dataset import Dataset
+from genjax.data.dataset import Dataset, read_batch
 from genjax.types import Key, Params, Stats
 
 
@@ -234,5 +234,4 @@ def first_test_images(data: Dataset, count: int) -> Float[jax.Array, "N H W C"]:
 
 def first_test_batch(data: Dataset, count: int) -> dict[str, jax.Array]:
     """Return the first `count` examples of the test split as a batch, repeated if there are fewer."""
-    examples = data.test.read(np.arange(count) % data.test.size)
-    return dict(data.load({name: jnp.asarray(array) for name, array in examples.items()}, jax.random.key(0)))
+    return dict(read_batch(data.test, np.arange(count) % data.test.size, data.load))

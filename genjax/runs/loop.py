@@ -34,7 +34,7 @@ from genjax.runs.directory import RunError, forget_after, full_disk, is_full_dis
 from genjax.runs.experiment import Experiment
 from genjax.runs.logs import open_logs
 from genjax.runs.options import Run
-from genjax.training import first_failure, first_nonfinite, iterate, seed, with_seed_axis
+from genjax.training import entry, first_failure, first_nonfinite, iterate, seed, with_seed_axis
 from genjax.types import Metrics, Params, Stats
 
 LOG_EVERY = 50
@@ -235,11 +235,7 @@ def whole_measures(
     """Return the metrics of `experiment.measure`, [seeds] each."""
     if experiment.measure is None:
         return {}
-    seeds = [
-        jax.tree.map(lambda leaf, n=n: leaf[n], checkpoint.chosen())
-        for checkpoint in checkpoints
-        for n in range(checkpoint.state.key.size)
-    ]
+    seeds = [entry(checkpoint.chosen(), n) for checkpoint in checkpoints for n in range(checkpoint.state.key.size)]
     parts = [experiment.measure(params, stats, split, evaluation_key()) for params, stats in seeds]
     return {name: np.array([part[name] for part in parts]) for name in parts[0]}
 

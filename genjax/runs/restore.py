@@ -4,14 +4,13 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-import jax
-
 from genjax.checkpoint import Checkpoints
 from genjax.runs.checkpoint_state import DAMAGED, CheckpointState, checkpoint_folder, initial_checkpoint_state, latest
 from genjax.runs.config import Config, Function, build, from_json, with_option
 from genjax.runs.directory import CONFIG, RunError, read_config
 from genjax.runs.experiment import Experiment
 from genjax.runs.options import Run
+from genjax.training import entry
 from genjax.types import Params, Stats
 
 
@@ -47,7 +46,7 @@ class Restored(NamedTuple):
     def chosen(self, seed: int) -> tuple[Params, Stats]:
         """Return the parameters and statistics of one seed."""
         group, checkpoint = next(pair for pair in zip(self.groups, self.checkpoints, strict=True) if seed in pair[0])
-        return jax.tree.map(lambda leaf: leaf[group.index(seed)], checkpoint.chosen())
+        return entry(checkpoint.chosen(), group.index(seed))
 
 
 def restore_run(directory: Path, *, data_dir: Path | None = None) -> Restored:

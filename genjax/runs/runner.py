@@ -22,6 +22,7 @@ from genjax.runs.options import Run
 from genjax.runs.quality import with_quality
 from genjax.runs.report import origin_of, result_of, result_table
 from genjax.runs.session import configure, user_errors
+from genjax.training import entry
 
 LOCK = ".lock"
 
@@ -122,7 +123,7 @@ def seed_groups(directory: Path, experiment: Experiment, run: Run) -> list[list[
 
 def draw(experiment: Experiment, trained: Trained, directory: Path) -> list[Path]:
     """Save the pictures of the first seed and the learning curves of all seeds, and return their paths."""
-    params, stats = jax.tree.map(lambda leaf: leaf[0], trained.checkpoint.chosen())
+    params, stats = entry(trained.checkpoint.chosen(), 0)
     pictures = dict(experiment.figures(params, stats, evaluation_key()))
     pictures["learning_curves"] = learning_curves(curves(directory))
     folder = directory / "figures"
