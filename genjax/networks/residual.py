@@ -54,10 +54,10 @@ def instance_norm(x: Images) -> Images:
     return centred * jax.lax.rsqrt((centred**2).mean(axis=(1, 2), keepdims=True) + 1e-5)
 
 
-def padded(x: Images, width: int, padding: Padding) -> Float[Array, "batch height width C"]:
-    """Pad all sides by `width` pixels, which are reflections of the image or zeros."""
+def reflected(x: Images, width: int, padding: Padding) -> tuple[Float[Array, "batch height width C"], int]:
+    """Return images with reflections around them, or as they are, and the pixels of zeros that a convolution adds."""
     widths = ((0, 0), (width, width), (width, width), (0, 0))
-    return jnp.pad(x, widths, mode="reflect") if padding == "reflect" else jnp.pad(x, widths)
+    return (jnp.pad(x, widths, mode="reflect"), 0) if padding == "reflect" else (x, width)
 
 
 class InstanceNorm(nn.Module):
@@ -90,16 +90,17 @@ class NormalizedConv(nn.Module):
     @nn.compact
     def __call__(self, x: Images) -> Float[Array, "batch height width features"]:
         """Return channels at `1 / stride` of the height and width."""
+        x, outside = reflected(x, self.size // 2, self.padding)
         conv = Conv(
             self.features,
             (self.size,) * 2,
             strides=self.stride,
-            padding="VALID",
+            padding=outside,
             use_bias=False,
             kernel_init=KERNEL_INIT,
             name="conv",
         )
-        return InstanceNorm(self.affine, name="norm")(conv(padded(x, self.size // 2, self.padding)))
+        return InstanceNorm(self.affine, name="norm")(conv(x))
 
 
 class ResidualBlock(nn.Module):
@@ -151,5 +152,6 @@ class ResidualGenerator(nn.Module):
         for level, width in enumerate(widths[-2::-1]):
             up = ConvTranspose(width, SIZE, 2, kernel_init=KERNEL_INIT, use_bias=False, name=f"up_{level}")
             x = jax.nn.relu(InstanceNorm(self.affine, name=f"up_norm_{level}")(up(x)))
-        last = Conv(self.channels, (self.edge_size,) * 2, padding="VALID", kernel_init=KERNEL_INIT, name="last")
-        return unsigned(jnp.tanh(last(padded(x, self.edge_size // 2, self.padding))))
+        x, outside = reflected(x, self.edge_size // 2, self.padding)
+        last = Conv(self.channels, (self.edge_size,) * 2, padding=outside, kernel_init=KERNEL_INIT, name="last")
+        return unsigned(jnp.tanh(last(x)))
