@@ -47,6 +47,25 @@ if worker and hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _uncached():
+    """Do not store the programs of this process: hardly one is compiled twice, and storing them takes time."""
+    import jax
+
+    jax.config.update("jax_enable_compilation_cache", False)
+
+
+@pytest.fixture
+def optimized():
+    """Compile with all optimizations: for a test that computes much and compiles little."""
+    import jax
+
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
 @pytest.fixture(scope="session")
 def tfds_dir() -> Path:
     """A TFDS directory with mnist, binarized_mnist, cifar10_jpeg and tiny_shakespeare; a test skips without it."""

@@ -32,7 +32,7 @@ from genjax.models.autoregressive.pixel_cnn import pixel_cnn
 from genjax.models.autoregressive.pixels import bernoulli
 from genjax.models.latent import aae, aae_networks, autoencoder, classifier, vae, vae_networks
 from genjax.testing import assert_resume_equals
-from genjax.training import Programs, init_seeds, iterate, make_programs, seed, with_seed_axis
+from genjax.training import Programs, copied, init_seeds, iterate, make_programs, seed, with_seed_axis
 
 SHAPE = (4, 4, 1)
 EXAMPLES = 24
@@ -309,7 +309,7 @@ def step_of(name):
 
 
 RECORDER = optax.GradientTransformation(
-    lambda params: jax.tree.map(jnp.zeros_like, params), lambda gradients, state, params=None: (gradients, gradients)
+    lambda params: params, lambda gradients, state, params=None: (gradients, gradients)
 )
 """An optimizer that goes up, and whose state is the last gradient."""
 
@@ -337,7 +337,7 @@ def state_of(name):
 
 
 def batch(name, size=BATCH):
-    return {key: jnp.asarray(array[:size]) for key, array in MODELS[name].examples().items()}
+    return jax.device_put({key: array[:size] for key, array in MODELS[name].examples().items()})
 
 
 def feed(name, seeds=(0,), dtype=np.float32):
@@ -346,7 +346,8 @@ def feed(name, seeds=(0,), dtype=np.float32):
 
 
 def leaves_differ(a, b):
-    return any((x != y).any() for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True))
+    leaves = zip(jax.tree.leaves(jax.device_get(a)), jax.tree.leaves(jax.device_get(b)), strict=True)
+    return any((x != y).any() for x, y in leaves)
 
 
 @every_model
@@ -354,7 +355,7 @@ def test_loss_is_finite_and_every_network_of_a_phase_gets_a_gradient(name):
     for phase, (value, gradients, _) in zip(model_of(name).phases, moves_of(name), strict=True):
         assert np.isfinite(value)
         for network in phase.wrt:
-            assert any((leaf != 0).any() for leaf in jax.tree.leaves(gradients[network])), network
+            assert any((leaf != 0).any() for leaf in jax.tree.leaves(jax.device_get(gradients[network]))), network
 
 
 @every_model
@@ -392,7 +393,7 @@ def training_of(name):
     model, both = in_float64(MODELS[name].make()), feed(name, (3, 5), np.float64)
     program = make_programs(model, both)
     start = init_seeds(model, both, (3, 5))
-    state, used = jax.tree.map(jnp.copy, start), set()
+    state, used = copied(start), set()
     for step, item in zip(range(4), both.items(0), strict=False):
         due = due_phases(model.phases, step)
         state, _ = program(due)(state, both.arrays, item)

@@ -87,6 +87,7 @@ def binarized_mnist(tfds_dir):
     ],
     ids=["independent", "markov", "ar-9", "2d"],
 )
+@pytest.mark.usefixtures("optimized")
 def test_binarized_mnist(binarized_mnist, contexts, smoothing, expected):
     """Measured by counting in NumPy on the same files."""
     data = binarized_mnist
