@@ -49,7 +49,7 @@ if worker and hasattr(os, "sched_setaffinity"):
 
 @pytest.fixture(scope="session", autouse=True)
 def _uncached():
-    """Do not store the programs of this process: hardly one is compiled twice, and storing them takes time."""
+    """Do not store the programs of this process: few are compiled twice, and storing the others takes longer."""
     import jax
 
     jax.config.update("jax_enable_compilation_cache", False)
