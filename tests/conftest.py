@@ -47,12 +47,24 @@ if worker and hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _uncached():
-    """Do not store the programs of this process: few are compiled twice, and storing the others takes longer."""
+def pytest_collectstart():
+    """Do not store the programs of this process: few are compiled twice, and storing the others takes longer.
+
+    JAX decides at the first program, which may be one of a test file's constants.
+    """
     import jax
 
     jax.config.update("jax_enable_compilation_cache", False)
+
+
+LONGEST = ("test_all_models.py", "runs", "experiments", "commands", "models")
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the files that take longest, so that no worker is left with one of them at the end."""
+    rank = {name: number for number, name in enumerate(LONGEST)}
+    place = lambda item: item.path.relative_to(REPOSITORY / "tests").parts[0]  # noqa: E731
+    items.sort(key=lambda item: rank.get(place(item), len(rank)))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
@@ -44,7 +45,7 @@ def toy(options: Options) -> Experiment:
     model = nade(data.image_shape, hidden=options.hidden, optimizer=optax.adam(rate))
 
     def figures(params, stats, key):
-        images = model.generate(params, stats, {"image": jnp.zeros((4, *data.image_shape))}, key)
+        images = jax.jit(model.generate)(params, stats, {"image": jnp.zeros((4, *data.image_shape))}, key)
         return {"samples": image_grid(np.asarray(images), columns=2)}
 
     def measure(params, stats, split, key):

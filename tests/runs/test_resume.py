@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-STEPS = 100
+STEPS = 60
 COMMAND = [
     sys.executable,
     "-m",
