@@ -193,13 +193,17 @@ def is_due(phase: Phase, step: int | Int[Array, ""]) -> bool | Array:
     return begun if phase.stop is None else begun & (step < phase.stop)
 
 
-Due = tuple[bool, ...]
-"""For each phase, whether it is due in a step."""
+Due = tuple[bool | None, ...]
+"""For each phase, whether it is due in a step, or None if the program decides by the number of the step."""
 
 
 def due_phases(phases: Sequence[Phase], step: int) -> Due:
-    """Return which phases are due in step `step`, counted from 0."""
-    return tuple(bool(is_due(phase, step)) for phase in phases)
+    """Return which phases are due in step `step`, counted from 0.
+
+    Of phases that train no network, such as those that keep samples, the program decides: a program of its own for the
+    few steps with one would take longer to compile than all of these steps.
+    """
+    return tuple(bool(is_due(phase, step)) if phase.wrt else None for phase in phases)
 
 
 def make_step(
@@ -243,12 +247,20 @@ def update_if_due(
     skipped = jax.tree.map(lambda metric: jnp.full(metric.shape, jnp.nan, metric.dtype), shapes)
     if due is not None:
         return state, skipped
-    return jax.lax.cond(
-        is_due(phase, state.step),
-        lambda state: update(phase, state, batch, key),
-        lambda state: (state, skipped),
-        state,
+
+    # What the phase leaves alone stays outside: a branch copies all that it returns.
+    def changed(state: TrainState) -> tuple[PyTree, Stats, optax.OptState]:
+        return select(state.params, phase.wrt), state.stats, state.opt[phase.name]
+
+    def taken() -> tuple[tuple[PyTree, Stats, optax.OptState], Metrics]:
+        after, metrics = update(phase, state, batch, key)
+        return changed(after), metrics
+
+    (trained, stats, opt), metrics = jax.lax.cond(
+        is_due(phase, state.step), taken, lambda: (changed(state), skipped)
     )
+    params, opts = {**state.params, **trained}, {**state.opt, phase.name: opt}
+    return state._replace(params=params, stats=stats, opt=opts), metrics
 
 
 def update(phase: Phase, state: TrainState, batch: Batch, key: Key) -> tuple[TrainState, Metrics]:
