@@ -105,7 +105,12 @@ class Options:
 
 PRESETS = {
     "quick": Options(
-        Data(binarization="none"), Run(steps=1600, batch_size=64, evaluate_every=500), filters=32, average=0.99
+        Data(binarization="none"),
+        Run(steps=5000, batch_size=64, evaluate_every=1000),
+        filters=32,
+        average=0.99,
+        learning_rate=1e-3,
+        discriminator_learning_rate=3e-4,
     ),
     "small": Options(
         Data(dataset="mnist", binarization="none"),

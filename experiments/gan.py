@@ -139,8 +139,8 @@ PRESETS = {
         hidden=(256, 256),
         maxout=(64, 64),
         optimizer="adam",
-        learning_rate=2e-4,
-        discriminator_learning_rate=2e-4,
+        learning_rate=1e-3,
+        discriminator_learning_rate=1e-3,
         average=0.99,
     ),
     "ring": Options(

@@ -109,6 +109,8 @@ class Options:
     """Learning rate of the Adam optimizers of the generator and of the style encoder."""
     discriminator_learning_rate: float = 2e-4
     """Learning rate of the discriminator's Adam optimizer."""
+    classifier_steps: int = 2000
+    """Number of training steps of the classifier that reads the generated scenes for the accuracies."""
 
 
 PRESETS = {
@@ -128,6 +130,7 @@ PRESETS = {
         text_features=128,
         latents=32,
         hidden=64,
+        classifier_steps=800,
     ),
     "small": Options(
         Data(dataset="mnist", binarization="none"),
@@ -174,7 +177,7 @@ def text_to_image(options: Options) -> Experiment:
         model=model,
         data=data,
         figures=make_figures(model, networks, found),
-        measure=make_measure(model, networks, found),
+        measure=make_measure(model, networks, found, classifier_steps=options.classifier_steps),
         facts=chances(found),
         capabilities=(Captioner(lambda text: encode([text], found.vocabulary)[0]),),
     )
@@ -188,6 +191,7 @@ def check(options: Options) -> None:
         text_features=options.text_features,
         latents=options.latents,
         hidden=options.hidden,
+        classifier_steps=options.classifier_steps,
         matching_learning_rate=options.matching_learning_rate,
         learning_rate=options.learning_rate,
         discriminator_learning_rate=options.discriminator_learning_rate,

@@ -256,9 +256,7 @@ def update_if_due(
         after, metrics = update(phase, state, batch, key)
         return changed(after), metrics
 
-    (trained, stats, opt), metrics = jax.lax.cond(
-        is_due(phase, state.step), taken, lambda: (changed(state), skipped)
-    )
+    (trained, stats, opt), metrics = jax.lax.cond(is_due(phase, state.step), taken, lambda: (changed(state), skipped))
     params, opts = {**state.params, **trained}, {**state.opt, phase.name: opt}
     return state._replace(params=params, stats=stats, opt=opts), metrics
 

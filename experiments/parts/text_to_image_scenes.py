@@ -27,9 +27,6 @@ from genjax.pictures.figures import Figures, captioned_grid, first_test_batch
 from genjax.pictures.sample_history import sample_history, sample_history_figure
 from genjax.types import Batch, Key, Metrics, Params, Stats
 
-CLASSIFIER_STEPS = 2000
-"""Number of training steps of the scene classifier."""
-
 ACCURACIES = (*ATTRIBUTES, "scene")
 """Names of the measured accuracies: each attribute, and `scene` for all attributes together."""
 
@@ -44,9 +41,9 @@ def chances(found: Captioned) -> dict[str, float]:
     return accuracies("chance_", np.roll(objects, 1, axis=0), found.data.test)
 
 
-def make_measure(model: Model, networks: Networks, found: Captioned) -> Measure:
+def make_measure(model: Model, networks: Networks, found: Captioned, *, classifier_steps: int) -> Measure:
     """Return the measure of the areas under the matching curves and, for scenes, of the classifier's accuracies."""
-    matching, classified = make_matching(networks, found), make_classified(model, found)
+    matching, classified = make_matching(networks, found), make_classified(model, found, classifier_steps)
 
     def measure(params: Params, stats: Stats, split: Split, key: Key) -> dict[str, float]:
         measured = matching(params, stats, split, key)
@@ -94,15 +91,15 @@ class Classified(NamedTuple):
     """Function of (split, key): objects in the images of the split."""
 
 
-def make_classified(model: Model, found: Captioned) -> Classified:
+def make_classified(model: Model, found: Captioned, steps: int) -> Classified:
     """Return the functions that classify scenes; the classifier is trained when one of them is first called."""
-    classifier = scene_model(optimizer=optax.adam(optax.cosine_decay_schedule(1e-3, CLASSIFIER_STEPS)))
+    classifier = scene_model(optimizer=optax.adam(optax.cosine_decay_schedule(1e-3, steps)))
 
     @functools.cache
     def weights() -> Params:
         if found.all_pairs is None:
             raise ValueError("these images are not scenes of digits: there is nothing to classify")
-        return trained(classifier, found.all_pairs(), CLASSIFIER_STEPS)
+        return trained(classifier, found.all_pairs(), steps)
 
     def objects_generated(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
         images = model.generate(params["model"], stats, batch, key)
@@ -129,6 +126,9 @@ def accuracies(prefix: str, objects: Objects, split: Split) -> dict[str, float]:
 ROWS, COLUMNS = 8, 8
 """Numbers of rows and columns of a figure."""
 
+Variables = tuple[Params, Stats]
+"""Parameters and statistics of all networks."""
+
 
 def make_figures(model: Model, networks: Networks, found: Captioned) -> Figures:
     """Return the figures: images for seen and held-out captions, interpolations of captions, and style transfer."""
@@ -141,9 +141,9 @@ def make_figures(model: Model, networks: Networks, found: Captioned) -> Figures:
         if found.held_out is not None:
             batch = first_test_batch(found.data._replace(test=found.held_out), ROWS)
             drawn["zero_shot"] = caption_figure(model, found, batch, params, stats, key, "held out")
-        bound = bind(networks, *averaged(params, stats))
-        drawn["interpolation"] = interpolation_figure(bound, found, key)
-        drawn["styles"] = style_figure(bound, found)
+        variables = averaged(params, stats)
+        drawn["interpolation"] = interpolation_figure(networks, variables, found, key)
+        drawn["styles"] = style_figure(networks, variables, found)
         return drawn
 
     return figures
@@ -161,28 +161,39 @@ def caption_figure(
     return captioned_grid(images, texts(batch["caption"], found), title=title)
 
 
-def interpolation_figure(bound: Networks, found: Captioned, key: Key) -> Figure:
+def interpolation_figure(networks: Networks, variables: Variables, found: Captioned, key: Key) -> Figure:
     """Return a figure whose rows interpolate between the embeddings of two captions under fixed noise."""
+
+    @jax.jit
+    def images(variables: Variables, captions: jax.Array, key: Key) -> jax.Array:
+        bound = bind(networks, *variables)
+        h = bound.text_encoder(captions).reshape(2, ROWS, 1, -1)
+        fraction = jnp.linspace(0, 1, COLUMNS)[:, None]
+        between = ((1 - fraction) * h[0] + fraction * h[1]).reshape(ROWS * COLUMNS, -1)
+        z = jnp.repeat(model_of.drawn_noise(bound.prior, key, ROWS), COLUMNS, axis=0)
+        return bound.generator(z, between)
+
     captions = first_test_batch(found.data, 2 * ROWS)["caption"]
-    h = bound.text_encoder(captions).reshape(2, ROWS, 1, -1)
-    fraction = jnp.linspace(0, 1, COLUMNS)[:, None]
-    between = ((1 - fraction) * h[0] + fraction * h[1]).reshape(ROWS * COLUMNS, -1)
-    z = jnp.repeat(model_of.drawn_noise(bound.prior, key, ROWS), COLUMNS, axis=0)
     names = texts(captions, found)
     rows = [f"{start}\n-> {end}" for start, end in zip(names[:ROWS], names[ROWS:], strict=True)]
-    return captioned_grid(rows_of(bound.generator(z, between)), rows, title="from one caption to another")
+    return captioned_grid(rows_of(images(variables, captions, key)), rows, title="from one caption to another")
 
 
-def style_figure(bound: Networks, found: Captioned) -> Figure:
+def style_figure(networks: Networks, variables: Variables, found: Captioned) -> Figure:
     """Return a figure whose rows show one caption each, in the styles of the real images in the first row."""
+
+    @jax.jit
+    def images(variables: Variables, real: jax.Array, captions: jax.Array) -> jax.Array:
+        bound = bind(networks, *variables)
+        style = jnp.tile(bound.style_encoder(real), (len(captions), 1))
+        return bound.generator(style, jnp.repeat(bound.text_encoder(captions), COLUMNS, axis=0))
+
     batch = first_test_batch(found.data, COLUMNS + ROWS - 1)
     real, captions = batch["image"][:COLUMNS], batch["caption"][COLUMNS:]
-    style = jnp.tile(bound.style_encoder(real), (len(captions), 1))
-    images = bound.generator(style, jnp.repeat(bound.text_encoder(captions), COLUMNS, axis=0))
-    rows = rows_of(jnp.concatenate([real, images]))
+    rows = rows_of(np.concatenate([real, images(variables, real, captions)]))
     return captioned_grid(rows, ["styles of these", *texts(captions, found)], title="captions in the style of images")
 
 
-def rows_of(images: jax.Array) -> Float[np.ndarray, "rows columns H W C"]:
+def rows_of(images: jax.Array | np.ndarray) -> Float[np.ndarray, "rows columns H W C"]:
     """Arrange ROWS x COLUMNS images in rows."""
     return np.asarray(images).reshape(ROWS, COLUMNS, *images.shape[1:])
