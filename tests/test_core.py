@@ -85,6 +85,25 @@ def test_a_step_for_the_phases_that_are_due_is_the_step_with_branches():
         state = expected[0]
 
 
+def test_one_program_has_all_steps_of_a_phase_that_trains_no_network():
+    """It adds 100 in every third step: the steps with and without it do not differ in what is due."""
+
+    def add(params, stats, batch, key):
+        return jnp.zeros(()), ({}, {**stats, "seen": stats["seen"] + 100})
+
+    model = two_players()
+    phases = (*model.phases, Phase("add", add, (), optax.identity(), every=3))
+    state = start(model._replace(phases=phases))
+    (due,) = {due_phases(phases, index) for index in range(7)}
+    step = jax.jit(make_step(phases, due))
+    for index in range(7):
+        before = state
+        state, metrics = step(state, BATCH)
+        assert int(state.stats["seen"] - before.stats["seen"]) == (104 if index in (2, 5) else 4)
+        assert bool(np.isnan(metrics["add/loss"])) == (index not in (2, 5))
+        assert state.params["a"]["x"] != before.params["a"]["x"]
+
+
 def test_steps_draw_new_noise_from_a_root_key_that_stays():
     model = two_players()
     first, one = make_step(model.phases)(start(model), BATCH)
