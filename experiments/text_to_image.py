@@ -110,7 +110,8 @@ class Options:
     discriminator_learning_rate: float = 2e-4
     """Learning rate of the discriminator's Adam optimizer."""
     classifier_steps: int = 2000
-    """Number of training steps of the classifier that reads the generated scenes for the accuracies."""
+    """Number of training steps of the classifier that reads the generated scenes for the accuracies; without effect for
+    a folder of captioned images."""
 
 
 PRESETS = {

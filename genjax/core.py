@@ -214,8 +214,9 @@ def make_step(
     The key of a phase is the root key folded with the step number and then with the phase's index. Metrics,
     including the loss, are named `phase/metric`; all metrics of a phase that is not due are NaN.
 
-    With `due`, the step is valid only for steps in which exactly these phases are due. Without it, each phase that is
-    not due in every step becomes a branch inside the program, and convolutions in branches are slow on a CPU.
+    With `due`, the step is valid only for steps in which exactly these phases are due. Without it, or where it holds
+    None, each phase that is not due in every step becomes a branch inside the program, and convolutions in branches are
+    slow on a CPU.
     """
 
     def step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:

@@ -82,7 +82,7 @@ def iterate(
     The next step reuses the memory of a yielded state: copy what must outlive that step. Metrics are fetched from the
     device only when they are read. If the feed is of one seed, a state without seed axis (`seed(state, 0)`) can be
     trained as well; its metrics are scalars. This is faster on a CPU, which copies arrays to add and drop an axis of
-    length one. One program is compiled for each set of phases that are due together; feeds that differ in their seeds
+    length one. One program is compiled for each set of phases that train together; feeds that differ in their seeds
     alone can share them, as `programs` from `make_programs`.
     """
     program = make_programs(model, feed) if programs is None else programs
