@@ -56,10 +56,13 @@ Kind = str
 """Relation of a reported number to the true value: exact, elbo or iwae-K (lower bounds of log p), or estimate."""
 
 
+Init = Callable[[Key, Batch], tuple[Params, Stats]]
+
+
 class Model(NamedTuple):
     """Generative model: pure functions of `(params, stats, batch, key)`."""
 
-    init: Callable[[Key, Batch], tuple[Params, Stats]]
+    init: Init
     """`(key, batch)` -> initial parameters and stats; the batch gives the shapes."""
     phases: tuple[Phase, ...]
     """Training phases in order: a later phase of a step sees the result of the earlier ones."""
@@ -161,9 +164,14 @@ def init_state(model: Model, key: Key, batch: Batch) -> TrainState:
 
     Raises ValueError if two phases share a name, a phase can never be due, or `wrt` names an unknown network.
     """
-    params, stats = model.init(jax.random.fold_in(key, INIT), batch)
-    check_phases(model.phases, tuple(params))
-    opt = {phase.name: phase.optimizer.init(select(params, phase.wrt)) for phase in model.phases}
+    return state_of_phases(model.init, model.phases, key, batch)
+
+
+def state_of_phases(init: Init, phases: Sequence[Phase], key: Key, batch: Batch) -> TrainState:
+    """Return the state of `init_state` for a model with this `init` and these phases."""
+    params, stats = init(jax.random.fold_in(key, INIT), batch)
+    check_phases(phases, tuple(params))
+    opt = {phase.name: phase.optimizer.init(select(params, phase.wrt)) for phase in phases}
     return TrainState(params, stats, opt, key, jnp.zeros((), jnp.int32))
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from genjax.core import TrainState
 from genjax.data.dataset import Load, Split
+from genjax.programs import shared
 from genjax.types import Evaluate, Key, Metrics, Params, PyTree, Stats
 
 EVALUATION = 2**32 - 1
@@ -67,6 +68,7 @@ def map_split(
     return jax.tree.map(lambda *parts: np.concatenate(parts, axis=axis), *results)
 
 
+@shared
 def make_evaluate_seeds(evaluate: Evaluate, load: Load) -> EvaluateSeeds:
     """Return `evaluate` for all seeds as one jitted program; all seeds see the same batch under the same key."""
 

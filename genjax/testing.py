@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Num
 
 from genjax.core import Model
 from genjax.data.feed import Feed
-from genjax.training import Programs, init_seeds, iterate
+from genjax.training import init_seeds, iterate
 from genjax.types import Key, PyTree
 
 LogProb = Callable[[Array], Array]
@@ -191,19 +191,22 @@ def assert_stable(loss: Callable[[Array], Array], shape: tuple[int, ...] = (2,),
 
 
 def assert_resume_equals(
-    model: Model, feed: Feed, seeds: Sequence[int], steps: int, *, programs: Programs | None = None
+    model: Model, feed: Feed, seeds: Sequence[int], steps: int, *, compile_again: bool = True
 ) -> None:
     """Check that a training interrupted after `steps` of 2 `steps` steps equals one without a break, bit for bit.
 
-    The state is copied through host memory in between, as a checkpoint would. `programs` are those of
-    `training.make_programs`, if they are compiled already.
+    The state is copied through host memory in between, as a checkpoint would. The resumed training compiles its steps
+    again, as another process does, which finds what a model keeps outside its state; it does not with
+    `compile_again=False`.
     """
     state = halfway = init_seeds(model, feed, seeds)
-    for done, trained, _ in iterate(model, feed, state, 2 * steps, programs=programs):
+    for done, trained, _ in iterate(model, feed, state, 2 * steps):
         state = trained
         halfway = through_host(state) if done == steps else halfway
     resumed = halfway
-    for _, trained, _ in iterate(model, feed, halfway, 2 * steps, programs=programs):
+    if compile_again:  # by another function to load batches
+        feed = feed._replace(load=lambda arrays, item, key, load=feed.load: load(arrays, item, key))
+    for _, trained, _ in iterate(model, feed, halfway, 2 * steps):
         resumed = trained
     paths = jax.tree_util.tree_leaves_with_path(to_host(state))
     for (path, one), other in zip(paths, jax.tree.leaves(to_host(resumed)), strict=True):

@@ -1,14 +1,26 @@
 """Training loop of one seed, or of several along a leading axis: one jitted step, whose state is yielded every time."""
 
-import functools
 from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from genjax.core import Due, Model, Phase, TrainState, due_phases, init_state, is_due, key_of, make_step, update_if_due
-from genjax.data.feed import Feed
+from genjax.core import (
+    Due,
+    Init,
+    Model,
+    Phase,
+    TrainState,
+    due_phases,
+    is_due,
+    key_of,
+    make_step,
+    state_of_phases,
+    update_if_due,
+)
+from genjax.data.feed import BatchLoad, Feed
+from genjax.programs import shared
 from genjax.types import Batch, Key, Metrics, PyTree
 
 DATA = 2**31 - 1
@@ -21,20 +33,22 @@ are due together."""
 Step = Callable[[TrainState, PyTree, PyTree], tuple[TrainState, Metrics]]
 """`(state, feed.arrays, item)` -> the next state, and metrics [seeds], or scalars for a state without seed axis."""
 
-Programs = Callable[[Due], Step]
-"""Function from the phases that are due to their jitted step."""
-
 
 def init_seeds(model: Model, feed: Feed, seeds: Sequence[int]) -> TrainState:
     """Return the states of all `seeds` before the first step, with a leading seed axis."""
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32))
-    item = next(feed.items(0))
+    return init_program(model.init, tuple(model.phases), feed.load)(keys, next(feed.items(0)), feed.arrays)
 
-    def init(key: Key, item: PyTree, arrays: PyTree) -> TrainState:
-        return init_state(model, key, feed.load(arrays, item, jax.random.fold_in(key, DATA)))
 
-    init = jax.vmap(init, in_axes=(0, 0, None), out_axes=AXES)
-    return jax.jit(init, compiler_options=once_options())(keys, item, feed.arrays)
+@shared
+def init_program(init: Init, phases: tuple[Phase, ...], load: BatchLoad) -> Callable[..., TrainState]:
+    """Return the jitted function of (keys [seeds], item, `feed.arrays`) that gives the states before the first step."""
+
+    def init_one(key: Key, item: PyTree, arrays: PyTree) -> TrainState:
+        return state_of_phases(init, phases, key, load(arrays, item, jax.random.fold_in(key, DATA)))
+
+    init_all = jax.vmap(init_one, in_axes=(0, 0, None), out_axes=AXES)
+    return jax.jit(init_all, compiler_options=once_options())
 
 
 def once_options() -> dict[str, int]:
@@ -55,11 +69,18 @@ def make_train_step(model: Model, feed: Feed, due: Due | None = None) -> Step:
     """Return the jitted step of all seeds, or of a single seed whose state has no seed axis.
 
     The state passed in is donated and must not be used afterwards: use the returned one. `make_step` explains `due`.
+    Models with the same phases, on feeds of the same data set, have one step, which is compiled once.
     """
-    step = make_step(model.phases, due)
+    return step_program(tuple(model.phases), feed.load, due)
+
+
+@shared
+def step_program(phases: tuple[Phase, ...], load: BatchLoad, due: Due | None) -> Step:
+    """Return the jitted step of these phases on batches loaded by `load`."""
+    step = make_step(phases, due)
 
     def load_and_step(state: TrainState, arrays: PyTree, item: PyTree) -> tuple[TrainState, Metrics]:
-        return step(state, load_batch(feed, state, arrays, item))
+        return step(state, load(arrays, item, key_of(state, DATA)))
 
     def advance(state: TrainState, arrays: PyTree, item: PyTree) -> tuple[TrainState, Metrics]:
         if state.key.ndim == 0:
@@ -69,28 +90,20 @@ def make_train_step(model: Model, feed: Feed, due: Due | None = None) -> Step:
     return jax.jit(advance, donate_argnums=0)
 
 
-def make_programs(model: Model, feed: Feed) -> Programs:
-    """Return the function that gives the jitted step of the phases that are due, compiled once for each such set."""
-    return functools.cache(functools.partial(make_train_step, model, feed))
-
-
-def iterate(
-    model: Model, feed: Feed, state: TrainState, steps: int, *, programs: Programs | None = None
-) -> Iterator[tuple[int, TrainState, Metrics]]:
+def iterate(model: Model, feed: Feed, state: TrainState, steps: int) -> Iterator[tuple[int, TrainState, Metrics]]:
     """Train until `steps` steps are done in total, and yield (steps done, state, metrics [seeds]) after each step.
 
     The next step reuses the memory of a yielded state: copy what must outlive that step. Metrics are fetched from the
     device only when they are read. If the feed is of one seed, a state without seed axis (`seed(state, 0)`) can be
     trained as well; its metrics are scalars. This is faster on a CPU, which copies arrays to add and drop an axis of
-    length one. One program is compiled for each set of phases that train together; feeds that differ in their seeds
-    alone can share them, as `programs` from `make_programs`.
+    length one. One program is compiled for each set of phases that train together.
     """
-    program = make_programs(model, feed) if programs is None else programs
     done = int(state.step)
     if done >= steps:
         return
     for item in feed.items(done):
-        state, metrics = program(due_phases(model.phases, done))(state, feed.arrays, item)
+        step = make_train_step(model, feed, due_phases(model.phases, done))
+        state, metrics = step(state, feed.arrays, item)
         done += 1
         yield done, state, metrics
         if done >= steps:

@@ -32,7 +32,7 @@ from genjax.models.autoregressive.pixel_cnn import pixel_cnn
 from genjax.models.autoregressive.pixels import bernoulli
 from genjax.models.latent import aae, aae_networks, autoencoder, classifier, vae, vae_networks
 from genjax.testing import assert_resume_equals
-from genjax.training import Programs, copied, init_seeds, iterate, make_programs, seed, with_seed_axis
+from genjax.training import copied, init_seeds, iterate, make_train_step, seed, with_seed_axis
 
 SHAPE = (4, 4, 1)
 EXAMPLES = 24
@@ -379,37 +379,40 @@ class Training(NamedTuple):
     start: TrainState
     end: TrainState
     """After four steps."""
-    programs: Programs
-    used: Sequence[Callable]
-    """Programs of these steps."""
+    steps: Sequence[Callable]
+    """Jitted steps that it took, each once."""
+    compiled: Sequence[int]
+    """Number of programs that each of these had at the end."""
+
+
+@functools.cache
+def float64_model_of(name):
+    return in_float64(model_of(name))
 
 
 @functools.cache
 def training_of(name):
-    model, both = in_float64(MODELS[name].make()), feed(name, (3, 5))
-    program = make_programs(model, both)
+    model, both = float64_model_of(name), feed(name, (3, 5))
     start = init_seeds(model, both, (3, 5))
     state, used = copied(start), set()
     for step, item in zip(range(4), both.items(0), strict=False):
-        due = due_phases(model.phases, step)
-        state, _ = program(due)(state, both.arrays, item)
-        used.add(due)
-    return Training(start, state, program, [program(due) for due in used])
+        advance = make_train_step(model, both, due_phases(model.phases, step))
+        state, _ = advance(state, both.arrays, item)
+        used.add(advance)
+    return Training(start, state, list(used), [advance._cache_size() for advance in used])
 
 
 @every_run
 def test_no_second_compilation(name):
     with jax.enable_x64(True):
-        assert [program._cache_size() for program in training_of(name).used] == [1] * len(
-            {due_phases(model_of(name).phases, step) for step in range(4)}
-        )
+        assert training_of(name).compiled == [1] * len({due_phases(model_of(name).phases, step) for step in range(4)})
 
 
 @every_run
 def test_a_seed_among_others_equals_the_seed_alone(name):
     """Whose state has no seed axis; with one it is the same, which one model shows for all."""
     with jax.enable_x64(True):
-        model, alone = in_float64(MODELS[name].make()), feed(name, (5,))
+        model, alone = float64_model_of(name), feed(name, (5,))
         bare, axed = (seed(training_of(name).start, 1) for _ in range(2))  # copies: training gives them up
         again = init_seeds(model, alone, (5,))  # its random numbers are of float32
         jax.tree.map(
@@ -425,20 +428,18 @@ def test_a_seed_among_others_equals_the_seed_alone(name):
 
 @every_run
 def test_a_resumed_run_equals_an_uninterrupted_one(name):
-    """In float64, by the programs of `training_of`."""
     with jax.enable_x64(True):
-        model, both = in_float64(MODELS[name].make()), feed(name, (3, 5))
-        assert_resume_equals(model, both, (3, 5), 3, programs=training_of(name).programs)
+        assert_resume_equals(float64_model_of(name), feed(name, (3, 5)), (3, 5), 3, compile_again=False)
 
 
 def losses_on_one_batch(name, steps):
-    """Yield the sum of the losses of each step; of two seeds, by the programs of `training_of`, if it is run."""
+    """Yield the sum of the losses of each step; of two seeds, by the steps of `training_of`, if it is run."""
     if MODELS[name].variant:
         state, step = state_of(name), jax.jit(make_step(model_of(name).phases))
         advance = lambda state: step(state, batch(name))  # noqa: E731
     else:
         both = feed(name, (3, 5))
-        (step,), item = training_of(name).used, next(both.items(0))
+        (step,), item = training_of(name).steps, next(both.items(0))
         state = copied(training_of(name).start)
         advance = lambda state: step(state, both.arrays, item)  # noqa: E731
     for _ in range(steps):

@@ -111,7 +111,9 @@ def test_batches_are_made_one_after_another():
 
 
 def test_one_program_serves_all_batches():
-    function = make_evaluate_seeds(evaluate, load)
+    function = make_evaluate_seeds(
+        lambda *arguments: evaluate(*arguments), load
+    )  # of its own, which no test has called
     evaluate_split(function, *SEEDS, split(), key=jax.random.key(0), batch_size=BATCH)
     assert function._cache_size() == 1
 

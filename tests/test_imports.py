@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 FLOORS = (
-    ("genjax.types", "genjax.errors"),
+    ("genjax.types", "genjax.errors", "genjax.programs"),
     ("genjax.core", "genjax.shuffle"),
     ("genjax.losses", "genjax.metrics", "genjax.networks", "genjax.data"),
     ("genjax.capabilities", "genjax.sampling"),

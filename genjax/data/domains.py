@@ -15,10 +15,11 @@ from jaxtyping import Int, Num
 
 from genjax.data.binarize import present, white_value
 from genjax.data.dataset import Dataset, Examples, Source, Split, arrays_sha256, in_memory, part
-from genjax.data.feed import Feed, make_feed
+from genjax.data.feed import BatchLoad, Feed, make_feed
 from genjax.data.files import chosen
 from genjax.data.labels import labels_of
 from genjax.errors import ArgumentError
+from genjax.programs import shared
 from genjax.types import Batch, Key, PyTree
 
 Images = Num[np.ndarray, "N H W C"]
@@ -207,14 +208,18 @@ def unpaired_feed(first: Dataset, second: Dataset, seeds: Sequence[int], batch_s
     def items(start: int) -> Iterator[PyTree]:
         yield from zip(own.items(start), other.items(start), strict=False)
 
+    return Feed((own.arrays, other.arrays), items, unpaired_load(own.load, other.load))
+
+
+@shared
+def unpaired_load(own: BatchLoad, other: BatchLoad) -> BatchLoad:
+    """Return the function that loads a batch of both domains."""
+
     def load(arrays: PyTree, item: PyTree, key: Key) -> Batch:
         own_key, other_key = jax.random.split(key)
-        return {
-            **own.load(arrays[0], item[0], own_key),
-            **as_other(other.load(arrays[1], item[1], other_key)),
-        }
+        return {**own(arrays[0], item[0], own_key), **as_other(other(arrays[1], item[1], other_key))}
 
-    return Feed((own.arrays, other.arrays), items, load)
+    return load
 
 
 def as_other(examples: Mapping[str, Any]) -> dict[str, Any]:

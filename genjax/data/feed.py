@@ -13,8 +13,11 @@ from jaxtyping import Int
 
 from genjax.data.dataset import Examples, Load, Split
 from genjax.errors import ArgumentError
+from genjax.programs import shared
 from genjax.shuffle import epoch_permutation
 from genjax.types import Batch, Key, PyTree
+
+BatchLoad = Callable[[PyTree, PyTree, Key], Batch]
 
 
 class Feed(NamedTuple):
@@ -25,7 +28,7 @@ class Feed(NamedTuple):
     items: Callable[[int], Iterator[PyTree]]
     """Function of the first step that yields, for each step, indices into `arrays` [seeds, batch] or, if the split is
     streamed, raw examples [seeds, batch, ...]."""
-    load: Callable[[PyTree, PyTree, Key], Batch]
+    load: BatchLoad
     """Function of (`arrays`, item of one seed, key) that returns the batch of this seed on the device."""
 
 
@@ -64,12 +67,24 @@ def make_feed(split: Split, load: Load, seeds: Sequence[int], batch_size: Suppor
     if not callable(size):
         check_batch_size(split, size)
     if split.arrays is None:
-        return Feed({}, functools.partial(streamed, split, tuple(seeds), size), lambda _, raw, key: load(raw, key))
+        return Feed({}, functools.partial(streamed, split, tuple(seeds), size), raw_load(load))
     return Feed(
         jax.device_put(dict(split.arrays)),
         functools.partial(indexed, split.size, tuple(seeds), size),
-        lambda arrays, indices, key: load({name: array[indices] for name, array in arrays.items()}, key),
+        indexed_load(load),
     )
+
+
+@shared
+def raw_load(load: Load) -> BatchLoad:
+    """Return the function that loads a batch from its raw examples."""
+    return lambda _, raw, key: load(raw, key)
+
+
+@shared
+def indexed_load(load: Load) -> BatchLoad:
+    """Return the function that loads a batch from all examples and the indices of its own."""
+    return lambda arrays, indices, key: load({name: array[indices] for name, array in arrays.items()}, key)
 
 
 def check_seeds(seeds: Sequence[int]) -> None:

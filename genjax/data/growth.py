@@ -21,7 +21,8 @@ from einops import reduce
 from jaxtyping import Array, Float
 
 from genjax.data.dataset import Load, Split
-from genjax.data.feed import Feed, check_batch_size, make_feed
+from genjax.data.feed import BatchLoad, Feed, check_batch_size, make_feed
+from genjax.programs import shared
 from genjax.types import Batch, Key, PyTree
 
 
@@ -128,9 +129,16 @@ def growing_feed(split: Split, load: Load, seeds: Sequence[int], stages: Sequenc
             depth = np.full(len(seeds), now.depth, np.float32)
             yield Growing(examples, depth, 2 ** (levels - now.stage.level))
 
-    def load_grown(arrays: PyTree, item: Growing, key: Key) -> Batch:
-        batch = plain.load(arrays, item.examples, key)
+    return Feed(plain.arrays, items, grown_load(plain.load))
+
+
+@shared
+def grown_load(plain: BatchLoad) -> BatchLoad:
+    """Return the function that loads a batch of the size of its level."""
+
+    def load(arrays: PyTree, item: Growing, key: Key) -> Batch:
+        batch = plain(arrays, item.examples, key)
         image = reduce(batch["image"], "b (h f) (w g) c -> b h w c", "mean", f=item.factor, g=item.factor)
         return {**batch, "image": image, "depth": jnp.broadcast_to(item.depth, (len(image),))}
 
-    return Feed(plain.arrays, items, load_grown)
+    return load

@@ -7,8 +7,9 @@ import numpy as np
 from jaxtyping import Shaped
 
 from genjax.data.dataset import Dataset, Examples, Split
-from genjax.data.feed import Feed
+from genjax.data.feed import BatchLoad, Feed
 from genjax.errors import ArgumentError
+from genjax.programs import shared
 from genjax.shuffle import uniform
 from genjax.types import Batch, Key, PyTree
 
@@ -67,7 +68,6 @@ def stream_feed(stream: Stream, seeds: Sequence[int], batch_size: int, *, length
             f"at most the {size} there are",
         )
     steps = size // (batch_size * length)
-    rows = steps * length * np.arange(batch_size)[:, None]
 
     def items(start: int) -> Iterator[PyTree]:
         step = start
@@ -80,9 +80,17 @@ def stream_feed(stream: Stream, seeds: Sequence[int], batch_size: int, *, length
             }
             step += 1
 
+    return Feed(jnp.asarray(stream), items, stretches_load(batch_size, length, size))
+
+
+@shared
+def stretches_load(batch_size: int, length: int, size: int) -> BatchLoad:
+    """Return the function that loads a batch from a stream of `size` elements and the place where it begins."""
+    rows = size // (batch_size * length) * length * np.arange(batch_size)[:, None]
+
     def load(arrays: PyTree, item: PyTree, key: Key) -> Batch:
         del key
         positions = (item["first"] + rows + np.arange(length)) % size
         return {"sequence": arrays[positions], "continues": jnp.broadcast_to(item["continues"], (batch_size,))}
 
-    return Feed(jnp.asarray(stream), items, load)
+    return load

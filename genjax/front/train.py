@@ -14,7 +14,6 @@ from genjax.data.dataset import Dataset
 from genjax.data.feed import Feed, check_seeds, make_feed
 from genjax.evaluation import (
     EVALUATION_BATCH,
-    EvaluateSeeds,
     Selected,
     evaluate_split,
     evaluation_key,
@@ -26,13 +25,11 @@ from genjax.evaluation import (
 from genjax.front.check import arrays_of, check_examples, check_steps, naming_what_is_missing
 from genjax.front.progress import Show, progress_bar
 from genjax.training import (
-    Programs,
     copied,
     first_failure,
     first_nonfinite,
     init_seeds,
     iterate,
-    make_programs,
     with_seed_axis,
 )
 from genjax.training import seed as seed_of
@@ -102,8 +99,7 @@ def train(
         if best is not None:
             check_metric(best, model, found.dataset, start)
         with progress_bar(steps * len(groups), shown=progress) as show:
-            programs = make_programs(model, run.feed(groups[0][0]))
-            trained = joined([run.advance(*group, programs, show) for group in groups])
+            trained = joined([run.advance(*group, show) for group in groups])
     several = seeds is not None if state is None else state.key.ndim > 0
     return trained if several else seed_of(trained, 0)
 
@@ -177,11 +173,11 @@ class Training(NamedTuple):
             return self.data.feed(seeds, self.size)
         return make_feed(dataset.train, dataset.load, seeds, self.size)
 
-    def advance(self, seeds: tuple[int, ...], state: TrainState, programs: Programs, show: Show) -> TrainState:
+    def advance(self, seeds: tuple[int, ...], state: TrainState, show: Show) -> TrainState:
         """Train a group of seeds from `state` to the last step; return their state with a seed axis."""
         feed, good, pending = self.feed(seeds), copied(state), []
         validation = None if self.best is None else Validation(self.best, self.model, self.data.dataset)
-        for step, state, metrics in iterate(self.model, feed, started(good), self.total, programs=programs):
+        for step, state, metrics in iterate(self.model, feed, started(good), self.total):
             pending.append(metrics)
             evaluated = self.best is not None and step % self.best.every == 0
             if step % CHECK_EVERY and step < self.total and not evaluated:
@@ -231,18 +227,17 @@ def check_metric(best: Best, model: Model, data: Dataset, state: TrainState) -> 
 
 
 class Validation(NamedTuple):
-    """Parameters with the best score so far on the validation split, and the evaluation that finds them."""
+    """Parameters with the best score so far on the validation split."""
 
     best: Best
     model: Model
     data: Dataset
-    evaluate_seeds: EvaluateSeeds | None = None
     selected: Selected | None = None
     """Best parameters so far; None before the first evaluation."""
 
     def after(self, state: TrainState) -> "Validation":
         """Evaluate a state on the validation split; return the validation with the better parameters of each seed."""
-        evaluate_seeds = self.evaluate_seeds or make_evaluate_seeds(self.model.evaluate, self.data.load)
+        evaluate_seeds = make_evaluate_seeds(self.model.evaluate, self.data.load)
         split = self.data.validation
         scores = means(
             evaluate_split(
@@ -257,7 +252,7 @@ class Validation(NamedTuple):
         score = jnp.asarray(scores[self.best.metric], jnp.float32)
         before = self.selected or select_none(state)
         selected = select_better(before, state, score, larger_is_better=self.best.better == "max")
-        return self._replace(evaluate_seeds=evaluate_seeds, selected=selected)
+        return self._replace(selected=selected)
 
     def chosen(self, state: TrainState) -> TrainState:
         """Return the state with the best parameters instead of the last ones."""
