@@ -129,7 +129,7 @@ def dataset(
     levels: int | None = None,
     validation: HeldOut = None,
     test: HeldOut = None,
-    data_dir: Path | None = None,
+    data_dir: str | Path | None = None,
 ) -> ArrayDataset:
     """Return images, with their labels or captions if given, as a data set in three splits.
 

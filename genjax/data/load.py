@@ -15,7 +15,7 @@ from genjax.errors import ArgumentError
 
 
 def load_dataset(
-    name: str, *, data_dir: Path | None = None, binarization: Binarization = "static", shrink: int = 1
+    name: str, *, data_dir: str | Path | None = None, binarization: Binarization = "static", shrink: int = 1
 ) -> Dataset:
     """Load the images called `name` in three splits, with pixels binarized as `binarization` says (`binarize.present`).
 
@@ -34,7 +34,7 @@ def load_dataset(
     return present(shrunk(source(name, data_dir), shrink), binarization)
 
 
-def source(name: str, data_dir: Path | None) -> Source:
+def source(name: str, data_dir: str | Path | None) -> Source:
     """Return the images called `name` as they are stored."""
     path = Path(name).expanduser()
     if name == "digits":

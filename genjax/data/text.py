@@ -54,7 +54,7 @@ class Text(NamedTuple):
         return hashlib.sha256((self.train + self.validation + self.test).encode()).hexdigest()
 
 
-def load_text(name: str, *, data_dir: Path | None = None, file: Path | None = None) -> Text:
+def load_text(name: str, *, data_dir: str | Path | None = None, file: str | Path | None = None) -> Text:
     """Load the text called `name`, or the text of `file` if one is given.
 
     Args:
@@ -68,7 +68,7 @@ def load_text(name: str, *, data_dir: Path | None = None, file: Path | None = No
         ValueError: The name is unknown, the set has no text, or the file is too short or not in UTF-8.
     """
     if file is not None:
-        return file_text(file.expanduser())
+        return file_text(Path(file).expanduser())
     return descriptions() if name == "descriptions" else tfds_text(name, data_dir)
 
 
@@ -98,7 +98,7 @@ def cut(name: str, text: str) -> Text:
     return Text(name, text[:train], text[train:validation], text[validation:])
 
 
-def tfds_text(name: str, data_dir: Path | None) -> Text:
+def tfds_text(name: str, data_dir: str | Path | None) -> Text:
     """Load the text of a TFDS set in the set's own splits; line breaks join several records of a split."""
     import tensorflow_datasets as tfds
 

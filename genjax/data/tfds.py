@@ -12,7 +12,7 @@ from genjax.data.dataset import DataError, Examples, Source, Split, make_source,
 from genjax.errors import ArgumentError, MissingPathError
 
 
-def tfds_images(name: str, data_dir: Path | None, *, flags: Sequence[str] = ()) -> Source:
+def tfds_images(name: str, data_dir: str | Path | None, *, flags: Sequence[str] = ()) -> Source:
     """Return the TFDS set `name` in TFDS's notation (mnist, mnist:3.0.1, set/config), with labels if it has class
     labels.
 
@@ -30,10 +30,11 @@ def tfds_images(name: str, data_dir: Path | None, *, flags: Sequence[str] = ()) 
     return make_source(name, train, validation, test, files=files)
 
 
-def prepared_builder(name: str, data_dir: Path | None) -> Any:
+def prepared_builder(name: str, data_dir: str | Path | None) -> Any:
     """Return TFDS's builder of a prepared set in `data_dir` or, with None, in TFDS's directory, prepared if missing."""
     import tensorflow_datasets as tfds  # slow to import
 
+    data_dir = None if data_dir is None else Path(data_dir).expanduser()
     if data_dir is not None and not data_dir.is_dir():
         raise MissingPathError("data_dir", str(data_dir), ": no such directory")
     try:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import genjax
 import genjax.data.dataset
 from genjax.data.dataset import Split, resident
 from genjax.data.load import load_dataset
@@ -113,6 +114,13 @@ def test_splits_must_have_examples():
 def test_a_missing_directory(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"data_dir=.*nowhere.*no such directory"):
         load_dataset("mnist", data_dir=tmp_path / "nowhere")
+
+
+def test_a_directory_as_text(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match=rf"data_dir='{tmp_path}/sets': holds no prepared 'mnist'"):
+        (tmp_path / "sets").mkdir()
+        genjax.dataset("mnist", data_dir="~/sets")
 
 
 def test_an_empty_directory(tmp_path):
