@@ -1,4 +1,7 @@
+import functools
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -41,12 +44,17 @@ def test_gaussian_encoder_has_linear_heads():
     np.testing.assert_allclose(log_var, 2 * features @ heads["log_sigma"]["kernel"], rtol=1e-5)
 
 
+@functools.cache
+def gaussian_pixels():
+    """The function from variables to outputs at a latent of 0, and the variables."""
+    network, latents = GaussianPixels(ImageMLP((2, 2, 1), (5,))), jnp.zeros((3, 2))
+    variables = jax.jit(network.init)(jax.random.key(0), latents)
+    return jax.jit(lambda variables: network.apply(variables, latents)), variables
+
+
 @pytest.mark.parametrize("raw", [-1e4, 0.0, 3.0])
 def test_gaussian_pixels_share_a_variance_that_is_bounded_below(raw):
-    network = GaussianPixels(ImageMLP((2, 2, 1), (5,)))
-    zeros = np.zeros((3, 2))
-    variables = jax.jit(network.init)(jax.random.key(0), zeros)
-    variables["params"]["log_sigma"] = np.float32(raw)
-    mean, log_var = jax.jit(network.apply)(variables, zeros)
+    apply, variables = gaussian_pixels()
+    mean, log_var = apply({"params": {**variables["params"], "log_sigma": np.float32(raw)}})
     np.testing.assert_allclose(mean, np.full((3, 2, 2, 1), 0.5), rtol=1e-6)
     np.testing.assert_allclose(log_var, np.full((3, 2, 2, 1), 2 * np.logaddexp(raw, -4)), rtol=1e-5)
