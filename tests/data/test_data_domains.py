@@ -90,7 +90,7 @@ def test_batches_are_of_all_images_of_both_in_orders_of_their_own():
     np.testing.assert_array_equal(np.unique(first, return_counts=True), [np.arange(3, 21, 3), [7] * 6])
     np.testing.assert_array_equal(np.unique(second, return_counts=True), [np.arange(1, 21, 3), [6] * 7])
     alone = jax.tree.map(lambda part: part[0], next(feed.items(5)))  # as a run that goes on asks for it
-    np.testing.assert_array_equal(feed.arrays[0]["image"][alone[0]][:, 0, 0, 0], seen[5][0])
+    np.testing.assert_array_equal(np.asarray(feed.arrays[0]["image"])[alone[0]][:, 0, 0, 0], seen[5][0])
     with pytest.raises(ValueError, match="batch_size=7 must be from 1 to 6"):
         found.feed((0,), 7)
 
