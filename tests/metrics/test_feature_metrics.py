@@ -70,7 +70,7 @@ def test_the_kernel_distance_is_the_sum_over_pairs(monkeypatch):
 
 
 def test_the_kernel_distance_of_one_distribution_has_mean_0(monkeypatch):
-    """By the kernel in NumPy: scikit-learn takes far longer to check the arguments of small sets than to compute."""
+    """Under the kernel by its formula, which agrees with the library's."""
     kernel = Kernel("cubic polynomial", lambda x, y: (x @ y.T / 3 + 1) ** 3)
     np.testing.assert_allclose(cubic_kernel().matrix(REAL[:, :3], FAKE[:, :3]), kernel.matrix(REAL[:, :3], FAKE[:, :3]))
     monkeypatch.setattr("genjax.metrics.kernel_distance.cubic_kernel", lambda: kernel)

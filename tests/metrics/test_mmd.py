@@ -3,8 +3,8 @@ import pytest
 
 from genjax.metrics.mmd import Kernel, rbf_at_median, rbf_mixture, unbiased_mmd2
 
-# For many small sets: scikit-learn, which `rbf_mixture` asks, takes far longer to check its arguments than to compute.
 PLAIN = Kernel("RBF, bandwidth 1", lambda x, y: np.exp(-((x[:, None] - y) ** 2).sum(-1) / 2))
+"""The kernel of `rbf_mixture((1.0,))`, by its formula."""
 
 
 def double_sum(x, y, bandwidths):

@@ -46,7 +46,7 @@ def test_gaussian_encoder_has_linear_heads():
 
 @functools.cache
 def gaussian_pixels():
-    """The function from variables to outputs at a latent of 0, and the variables."""
+    """The function from variables to outputs at latents of 0, and the variables."""
     network, latents = GaussianPixels(ImageMLP((2, 2, 1), (5,))), jnp.zeros((3, 2))
     variables = jax.jit(network.init)(jax.random.key(0), latents)
     return jax.jit(lambda variables: network.apply(variables, latents)), variables
