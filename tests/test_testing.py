@@ -24,11 +24,13 @@ from genjax.testing import (
 PROBS = np.array([0.2, 0.5, 0.9])
 
 
+@jax.jit
 def bernoulli(x):
     """Three independent pixels."""
     return jnp.log(jnp.where(x > 0.5, PROBS, 1 - PROBS)).sum(axis=1)
 
 
+@jax.jit
 def uniform(x):
     return jnp.full(len(x), -x[0].size * np.log(3))
 
@@ -67,13 +69,13 @@ def in_order(weights, ordering):
     return weights[np.ix_(inverse, inverse)]
 
 
-INPUTS = jnp.asarray(np.random.default_rng(0).integers(0, 2, (6, 2, 2)), float)
+INPUTS = np.random.default_rng(0).integers(0, 2, (6, 2, 2)).astype(np.float32)
 
 
 @pytest.mark.parametrize("kind", [{}, {"pattern": flip_pattern}])
 def test_autoregressive(kind):
     assert_autoregressive(linear(WEIGHTS), INPUTS, **kind)
-    assert_autoregressive(lambda x: linear(WEIGHTS)(x)[..., None] * jnp.arange(3), INPUTS, **kind)
+    assert_autoregressive(lambda x: linear(WEIGHTS)(x)[..., None] * np.arange(3), INPUTS, **kind)
     assert_autoregressive(linear(in_order(WEIGHTS, ORDERING)), INPUTS, ordering=ORDERING, **kind)
     assert_autoregressive(linear(np.eye(4, k=-1)), INPUTS, full=False, **kind)
 
@@ -97,6 +99,7 @@ def test_nan_jacobian_is_caught():
         assert_autoregressive(lambda x: jnp.sqrt(x - x) * x, INPUTS)
 
 
+@jax.jit
 def draw(key, probs=PROBS):
     return jax.random.bernoulli(key, probs, (20000, 3)).astype(float)
 
@@ -119,6 +122,7 @@ def test_biased_sampler_is_caught():
 
 
 def test_impossible_samples_are_caught():
+    @jax.jit
     def never_one(x):
         return jnp.where(x[:, 0] > 0.5, -jnp.inf, jnp.log(0.25))
 
@@ -136,7 +140,7 @@ def test_pooled_classes_keep_the_totals():
 def test_samplers_equal():
     assert_samplers_equal(draw, draw, jax.random.key(1))
     with pytest.raises(AssertionError, match="1 of 20000 samples differ, the first is number 7"):
-        assert_samplers_equal(draw, lambda key: draw(key).at[7, 1].add(1), jax.random.key(1))
+        assert_samplers_equal(draw, jax.jit(lambda key: draw(key).at[7, 1].add(1)), jax.random.key(1))
     with pytest.raises(AssertionError, match="shapes"):
         assert_samplers_equal(draw, lambda key: draw(key)[1:], jax.random.key(1))
 

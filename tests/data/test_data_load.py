@@ -2,7 +2,6 @@ import hashlib
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import sklearn.datasets
@@ -21,7 +20,7 @@ def splits(dataset: Dataset) -> tuple[Split, Split, Split]:
 
 
 def images(dataset: Dataset, split: Split, key=KEY) -> np.ndarray:
-    raw = jax.tree.map(jnp.asarray, split.read(np.arange(split.size)))
+    raw = jax.device_put(split.read(np.arange(split.size)))
     return np.asarray(dataset.load(raw, key)["image"])
 
 
@@ -98,7 +97,7 @@ def assert_bernoulli(drawn: np.ndarray) -> None:
 
 def test_dynamic_pixels_are_drawn_under_the_key():
     dataset = present(gradient(), "dynamic")
-    raw = jax.tree.map(jnp.asarray, dataset.train.read(np.zeros(500, np.int64)))
+    raw = jax.device_put(dataset.train.read(np.zeros(500, np.int64)))
     one, same, other = (np.asarray(dataset.load(raw, jax.random.key(k))["image"]) for k in (0, 0, 1))
     assert dataset.protocol == "dynamic"
     np.testing.assert_array_equal(one, same)

@@ -11,6 +11,7 @@ from genjax.metrics.class_score import class_score
 from genjax.metrics.features import FeatureSets
 from genjax.metrics.frechet import frechet_distance
 from genjax.metrics.kernel_distance import kernel_distance
+from genjax.metrics.mmd import Kernel, cubic_kernel
 from genjax.metrics.precision_recall import precision_recall
 
 RNG = np.random.default_rng(0)
@@ -68,7 +69,11 @@ def test_the_kernel_distance_is_the_sum_over_pairs(monkeypatch):
     )
 
 
-def test_the_kernel_distance_of_one_distribution_has_mean_0():
+def test_the_kernel_distance_of_one_distribution_has_mean_0(monkeypatch):
+    """Under the kernel by its formula, which agrees with the library's."""
+    kernel = Kernel("cubic polynomial", lambda x, y: (x @ y.T / 3 + 1) ** 3)
+    np.testing.assert_allclose(cubic_kernel().matrix(REAL[:, :3], FAKE[:, :3]), kernel.matrix(REAL[:, :3], FAKE[:, :3]))
+    monkeypatch.setattr("genjax.metrics.kernel_distance.cubic_kernel", lambda: kernel)
     rng = np.random.default_rng(3)
     found = [kernel_distance(sets(rng.normal(size=(10, 3)), rng.normal(size=(8, 3)))).value for _ in range(500)]
     assert abs(np.mean(found)) < 4 * np.std(found) / np.sqrt(500)

@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
 
-from genjax.metrics.mmd import rbf_at_median, rbf_mixture, unbiased_mmd2
+from genjax.metrics.mmd import Kernel, rbf_at_median, rbf_mixture, unbiased_mmd2
+
+PLAIN = Kernel("RBF, bandwidth 1", lambda x, y: np.exp(-((x[:, None] - y) ** 2).sum(-1) / 2))
+"""The kernel of `rbf_mixture((1.0,))`, by its formula."""
 
 
 def double_sum(x, y, bandwidths):
@@ -24,13 +27,18 @@ def test_it_is_the_double_sum_over_pairs(monkeypatch):
     assert found.protocol == "unbiased MMD^2, 9 against 7 samples, RBF, mean over bandwidths 0.5, 3"
 
 
+def test_the_kernel_of_one_bandwidth_is_the_plain_one():
+    rng = np.random.default_rng(4)
+    x, y = rng.normal(size=(12, 2)), rng.normal(1, 1, (9, 2))
+    np.testing.assert_allclose(rbf_mixture((1.0,)).matrix(x, y), PLAIN.matrix(x, y), rtol=1e-12)
+
+
 def test_its_mean_is_zero_for_one_distribution_and_not_for_two():
     rng = np.random.default_rng(1)
-    kernel = rbf_mixture((1.0,))
-    same = [unbiased_mmd2(rng.normal(size=(12, 2)), rng.normal(size=(9, 2)), kernel).value for _ in range(1000)]
+    same = [unbiased_mmd2(rng.normal(size=(12, 2)), rng.normal(size=(9, 2)), PLAIN).value for _ in range(1000)]
     assert abs(np.mean(same)) < 4 * np.std(same) / np.sqrt(len(same))
     assert min(same) < 0 < max(same)
-    other = [unbiased_mmd2(rng.normal(size=(12, 2)), rng.normal(1, 1, (9, 2)), kernel).value for _ in range(200)]
+    other = [unbiased_mmd2(rng.normal(size=(12, 2)), rng.normal(1, 1, (9, 2)), PLAIN).value for _ in range(200)]
     assert np.mean(other) > 0.1
 
 
@@ -38,8 +46,7 @@ def test_for_gaussians_in_one_dimension_it_estimates_the_closed_form():
     """E exp(-d^2 / 2 s^2) of d ~ N(m, v) is s / sqrt(s^2 + v) exp(-m^2 / 2 (s^2 + v)); here m = 1, s = 1, v = 2."""
     rng = np.random.default_rng(2)
     expected = 2 / np.sqrt(3) * (1 - np.exp(-1 / 6))
-    kernel = rbf_mixture((1.0,))
-    found = [unbiased_mmd2(rng.normal(size=(40, 1)), rng.normal(1, 1, (30, 1)), kernel).value for _ in range(400)]
+    found = [unbiased_mmd2(rng.normal(size=(40, 1)), rng.normal(1, 1, (30, 1)), PLAIN).value for _ in range(400)]
     assert abs(np.mean(found) - expected) < 4 * np.std(found) / 20
 
 

@@ -30,7 +30,7 @@ SIZES = range(1, 8)
 
 
 def random(*shape, seed=0):
-    return jnp.asarray(np.random.default_rng(seed).normal(size=shape))
+    return np.random.default_rng(seed).normal(size=shape)
 
 
 def strided(x, kernel, stride, padding):
@@ -91,7 +91,7 @@ def test_forward_and_both_gradients_are_those_of_xla(name, stride):
 def test_in_float32_and_bfloat16_within_rounding(name, dtype, close):
     cases = [((5, 5), 2, "SAME")]
     arrays = [(random(4, 6, 7, 2), random(5, 5, 2, 3, seed=1))]
-    narrow = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), arrays)
+    narrow = jax.tree.map(lambda leaf: leaf.astype(dtype), arrays)
     ours, expected = with_gradients(FORMS[name][0], cases)(narrow), with_gradients(FORMS[name][1], cases)(arrays)
     for one, other in zip(jax.tree.leaves(ours), jax.tree.leaves(expected), strict=True):
         assert one.dtype == dtype
@@ -117,22 +117,29 @@ def test_forward_derivatives_and_the_gradient_of_a_gradient(name):
     with jax.enable_x64(True):
         x, kernel, tangent = random(2, 5, 6, 2), random(3, 3, 2, 3, seed=1), random(2, 5, 6, 2, seed=2)
 
-        def derivatives(form):
+        def derivatives(form, x, kernel, tangent):
             layer = lambda x, kernel: jnp.tanh(form(x, kernel, 2, "SAME")).sum()  # noqa: E731
             penalty = lambda kernel: (jax.grad(layer)(x, kernel) ** 2).sum()  # noqa: E731
             forward = jax.jvp(lambda x: form(x, kernel, 2, "SAME"), (x,), (tangent,))
-            return jax.jit(lambda: (forward, jax.grad(penalty)(kernel)))()
+            return forward, jax.grad(penalty)(kernel)
 
-        ours, expected = (derivatives(form) for form in FORMS[name])
+        ours, expected = (jax.jit(functools.partial(derivatives, form))(x, kernel, tangent) for form in FORMS[name])
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-11), ours, expected)
 
 
 def test_the_transposed_convolution_has_the_padding_of_jax():
     with jax.enable_x64(True):
-        for size, stride in itertools.product((1, 3, 4, 5), (1, 2, 3)):
-            x, kernel = random(2, 3, 4, 2), random(size, size, 2, 3, seed=1)
-            expected = lax.conv_transpose(x, kernel, (stride, stride), "SAME")
-            np.testing.assert_allclose(conv_transpose(x, kernel, stride=stride), expected, rtol=1e-12, atol=1e-12)
+        x, kernels = random(2, 3, 4, 2), {size: random(size, size, 2, 3, seed=1) for size in (1, 3, 4, 5)}
+
+        @jax.jit
+        def both(x, kernels):
+            ours, expected = [], []
+            for kernel, stride in itertools.product(kernels.values(), (1, 2, 3)):
+                ours.append(conv_transpose(x, kernel, stride=stride))
+                expected.append(lax.conv_transpose(x, kernel, (stride, stride), "SAME"))
+            return ours, expected
+
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12), *both(x, kernels))
 
 
 CONVOLUTION = re.compile(
@@ -177,17 +184,19 @@ def test_an_image_without_padding_is_padded_on_a_cpu_alone():
 
 
 def test_groups_and_dilated_kernels_are_left_to_xla():
-    x = jnp.asarray(random(2, 6, 6, 4), jnp.float32)
+    x = random(2, 6, 6, 4)
     for options in ({"feature_group_count": 2}, {"kernel_dilation": 2}):
         ours, flax = (kind(4, (3, 3), strides=2, **options) for kind in (Conv, nn.Conv))
-        variables = flax.init(jax.random.key(0), x)
-        np.testing.assert_allclose(ours.apply(variables, x), flax.apply(variables, x), rtol=1e-6, atol=1e-6)
+        variables = jax.jit(flax.init)(jax.random.key(0), x)
+        found, expected = (jax.jit(module.apply)(variables, x) for module in (ours, flax))
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
 
 
 def test_strides_that_differ_are_left_to_xla():
     x, kernel = random(2, 6, 6, 1), random(3, 3, 1, 2, seed=1)
     arguments = {"window_strides": (2, 1), "padding": "SAME", "dimension_numbers": LAYOUT}
-    ours, expected = (form(x, kernel, **arguments) for form in (conv_general_dilated, lax.conv_general_dilated))
+    forms = (conv_general_dilated, lax.conv_general_dilated)
+    ours, expected = (jax.jit(functools.partial(form, **arguments))(x, kernel) for form in forms)
     np.testing.assert_allclose(ours, expected, rtol=1e-6)
 
 
@@ -195,20 +204,21 @@ def test_it_is_the_adjoint_of_a_convolution_of_stride_2():
     """<conv x, y> = <x, deconv y>, where deconv has the kernel of conv, flipped and with its channels swapped."""
     with jax.enable_x64(True):
         x, y, kernel = random(2, 6, 8, 3), random(2, 3, 4, 5, seed=1), random(5, 5, 3, 5, seed=2)
-        down = strided_conv(x, kernel, 2, ((1, 2), (1, 2)))
-        up = conv_transpose(y, kernel[::-1, ::-1].swapaxes(2, 3), stride=2)
-        np.testing.assert_allclose(jnp.vdot(down, y), jnp.vdot(x, up), rtol=1e-12)
+        down = jax.jit(lambda x, kernel: strided_conv(x, kernel, 2, ((1, 2), (1, 2))))(x, kernel)
+        up = jax.jit(functools.partial(conv_transpose, stride=2))(y, kernel[::-1, ::-1].swapaxes(2, 3))
+        np.testing.assert_allclose(np.vdot(down, y), np.vdot(x, up), rtol=1e-12)
 
 
 def test_module_applies_kernel_and_bias():
-    x = jax.random.normal(jax.random.key(0), (2, 3, 3, 2))
-    variables = ConvTranspose(5).init(jax.random.key(1), x)
-    kernel = variables["params"]["kernel"]
+    x = random(2, 3, 3, 2)
+    variables = jax.jit(ConvTranspose(5).init)(jax.random.key(1), x)
+    kernel, bias = variables["params"]["kernel"], np.arange(5.0)
     assert kernel.shape == (4, 4, 2, 5)
-    variables["params"]["bias"] = jnp.arange(5.0)
-    expected = conv_transpose(x, kernel, stride=2) + jnp.arange(5.0)
-    np.testing.assert_allclose(ConvTranspose(5).apply(variables, x), expected, rtol=1e-5, atol=1e-6)
-    assert set(ConvTranspose(5, use_bias=False).init(jax.random.key(1), x)["params"]) == {"kernel"}
+    variables["params"]["bias"] = bias
+    expected = jax.jit(lambda x, kernel, bias: conv_transpose(x, kernel, stride=2) + bias)(x, kernel, bias)
+    np.testing.assert_allclose(jax.jit(ConvTranspose(5).apply)(variables, x), expected, rtol=1e-5, atol=1e-6)
+    unbiased = jax.eval_shape(ConvTranspose(5, use_bias=False).init, jax.random.key(1), x)
+    assert set(unbiased["params"]) == {"kernel"}
 
 
 def test_encoder_and_decoder_mirror_each_other():
@@ -227,10 +237,10 @@ def test_encoder_and_decoder_mirror_each_other():
 
 
 def test_decoder_starts_from_the_bias_it_is_given():
-    mean = jnp.arange(16.0).reshape(4, 4, 1)
+    mean = np.arange(16.0).reshape(4, 4, 1)
     decoder = ConvDecoder((4, 4, 1), (3,), 5, bias_init=jax.nn.initializers.constant(mean))
-    logits, _ = decoder.init_with_output(jax.random.key(0), jnp.zeros((2, 3)))
-    np.testing.assert_allclose(logits, jnp.stack([mean, mean]), rtol=1e-6, atol=1e-6)
+    logits, _ = jax.jit(decoder.init_with_output)(jax.random.key(0), np.zeros((2, 3)))
+    np.testing.assert_allclose(logits, np.stack([mean, mean]), rtol=1e-6, atol=1e-6)
 
 
 def test_decoder_refuses_images_that_cannot_be_halved():

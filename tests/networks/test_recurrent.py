@@ -14,7 +14,7 @@ def sigmoid(x):
 
 def numpy_layer(weights, state, x):
     """The recurrence position by position and gate by gate, in NumPy: columns of the weights are i, f, o, g."""
-    (W, U), b = (np.asarray(weights[name]) for name in ("W", "U")), np.asarray(weights["b"])
+    W, U, b = (weights[name] for name in ("W", "U", "b"))
     c, h = state
     outputs = []
     for t in range(x.shape[1]):
@@ -28,22 +28,23 @@ def numpy_layer(weights, state, x):
 def random_case(layers):
     rng = np.random.default_rng(0)
     network = StackedLSTM(H, layers)
-    x = jnp.asarray(rng.normal(size=(B, T, F)))
-    params = network.init(jax.random.key(0), zero_state(B, hidden=H, layers=layers), x)["params"]
-    params = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)), params)
-    state = tuple((jnp.asarray(rng.normal(size=(B, H))), jnp.asarray(rng.normal(size=(B, H)))) for _ in range(layers))
+    x = rng.normal(size=(B, T, F))
+    zeros = zero_state(B, hidden=H, layers=layers)
+    shapes = jax.eval_shape(network.init, jax.random.key(0), zeros, x)["params"]
+    params = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), shapes)
+    state = tuple((rng.normal(size=(B, H)), rng.normal(size=(B, H))) for _ in range(layers))
     return network, params, state, x
 
 
 def test_layers_are_the_recurrence():
     with jax.enable_x64(True):
         network, params, state, x = random_case(2)
-        after, outputs = network.apply({"params": params}, state, x)
-        expected, states = np.asarray(x), []
+        after, outputs = jax.jit(network.apply)({"params": params}, state, x)
+        expected, states = x, []
         for index in range(2):
             layer = params[f"layer_{index}"]
             weights = {"W": layer["input"]["kernel"], "b": layer["input"]["bias"], "U": layer["recurrent"]}
-            layer_state, expected = numpy_layer(weights, jax.tree.map(np.asarray, state[index]), expected)
+            layer_state, expected = numpy_layer(weights, state[index], expected)
             states.append(layer_state)
         np.testing.assert_allclose(outputs, expected, rtol=0, atol=1e-12)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-12), after, tuple(states))
@@ -52,10 +53,11 @@ def test_layers_are_the_recurrence():
 def test_two_halves_are_the_whole():
     with jax.enable_x64(True):
         network, params, state, x = random_case(2)
-        whole = network.apply({"params": params}, state, x)
-        halfway, first = network.apply({"params": params}, state, x[:, :2])
-        after, second = network.apply({"params": params}, halfway, x[:, 2:])
-        halves = (after, jnp.concatenate([first, second], axis=1))
+        apply = jax.jit(network.apply)
+        whole = apply({"params": params}, state, x)
+        halfway, first = apply({"params": params}, state, x[:, :2])
+        after, second = apply({"params": params}, halfway, x[:, 2:])
+        halves = (after, np.concatenate([first, second], axis=1))
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-12), whole, halves)
 
 
@@ -78,7 +80,7 @@ def test_gradients_are_those_of_the_unrolled_recurrence(together):
     with jax.enable_x64(True):
         network, params, state, x = random_case(2)
         rng = np.random.default_rng(1)
-        weigh = [jnp.asarray(rng.normal(size=shape)) for shape in ((B, H), (B, H), (B, T, H))]
+        weigh = [rng.normal(size=shape) for shape in ((B, H), (B, H), (B, T, H))]
 
         def ours(params, state, x):
             after, outputs = network.apply({"params": params}, state, x)
@@ -95,7 +97,7 @@ def test_gradients_are_those_of_the_unrolled_recurrence(together):
         grads = [jax.grad(function, (0, 1, 2)) for function in (ours, theirs)]
         case = (params, state, x)
         if together:
-            case = jax.tree.map(lambda leaf: jnp.stack([leaf, 2 * leaf]), case)
+            case = jax.tree.map(lambda leaf: np.stack([leaf, 2 * leaf]), case)
             grads = [jax.vmap(grad) for grad in grads]
         found, expected = (jax.jit(grad)(*case) for grad in grads)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=0, atol=1e-11), found, expected)
@@ -103,8 +105,9 @@ def test_gradients_are_those_of_the_unrolled_recurrence(together):
 
 def test_the_forget_gate_alone_starts_open():
     """Initial values: bias 1 for the forget gate, once; weights uniform in (-0.08, 0.08)."""
-    params = StackedLSTM(50, 1).init(jax.random.key(0), zero_state(1, hidden=50, layers=1), jnp.zeros((1, 1, 30)))
-    layer = params["params"]["layer_0"]
+    init = jax.jit(StackedLSTM(50, 1).init)
+    params = init(jax.random.key(0), zero_state(1, hidden=50, layers=1), np.zeros((1, 1, 30)))
+    layer = jax.device_get(params["params"]["layer_0"])
     np.testing.assert_array_equal(layer["input"]["bias"], np.repeat([0, 1, 0, 0], 50))
     for weights in (layer["input"]["kernel"], layer["recurrent"]):
         assert abs(weights).max() < 0.08
@@ -114,18 +117,19 @@ def test_the_forget_gate_alone_starts_open():
 def test_dropout_leaves_out_and_scales_up_under_a_key_alone():
     network, params, state, x = random_case(1)
     network = network.clone(dropout=0.5)
-    _, without = network.apply({"params": params}, state, x)
-    _, dropped = network.apply({"params": params}, state, x, jax.random.key(1))
+    apply = jax.jit(network.apply)
+    _, without = apply({"params": params}, state, x)
+    _, dropped = apply({"params": params}, state, x, jax.random.key(1))
     kept = np.asarray(dropped) != 0
     assert 0 < kept.mean() < 1
     np.testing.assert_allclose(dropped, np.where(kept, 2 * np.asarray(without), 0), rtol=1e-5, atol=1e-6)
-    plain = StackedLSTM(H, 1).apply({"params": params}, state, x)[1]
+    plain = jax.jit(StackedLSTM(H, 1).apply)({"params": params}, state, x)[1]
     np.testing.assert_allclose(without, plain, rtol=1e-5, atol=1e-6)
 
 
 def numpy_gru(params, x):
     """The state after a whole sequence [T, F], unit blocks r, u, n."""
-    (W, b), U = (np.asarray(params["input"][name]) for name in ("kernel", "bias")), np.asarray(params["recurrent"])
+    (W, b), U = (params["input"][name] for name in ("kernel", "bias")), params["recurrent"]
     h = np.zeros(H)
     for one in x:
         inputs, own = np.split(one @ W + b, 3), np.split(h @ U, 3)
@@ -137,10 +141,10 @@ def numpy_gru(params, x):
 def test_a_gru_is_the_recurrence_over_what_is_there():
     rng = np.random.default_rng(1)
     with jax.enable_x64(True):
-        x, lengths = jnp.asarray(rng.normal(size=(B, T, F))), np.array([5, 0, 2])
-        there = jnp.arange(T) < lengths[:, None]
-        params = GRU(H).init(jax.random.key(0), x, there)["params"]
-        params = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)), params)
-        found = GRU(H).apply({"params": params}, x, there)
-        expected = [numpy_gru(params, row[:length]) for row, length in zip(np.asarray(x), lengths, strict=True)]
+        x, lengths = rng.normal(size=(B, T, F)), np.array([5, 0, 2])
+        there = np.arange(T) < lengths[:, None]
+        shapes = jax.eval_shape(GRU(H).init, jax.random.key(0), x, there)["params"]
+        params = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), shapes)
+        found = jax.jit(GRU(H).apply)({"params": params}, x, there)
+        expected = [numpy_gru(params, row[:length]) for row, length in zip(x, lengths, strict=True)]
         np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
