@@ -40,6 +40,9 @@ MARKER = Prior(
 )
 """Its samples are (label + 1, 7), or (0, 7) without a label."""
 
+encoding_of_images = jax.jit(encode, static_argnums=0)
+image_of_code = jax.jit(decode, static_argnums=0)
+
 
 @functools.cache
 def semi_supervised_model():
@@ -54,7 +57,7 @@ def shaped_model():
 
 
 def batch(**more):
-    return {name: jnp.asarray(array) for name, array in {"image": IMAGES, "label": LABELS, **more}.items()}
+    return {"image": IMAGES, "label": LABELS, **more}
 
 
 def state_of(model):
@@ -64,7 +67,8 @@ def state_of(model):
 @functools.cache
 def state_by_init(init, phases):
     model = Model(init, phases, evaluate=None, generate=None)
-    return jax.jit(lambda key: init_state(model, key, batch()))(KEY)
+    state = jax.jit(lambda key, batch: init_state(model, key, batch))(KEY, batch())
+    return state._replace(params=jax.device_get(state.params), stats=jax.device_get(state.stats))
 
 
 def test_phases_stand_in_the_papers_order_and_move_their_own_networks():
@@ -82,9 +86,9 @@ def test_all_four_phases_move_their_own_networks_bitwise():
     _, model = semi_supervised_model()
     state, examples = state_of(model), batch(labelled=np.ones(6, bool))
     for phase in model.phases:
-        after, _ = jax.jit(make_step([phase]))(state, examples)
+        after = jax.device_get(jax.jit(make_step([phase]))(state, examples)[0].params)
         for network, before in state.params.items():
-            pairs = zip(jax.tree.leaves(before), jax.tree.leaves(after.params[network]), strict=True)
+            pairs = zip(jax.tree.leaves(before), jax.tree.leaves(after[network]), strict=True)
             assert any((one != other).any() for one, other in pairs) == (network in phase.wrt), (phase.name, network)
 
 
@@ -96,7 +100,8 @@ def phase_loss(model, name, params, batch, key=KEY):
 def test_the_reconstruction_loss_is_the_squared_error_of_an_image():
     networks, model = semi_supervised_model()
     params = state_of(model).params
-    expected = ((IMAGES - np.asarray(reconstruct(networks, params, STATS, jnp.asarray(IMAGES)))) ** 2).sum((1, 2, 3))
+    images = np.asarray(jax.jit(functools.partial(reconstruct, networks))(params, STATS, IMAGES))
+    expected = ((IMAGES - images) ** 2).sum((1, 2, 3))
     np.testing.assert_allclose(phase_loss(model, "reconstruction", params, batch()), expected.mean(), rtol=1e-5)
     evaluated = jax.jit(model.evaluate)(params, STATS, batch(), KEY)
     np.testing.assert_allclose(evaluated["squared_error"], expected, rtol=1e-5)
@@ -106,14 +111,14 @@ def test_the_error_rate_is_of_the_most_probable_class():
     networks, model = semi_supervised_model()
     params = state_of(model).params
     found = jax.jit(model.evaluate)(params, STATS, batch(), KEY)["error_rate"]
-    predicted = np.argmax(encode(networks, params, STATS, jnp.asarray(IMAGES)).label, axis=1)
+    predicted = np.argmax(encoding_of_images(networks, params, STATS, IMAGES).label_logits, axis=1)
     np.testing.assert_array_equal(found, predicted != LABELS)
 
 
 def test_cross_entropy_is_of_labelled_examples_alone():
     networks, model = semi_supervised_model()
     params = state_of(model).params
-    log_probs = scipy.special.log_softmax(encode(networks, params, STATS, jnp.asarray(IMAGES)).label_logits, axis=1)
+    log_probs = scipy.special.log_softmax(encoding_of_images(networks, params, STATS, IMAGES).label_logits, axis=1)
     each = -log_probs[np.arange(6), LABELS]
     for mask in ([True] * 6, [False, True, False, False, True, False]):
         marked = batch(labelled=np.array(mask))
@@ -130,30 +135,35 @@ def test_no_labelled_example_is_no_loss_and_hidden_labels_are_not_read():
     losses = [phase_loss(model, "semi_supervised", params, batch(labelled=one, label=x)) for x in (LABELS, garbled)]
     assert losses[0] > 0
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-6)
-    assert (label_slots(batch(labelled=nobody, label=garbled), gaussian_mixture(3)) == 3).all()
+    np.testing.assert_array_equal(slots_of(batch(labelled=nobody, label=garbled), gaussian_mixture(3)), [3] * 6)
+
+
+def slots_of(batch, prior):
+    return jax.jit(lambda batch: label_slots(batch, prior))(batch)
 
 
 def test_unlabelled_examples_fill_the_last_slot_of_one_hot():
     prior = gaussian_mixture(3)
     labelled = np.array([True, False, True, True, False, False])
-    slots = label_slots(batch(labelled=labelled), prior)
+    slots = np.asarray(slots_of(batch(labelled=labelled), prior))
     np.testing.assert_array_equal(slots, [0, 3, 2, 2, 3, 3])
-    np.testing.assert_array_equal(label_slots(batch(), prior), [3] * 6)
-    assert label_slots(batch(labelled=labelled), gaussian(2)) is None
-    z = jnp.arange(12.0).reshape(6, 2)
-    np.testing.assert_array_equal(with_slot(z, slots, 3), np.concatenate([z, np.eye(4)[np.asarray(slots)]], axis=1))
+    np.testing.assert_array_equal(slots_of(batch(), prior), [3] * 6)
+    assert slots_of(batch(labelled=labelled), gaussian(2)) is None
+    z = np.arange(12.0).reshape(6, 2)
+    joined = jax.jit(with_slot, static_argnums=2)(z, slots, 3)
+    np.testing.assert_array_equal(joined, np.concatenate([z, np.eye(4)[slots]], axis=1))
 
 
 def test_the_discriminator_sees_real_codes_of_the_examples_class():
-    networks, _ = shaped_model()
+    networks, shaped = shaped_model()
     networks = networks._replace(encoder=Constant())
     model = aae(SHAPE, networks, MARKER, optimizers=SGD)
-    params = state_of(model).params
+    params = {**state_of(shaped).params, "encoder": {"params": {"code": np.ones(2)}}}
     labelled = np.array([True, False, True, True, False, False])
-    slots = jnp.array([0, 3, 2, 2, 3, 3])
-    real = jnp.stack([slots + 1.0, jnp.full(6, 7.0)], axis=1)
-    discriminator = bind(networks, params, STATS).discriminator
-    logits = [discriminator(with_slot(z, slots, 3))[:, 0] for z in (real, jnp.ones((6, 2)))]
+    slots = np.array([0, 3, 2, 2, 3, 3])
+    real = np.stack([slots + 1.0, np.full(6, 7.0)], axis=1)
+    discriminator = jax.jit(lambda z, slots: bind(networks, params, STATS).discriminator(with_slot(z, slots, 3)))
+    logits = [np.asarray(discriminator(z, slots))[:, 0] for z in (real, np.ones((6, 2)))]
     expected = -scipy.special.log_expit(logits[0]) - scipy.special.log_expit(-logits[1])
     found = phase_loss(model, "discriminator", params, batch(labelled=labelled))
     np.testing.assert_allclose(found, expected.mean(), rtol=1e-5)
@@ -170,11 +180,8 @@ class Constant(nn.Module):
 
 
 def test_a_gaussian_encoder_has_its_moments_and_a_deterministic_one_no_noise():
-    mean, log_sigma = (
-        jnp.tile(jnp.array([1.0, -2.0]), (20_000, 1)),
-        jnp.log(jnp.tile(jnp.array([0.5, 3.0]), (20_000, 1))),
-    )
-    samples = np.asarray(Encoding(mean, log_sigma, None).sample(KEY))
+    mean, sigma = (jnp.asarray(np.tile(row, (20_000, 1))) for row in ([1.0, -2.0], [0.5, 3.0]))
+    samples = np.asarray(jax.jit(lambda: Encoding(mean, jnp.log(sigma), None).sample(KEY))())
     np.testing.assert_allclose(samples.mean(0), [1, -2], atol=5 * 3 / np.sqrt(20_000))
     np.testing.assert_allclose(samples.std(0), [0.5, 3], rtol=5 / np.sqrt(2 * 20_000))
     assert Encoding(mean, None, None).sample(KEY) is mean
@@ -182,10 +189,10 @@ def test_a_gaussian_encoder_has_its_moments_and_a_deterministic_one_no_noise():
 
 def test_training_decodes_samples_of_q_and_not_its_mean():
     networks, model = shaped_model()
-    params, images = state_of(model).params, jnp.tile(jnp.asarray(IMAGES[:1]), (4000, 1, 1, 1))
-    encoding = encode(networks, params, STATS, images[:1])
-    z = np.asarray(jax.jit(lambda: draw(bind(networks, params, STATS), images, 0.0, KEY)[0].z)())
-    np.testing.assert_allclose(z.std(0), np.exp(encoding.log_sigma[0]), rtol=5 / np.sqrt(2 * 4000))
+    params, images = state_of(model).params, np.tile(IMAGES[:1], (4000, 1, 1, 1))
+    encoding = encoding_of_images(networks, params, STATS, IMAGES)
+    z = np.asarray(jax.jit(lambda: draw(bind(networks, params, STATS), jnp.asarray(images), 0.0, KEY)[0].z)())
+    np.testing.assert_allclose(z.std(0), np.exp(np.asarray(encoding.log_sigma)[0]), rtol=5 / np.sqrt(2 * 4000))
 
 
 class Sharpness(nn.Module):
@@ -197,14 +204,17 @@ class Sharpness(nn.Module):
 
 
 def test_both_adversarial_losses_are_those_of_their_logits():
-    networks = semi_supervised_model()[0]._replace(label_discriminator=Sharpness())
+    networks, semi_supervised = semi_supervised_model()
+    networks = networks._replace(label_discriminator=Sharpness())
     model = aae(SHAPE, networks, MARKER._replace(classes=0), optimizers=SGD, semi_supervised=True)
-    params = state_of(model).params
-    encoding = encode(networks, params, STATS, jnp.asarray(IMAGES))
-    discriminator = bind(networks, params, STATS).discriminator
-    fake = np.asarray(discriminator(encoding.mean)[:, 0], np.float64)
-    real = float(discriminator(jnp.array([[0.0, 7.0]]))[0, 0])
-    fake_label = 10 * (np.asarray(encoding.label, np.float64) ** 2).sum(1) - 6
+    params = {**state_of(semi_supervised).params, "label_discriminator": {"params": {}}}
+    encoding = encoding_of_images(networks, params, STATS, IMAGES)
+    codes = np.concatenate([encoding.mean, [[0.0, 7.0]]])
+    discriminator = jax.jit(lambda codes: bind(networks, params, STATS).discriminator(codes))
+    *fake, real = np.asarray(discriminator(codes), np.float64)[:, 0]
+    fake = np.array(fake)
+    label = scipy.special.softmax(np.asarray(encoding.label_logits, np.float64), axis=1)
+    fake_label = 10 * (label**2).sum(1) - 6
     softplus = functools.partial(np.logaddexp, 0)
     expected = softplus(-real) + softplus(fake).mean() + softplus(-4) + softplus(fake_label).mean()
     np.testing.assert_allclose(phase_loss(model, "discriminator", params, batch()), expected, rtol=1e-5)
@@ -213,7 +223,7 @@ def test_both_adversarial_losses_are_those_of_their_logits():
 
 
 def test_each_label_is_as_likely_as_the_others():
-    drawn = np.asarray(uniform_label(KEY, 3000, 4))
+    drawn = np.asarray(jax.jit(lambda: uniform_label(KEY, 3000, 4))())
     assert set(np.unique(drawn)) == {0, 1}
     np.testing.assert_array_equal(drawn.sum(1), 1)
     assert scipy.stats.chisquare(drawn.sum(0)).pvalue > 1e-3
@@ -221,44 +231,41 @@ def test_each_label_is_as_likely_as_the_others():
 
 def test_dropout_drops_pixels_and_keeps_the_mean():
     images = jnp.ones((1000, 4, 4, 1))
-    dropped = np.asarray(with_dropout(images, 0.2, KEY))
+    dropped = np.asarray(jax.jit(lambda: with_dropout(images, 0.2, KEY))())
     np.testing.assert_allclose(np.unique(dropped.round(5)), [0, 1.25])
     np.testing.assert_allclose(dropped.mean(), 1, atol=5 * 0.5 / np.sqrt(16_000))
     assert with_dropout(images, 0.0, KEY) is images
 
 
-def of_class(model, k):
-    """Six samples under the label k."""
-    state = state_of(model)
-    return np.asarray(jax.jit(model.generate)(state.params, state.stats, batch(label=np.full(6, k)), KEY))
-
-
 def test_samples_are_of_the_class_they_are_given():
-    networks, _ = shaped_model()
-    model = aae(SHAPE, networks, MARKER, optimizers=SGD)
-    params = state_of(model).params
+    networks, shaped = shaped_model()
+    generate = jax.jit(aae(SHAPE, networks, MARKER, optimizers=SGD).generate)
+    params = state_of(shaped).params
     for k in (0, 2):
-        expected = decode(networks, params, jnp.tile(jnp.array([k + 1.0, 7.0]), (6, 1)))
-        np.testing.assert_allclose(of_class(model, k), expected, rtol=1e-5)
-    without = {"image": jnp.asarray(IMAGES)}
-    expected = decode(networks, params, jnp.tile(jnp.array([0.0, 7.0]), (6, 1)))
-    np.testing.assert_allclose(model.generate(params, STATS, without, KEY), expected, rtol=1e-5)
+        expected = image_of_code(networks, params, np.tile([k + 1.0, 7.0], (6, 1)))
+        found = generate(params, STATS, batch(label=np.full(6, k)), KEY)
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+    expected = image_of_code(networks, params, np.tile([0.0, 7.0], (6, 1)))
+    np.testing.assert_allclose(generate(params, STATS, {"image": IMAGES}, KEY), expected, rtol=1e-5)
 
 
 def test_a_semi_supervised_sample_has_its_class_as_y():
-    networks, _ = semi_supervised_model()
+    networks, semi_supervised = semi_supervised_model()
     model = aae(SHAPE, networks, MARKER._replace(classes=0), optimizers=SGD, semi_supervised=True)
-    z, y = jnp.tile(jnp.array([0.0, 7.0]), (6, 1)), jnp.tile(jnp.eye(3)[2], (6, 1))
-    np.testing.assert_allclose(of_class(model, 2), decode(networks, state_of(model).params, z, y), rtol=1e-5)
+    params = state_of(semi_supervised).params
+    z, y = np.tile([0.0, 7.0], (6, 1)), np.tile(np.eye(3)[2], (6, 1))
+    found = jax.jit(model.generate)(params, STATS, batch(label=np.full(6, 2)), KEY)
+    np.testing.assert_allclose(found, image_of_code(networks, params, z, y), rtol=1e-5)
 
 
 def test_a_cluster_is_drawn_and_not_the_label():
     model = cluster_model()
     assert [phase.name for phase in model.phases] == ["reconstruction", "discriminator", "regularization"]
-    np.testing.assert_allclose(of_class(model, 0), of_class(model, 1), rtol=1e-6)
-    state = state_of(model)
-    assert set(model.evaluate(state.params, state.stats, batch(), KEY)) == {"squared_error"}
-    features = model.embed(state.params, state.stats, batch())
+    state, generate = state_of(model), jax.jit(model.generate)
+    first, other = (generate(state.params, state.stats, batch(label=np.full(6, k)), KEY) for k in (0, 1))
+    np.testing.assert_allclose(first, other, rtol=1e-6)
+    assert set(jax.eval_shape(model.evaluate, state.params, state.stats, batch(), KEY)) == {"squared_error"}
+    features = np.asarray(jax.jit(model.embed)(state.params, state.stats, batch()))
     assert features.shape == (6, 2 + 4)
     np.testing.assert_allclose(features[:, 2:].sum(axis=1), 1, rtol=1e-5)
 
@@ -273,7 +280,7 @@ def test_running_statistics_move_in_the_reconstruction_phase_alone():
     model = cluster_model()
     state = state_of(model)
     for phase in model.phases:
-        _, (_, stats) = jax.jit(phase.loss)(state.params, state.stats, batch(), KEY)
+        _, (_, stats) = jax.device_get(jax.jit(phase.loss)(state.params, state.stats, batch(), KEY))
         same = [(one == other).all() for one, other in zip(*map(jax.tree.leaves, (stats, state.stats)), strict=True)]
         assert len(same) == 2  # the mean and the variance of the logits of y
         assert not any(same) if phase.name == "reconstruction" else all(same)

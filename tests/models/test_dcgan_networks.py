@@ -28,11 +28,11 @@ def channels_of(image_shape, filters=128):
 def outputs_of_layers(module, x):
     """Layer name -> shape of its output for one example."""
 
-    def run(key):
+    def run(key, x):
         variables = module.init(key, x)
         return module.apply(variables, x, capture_intermediates=True, mutable=["intermediates"])[1]
 
-    found = jax.eval_shape(run, KEY)["intermediates"]
+    found = jax.eval_shape(run, KEY, x)["intermediates"]
     return {name: value["__call__"][0].shape[1:] for name, value in found.items() if name not in ("__call__", "convs")}
 
 
@@ -40,14 +40,14 @@ def outputs_of_layers(module, x):
 def test_every_layer_doubles_or_halves(image_shape):
     sides, channels = SHAPES[image_shape], channels_of(image_shape)
     assert len(channels) == len(sides)
-    generator = outputs_of_layers(Generator(image_shape, channels[::-1]), jnp.zeros((1, 100)))
+    generator = outputs_of_layers(Generator(image_shape, channels[::-1]), np.zeros((1, 100)))
     assert generator["linear"] == (sides[0] ** 2 * channels[-1],)
     expected = [(side, side, width) for side, width in zip(sides[1:], channels[-2::-1], strict=True)]
     assert [generator[f"transpose_{n}"] for n in range(len(sides))] == [*expected, image_shape]
-    convs = outputs_of_layers(StridedConvs(channels), jnp.zeros((1, *image_shape)))
+    convs = outputs_of_layers(StridedConvs(channels), np.zeros((1, *image_shape)))
     maps = [(side, side, width) for side, width in zip(sides[::-1], channels, strict=True)]
     assert [convs[f"conv_{n}"] for n in range(len(sides))] == maps
-    assert outputs_of_layers(Discriminator(channels), jnp.zeros((1, *image_shape)))["logit"] == (1,)
+    assert outputs_of_layers(Discriminator(channels), np.zeros((1, *image_shape)))["logit"] == (1,)
 
 
 def test_at_64_pixels_the_maps_are_those_of_the_papers_figure():
@@ -70,7 +70,8 @@ def small(image_shape=(16, 16, 1), filters=2):
     """Generator and discriminator with their variables."""
     channels = channels_of(image_shape, filters)
     generator, discriminator = Generator(image_shape, channels[::-1]), Discriminator(channels)
-    images, variables = jax.jit(generator.init_with_output)(KEY, jax.random.normal(KEY, (3, 5)))
+    z = np.random.default_rng(0).normal(size=(3, 5))
+    images, variables = jax.jit(generator.init_with_output)(KEY, z)
     return generator, variables, images, discriminator, jax.jit(discriminator.init)(KEY, images)
 
 
@@ -93,7 +94,7 @@ def test_no_layer_has_a_bias_but_batch_norm():
 
 def test_weights_start_with_the_papers_deviation():
     generator = Generator((8, 8, 1), (64,))
-    params = jax.jit(generator.init)(KEY, jnp.zeros((1, 100)))["params"]
+    params = jax.device_get(jax.jit(generator.init)(KEY, np.zeros((1, 100)))["params"])
     kernel, scale = np.asarray(params["linear"]["kernel"]), np.asarray(params["norm"]["scale"])
     for values, mean in ((kernel, 0), (scale, 1)):
         np.testing.assert_allclose(values.std(), 0.02, rtol=5 / np.sqrt(2 * values.size))
@@ -105,11 +106,14 @@ def test_images_are_in_0_to_1_outside_and_in_minus_1_to_1_inside():
     """Without biases grey is 0 in every map and gives the logit 0; the negative of an image has minus its first maps
     before the leaky ReLU."""
     _, _, images, discriminator, variables = small()
+    images = np.asarray(images)
     assert 0 < images.min() < 0.5 < images.max() < 1
-    np.testing.assert_allclose(discriminator.apply(variables, jnp.full((2, 16, 16, 1), 0.5)), 0, atol=1e-6)
+    grey = np.full((2, 16, 16, 1), 0.5)
+    np.testing.assert_allclose(jax.jit(discriminator.apply)(variables, grey), 0, atol=1e-6)
     convs = StridedConvs(discriminator.channels)
     inner = {name: tree["convs"] for name, tree in variables.items()}
-    one, other = (np.asarray(convs.apply(inner, x)[0]) for x in (images, 1 - images))
+    apply = jax.jit(convs.apply)
+    one, other = (np.asarray(apply(inner, x)[0]) for x in (images, 1 - images))
     linear = np.where(one > 0, one, one / 0.2)
     np.testing.assert_allclose(np.where(linear < 0, -linear, -0.2 * linear), other, atol=1e-6)
 
@@ -128,7 +132,7 @@ def test_sizes_in_between_are_reached():
 def test_features_are_the_greatest_values_in_four_by_four_windows():
     rng = np.random.default_rng(0)
     wide, odd = rng.normal(size=(2, 8, 8, 3)), rng.normal(size=(2, 7, 7, 2))
-    found = np.asarray(pooled_features([jnp.asarray(wide), jnp.asarray(odd)]))
+    found = np.asarray(jax.jit(pooled_features)([wide, odd]))
     of_wide = wide.reshape(2, 4, 2, 4, 2, 3).max(axis=(2, 4))
     windows = [slice(0, 2), slice(1, 4), slice(3, 6), slice(5, 7)]
     of_odd = np.stack([[odd[:, rows, columns].max(axis=(1, 2)) for columns in windows] for rows in windows])

@@ -58,7 +58,7 @@ def line(*, discriminator=None, prior=FIXED, **options):
     return gan((1,), networks, **{"optimizers": SGD, "example": "point", **options})
 
 
-BATCH = {"point": jnp.asarray(REAL)[:, None]}
+BATCH = {"point": jnp.asarray(REAL[:, None])}
 
 
 def state_of(model, batch=BATCH):
@@ -67,11 +67,14 @@ def state_of(model, batch=BATCH):
 
 def loss_and_gradients(model, name, batch=BATCH, key=KEY):
     """The loss of a phase and its gradient with respect to every network."""
-    state = state_of(model, batch)
     loss = next(phase.loss for phase in model.phases if phase.name == name)
-    value, gradients = jax.jit(jax.value_and_grad(lambda params: loss(params, state.stats, batch, key)[0]))(
-        state.params
-    )
+
+    @jax.jit
+    def both():
+        state = init_state(model, KEY, batch)
+        return jax.value_and_grad(lambda params: loss(params, state.stats, batch, key)[0])(state.params)
+
+    value, gradients = jax.device_get(both())
     return float(value), {network: float(tree["params"]["a"][0]) for network, tree in gradients.items()}
 
 
@@ -154,7 +157,7 @@ def test_a_linear_critic_pays_for_its_slope_exactly():
 def test_the_penalty_is_taken_between_real_and_fake_or_at_the_real():
     """D(x) = x^2 / 2 has the gradient x."""
     real, fake = np.full((1000, 1), 2.0, np.float32), np.full((1000, 1), 6.0, np.float32)
-    between = np.asarray(wasserstein_penalty().points(KEY, jnp.asarray(real), jnp.asarray(fake)))
+    between = np.asarray(jax.jit(wasserstein_penalty().points)(KEY, real, fake))
     assert 2 <= between.min() < 2.1
     assert 5.9 < between.max() <= 6
     assert (r1().points(KEY, jnp.asarray(real), jnp.asarray(fake)) == real).all()
@@ -181,7 +184,7 @@ def test_running_statistics_are_those_of_real_examples_and_move_with_their_own_p
 def test_evaluation_is_by_running_statistics_and_per_example():
     model = line(discriminator=Normalized())
     state = state_of(model)
-    found = model.evaluate(state.params, state.stats, BATCH, KEY)
+    found = jax.jit(model.evaluate)(state.params, state.stats, BATCH, KEY)
     np.testing.assert_allclose(found["real_logit"], REAL, rtol=1e-5)  # mean 0 and variance 1, as they began
     np.testing.assert_allclose(found["fake_logit"], 0.5 * NOISE[0], rtol=1e-5)  # each its own draw of the fixed noise
     np.testing.assert_allclose(found["discriminator_loss"], np.log1p(np.exp(-REAL)) + np.log1p(np.exp(-0.5)), rtol=1e-5)
@@ -191,29 +194,29 @@ def test_evaluation_is_by_running_statistics_and_per_example():
 def test_dropout_is_on_in_both_phases_and_off_in_evaluation():
     networks = image_networks((2, 2, 1), hidden=(3,), maxout=(8,), pieces=2, prior=FIXED)
     model = gan((2, 2, 1), networks, optimizers=SGD)
-    batch = {"image": jnp.ones((4, 2, 2, 1))}
+    batch = {"image": jnp.asarray(np.ones((4, 2, 2, 1)))}
     state = state_of(model, batch)
     for phase in model.phases:
         loss = jax.jit(lambda key, phase=phase: phase.loss(state.params, state.stats, batch, key)[0])
-        assert loss(KEY) != loss(jax.random.key(1))
-    logits = [model.evaluate(state.params, state.stats, batch, key)["real_logit"] for key in (KEY, jax.random.key(1))]
+        assert float(loss(KEY)) != float(loss(jax.random.key(1)))
+    evaluate = jax.jit(model.evaluate)
+    logits = [evaluate(state.params, state.stats, batch, key)["real_logit"] for key in (KEY, jax.random.key(1))]
     np.testing.assert_allclose(*logits, rtol=1e-5, atol=1e-6)
 
 
 def test_an_images_generator_starts_from_the_bias_it_is_given():
-    logits = jnp.linspace(-3, 3, 6).reshape(3, 2, 1)
+    logits = np.linspace(-3, 3, 6).reshape(3, 2, 1)
     networks = image_networks((3, 2, 1), hidden=(4,), bias_init=nn.initializers.constant(logits))
-    params = networks.generator.init(KEY, jnp.zeros((1, 100)))
-    image = networks.generator.apply(params, jnp.zeros((1, 100)))[0]
-    np.testing.assert_allclose(image, sigmoid(np.asarray(logits)), rtol=1e-5)
+    (image,), _ = jax.jit(networks.generator.init_with_output)(KEY, np.zeros((1, 100)))
+    np.testing.assert_allclose(image, sigmoid(logits), rtol=1e-5)
 
 
 def test_noise_has_variance_1_and_depends_on_its_place():
-    noise = np.asarray(drawn_noise(point_networks().prior, KEY, 200))
+    noise, few = (np.asarray(jax.jit(lambda n=n: drawn_noise(point_networks().prior, KEY, n))()) for n in (200, 3))
     assert noise.shape == (200, 100)
     assert abs(noise).max() <= np.sqrt(3)
     np.testing.assert_allclose(noise.var(), 1, rtol=0.05)
-    np.testing.assert_allclose(drawn_noise(point_networks().prior, KEY, 3), noise[:3], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(few, noise[:3], rtol=1e-5, atol=1e-6)
 
 
 class Affine(nn.Module):
@@ -299,5 +302,5 @@ def ring_networks():
 def test_points_are_of_any_size():
     model = gan((2,), ring_networks(), optimizers=SGD, example="point")
     batch = {"point": jnp.zeros((3, 2))}
-    state = state_of(model, batch)
+    state = jax.eval_shape(lambda: init_state(model, KEY, batch))
     assert jax.eval_shape(model.generate, state.params, state.stats, batch, KEY).shape == (3, 2)

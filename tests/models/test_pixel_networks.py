@@ -98,7 +98,8 @@ def test_pixel_cnn_is_the_network_of_its_paper(gated):
     networks, x = pixel_cnn.make_networks(CHANNELS, OUTPUT, **sizes), image()
     params = random_params(lambda key: model.init(key, {"image": jnp.zeros((1, HEIGHT, WIDTH, CHANNELS))})[0])
     with jax.enable_x64(True):
-        ours = pixel_cnn.conditionals(networks, jax.tree.map(jnp.asarray, params), jnp.asarray(x[None]), None, MEAN)
+        conditionals = jax.jit(lambda params, x: pixel_cnn.conditionals(networks, params, x, None, MEAN))
+        ours = np.asarray(conditionals(params, x[None]))
     weights, centred = params["pixels"]["params"], 2 * (x - MEAN)
     theirs = gated_network(params["above"]["params"], weights, centred) if gated else residual_network(weights, centred)
     np.testing.assert_allclose(ours[0], theirs, rtol=1e-9)
@@ -158,7 +159,8 @@ def test_pixel_rnn_is_the_network_of_its_paper(layer, recurrence):
     network, x = pixel_rnn.make_network(CHANNELS, OUTPUT, **sizes), image()
     params = random_params(lambda key: model.init(key, {})[0])
     with jax.enable_x64(True):
-        ours = pixel_rnn.conditionals(network, jax.tree.map(jnp.asarray, params), MEAN, jnp.asarray(x[None]))
+        conditionals = jax.jit(lambda params, x: pixel_rnn.conditionals(network, params, MEAN, x))
+        ours = np.asarray(conditionals(params, x[None]))
     weights = params["pixel_rnn"]
     maps = conv(x - MEAN, weights["first"], "A")
     for index in range(2):

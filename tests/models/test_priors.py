@@ -1,5 +1,6 @@
+import functools
+
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
@@ -8,10 +9,16 @@ from genjax.models.priors import Prior, check_prior, gaussian, gaussian_mixture,
 
 KEY = jax.random.key(0)
 COUNT = 20_000
+PETALS, SPIRAL = gaussian_mixture(), swiss_roll()
 
 
-def drawn(prior, labels=None, count=COUNT):
-    return np.asarray(prior.sample(KEY, count, labels))
+@functools.cache
+def sampler(prior, count):
+    return jax.jit(lambda key, labels: prior.sample(key, count, labels))
+
+
+def drawn(prior, labels=None, *, count=COUNT, key=KEY):
+    return np.asarray(sampler(prior, count)(key, labels))
 
 
 def assert_moments(samples, mean, covariance):
@@ -43,7 +50,7 @@ def petal(k):
 
 @pytest.mark.parametrize("k", [0, 1, 4, 9])
 def test_each_petal_has_its_moments(k):
-    samples = drawn(gaussian_mixture(), jnp.full(COUNT, k))
+    samples = drawn(PETALS, np.full(COUNT, k))
     mean, covariance = petal(k)
     assert_moments(samples, mean, covariance)
     across = (samples - mean) @ [-mean[1], mean[0]] / 1.4
@@ -59,14 +66,14 @@ def nearest_petal(samples):
 @pytest.mark.parametrize("labels", [None, 10])
 def test_without_a_label_all_petals_are_as_likely(labels):
     """Mixture moments: mean 0, and isotropic covariance of half of 1.4^2 + .25 + .01."""
-    samples = drawn(gaussian_mixture(), None if labels is None else jnp.full(COUNT, labels))
+    samples = drawn(PETALS, None if labels is None else np.full(COUNT, labels))
     assert_moments(samples, np.zeros(2), np.eye(2) * (1.4**2 + 0.26) / 2)
     assert scipy.stats.chisquare(np.bincount(nearest_petal(samples), minlength=10)).pvalue > 1e-4
 
 
 def test_labelled_and_unlabelled_samples_stand_in_one_batch():
-    labels = jnp.tile(jnp.array([3, 10]), COUNT // 2)
-    nearest = nearest_petal(drawn(gaussian_mixture(), labels))
+    labels = np.tile([3, 10], COUNT // 2)
+    nearest = nearest_petal(drawn(PETALS, labels))
     assert (nearest[::2] == 3).mean() > 0.95
     assert scipy.stats.chisquare(np.bincount(nearest[1::2], minlength=10)).pvalue > 1e-4
 
@@ -74,7 +81,7 @@ def test_labelled_and_unlabelled_samples_stand_in_one_batch():
 @pytest.mark.parametrize("k", [0, 7])
 def test_a_class_of_the_swiss_roll_owns_its_part_of_the_spiral(k):
     """The distance from 0 is 3 sqrt(u), the angle 4 pi sqrt(u), and u uniform on [k / 10, (k + 1) / 10)."""
-    samples = drawn(swiss_roll(), jnp.full(COUNT, k))
+    samples = drawn(SPIRAL, np.full(COUNT, k))
     u = (np.linalg.norm(samples, axis=1) / 3) ** 2
     assert u.min() >= k / 10 - 1e-6
     assert u.max() <= (k + 1) / 10 + 1e-6
@@ -85,13 +92,13 @@ def test_a_class_of_the_swiss_roll_owns_its_part_of_the_spiral(k):
 
 
 def test_the_whole_swiss_roll_is_uniform_in_u():
-    u = (np.linalg.norm(drawn(swiss_roll()), axis=1) / 3) ** 2
+    u = (np.linalg.norm(drawn(SPIRAL), axis=1) / 3) ** 2
     assert scipy.stats.kstest(u.clip(0, 1), "uniform").pvalue > 1e-4
 
 
-@pytest.mark.parametrize("prior", [gaussian(2), uniform(2), gaussian_mixture(), swiss_roll()])
+@pytest.mark.parametrize("prior", [gaussian(2), uniform(2), PETALS, SPIRAL])
 def test_samples_follow_their_key_and_fit_codes_of_their_dimension_alone(prior):
-    a, b, c = (np.asarray(prior.sample(key, 4, None)) for key in (KEY, KEY, jax.random.key(1)))
+    a, b, c = (drawn(prior, count=4, key=key) for key in (KEY, KEY, jax.random.key(1)))
     assert (a == b).all()
     assert (a != c).any()
     check_prior(prior, 2)

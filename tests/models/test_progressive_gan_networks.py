@@ -47,8 +47,9 @@ def deviation_of(x):
     return np.mean([np.sqrt(((one - one.mean()) ** 2).mean() + 1e-8) for one in np.reshape(x, (len(x), -1)).T])
 
 
+@functools.partial(jax.jit, static_argnames="group")
 def deviation(x, group):
-    return jax.jit(lambda x: minibatch_deviation(x, group=group))(x)
+    return minibatch_deviation(x, group=group)
 
 
 def test_the_minibatch_deviation_is_the_papers_over_the_whole_batch():
@@ -138,7 +139,7 @@ def applied(network, inputs, level, depth, change):
     tree = {**both["params"]}
     if change is not None:
         tree[change] = jax.tree.map(lambda leaf: leaf + 1, tree[change])
-    return compiled(network, level)({**both, "params": tree}, inputs, depth)
+    return np.asarray(compiled(network, level)({**both, "params": tree}, inputs, depth))
 
 
 def generated(z, *, level, depth, change=None):
@@ -154,16 +155,17 @@ def close(a, b):
     np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
 
-Z, IMAGES = jnp.asarray(normal(3, 6)), jnp.asarray(normal(3, 16, 16, 2))
+Z, IMAGES = normal(3, 6), normal(3, 16, 16, 2)
+halve, double = jax.jit(halved), jax.jit(doubled)
 
 
 def test_growth_is_continuous():
     """Before a level and at its alpha = 0: the same images, doubled, and the same outputs."""
-    small, outputs = generated(Z, level=1, depth=1.0), judged(halved(IMAGES), level=1, depth=1.0)
-    close(generated(Z, level=2, depth=1.0), doubled(small))
+    small, outputs = generated(Z, level=1, depth=1.0), judged(halve(IMAGES), level=1, depth=1.0)
+    close(generated(Z, level=2, depth=1.0), double(small))
     close(judged(IMAGES, level=2, depth=1.0), outputs)
-    close(judged(doubled(small), level=2, depth=1.0), judged(small, level=1, depth=1.0))
-    assert np.abs(generated(Z, level=2, depth=1.01) - doubled(small)).max() > 1e-3
+    close(judged(double(small), level=2, depth=1.0), judged(small, level=1, depth=1.0))
+    assert np.abs(generated(Z, level=2, depth=1.01) - double(small)).max() > 1e-3
     assert np.abs(judged(IMAGES, level=2, depth=1.01) - outputs).max() > 1e-3
 
 
@@ -188,6 +190,7 @@ def test_between_two_levels_images_are_mixed_by_alpha():
     np.testing.assert_allclose(real(IMAGES, 2, 1.3), expected, rtol=1e-4, atol=1e-5)
 
 
+@functools.partial(jax.jit, static_argnames="level")
 def real(images, level, depth):
     return faded(pyramid(images, level), depth)
 
@@ -195,16 +198,16 @@ def real(images, level, depth):
 @pytest.mark.parametrize("depth", [0.0, 0.4, 1.0])
 def test_a_higher_level_shows_the_same_at_any_depth_below_it(depth):
     """So that one program at the last level can draw and judge whatever the training has reached."""
-    close(generated(Z, level=2, depth=depth), doubled(generated(Z, level=1, depth=depth)))
-    small = halved(IMAGES)
+    close(generated(Z, level=2, depth=depth), double(generated(Z, level=1, depth=depth)))
+    small = halve(IMAGES)
     close(judged(IMAGES, level=2, depth=depth), judged(small, level=1, depth=depth))
-    close(real(IMAGES, 2, depth), doubled(real(small, 1, depth)))
+    close(real(IMAGES, 2, depth), double(real(small, 1, depth)))
 
 
 def test_halving_undoes_doubling_exactly():
-    np.testing.assert_array_equal(halved(doubled(IMAGES)), IMAGES)
+    np.testing.assert_array_equal(halve(double(IMAGES)), IMAGES)
     means = np.asarray(IMAGES).reshape(3, 8, 2, 8, 2, 2).mean((2, 4))
-    np.testing.assert_allclose(halved(IMAGES), means, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(halve(IMAGES), means, rtol=1e-4, atol=1e-6)
 
 
 def test_alpha_is_what_a_depth_is_above_the_level_before():

@@ -107,7 +107,7 @@ def cross_entropy(x, bits):
 
 
 def drawn_target(key):
-    return np.asarray(permuted(key, jnp.asarray(BITS), jnp.zeros(4, jnp.int32)))
+    return np.asarray(jax.jit(permuted)(key, BITS, np.zeros(4, np.int32)))
 
 
 def test_the_penalty_of_a_linear_critic_is_that_of_its_weight_wherever_it_is_taken():
@@ -157,44 +157,46 @@ def test_terms_of_weight_0_are_told_and_not_descended(weights, left):
 def test_each_phase_updates_its_own_network_and_the_generator_every_second_step():
     one, run = state(), jax.jit(make_step(model().phases))
     for step, expected in enumerate([{"discriminator"}, {"discriminator", "generator"}, {"discriminator"}]):
-        before, (one, metrics) = one, run(one, BATCH)
-        pairs = {name: map(jax.tree.leaves, (one.params[name], before.params[name])) for name in one.params}
+        before, (one, metrics) = jax.device_get(one.params), run(one, BATCH)
+        after = jax.device_get(one.params)
+        pairs = {name: map(jax.tree.leaves, (after[name], before[name])) for name in after}
         changed = {name for name, pair in pairs.items() if any((a != b).any() for a, b in zip(*pair, strict=True))}
         assert changed == expected, step
         assert np.isnan(metrics["generator/loss"]) == ("generator" not in expected)
 
 
 def test_targets_are_the_batchs_labels_in_another_order_within_each_label_set():
-    bits = jnp.asarray(np.arange(12)[:, None])
-    sets = jnp.asarray(np.tile([0, 1, 1], 4))
-    orders = np.stack([jax.jit(permuted)(jax.random.key(seed), bits, sets)[:, 0] for seed in range(20)])
+    bits, sets = np.arange(12)[:, None], np.tile([0, 1, 1], 4)
+    orders = np.stack([np.asarray(jax.jit(permuted)(jax.random.key(seed), bits, sets))[:, 0] for seed in range(20)])
     np.testing.assert_array_equal(np.sort(orders, axis=1), np.tile(np.arange(12), (20, 1)))
-    np.testing.assert_array_equal(np.asarray(sets)[orders], np.tile(sets, (20, 1)))
+    np.testing.assert_array_equal(sets[orders], np.tile(sets, (20, 1)))
     assert len({tuple(order) for order in orders}) == 20
-    assert (orders[:, np.asarray(sets) == 0] != [0, 3, 6, 9]).any(axis=0).all()
+    assert (orders[:, sets == 0] != [0, 3, 6, 9]).any(axis=0).all()
 
 
 def test_a_label_says_the_known_bits_and_of_several_label_sets_which():
-    images = jnp.zeros((4, *SHAPE))
-    np.testing.assert_array_equal(label(SCHEMA, jnp.asarray(BITS), jnp.zeros(4, jnp.int32), images), BITS)
+    said, images = jax.jit(label, static_argnums=0), np.zeros((4, *SHAPE))
+    np.testing.assert_array_equal(said(SCHEMA, BITS, np.zeros(4, np.int32), images), BITS)
     expected = [[1, 0, 0, 0, 1, 0], [0, 0, 0, 0, 0, 1], [0, 0, 1, 0, 1, 0], [0, 0, 0, 0, 0, 1]]
-    np.testing.assert_array_equal(label(HALVES, jnp.asarray(BITS), jnp.asarray(SETS), images), expected)
+    np.testing.assert_array_equal(said(HALVES, BITS, SETS, images), expected)
     assert (SCHEMA.numbers, HALVES.numbers) == (4, 6)
 
 
 def test_the_loss_of_what_a_label_set_does_not_know_is_0_and_so_is_its_gradient():
-    logits = jnp.asarray(RNG.normal(size=(4, 4)), jnp.float32)
+    logits = RNG.normal(size=(4, 4)).astype(np.float32)
 
-    def loss(logits, bits):
+    @jax.jit
+    @jax.value_and_grad
+    def loss_and_gradient(logits, bits):
         return classification_loss(HALVES, logits, bits, jnp.asarray(SETS))
 
-    gradient = np.asarray(jax.jit(jax.grad(loss))(logits, jnp.asarray(BITS)))
+    loss, gradient = jax.device_get(loss_and_gradient(logits, BITS))
     np.testing.assert_array_equal(gradient != 0, HALVES.known_bits[SETS])
-    hidden = jnp.asarray(np.where(HALVES.known_bits[SETS], BITS, 1 - BITS))
-    np.testing.assert_allclose(loss(logits, hidden), loss(logits, jnp.asarray(BITS)), rtol=1e-6)
+    hidden = np.where(HALVES.known_bits[SETS], BITS, 1 - BITS)
+    np.testing.assert_allclose(loss_and_gradient(logits, hidden)[0], loss, rtol=1e-6)
     alone = [-log_softmax(logits[i, :3])[BITS[i, :3].argmax()] for i in (0, 2)]
     alone += [np.logaddexp(0, logits[i, 3] * (1 - 2 * int(BITS[i, 3]))) for i in (1, 3)]
-    np.testing.assert_allclose(loss(logits, jnp.asarray(BITS)), np.sum(alone) / 4, rtol=1e-5)
+    np.testing.assert_allclose(loss, np.sum(alone) / 4, rtol=1e-5)
 
 
 @pytest.mark.parametrize(("name", "shape"), [("image", (5, 4, 1)), ("attributes", (3,)), ("label_set", (1,))])
