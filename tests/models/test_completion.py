@@ -34,9 +34,10 @@ def test_a_model_of_whole_images_refuses_to_complete(make):
 def test_a_known_set_that_is_no_prefix_is_refused_or_nan():
     x, known = (jnp.asarray(np.array([row])) for row in ([1.0, 1.0, 1.0], [1.0, 0.0, 1.0]))
     with pytest.raises(ValueError, match=r"known: .* a prefix of its ordering"):
-        prefix_or_nan(x, known)
-    assert np.isnan(jax.jit(prefix_or_nan)(x, known)).all()
-    np.testing.assert_array_equal(jax.jit(prefix_or_nan)(x, np.array([[1.0, 1.0, 0.0]])), x)
+        prefix_or_nan({"known": known}, x, known)
+    checked = jax.jit(lambda x, known: prefix_or_nan({"known": known}, x, known))
+    assert np.isnan(checked(x, known)).all()
+    np.testing.assert_array_equal(checked(x, np.array([[1.0, 1.0, 0.0]])), x)
 
 
 IMAGE = jnp.asarray(np.full((1, 2, 3, 1), 0.5))

@@ -92,7 +92,7 @@ def made(
         uniform = flat_pixels(element_uniforms(pixel_key, image))
         filled = fill(params["made"], mask_of(every, mask), uniform, x, is_known, activation=activation)
         known_in_orders = is_known[:, np.stack(orders)].reshape(-1, size)
-        return prefix_or_nan(filled, known_in_orders).reshape(image.shape)
+        return prefix_or_nan(batch, filled, known_in_orders).reshape(image.shape)
 
     phase = Phase("likelihood", loss, ("made",), optimizer or optax.adam(1e-3))
     kinds = {"nll_nats": "exact", "bits_per_dim": "exact"}

@@ -80,8 +80,9 @@ def nade(
     def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Array:
         del stats
         image, known = given_pixels(batch)
-        x = complete(weights(params["nade"]), key, in_order(image, order), in_order(known, order))
-        return x[:, np.argsort(order)].reshape(image.shape)
+        first = in_order(known, order)
+        x, _ = fill(weights(params["nade"]), key, in_order(image, order), first)
+        return prefix_or_nan(batch, x, first)[:, np.argsort(order)].reshape(image.shape)
 
     phase = Phase("likelihood", loss, ("nade",), optimizer or optax.adam(1e-3))
     kinds = {"nll_nats": "exact", "bits_per_dim": "exact"}
@@ -223,11 +224,6 @@ def sample(weights: Weights, key: Key, count: int) -> tuple[Float[Array, "B D"],
     """
     unknown = jnp.zeros((count, weights.b.size))
     return fill(weights, key, unknown, unknown)
-
-
-def complete(weights: Weights, key: Key, x: Float[Array, "B D"], known: Float[Array, "B D"]) -> Float[Array, "B D"]:
-    """Draw all pixels after the known pixels; `prefix_or_nan` refuses known pixels that are not the first."""
-    return prefix_or_nan(fill(weights, key, x, known)[0], known)
 
 
 def fill(weights: Weights, key: Key, x: Float[Array, "B D"], known: Float[Array, "B D"]) -> tuple[Array, Array]:

@@ -105,7 +105,7 @@ def pixel_cnn(
         image, known = given_pixels(batch)
         context = context_of(networks, params, given, batch)
         filled = fill(networks, output, params, key, image, known, context, center)
-        return prefix_or_nan(filled, known.reshape(len(known), -1))
+        return prefix_or_nan(batch, filled, known.reshape(len(known), -1))
 
     phase = Phase("likelihood", loss, networks.names(), optimizer or optax.adam(1e-3))
     kinds = {"nll_nats": "exact", "bits_per_dim": "exact"}

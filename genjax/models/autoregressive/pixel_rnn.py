@@ -153,7 +153,7 @@ def pixel_rnn(
         del stats
         image, known = given_pixels(batch)
         filled = fill(network, output, params, center, key, image, known)
-        return prefix_or_nan(filled, known.reshape(len(known), -1))
+        return prefix_or_nan(batch, filled, known.reshape(len(known), -1))
 
     default = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
     phase = Phase("likelihood", loss, ("pixel_rnn",), optimizer or default)

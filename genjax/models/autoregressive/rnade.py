@@ -132,8 +132,9 @@ def rnade(
     def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Array:
         del stats
         image, known = given_pixels(batch)
-        x, _ = fill(Weights(**params["rnade"]), key, standardized(image), in_order(known, order))
-        values = prefix_or_nan(x * scale.astype(x.dtype) + shift.astype(x.dtype), in_order(known, order))
+        first = in_order(known, order)
+        x, _ = fill(Weights(**params["rnade"]), key, standardized(image), first)
+        values = prefix_or_nan(batch, x * scale.astype(x.dtype) + shift.astype(x.dtype), first)
         drawn = values[:, np.argsort(order)].reshape(image.shape)
         return jnp.where((known > 0) & ~jnp.isnan(drawn), image, drawn)  # known values exactly as given
 

@@ -248,7 +248,7 @@ def tabular(contexts: Contexts, *, examples: int, smoothing: float = 0.1) -> Mod
         keys = jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(len(values)))
         draw = jax.vmap(functools.partial(sample, contexts, stats["counts"] + smoothing))
         filled = draw(values, known > 0, keys) / (levels - 1)
-        return prefix_or_nan(filled, known[:, contexts.order]).reshape(image.shape)
+        return prefix_or_nan(batch, filled, known[:, contexts.order]).reshape(image.shape)
 
     phase, kinds = Phase("count", count, (), optax.identity()), {"nll_nats": "exact", "bits_per_dim": "exact"}
     return Model(init, (phase,), evaluate, generate, kinds=kinds)
