@@ -1,5 +1,7 @@
 """Models small enough to follow by hand, for the tests of the machinery around models."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +12,7 @@ from genjax.data.dataset import resident
 from genjax.data.feed import make_feed
 
 
+@functools.cache
 def two_players(*, every: int = 1, learning_rate: float = 0.1) -> Model:
     """Two scalars a and b: phase "first" moves a towards the batch's mean plus noise, phase "second" b towards a."""
 
