@@ -172,8 +172,9 @@ def make_measure(model: Model, data: Dataset, pca: Callable[[], Params]) -> Meas
 def figures(model: Model, data: Dataset, pca: Params, params: Params, stats: Stats) -> dict[str, Figure]:
     """Return figures: test images with reconstructions by the model and by PCA, and a scatter plot of codes."""
     batch = first_test_batch(data, min(32, data.test.size))
-    ours = model.generate(params, stats, batch, jax.random.key(0))
-    rows = np.stack([batch["image"], ours, principal_images(pca, {}, batch).clip(0, 1)], axis=1)
+    ours = jax.jit(model.generate)(params, stats, batch, jax.random.key(0))
+    theirs = np.asarray(jax.jit(principal_images)(pca, {}, batch)).clip(0, 1)
+    rows = np.stack([batch["image"], ours, theirs], axis=1)
     codes, label = make_features(features_function(model), data.load)(params, stats, first(data.test, SCATTERED))
     latents = codes.shape[1]
     title = f"image, its reconstruction from {latents} numbers, PCA's from as many"

@@ -38,7 +38,6 @@ from pathlib import Path
 from typing import Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -173,9 +172,9 @@ def make_writer(vocabulary: str, model_with: Callable[..., Model]) -> Writer:
     """Return the capability to continue a prompt by `length` characters, drawn at a given `temperature`."""
 
     def write(params: Params, prompt: str, temperature: float, length: int, key: Key) -> str:
-        batch = {"prompt": jnp.asarray(encode(prompt, vocabulary))[None]}
+        batch = {"prompt": np.asarray(encode(prompt, vocabulary))[None]}
         generate = jax.jit(model_with(temperature=temperature, length=length).generate)
-        return decode(np.asarray(generate(params, {}, batch, key)[0]), vocabulary)
+        return decode(np.asarray(generate(params, {}, batch, key))[0], vocabulary)
 
     return Writer(write)
 

@@ -190,11 +190,16 @@ def make_figures(model: Model, networks: gan_model.Networks, data: Dataset) -> F
 
 def interpolation(networks: gan_model.Networks, params: Params, stats: Stats, key: Key) -> Figure:
     """Return a figure whose rows show images at equal steps along the line between two noise vectors."""
-    G = bind(networks, params, stats).generator
-    ends = gan_model.drawn_noise(networks.prior, key, 2 * ROWS).reshape(2, ROWS, 1, -1)
-    fraction = jnp.linspace(0, 1, BETWEEN)[:, None]
-    z = ((1 - fraction) * ends[0] + fraction * ends[1]).reshape(ROWS * BETWEEN, -1)
-    return image_grid(np.asarray(G(z)), columns=BETWEEN, title="a row each from one noise to another")
+
+    @jax.jit
+    def images(params: Params, stats: Stats, key: Key) -> jax.Array:
+        G = bind(networks, params, stats).generator
+        ends = gan_model.drawn_noise(networks.prior, key, 2 * ROWS).reshape(2, ROWS, 1, -1)
+        fraction = jnp.linspace(0, 1, BETWEEN)[:, None]
+        return G(((1 - fraction) * ends[0] + fraction * ends[1]).reshape(ROWS * BETWEEN, -1))
+
+    drawn = np.asarray(images(params, stats, key))
+    return image_grid(drawn, columns=BETWEEN, title="a row each from one noise to another")
 
 
 REFERENCES = (

@@ -39,7 +39,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Float
@@ -49,7 +48,7 @@ from genjax.core import Model
 from genjax.data.dataset import Dataset
 from genjax.data.load import mean_image, require_binary
 from genjax.models.autoregressive import eonade as eonade_model
-from genjax.pictures.figures import Figures, completion_grid, first_test_images, image_grid
+from genjax.pictures.figures import Figures, completion_grid, first_test_images, make_complete, samples_figure
 from genjax.runs.experiment import Experiment, Reference, Select
 from genjax.runs.options import Data, Run, check_positive
 from genjax.runs.runner import main
@@ -140,16 +139,13 @@ def figures_of(model: Model, data: Dataset) -> Figures:
     """Return figures of samples, and of completions from known pixels that are no prefix of the raster order."""
 
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
-        generate = jax.jit(model.generate)
+        complete = make_complete(model, params, stats)
         samples_key, completions_key = jax.random.split(key)
-        samples = generate(params, stats, {"image": jnp.zeros((64, *data.image_shape))}, samples_key)
-        images = first_test_images(data, 8)
-        drawn = {"samples": image_grid(np.asarray(samples), columns=8, title="samples")}
+        drawn = {"samples": samples_figure(complete, data, samples_key)}
+        images = np.asarray(first_test_images(data, 8))
         for name, known in known_sets(data.image_shape).items():
-            repeated = jnp.repeat(images, 6, axis=0)
-            batch = {"image": repeated, "known": jnp.broadcast_to(known, repeated.shape)}
-            completions = generate(params, stats, batch, completions_key)
-            drawn[f"completions_{name}"] = completion_grid(np.asarray(images), known, np.asarray(completions))
+            completions = complete(np.repeat(images, 6, axis=0), known, completions_key)
+            drawn[f"completions_{name}"] = completion_grid(images, known, completions)
         return drawn
 
     return figures

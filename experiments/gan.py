@@ -281,7 +281,7 @@ def make_figures(model: Model, data: Dataset) -> Figures:
     """Return the figures: samples, their history over training, and samples with their nearest training images."""
 
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
-        few = drawn(model, data, params, stats, ROWS**2 // 2, key)
+        few = drawn(model, data, params, stats, ROWS**2, key)[: ROWS**2 // 2]
         return {**sample_figures(model, data, params, stats, key), "nearest": nearest(few, data)}
 
     return figures

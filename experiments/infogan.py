@@ -40,7 +40,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -194,7 +193,7 @@ def make_figures(networks: infogan_model.Networks, model: Model, data: Dataset) 
         drawn = sample_figures(model, data, params, stats, key)
         G = bind(networks, *averaged(params, stats)).generator
         generate = jax.jit(lambda codes: G(infogan_model.joined(sizes, codes)))
-        codes = infogan_model.draw_codes(sizes, key, ROWS)
+        codes = jax.device_get(jax.jit(lambda key: infogan_model.draw_codes(sizes, key, ROWS))(key))
         categories = {"category": np.arange(sizes.categories)}
         drawn["categories"] = rows_of(generate, codes, categories, "a column per category")
         for index in range(sizes.continuous):
@@ -215,8 +214,8 @@ def rows_of(
 ) -> Figure:
     """Return a row of images for each code; `columns` gives the values of one part of the code, column by column."""
     count = len(next(iter(columns.values())))
-    repeated = codes._replace(**{name: jnp.repeat(array, count, axis=0) for name, array in codes._asdict().items()})
-    values = {name: jnp.asarray(np.concatenate([array] * len(codes.noise))) for name, array in columns.items()}
+    repeated = codes._replace(**{name: np.repeat(array, count, axis=0) for name, array in codes._asdict().items()})
+    values = {name: np.concatenate([array] * len(codes.noise)) for name, array in columns.items()}
     images = generate(repeated._replace(**values))
     return image_grid(np.asarray(images), columns=count, title=f"a row per noise, {title}")
 

@@ -258,23 +258,28 @@ def make_figures(
 
     def seen(params: Params) -> Float[np.ndarray, "H W"]:
         batch = first_test_batch(data, 32)
-        context = pixel_cnn_model.context_of(networks, params, given, batch)
+        context = jax.jit(lambda params, batch: pixel_cnn_model.context_of(networks, params, given, batch))(
+            params, batch
+        )
         conditionals = functools.partial(pixel_cnn_model.conditionals, networks, params, context=context, center=mean)
         return seen_by_the_centre(lambda x: output.log_prob(conditionals(x), batch["image"]), batch["image"])
 
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
         samples_key, completions_key = jax.random.split(key)
-        truth = first_test_batch(data, ROW)
-        image = np.asarray(truth["image"])
-        repeated = {name: jnp.repeat(array, count // ROW, axis=0) for name, array in truth.items()}
+        truth = jax.device_get(first_test_batch(data, ROW))
+        image = truth["image"]
+        repeated = {name: np.repeat(array, count // ROW, axis=0) for name, array in truth.items()}
         known = np.zeros(given.image_shape, np.float32)
         known[: len(known) // 2] = 1
-        completing = {**repeated, "known": jnp.broadcast_to(known, repeated["image"].shape)}
-        sampling = {**repeated, "label": jnp.repeat(jnp.arange(count // ROW), ROW)} if given.classes else repeated
-        samples = np.asarray(model.generate(params, stats, sampling, samples_key))
-        completions = np.asarray(model.generate(params, stats, completing, completions_key))
+        completing = {**repeated, "known": np.broadcast_to(known, repeated["image"].shape)}
+        sampling = {**repeated, "known": np.zeros_like(repeated["image"])}
+        if given.classes:
+            sampling["label"] = np.repeat(np.arange(count // ROW, dtype=repeated["label"].dtype), ROW)
+        generate = jax.jit(model.generate)
+        samples = np.asarray(generate(params, stats, sampling, samples_key))
+        completions = np.asarray(generate(params, stats, completing, completions_key))
         return {
-            "samples": conditioned(np.asarray(truth["condition"]), image, samples)
+            "samples": conditioned(truth["condition"], image, samples)
             if given.condition_channels
             else image_grid(samples, columns=ROW, title="one row per class" if given.classes else "samples"),
             "completions": completion_grid(image, known, completions),

@@ -242,11 +242,15 @@ def conditional_densities(
     """Plot the density of some pixels in the middle row, each given all pixels before it, with a line at its value."""
     mean, std = gaussian.mean[order], np.sqrt(np.diag(gaussian.covariance))[order]
     values = np.asarray(image, np.float64).reshape(-1)[order]
-    standardized = jnp.asarray((values - mean) / std, jnp.float32)
-    mixture = rnade_model.conditionals(rnade_model.Weights(**params["rnade"]), standardized[None])
     grid = np.linspace(-0.1, 1.1, 601)
-    points = jnp.asarray((grid[:, None] - mean) / std, jnp.float32)
-    densities = np.exp(mixture.log_prob(points[:, None])[:, 0]) / std
+
+    @jax.jit
+    def log_densities(params: Params, standardized: jax.Array, points: jax.Array) -> jax.Array:
+        mixture = rnade_model.conditionals(rnade_model.Weights(**params["rnade"]), standardized[None])
+        return mixture.log_prob(points[:, None])[:, 0]
+
+    standardized, points = (((each - mean) / std).astype(np.float32) for each in (values, grid[:, None]))
+    densities = np.exp(np.asarray(log_densities(params, standardized, points))) / std
     _, height, width, channels = image.shape
     figure = Figure(figsize=(10, 5), layout="constrained")
     columns = np.unique(np.linspace(0, width - 1, 8).round().astype(int))[1:-1]

@@ -30,7 +30,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -137,7 +136,7 @@ def continuations(model: Model, params: Params, stats: Stats, test: np.ndarray, 
     shown = min(prefix + CONTINUATION, len(test))
     starts = np.linspace(0, len(test) - shown, panels).astype(int)
     prompts = np.repeat(np.stack([test[start : start + prefix] for start in starts]), DRAWN, axis=0)
-    drawn = jax.jit(model.generate)(params, stats, {"prompt": jnp.asarray(prompts)}, key)
+    drawn = jax.jit(model.generate)(params, stats, {"prompt": prompts}, key)
     figure = Figure(figsize=(8, 2 * panels), layout="constrained")
     axes = figure.subplots(panels, 1, sharex=True)
     after = np.arange(prefix - 1, prefix + CONTINUATION)
@@ -159,11 +158,11 @@ def continuations(model: Model, params: Params, stats: Stats, test: np.ndarray, 
 def next_values(model: Model, params: Params, stats: Stats, test: np.ndarray, key: Key) -> Figure:
     """Plot a histogram of the values that the model draws after one prefix."""
     prefix = test[: min(PREFIX, len(test))]
-    prompts = jnp.broadcast_to(jnp.asarray(prefix), (HISTOGRAM, len(prefix)))
-    drawn = jax.jit(model.generate)(params, stats, {"prompt": prompts}, key)[:, 0]
+    prompts = np.broadcast_to(prefix, (HISTOGRAM, len(prefix)))
+    drawn = np.asarray(jax.jit(model.generate)(params, stats, {"prompt": prompts}, key))[:, 0]
     figure = Figure(figsize=(5, 3), layout="constrained")
     axes = figure.subplots()
-    axes.hist(np.asarray(drawn), bins=80, density=True)
+    axes.hist(drawn, bins=80, density=True)
     axes.set_xlabel("the value after a prefix of the test part")
     axes.set_ylabel("density")
     return figure

@@ -1,5 +1,6 @@
 """Measurements and pictures of an adversarial autoencoder: codes and the prior, clusters, samples, styles."""
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
@@ -42,7 +43,7 @@ class Parts(NamedTuple):
 
 def prior_samples(prior: Prior, count: int, key: Key) -> Float[np.ndarray, "count latents"]:
     """Return `count` samples of the prior, from all classes if it has classes."""
-    return np.asarray(prior.sample(key, count, None))
+    return np.asarray(jax.jit(lambda key: prior.sample(key, count, None))(key))
 
 
 Encode = Callable[[Params, Stats, Split, Key], Mapping[str, np.ndarray]]
@@ -99,7 +100,7 @@ def make_figures(parts: Parts) -> Figures:
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
         sample_key, code_key, prior_key, style_key = jax.random.split(key, 4)
         images = first_test_images(parts.data, 32)
-        rebuilt = aae_networks.reconstruct(parts.networks, params, stats, images)
+        rebuilt = jax.jit(functools.partial(aae_networks.reconstruct, parts.networks))(params, stats, images)
         pictures = {
             "samples": samples_grid(parts, params, stats, sample_key),
             "reconstructions": image_grid(beside(images, rebuilt), columns=8, title="original, reconstruction"),
@@ -118,9 +119,9 @@ def samples_grid(parts: Parts, params: Params, stats: Stats, key: Key) -> Figure
     """Return a grid of decoder means at samples of the prior; one column per class if labels have shaped the prior."""
     shaped = parts.prior.classes > 0 and parts.labels > 0 and parts.task == "none"
     columns = parts.prior.classes if shaped else ROWS
-    batch = {"image": jnp.zeros((ROWS * columns, *parts.data.image_shape))}
+    batch: dict[str, np.ndarray] = {"image": np.zeros((ROWS * columns, *parts.data.image_shape), np.float32)}
     if shaped:
-        batch["label"] = jnp.tile(jnp.arange(columns), ROWS)
+        batch["label"] = np.tile(np.arange(columns, dtype=np.int32), ROWS)
     samples = jax.jit(parts.model.generate)(params, stats, batch, key)
     title = "decoder means at prior samples" + (", a column per class" if shaped else "")
     return image_grid(np.asarray(samples), columns=columns, title=title)
@@ -129,23 +130,27 @@ def samples_grid(parts: Parts, params: Params, stats: Stats, key: Key) -> Figure
 def style_grid(parts: Parts, params: Params, key: Key) -> Figure:
     """Return a grid of decoder means: each row has one z of the prior, each column one value of y."""
     columns = parts.networks.classes
-    z = jnp.repeat(parts.prior.sample(key, ROWS, None), columns, axis=0)
-    y = jnp.tile(jnp.eye(columns), (ROWS, 1))
-    images = aae_networks.decode(parts.networks, params, z, y)
+
+    @jax.jit
+    def images(params: Params, key: Key) -> jax.Array:
+        z = jnp.repeat(parts.prior.sample(key, ROWS, None), columns, axis=0)
+        return aae_networks.decode(parts.networks, params, z, jnp.tile(jnp.eye(columns), (ROWS, 1)))
+
     what = "class" if parts.task == "semi-supervised" else "cluster"
-    return image_grid(np.asarray(images), columns=columns, title=f"a row per style z, a column per {what} y")
+    drawn = np.asarray(images(params, key))
+    return image_grid(drawn, columns=columns, title=f"a row per style z, a column per {what} y")
 
 
 def codes_and_prior(parts: Parts, codes: Float[np.ndarray, "N 2"], key: Key) -> Figure:
     """Return scatter plots of the codes of test images, coloured by class, and of as many prior samples."""
     labels = labels_of(parts.data.test) if has_labels(parts.data) else None
     classes = parts.prior.classes
-    slots = jnp.arange(len(codes)) % classes if classes and parts.labels else None
-    samples = np.asarray(parts.prior.sample(key, len(codes), slots))
+    slots = np.arange(len(codes), dtype=np.int32) % classes if classes and parts.labels else None
+    samples = np.asarray(jax.jit(lambda key, slots: parts.prior.sample(key, len(codes), slots))(key, slots))
     figure = Figure(figsize=(9, 4.5), layout="constrained")
     left, right = figure.subplots(1, 2, sharex=True, sharey=True)
     scatter(left, codes, labels)
-    scatter(right, samples, None if slots is None else np.asarray(slots))
+    scatter(right, samples, slots)
     for axes, title in ((left, "codes of test images"), (right, "samples of the prior")):
         axes.set_aspect("equal")
         axes.set_title(title, fontsize=9)

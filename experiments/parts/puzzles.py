@@ -192,8 +192,8 @@ def make_figures(networks: model_of.Networks, found: Puzzles) -> Figures:
 def patch_rows(batch: Batch) -> dict[str, np.ndarray]:
     """Return a row of images for each patch, resized to the size of the image as the encoder sees it."""
     patches = batch["patches"]
-    whole = jax.image.resize(patches, (*patches.shape[:2], *batch["image"].shape[1:]), "bilinear")
-    return {f"patch {index + 1}": np.asarray(whole[:, index]) for index in range(patches.shape[1])}
+    whole = np.asarray(jax.image.resize(patches, (*patches.shape[:2], *batch["image"].shape[1:]), "bilinear"))
+    return {f"patch {index + 1}": whole[:, index] for index in range(patches.shape[1])}
 
 
 def answer_rows(

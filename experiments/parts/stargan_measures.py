@@ -1,5 +1,8 @@
 """Metrics and figures of StarGAN's translations: domains and digits that classifiers find, errors, and images."""
 
+import functools
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +11,7 @@ from matplotlib.figure import Figure
 
 from experiments.parts.domains import Images, make_classify, rows_of_images
 from genjax.capabilities import Translator
-from genjax.data.attributes import AttributeLabels, Domain, Labelled, label_arrays
+from genjax.data.attributes import AttributeLabels, Labelled, label_arrays
 from genjax.data.dataset import Dataset, Split
 from genjax.data.labels import class_count, labels_of
 from genjax.evaluation import Measure, make_split_values
@@ -84,7 +87,7 @@ def make_figures(networks: model_of.Networks, found: Labelled) -> Figures:
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
         batch = first_test_batch(found.data, COLUMNS)
         return {
-            "domains": domains_figure(networks, found, params, stats, batch["image"][:ROWS]),
+            "domains": domains_figure(networks, found, params, stats, np.asarray(batch["image"])[:ROWS]),
             "round_trips": round_trips(networks, found, params, stats, batch),
         }
 
@@ -92,13 +95,13 @@ def make_figures(networks: model_of.Networks, found: Labelled) -> Figures:
 
 
 def domains_figure(
-    networks: model_of.Networks, found: Labelled, params: Params, stats: Stats, images: jax.Array
+    networks: model_of.Networks, found: Labelled, params: Params, stats: Stats, images: Images
 ) -> Figure:
     """Return a row for each image: the image itself, then its translations to all domains."""
-    translate = jax.jit(make_translator(networks, found).translate, static_argnums=3)
-    names = [domain.name for domain in found.domains[:MOST_DOMAINS]]
-    columns = [np.asarray(images), *(np.asarray(translate(params, stats, images, name)) for name in names)]
-    return columns_of_images(dict(zip(["image", *names], columns, strict=True)))
+    translate = jax.jit(functools.partial(with_label, networks))
+    labels = dict(itertools.islice(domain_labels(found).items(), MOST_DOMAINS))
+    columns = {name: np.asarray(translate(params, stats, images, label)) for name, label in labels.items()}
+    return columns_of_images({"image": images, **columns})
 
 
 def columns_of_images(columns: dict[str, Images]) -> Figure:
@@ -141,19 +144,31 @@ def round_trips(networks: model_of.Networks, found: Labelled, params: Params, st
 
 def make_translator(networks: model_of.Networks, found: Labelled) -> Translator:
     """Return the translator of the model: the names of its domains, and the translation of images to one of them."""
-    labels = {domain.name: label_of(found, domain) for domain in found.domains}
+    labels = domain_labels(found)
 
     def translate(params: Params, stats: Stats, images: jax.Array, to: str) -> jax.Array:
-        label = jnp.broadcast_to(labels[to], (len(images), labels[to].size))
-        return bind(networks, params, stats).generator(images, label.astype(images.dtype))
+        return with_label(networks, params, stats, images, labels[to])
 
     return Translator(dict.fromkeys(labels, found.data.image_shape), translate)
 
 
-def label_of(found: Labelled, domain: Domain) -> Float[np.ndarray, " numbers"]:
-    """Return the label vector of a domain that the generator takes as input."""
-    arrays = label_arrays(found.schema, AttributeLabels(np.array([domain.values]), np.array([domain.label_set])))
-    images = jnp.zeros((1, *found.data.image_shape))
-    return np.asarray(
-        model_of.label(found.schema, jnp.asarray(arrays["attributes"]), jnp.asarray(arrays["label_set"]), images)[0]
-    )
+def with_label(
+    networks: model_of.Networks,
+    params: Params,
+    stats: Stats,
+    images: Float[jax.Array, "N H W C"],
+    label: Float[jax.Array | np.ndarray, " numbers"],
+) -> Float[jax.Array, "N H W C"]:
+    """Translate all images to the domain with this label."""
+    labels = jnp.broadcast_to(label, (len(images), label.size))
+    return bind(networks, params, stats).generator(images, labels.astype(images.dtype))
+
+
+def domain_labels(found: Labelled) -> dict[str, Float[np.ndarray, " numbers"]]:
+    """Return the label of each domain by its name: the vector that the generator takes as input."""
+    values = np.array([domain.values for domain in found.domains])
+    sets = np.array([domain.label_set for domain in found.domains])
+    arrays = label_arrays(found.schema, AttributeLabels(values, sets))
+    images = np.zeros((len(sets), *found.data.image_shape), np.float32)
+    labels = jax.jit(functools.partial(model_of.label, found.schema))(arrays["attributes"], sets, images)
+    return dict(zip([domain.name for domain in found.domains], np.asarray(labels), strict=True))

@@ -153,10 +153,11 @@ def caption_figure(
     model: Model, found: Captioned, batch: Batch, params: Params, stats: Stats, key: Key, captions: str
 ) -> Figure:
     """Return a figure with a row for each caption: a real image and generated images."""
-    repeated = {name: jnp.repeat(array, COLUMNS - 1, axis=0) for name, array in batch.items()}
+    batch = jax.device_get(batch)
+    repeated = {name: np.repeat(array, COLUMNS - 1, axis=0) for name, array in batch.items()}
     fake = np.asarray(jax.jit(model.generate)(params, stats, repeated, key))
     rows = fake.reshape(ROWS, COLUMNS - 1, *fake.shape[1:])
-    images = np.concatenate([np.asarray(batch["image"])[:, None], rows], axis=1)
+    images = np.concatenate([batch["image"][:, None], rows], axis=1)
     title = f"captions {captions} in training: a real image, generated ones"
     return captioned_grid(images, texts(batch["caption"], found), title=title)
 
@@ -188,7 +189,7 @@ def style_figure(networks: Networks, variables: Variables, found: Captioned) -> 
         style = jnp.tile(bound.style_encoder(real), (len(captions), 1))
         return bound.generator(style, jnp.repeat(bound.text_encoder(captions), COLUMNS, axis=0))
 
-    batch = first_test_batch(found.data, COLUMNS + ROWS - 1)
+    batch = jax.device_get(first_test_batch(found.data, COLUMNS + ROWS - 1))
     real, captions = batch["image"][:COLUMNS], batch["caption"][COLUMNS:]
     rows = rows_of(np.concatenate([real, images(variables, real, captions)]))
     return captioned_grid(rows, ["styles of these", *texts(captions, found)], title="captions in the style of images")

@@ -1,5 +1,6 @@
 """Measurements and pictures of a VAE: active units, samples, interpolations, traversals and codes."""
 
+import functools
 import math
 
 import jax
@@ -35,26 +36,28 @@ def figures(
 
     A model with one stochastic layer of two dimensions also has a figure of the manifold.
     """
-    samples = model.generate(params, stats, {"image": jnp.zeros((64, *data.image_shape))}, key)
+    samples = jax.jit(model.generate)(params, stats, {"image": jnp.zeros((64, *data.image_shape))}, key)
     images = first_test_images(data, 32)
-    reconstructions = vae_networks.reconstruct(networks, params, images)
+    reconstructions = jax.jit(functools.partial(vae_networks.reconstruct, networks))(params, images)
     drawn = {
         "samples": image_grid(np.asarray(samples), columns=8, title="samples: means of p(x|z)"),
         "reconstructions": image_grid(beside(images, reconstructions), columns=8, title="original, reconstruction"),
     }
     codes, labels = make_features(features_function(model), data.load)(params, stats, first(data.test, SCATTERED))
     drawn["interpolation"] = image_grid(
-        np.asarray(interpolation(networks, params, codes)), columns=BETWEEN, title="between two test images"
+        interpolation(networks, params, codes), columns=BETWEEN, title="between two test images"
     )
     drawn["traversal"] = image_grid(
-        np.asarray(traversal(networks, params, codes)), columns=BETWEEN, title="one latent per row, the others fixed"
+        traversal(networks, params, codes), columns=BETWEEN, title="one latent per row, the others fixed"
     )
     pair = two_widest(codes)
     names = (f"z_{pair[0] + 1}", f"z_{pair[1] + 1}")
     drawn["codes"] = code_scatter(codes[:, pair], labels, title="codes of test images", names=names)
     if networks.latents == 2 and not networks.top_latents:
         deviation = math.sqrt(networks.prior_variance)
-        manifold = vae_model.manifold_grid(lambda z: vae_networks.decode(networks, params, deviation * z), 20)
+        manifold = jax.jit(
+            lambda params: vae_model.manifold_grid(lambda z: vae_networks.decode(networks, params, deviation * z), 20)
+        )(params)
         drawn["manifold"] = image_grid(
             np.asarray(manifold), columns=20, title="decoder means at quantiles of the prior"
         )
@@ -69,17 +72,17 @@ def two_widest(codes: Float[np.ndarray, "N latents"]) -> tuple[int, int]:
 
 def interpolation(
     networks: vae_networks.Networks, params: Params, codes: Float[np.ndarray, "N latents"], *, rows: int = 8
-) -> Float[jax.Array, "images H W C"]:
+) -> Float[np.ndarray, "images H W C"]:
     """Return decoder means along the line between the two codes of a pair, for the first `rows` pairs of `codes`."""
     ends = np.resize(codes, (2 * rows, codes.shape[1])).reshape(rows, 2, 1, -1)
     weight = np.linspace(0, 1, BETWEEN)[:, None]
     line = (1 - weight) * ends[:, 0] + weight * ends[:, 1]
-    return vae_networks.decode(networks, params, jnp.asarray(line.reshape(rows * BETWEEN, -1), jnp.float32))
+    return decoded(networks, params, line.reshape(rows * BETWEEN, -1))
 
 
 def traversal(
     networks: vae_networks.Networks, params: Params, codes: Float[np.ndarray, "N latents"], *, rows: int = 10
-) -> Float[jax.Array, "images H W C"]:
+) -> Float[np.ndarray, "images H W C"]:
     """Return decoder means along one latent per row, from 3 standard deviations below its mean to 3 above.
 
     All other latents are fixed to their values in the first of the `codes`. The rows are the latents that vary most.
@@ -90,7 +93,15 @@ def traversal(
     steps = np.linspace(-3, 3, BETWEEN)
     for row, latent in zip(line, latents, strict=True):
         row[:, latent] = codes[:, latent].mean() + steps * deviations[latent]
-    return vae_networks.decode(networks, params, jnp.asarray(line.reshape(-1, codes.shape[1]), jnp.float32))
+    return decoded(networks, params, line.reshape(-1, codes.shape[1]))
+
+
+def decoded(
+    networks: vae_networks.Networks, params: Params, codes: Float[np.ndarray, "N latents"]
+) -> Float[np.ndarray, "N H W C"]:
+    """Return decoder means at these codes."""
+    decode = jax.jit(functools.partial(vae_networks.decode, networks))
+    return np.asarray(decode(params, codes.astype(np.float32)))
 
 
 def make_measure(networks: vae_networks.Networks, data: Dataset) -> Measure:

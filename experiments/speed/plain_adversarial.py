@@ -129,7 +129,7 @@ def adversarial_step(model: Model, side: int, due: Due | None) -> Call:
 def batch_step(model: Model, batch: Batch, due: Due | None) -> Call:
     """Return a training step that is repeated on one batch, and returns the losses of both networks."""
     step = jax.jit(make_step(model.phases, due), donate_argnums=0)
-    state = [init_state(model, jax.random.key(0), batch)]
+    state = [jax.jit(functools.partial(init_state, model))(jax.random.key(0), batch)]
 
     def call() -> tuple[Array, Array]:
         state[0], metrics = step(state[0], batch)

@@ -1,5 +1,6 @@
 """Samplers of pixel models, plain samplers that recompute all conditionals per pixel, and training steps by size."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -70,7 +71,7 @@ def growth_step(model: Model, side: int) -> Call:
     """Return a training step on images of `side` pixels."""
     batch = {"image": jnp.asarray(np.random.default_rng(0).random((IMAGES, side, side, 1)) < 0.13, jnp.float32)}
     step = jax.jit(make_step(model.phases), donate_argnums=0)
-    state = [init_state(model, jax.random.key(0), batch)]
+    state = [jax.jit(functools.partial(init_state, model))(jax.random.key(0), batch)]
 
     def call() -> Array:
         state[0], metrics = step(state[0], batch)

@@ -76,19 +76,34 @@ def corrupted(data: Dataset, corrupt: Callable[[Array, Key], Array]) -> Dataset:
     return data._replace(load=load)
 
 
-def log_probs(run: Restored, data: Dataset, count: int) -> Scores:
-    """Return log p, or its bound, in nats of the first `count` test images under every seed of the run."""
+def make_log_probs(run: Restored) -> Callable[[Dataset, int], Scores]:
+    """Return the function that gives log p, or its bound, in nats of the first test images of data, under every seed.
+
+    The model is compiled once for all data, apart from the program that loads their images.
+    """
     metric = next((name for name in SIGNS if name in run.experiment.model.kinds), None)
     if metric is None:
         raise RunError(f"{run.config.name} measures no likelihood ({' or '.join(SIGNS)})")
-    evaluate_seeds = make_evaluate_seeds(evaluation_of(run.experiment, metric), data.load)
-    split = Split(min(count, data.test.size), data.test.read, None)
-    size = min(EVALUATION_BATCH, split.size)
-    parts = [
-        evaluate_split(evaluate_seeds, *checkpoint.chosen(), split, key=evaluation_key(), batch_size=size)[metric]
-        for checkpoint in run.checkpoints
-    ]
-    return SIGNS[metric] * np.concatenate(parts)
+    evaluate_seeds = make_evaluate_seeds(evaluation_of(run.experiment, metric), lambda batch, key: dict(batch))
+
+    def log_probs(data: Dataset, count: int) -> Scores:
+        @jax.jit
+        def load(raw: Mapping[str, Array], key: Key) -> Batch:
+            load_key, _ = jax.random.split(key)  # as in every evaluation
+            return data.load(raw, load_key)
+
+        def evaluate(params: Params, stats: Stats, raw: Mapping[str, Array], key: Key) -> Metrics:
+            return evaluate_seeds(params, stats, load(raw, key), key)
+
+        split = Split(min(count, data.test.size), data.test.read, None)
+        size = min(EVALUATION_BATCH, split.size)
+        parts = [
+            evaluate_split(evaluate, *checkpoint.chosen(), split, key=evaluation_key(), batch_size=size)[metric]
+            for checkpoint in run.checkpoints
+        ]
+        return SIGNS[metric] * np.concatenate(parts)
+
+    return log_probs
 
 
 def evaluation_of(experiment: Experiment, metric: str) -> Evaluate:
@@ -137,10 +152,12 @@ def detect(
     own = run.experiment.data
     if "condition" in first_test_batch(own, 1):
         raise RunError(f"{directory} gives log p of an image given another one: it scores no image alone")
+    log_p = make_log_probs(run)
     behind = None if background is None else restored_background(background, run.experiment, data_dir)
+    log_p_behind = None if behind is None else make_log_probs(behind)
 
     def score(data: Dataset) -> Scores:
-        return log_probs(run, data, count) - (0 if behind is None else log_probs(behind, data, count)[:1])
+        return log_p(data, count) - (0 if log_p_behind is None else log_p_behind(data, count)[:1])
 
     usual = score(own)
     others = {name: score(corrupted(own, corrupt)) for name, corrupt in CORRUPTIONS.items()}

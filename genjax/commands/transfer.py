@@ -34,7 +34,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import tyro
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int
 from rich.console import Console
 from rich.table import Table
 
@@ -51,7 +51,7 @@ from genjax.runs.directory import RunError, write_json
 from genjax.runs.options import check_positive
 from genjax.runs.report import commit, mean_and_deviation, summary, surroundings
 from genjax.runs.restore import Restored, restore_run
-from genjax.training import init_seeds, iterate
+from genjax.training import Programs, init_seeds, iterate, make_programs
 from genjax.types import Batch, Embed, Key, Params, PyTree
 
 FILE = "transfer.json"
@@ -174,7 +174,7 @@ def all_errors(run: Restored, rows: Rows, label: Int[np.ndarray, " N"], training
     make = functools.partial(classifier, encoder, int(label.max()) + 1)
     learnt = {seed: run.chosen(seed)[0] for seed in run.seeds}
     params = [learnt[run_seed(run, seed)] for seed in range(len(rows))]
-    pretrained = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[one["encoder"] for one in params])
+    pretrained = stacked([one["encoder"] for one in params])
     moving = make(optimizer=decayed(training.learning_rate, training.steps))
     frozen = make(optimizer=decayed(training.head_learning_rate, training.steps), frozen=True)
     train = functools.partial(trained_errors, run, rows, training)
@@ -190,6 +190,18 @@ def all_errors(run: Restored, rows: Rows, label: Int[np.ndarray, " N"], training
     }
 
 
+@jax.jit
+def stacked(trees: Sequence[PyTree]) -> PyTree:
+    """Return the trees as one, whose arrays have a new first axis."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+@jax.jit
+def entries(tree: PyTree, indices: Int[Array, " seeds"]) -> PyTree:
+    """Return the entries at these indices of the first axis of every array."""
+    return jax.tree.map(lambda leaf: leaf[indices], tree)
+
+
 def decayed(learning_rate: float, steps: int) -> optax.GradientTransformation:
     """Return Adam with a cosine decay of its learning rate."""
     return optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
@@ -200,12 +212,12 @@ def trained_errors(run: Restored, rows: Rows, training: Training, model: Model, 
     data = run.experiment.data
     evaluate_seeds = make_evaluate_seeds(model.evaluate, data.load)
     size = min(EVALUATION_BATCH, data.test.size)
-    errors = []
+    errors, programs = [], None
     for group in groups(run, len(rows)):
-        own = None if encoders is None else jax.tree.map(lambda leaf, group=group: leaf[jnp.asarray(group)], encoders)
-        state = train_classifiers(
-            model, subset_feed(data, rows, group, training.batch_size), group, training.steps, own
-        )
+        feed = subset_feed(data, rows, group, training.batch_size)
+        programs = programs or make_programs(model, feed)  # for all groups, which differ in their seeds alone
+        own = None if encoders is None else entries(encoders, jnp.asarray(group))
+        state = train_classifiers(model, feed, group, training.steps, own, programs=programs)
         found = evaluate_split(
             evaluate_seeds, state.params, state.stats, data.test, key=evaluation_key(), batch_size=size
         )
@@ -220,13 +232,19 @@ def groups(run: Restored, seeds: int) -> list[list[int]]:
 
 
 def train_classifiers(
-    model: Model, feed: Feed, seeds: Sequence[int], steps: int, encoders: PyTree | None
+    model: Model,
+    feed: Feed,
+    seeds: Sequence[int],
+    steps: int,
+    encoders: PyTree | None,
+    *,
+    programs: Programs | None = None,
 ) -> TrainState:
     """Return the state after `steps` steps, from `encoders` [seeds, ...] if given; every leaf has a seed axis."""
     state = init_seeds(model, feed, seeds)
     if encoders is not None:
         state = state._replace(params={**state.params, "encoder": encoders})
-    for _, trained, _ in iterate(model, feed, state, steps):
+    for _, trained, _ in iterate(model, feed, state, steps, programs=programs):
         state = trained
     return state
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from einops import rearrange
 from jaxtyping import Float, Int
@@ -53,6 +52,9 @@ FRAME = 0.3
 
 HIDDEN = 0.6
 """Grey level of an unknown pixel."""
+
+DRAWN = 64
+"""Number of samples in a grid, and of images that a model of pixels draws or completes at once."""
 
 
 def image_grid(images: Float[np.ndarray, "N H W C"], *, columns: int, title: str = "") -> Figure:
@@ -165,21 +167,43 @@ def samples_and_completions(model: Model, data: Dataset, order: Int[np.ndarray, 
     known = np.isin(np.arange(len(order)), order[: len(order) // 2]).astype(np.float32).reshape(data.image_shape)
 
     def figures(params: Params, stats: Stats, key: Key) -> dict[str, Figure]:
-        generate = jax.jit(model.generate)
+        complete = make_complete(model, params, stats)
         samples_key, completions_key = jax.random.split(key)
-        samples = generate(params, stats, {"image": jnp.zeros((64, *data.image_shape))}, samples_key)
-        images = first_test_images(data, 8)
-        batch = {
-            "image": jnp.repeat(images, 6, axis=0),
-            "known": jnp.broadcast_to(known, (6 * len(images), *known.shape)),
-        }
-        completions = generate(params, stats, batch, completions_key)
+        images = np.asarray(first_test_images(data, 8))
+        completions = complete(np.repeat(images, 6, axis=0), known, completions_key)
         return {
-            "samples": image_grid(np.asarray(samples), columns=8, title="samples"),
-            "completions": completion_grid(np.asarray(images), known, np.asarray(completions)),
+            "samples": samples_figure(complete, data, samples_key),
+            "completions": completion_grid(images, known, completions),
         }
 
     return figures
+
+
+Complete = Callable[[Float[np.ndarray, "N H W C"], Float[np.ndarray, "H W C"], Key], Float[np.ndarray, "N H W C"]]
+"""Function of (images, known, key) that keeps the `known` pixels (1) of at most `DRAWN` images and draws the others."""
+
+
+def make_complete(model: Model, params: Params, stats: Stats) -> Complete:
+    """Return the completion of images by a model of pixels; where no pixel is known it draws samples.
+
+    Each call runs the same program on `DRAWN` images, so that samples and completions are compiled once.
+    """
+    generate = jax.jit(model.generate)
+
+    def complete(
+        images: Float[np.ndarray, "N H W C"], known: Float[np.ndarray, "H W C"], key: Key
+    ) -> Float[np.ndarray, "N H W C"]:
+        filled_up = np.resize(images, (DRAWN, *images.shape[1:]))
+        batch = {"image": filled_up, "known": np.broadcast_to(known, filled_up.shape)}
+        return np.asarray(generate(params, stats, batch, key))[: len(images)]
+
+    return complete
+
+
+def samples_figure(complete: Complete, data: Dataset, key: Key) -> Figure:
+    """Draw a grid of samples, which are completions of images without a known pixel."""
+    images = np.zeros((DRAWN, *data.image_shape), np.float32)
+    return image_grid(complete(images, images[0], key), columns=8, title="samples")
 
 
 def beside(images: Images, reconstructions: Images) -> Float[np.ndarray, "M H W C"]:
@@ -194,7 +218,7 @@ def seen_by_the_centre(log_probs: LogProbs, images: Float[jax.Array, "B H W C"])
     """
     row, column = images.shape[1] // 2, images.shape[2] // 2
     derivative = jax.jit(jax.grad(lambda seen: log_probs(seen)[:, row, column].sum()))(images)
-    return np.asarray(jnp.abs(derivative).mean(axis=0).sum(axis=-1))
+    return np.abs(np.asarray(derivative)).mean(axis=0).sum(axis=-1)
 
 
 DECADES = 4

@@ -112,7 +112,7 @@ def test_what_is_no_mean_over_examples_is_measured_for_each_seed_and_split(finis
 
 
 def test_detect_ranks_test_images_above_noise_and_takes_a_background_off(finished, capsys):
-    from genjax.commands.detect import CORRUPTIONS, corrupted, detect, log_probs
+    from genjax.commands.detect import CORRUPTIONS, corrupted, detect, make_log_probs
 
     detect(finished, count=50, against=("digits",))
     aurocs = json.loads((finished / "detection.json").read_text())["auroc"]
@@ -122,8 +122,9 @@ def test_detect_ranks_test_images_above_noise_and_takes_a_background_off(finishe
     detect(finished, count=50, background=finished)
     ratios = json.loads((finished / "detection-ratio.json").read_text())["auroc"]
     run = restore_run(finished)
-    usual = log_probs(run, run.experiment.data, 50)
-    noisy = log_probs(run, corrupted(run.experiment.data, CORRUPTIONS["noise"]), 50)
+    log_probs = make_log_probs(run)
+    usual = log_probs(run.experiment.data, 50)
+    noisy = log_probs(corrupted(run.experiment.data, CORRUPTIONS["noise"]), 50)
     expected = [0.5, auroc(usual[1] - usual[0], noisy[1] - noisy[0])]
     assert ratios["noise"]["per_seed"] == pytest.approx(expected, abs=1e-3)
     assert (usual < 0).all()

@@ -7,7 +7,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -111,10 +110,12 @@ def test_it_measures_and_draws_both_directions():
         params, stats, figures.first_test_batch(experiment().data, 2), jax.random.key(0)
     )
     measured = experiment().measure(params, stats, test, jax.random.key(1))
-    batch = experiment().data.load(jax.tree.map(jnp.asarray, dict(test.arrays)), jax.random.key(0))
+    batch = jax.jit(experiment().data.load)(dict(test.arrays), jax.random.key(0))
     translated = {
         "coloured": jax.jit(experiment().model.generate)(params, stats, batch, jax.random.key(0)),
-        "digits": experiment().capability(Translator).translate(params, stats, batch["other_image"], "digits"),
+        "digits": jax.jit(experiment().capability(Translator).translate, static_argnums=3)(
+            params, stats, batch["other_image"], "digits"
+        ),
     }
     real = {"coloured": batch["other_image"], "digits": batch["image"]}
     for other, domain in (("", "coloured"), ("other_", "digits")):

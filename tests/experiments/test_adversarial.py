@@ -59,8 +59,8 @@ def test_infogan():
 def categories(experiment, state, split):
     """The most probable of three categories of each image, and its class."""
     embed = jax.jit(experiment.model.embed)
-    found = embed(state.params, state.stats, {"image": jnp.asarray(split.arrays["image"])})
-    return np.asarray(found[:, :3].argmax(axis=1)), split.arrays["label"]
+    found = np.asarray(embed(state.params, state.stats, {"image": split.arrays["image"]}))
+    return found[:, :3].argmax(axis=1), split.arrays["label"]
 
 
 def test_text_to_image(monkeypatch):
@@ -68,8 +68,7 @@ def test_text_to_image(monkeypatch):
     monkeypatch.setattr(text_to_image_scenes, "scene_model", lambda *, optimizer: reader)
     monkeypatch.setattr(text_to_image_scenes, "trained", lambda *model_data_steps: {"read": jnp.asarray(READ)})
     experiment = text_to_image(matching_steps=2, **SIZES, average=0.9)
-    raw = experiment.data.train.read(np.arange(2))
-    batch = experiment.data.load({name: jnp.asarray(array) for name, array in raw.items()}, jax.random.key(0))
+    batch = jax.jit(experiment.data.load)(dict(experiment.data.train.read(np.arange(2))), jax.random.key(0))
     state = state_of(experiment, batch)
     drawn = experiment.figures(state.params, state.stats, jax.random.key(1))
     assert set(drawn) == {"samples", "training", "zero_shot", "interpolation", "styles"}
@@ -90,7 +89,7 @@ def read_as(objects, images):
 
 def assert_reading_is_counted(found, test):
     """Of a reader that sees one small green digit at the top of any image, generated ones and real ones."""
-    objects, seen = test["objects"], np.asarray(read_as(jnp.asarray(READ), test["image"] / np.float32(255)))
+    objects, seen = test["objects"], np.asarray(jax.jit(read_as)(READ, test["image"] / np.float32(255)))
     alone = (objects[:, 1] == -1).all(axis=1)
     agreed = alone[:, None] & (objects[:, 0] == seen[:, 0])
     expected = {**dict(zip(ATTRIBUTES, agreed.mean(axis=0), strict=True)), "scene": agreed.all(axis=1).mean()}
@@ -106,9 +105,9 @@ def assert_captions_are_told_apart(found, experiment, state):
     """An image's one caption from that of the one before it."""
     test = experiment.data.test.arrays
     evaluate = jax.jit(experiment.model.evaluate)
-    image, captions = jnp.asarray(test["image"] / np.float32(255)), test["caption"][:, 0]
+    image, captions = test["image"] / np.float32(255), test["caption"][:, 0]
     own, other = (
-        evaluate(state.params, state.stats, {"image": image, "caption": jnp.asarray(each)}, jax.random.key(0))
+        evaluate(state.params, state.stats, {"image": image, "caption": each}, jax.random.key(0))
         for each in (captions, np.roll(captions, 1, axis=0))
     )
     differ = (test["objects"] != np.roll(test["objects"], 1, axis=0)).any(axis=(1, 2))

@@ -10,7 +10,7 @@ import pytest
 
 from experiments import ledger
 from experiments.__main__ import experiment_names
-from experiments.ledger import Entry, comparisons, file_name, kept_entry, plainest, rows, shown
+from experiments.ledger import Entry, comparisons, file_name, plainest, rows, shown
 from genjax.runs.config import parse
 from genjax.runs.directory import RunError, write_json
 from genjax.runs.experiment import Baseline, Reference
@@ -38,7 +38,7 @@ def test_what_an_experiment_declares_is_of_its_options_and_its_metrics(name):
     one = parse(getattr(experiment, name), experiment.PRESETS, [])
     for reference in getattr(experiment, "REFERENCES", ()):
         assert set(reference.options) <= set(ledger.as_json(one)["options"]), reference
-    kept = [kept_entry(result) for result in ledger.results() if result["experiment"] == name]
+    kept = [ledger.entry(result, {}, experiment) for result in ledger.results() if result["experiment"] == name]
     if kept:
         assert any(experiment.HEADLINE in entry.metrics for entry in kept)
     for baseline in getattr(experiment, "BASELINES", ()):

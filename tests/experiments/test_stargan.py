@@ -66,9 +66,9 @@ def test_learning_rates_fall_in_the_second_half_of_each_networks_updates():
     """Under one gradient again and again each update of Adam is as large as its learning rate."""
     model = tiny(learning_rate=0.3, discriminator_learning_rate=0.6).model
     for phase, size, updates in zip(model.phases, (0.6, 0.3), (10, 2), strict=True):
-        found, state = [], phase.optimizer.init(jnp.zeros(()))
+        found, state, advance = [], phase.optimizer.init(jnp.zeros(())), jax.jit(phase.optimizer.update)
         for _ in range(updates):
-            update, state = phase.optimizer.update(jnp.ones(()), state)
+            update, state = advance(jnp.ones(()), state)
             found.append(-float(update))
         falling = size * (1 - np.arange(updates - updates // 2) / (updates - updates // 2))
         np.testing.assert_allclose(found, [*[size] * (updates // 2), *falling], rtol=1e-4)
@@ -153,7 +153,7 @@ def test_it_measures_domains_and_digits_and_draws_all_domains():
         params, stats, figures.first_test_batch(experiment().data, 2), jax.random.key(0)
     )
     measured = experiment().measure(params, stats, test, jax.random.key(1))
-    batch = experiment().data.load(jax.tree.map(jnp.asarray, dict(test.arrays)), jax.random.key(0))
+    batch = jax.jit(experiment().data.load)(dict(test.arrays), jax.random.key(0))
     translated = np.asarray(jax.jit(experiment().model.generate)(params, stats, batch, jax.random.key(0)))
     image = np.asarray(batch["image"])
     expected = {
