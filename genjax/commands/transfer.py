@@ -41,7 +41,7 @@ from rich.table import Table
 from genjax.capabilities import Encoder
 from genjax.core import Model, TrainState
 from genjax.data.dataset import Dataset, Split
-from genjax.data.feed import Feed, batch_indices
+from genjax.data.feed import Feed, batch_indices, indexed_load
 from genjax.data.files import chosen
 from genjax.data.labels import choose_labelled, has_labels, labels_of
 from genjax.evaluation import EVALUATION_BATCH, evaluate_split, evaluation_key, make_evaluate_seeds
@@ -51,8 +51,8 @@ from genjax.runs.directory import RunError, write_json
 from genjax.runs.options import check_positive
 from genjax.runs.report import commit, mean_and_deviation, summary, surroundings
 from genjax.runs.restore import Restored, restore_run
-from genjax.training import Programs, init_seeds, iterate, make_programs
-from genjax.types import Batch, Embed, Key, Params, PyTree
+from genjax.training import init_seeds, iterate
+from genjax.types import Embed, Params, PyTree
 
 FILE = "transfer.json"
 
@@ -212,12 +212,11 @@ def trained_errors(run: Restored, rows: Rows, training: Training, model: Model, 
     data = run.experiment.data
     evaluate_seeds = make_evaluate_seeds(model.evaluate, data.load)
     size = min(EVALUATION_BATCH, data.test.size)
-    errors, programs = [], None
+    errors = []
     for group in groups(run, len(rows)):
         feed = subset_feed(data, rows, group, training.batch_size)
-        programs = programs or make_programs(model, feed)  # for all groups, which differ in their seeds alone
         own = None if encoders is None else entries(encoders, jnp.asarray(group))
-        state = train_classifiers(model, feed, group, training.steps, own, programs=programs)
+        state = train_classifiers(model, feed, group, training.steps, own)
         found = evaluate_split(
             evaluate_seeds, state.params, state.stats, data.test, key=evaluation_key(), batch_size=size
         )
@@ -232,19 +231,13 @@ def groups(run: Restored, seeds: int) -> list[list[int]]:
 
 
 def train_classifiers(
-    model: Model,
-    feed: Feed,
-    seeds: Sequence[int],
-    steps: int,
-    encoders: PyTree | None,
-    *,
-    programs: Programs | None = None,
+    model: Model, feed: Feed, seeds: Sequence[int], steps: int, encoders: PyTree | None
 ) -> TrainState:
     """Return the state after `steps` steps, from `encoders` [seeds, ...] if given; every leaf has a seed axis."""
     state = init_seeds(model, feed, seeds)
     if encoders is not None:
         state = state._replace(params={**state.params, "encoder": encoders})
-    for _, trained, _ in iterate(model, feed, state, steps, programs=programs):
+    for _, trained, _ in iterate(model, feed, state, steps):
         state = trained
     return state
 
@@ -259,10 +252,7 @@ def subset_feed(data: Dataset, rows: Rows, seeds: Sequence[int], batch_size: int
         for step in itertools.count(start):
             yield starts + batch_indices(tuple(seeds), step, min(batch_size, count), count)
 
-    def load(arrays: Mapping[str, jax.Array], indices: jax.Array, key: Key) -> Batch:
-        return data.load({name: array[indices] for name, array in arrays.items()}, key)
-
-    return Feed(jax.device_put(dict(examples)), items, load)
+    return Feed(jax.device_put(dict(examples)), items, indexed_load(data.load))
 
 
 def logistic_errors(data: Dataset, rows: Rows, embed: Embed, params: Sequence[Params]) -> Errors:
