@@ -71,7 +71,7 @@ def share_context():
         mlir.make_ir_context = functools.cache(mlir.make_ir_context)
 
 
-LONGEST = ("test_all_models.py", "runs", "experiments", "commands", "models")
+LONGEST = ("test_all_models.py", "runs", "test_front_door.py", "experiments", "test_readme.py", "commands", "models")
 
 
 def pytest_collection_modifyitems(items):
