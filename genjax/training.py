@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Int
 
 from genjax.core import (
@@ -38,6 +39,17 @@ def init_seeds(model: Model, feed: Feed, seeds: Sequence[int]) -> TrainState:
     """Return the states of all `seeds` before the first step, with a leading seed axis."""
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32))
     return init_program(model.init, tuple(model.phases), feed.load)(keys, next(feed.items(0)), feed.arrays)
+
+
+def empty_seeds(model: Model, feed: Feed, seeds: Sequence[int]) -> TrainState:
+    """Return a state like that of `init_seeds`, but of zeros: to restore another one into, without compiling `init`."""
+
+    def empty(leaf: jax.ShapeDtypeStruct) -> Array | np.ndarray:
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jnp.broadcast_to(jax.random.key(0), leaf.shape)
+        return np.zeros(leaf.shape, leaf.dtype)
+
+    return jax.device_put(jax.tree.map(empty, jax.eval_shape(lambda: init_seeds(model, feed, seeds))))
 
 
 @shared

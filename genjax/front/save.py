@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 
 from genjax.checkpoint import Checkpoints, as_arrays
 from genjax.core import Model, TrainState
@@ -17,7 +16,7 @@ from genjax.data.arrays import ArrayDataset
 from genjax.data.dataset import Dataset
 from genjax.front.check import arrays_of, check_examples
 from genjax.front.train import Training
-from genjax.training import init_seeds
+from genjax.training import empty_seeds
 from genjax.training import seed as seed_of
 
 FACTS = ("layout", "seeds")
@@ -144,15 +143,7 @@ def read(checkpoints: Checkpoints, path: str, model: Model, data: ArrayDataset) 
 def empty_state(training: Training, seeds: int) -> TrainState:
     """Return a state of zeros with the model's shapes and types; it has no seed axis if `seeds` is 0."""
     numbers = tuple(range(max(1, seeds)))
-
-    def empty(leaf: jax.ShapeDtypeStruct) -> jax.Array:
-        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            return jnp.broadcast_to(jax.random.key(0), leaf.shape)
-        return jnp.zeros(leaf.shape, leaf.dtype)
-
-    feed = training.feed(numbers)
-    shapes = jax.eval_shape(lambda: init_seeds(training.model, feed, numbers))
-    state = jax.jit(lambda: jax.tree.map(empty, shapes))()
+    state = empty_seeds(training.model, training.feed(numbers), numbers)
     return state if seeds else seed_of(state, 0)
 
 

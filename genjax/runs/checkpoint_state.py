@@ -10,7 +10,7 @@ from genjax.data.feed import Feed
 from genjax.evaluation import Selected, select_none
 from genjax.runs.directory import RunError
 from genjax.runs.experiment import Experiment
-from genjax.training import init_seeds
+from genjax.training import empty_seeds, init_seeds
 from genjax.types import Params, Stats
 
 DAMAGED = "damaged checkpoint, using the one before it:"
@@ -35,14 +35,20 @@ class CheckpointState(NamedTuple):
 
 def initial_checkpoint_state(experiment: Experiment, feed: Feed, seeds: Sequence[int]) -> CheckpointState:
     """Return the checkpoint state before the first step."""
-    state = init_seeds(experiment.model, feed, seeds)
+    return checkpoint_state(experiment, init_seeds(experiment.model, feed, seeds))
+
+
+def checkpoint_state(experiment: Experiment, state: TrainState) -> CheckpointState:
+    """Return the checkpoint of this state, where nothing has been validated."""
     return CheckpointState(state, None if experiment.select is None else select_none(state))
 
 
-def latest(checkpoints: Checkpoints, like: CheckpointState) -> Restored | None:
+def latest(checkpoints: Checkpoints, experiment: Experiment, feed: Feed, seeds: Sequence[int]) -> Restored | None:
     """Return the newest undamaged checkpoint, or None if there is no checkpoint; RunError if all are damaged."""
+    if not checkpoints.manager.all_steps():
+        return None
     try:
-        return checkpoints.restore_latest(like)
+        return checkpoints.restore_latest(checkpoint_state(experiment, empty_seeds(experiment.model, feed, seeds)))
     except ValueError as error:
         raise RunError(f"{error}; to begin anew, delete {checkpoints.folder}") from error
 

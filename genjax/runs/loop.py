@@ -123,11 +123,10 @@ class Group:
 
     def restore(self) -> tuple[CheckpointState, float]:
         """Return the last undamaged checkpoint and its training time in seconds; print the damaged checkpoints."""
-        start = initial_checkpoint_state(self.experiment, self.feed, self.seeds)
-        found = latest(self.checkpoints, start)
+        found = latest(self.checkpoints, self.experiment, self.feed, self.seeds)
         forget_after(self.directory, self.seeds, 0 if found is None else found.step)
         if found is None:
-            return start, 0.0
+            return initial_checkpoint_state(self.experiment, self.feed, self.seeds), 0.0
         for step, damaged in found.damaged.items():
             self.checkpoints.set_aside(step)
             self.console.print(f"{DAMAGED} {damaged}", style="yellow", soft_wrap=True)
@@ -185,10 +184,9 @@ class Group:
     def fail_nonfinite(self, step: int) -> None:
         """Repeat the steps since the last checkpoint to find the first value that is not finite, and raise RunError."""
         self.console.print("a value is not finite; repeating the steps since the last checkpoint to find the first one")
-        start = initial_checkpoint_state(self.experiment, self.feed, self.seeds)
-        found = latest(self.checkpoints, start)
-        state = (start if found is None else found.tree).state
-        where = first_failure(self.experiment.model, self.feed, state, step) or f"in the steps up to {step}"
+        found = latest(self.checkpoints, self.experiment, self.feed, self.seeds)
+        begun = initial_checkpoint_state(self.experiment, self.feed, self.seeds) if found is None else found.tree
+        where = first_failure(self.experiment.model, self.feed, begun.state, step) or f"in the steps up to {step}"
         kept = "there is no checkpoint yet" if found is None else f"the checkpoint of step {found.step} stays"
         raise RunError(f"training stopped: {where}; {kept} in {self.directory}")
 

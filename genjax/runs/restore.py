@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from genjax.checkpoint import Checkpoints
-from genjax.runs.checkpoint_state import DAMAGED, CheckpointState, checkpoint_folder, initial_checkpoint_state, latest
+from genjax.runs.checkpoint_state import DAMAGED, CheckpointState, checkpoint_folder, latest
 from genjax.runs.config import Config, Function, build, from_json, with_option
 from genjax.runs.directory import CONFIG, RunError, read_config
 from genjax.runs.experiment import Experiment
@@ -74,7 +74,7 @@ def restore_group(experiment: Experiment, run: Run, seeds: tuple[int, ...], dire
         raise RunError(f"{directory} holds no checkpoint of seeds {list(seeds)} yet")
     feed = experiment.training_feed(seeds, run.batch_size)
     checkpoints = Checkpoints(folder, read_only=True)
-    found = latest(checkpoints, initial_checkpoint_state(experiment, feed, seeds))
+    found = latest(checkpoints, experiment, feed, seeds)
     checkpoints.close()
     if found is None:
         raise RunError(f"{directory} holds no checkpoint of seeds {list(seeds)} yet")
