@@ -1,7 +1,5 @@
 """What is set against the test images, and what they are scored by."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,24 +20,12 @@ SETS = {
 }
 
 
-@functools.cache
-def all_batches(name):
-    """The first images of a set, as they are under the key of the corrupted ones, and by each corruption."""
-    data = SETS[name]()
-
-    @jax.jit
-    def loaded(raw):
-        plain = data.load(raw, jax.random.split(KEY)[0])
-        others = {name: corrupted(data, corrupt).load(raw, KEY) for name, corrupt in CORRUPTIONS.items()}
-        return plain["image"], {name: batch["image"] for name, batch in others.items()}
-
-    return jax.device_get(loaded(data.test.read(np.arange(40))))
-
-
 def batches(name, corruption):
-    """The first images of a set, and the same ones corrupted."""
-    plain, others = all_batches(name)
-    return plain, others[corruption]
+    """The first images of a set, as they are under the key of the other one, and corrupted."""
+    data = SETS[name]()
+    raw = jax.tree.map(jnp.asarray, data.test.read(np.arange(40)))
+    plain = data.load(raw, jax.random.split(KEY)[0])["image"]
+    return np.asarray(plain), np.asarray(corrupted(data, CORRUPTIONS[corruption]).load(raw, KEY)["image"])
 
 
 @pytest.mark.parametrize("corruption", CORRUPTIONS)
