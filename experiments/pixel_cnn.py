@@ -258,9 +258,8 @@ def make_figures(
 
     def seen(params: Params) -> Float[np.ndarray, "H W"]:
         batch = first_test_batch(data, 32)
-        context = jax.jit(lambda params, batch: pixel_cnn_model.context_of(networks, params, given, batch))(
-            params, batch
-        )
+        context_of = jax.jit(lambda params, batch: pixel_cnn_model.context_of(networks, params, given, batch))
+        context = context_of(params, batch)
         conditionals = functools.partial(pixel_cnn_model.conditionals, networks, params, context=context, center=mean)
         return seen_by_the_centre(lambda x: output.log_prob(conditionals(x), batch["image"]), batch["image"])
 
