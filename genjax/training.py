@@ -81,7 +81,7 @@ def make_train_step(model: Model, feed: Feed, due: Due | None = None) -> Step:
     """Return the jitted step of all seeds, or of a single seed whose state has no seed axis.
 
     The state passed in is donated and must not be used afterwards: use the returned one. `make_step` explains `due`.
-    Models with the same phases, on feeds of the same data set, have one step, which is compiled once.
+    The same phases and `feed.load` give the same step, which is compiled once.
     """
     return step_program(tuple(model.phases), feed.load, due)
 
@@ -134,8 +134,8 @@ def one_seed(state: TrainState, index: Int[Array, ""]) -> TrainState:
 
 
 @jax.jit
-def entry(tree: PyTree, index: Int[Array, ""]) -> PyTree:
-    """Return the entry at `index` of the first axis of every array, such as one seed of parameters."""
+def entry(tree: PyTree, index: Int[Array, "..."]) -> PyTree:
+    """Return the entry, or entries, at `index` of the first axis of every array, such as one seed of parameters."""
     return jax.tree.map(lambda leaf: leaf[index], tree)
 
 

@@ -33,6 +33,7 @@ from genjax.models.autoregressive.pixels import bernoulli
 from genjax.models.latent import aae, aae_networks, autoencoder, classifier, vae, vae_networks
 from genjax.testing import assert_resume_equals
 from genjax.training import copied, init_seeds, iterate, make_train_step, seed, with_seed_axis
+from tests.toys import load
 
 SHAPE = (4, 4, 1)
 EXAMPLES = 24
@@ -338,12 +339,7 @@ def batch(name, size=BATCH):
 @functools.cache
 def feed(name, seeds):
     arrays = MODELS[name].examples(np.float64)
-    return make_feed(Split(EXAMPLES, lambda indices: arrays, arrays), as_they_are, seeds, BATCH)
-
-
-def as_they_are(raw, key):
-    del key
-    return dict(raw)
+    return make_feed(Split(EXAMPLES, lambda indices: arrays, arrays), load, seeds, BATCH)
 
 
 def leaves_differ(a, b):
@@ -415,7 +411,9 @@ def test_no_second_compilation(name):
 
 @every_run
 def test_a_seed_among_others_equals_the_seed_alone(name):
-    """Whose state has no seed axis; with one it is the same, which one model shows for all."""
+    """Its start is compared among other seeds too, its training without a seed axis; one model shows the start alone
+    and the training with an axis for all.
+    """
     with jax.enable_x64(True):
         model, alone = float64_model_of(name), feed(name, (5,))
         bare, axed = (seed(training_of(name).start, 1) for _ in range(2))  # copies: training gives them up

@@ -111,9 +111,8 @@ def test_batches_are_made_one_after_another():
 
 
 def test_one_program_serves_all_batches():
-    function = make_evaluate_seeds(
-        lambda *arguments: evaluate(*arguments), load
-    )  # of its own, which no test has called
+    of_its_own = lambda *arguments: evaluate(*arguments)  # noqa: E731  # so that no other test has compiled it
+    function = make_evaluate_seeds(of_its_own, load)
     evaluate_split(function, *SEEDS, split(), key=jax.random.key(0), batch_size=BATCH)
     assert function._cache_size() == 1
 

@@ -34,7 +34,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import tyro
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 from rich.console import Console
 from rich.table import Table
 
@@ -51,7 +51,7 @@ from genjax.runs.directory import RunError, write_json
 from genjax.runs.options import check_positive
 from genjax.runs.report import commit, mean_and_deviation, summary, surroundings
 from genjax.runs.restore import Restored, restore_run
-from genjax.training import init_seeds, iterate
+from genjax.training import entry, init_seeds, iterate
 from genjax.types import Embed, Params, PyTree
 
 FILE = "transfer.json"
@@ -196,12 +196,6 @@ def stacked(trees: Sequence[PyTree]) -> PyTree:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
-@jax.jit
-def entries(tree: PyTree, indices: Int[Array, " seeds"]) -> PyTree:
-    """Return the entries at these indices of the first axis of every array."""
-    return jax.tree.map(lambda leaf: leaf[indices], tree)
-
-
 def decayed(learning_rate: float, steps: int) -> optax.GradientTransformation:
     """Return Adam with a cosine decay of its learning rate."""
     return optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
@@ -215,7 +209,7 @@ def trained_errors(run: Restored, rows: Rows, training: Training, model: Model, 
     errors = []
     for group in groups(run, len(rows)):
         feed = subset_feed(data, rows, group, training.batch_size)
-        own = None if encoders is None else entries(encoders, jnp.asarray(group))
+        own = None if encoders is None else entry(encoders, jnp.asarray(group))
         state = train_classifiers(model, feed, group, training.steps, own)
         found = evaluate_split(
             evaluate_seeds, state.params, state.stats, data.test, key=evaluation_key(), batch_size=size
