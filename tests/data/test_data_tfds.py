@@ -18,16 +18,6 @@ from genjax.data.tfds import flag_paths, read_split, tfds_images, three_splits
 SHARD = "binarized_mnist-{}.array_record-00000-of-00001"
 
 
-def test_binarized_mnist_is_larochelles(tfds_dir):
-    dataset = load_dataset("binarized_mnist", data_dir=tfds_dir)
-    assert [split.size for split in (dataset.train, dataset.validation, dataset.test)] == [50000, 10000, 10000]
-    assert dataset.image_shape == (28, 28, 1)
-    assert dataset.protocol == "static"
-    images = [split.arrays["image"] for split in (dataset.train, dataset.validation, dataset.test)]
-    # means of the official files, to the printed digits
-    np.testing.assert_allclose([image.mean() for image in images], [0.130562, 0.131127, 0.132512], atol=5e-7)
-
-
 @pytest.fixture(scope="module")
 def mnist(tfds_dir):
     return load_dataset("mnist", data_dir=tfds_dir, binarization="dynamic")
