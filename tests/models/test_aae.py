@@ -1,74 +1,35 @@
-"""The phases of the AAE, the effect of labels, and a case whose equilibrium is known in closed form."""
+"""The phases of the AAE, and the effect of labels."""
 
 import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 import scipy.special
 import scipy.stats
 from flax import linen as nn
 
-from genjax.core import Model, init_state, make_step
-from genjax.models.latent.aae import (
-    Optimizers,
-    aae,
-    draw,
-    label_slots,
-    uniform_label,
-    with_dropout,
-)
-from genjax.models.latent.aae_networks import Encoding, decode, encode, mlp_networks, reconstruct, with_slot
+from genjax.core import make_step
+from genjax.models.latent.aae import aae, draw, label_slots, uniform_label, with_dropout
+from genjax.models.latent.aae_networks import Encoding, mlp_networks, reconstruct, with_slot
 from genjax.models.priors import Prior, gaussian, gaussian_mixture
 from genjax.networks.bound import bind
-
-SHAPE = (3, 2, 1)
-KEY = jax.random.key(0)
-IMAGES = np.random.default_rng(0).random((6, *SHAPE)).astype(np.float32)
-LABELS = np.array([0, 1, 2, 2, 1, 0])
-STATS = {"encoder": {}}
-SGD = Optimizers(*(optax.sgd(0.1) for _ in range(4)))
-
-MARKER = Prior(
-    2,
-    3,
-    lambda key, count, labels: jnp.stack(
-        [jnp.zeros(count) if labels is None else labels + 1.0, jnp.full(count, 7.0)], 1
-    ),
+from tests.models.aae_cases import (
+    IMAGES,
+    KEY,
+    LABELS,
+    MARKER,
+    SGD,
+    SHAPE,
+    STATS,
+    batch,
+    encoding_of_images,
+    image_of_code,
+    semi_supervised_model,
+    shaped_model,
+    state_of,
 )
-"""Its samples are (label + 1, 7), or (0, 7) without a label."""
-
-encoding_of_images = jax.jit(encode, static_argnums=0)
-image_of_code = jax.jit(decode, static_argnums=0)
-
-
-@functools.cache
-def semi_supervised_model():
-    networks = mlp_networks(SHAPE, hidden=(5,), latents=2, classes=3)
-    return networks, aae(SHAPE, networks, gaussian(2), optimizers=SGD, semi_supervised=True)
-
-
-@functools.cache
-def shaped_model():
-    networks = mlp_networks(SHAPE, hidden=(8,), latents=2, gaussian=True)
-    return networks, aae(SHAPE, networks, gaussian_mixture(3), optimizers=SGD)
-
-
-def batch(**more):
-    return {"image": IMAGES, "label": LABELS, **more}
-
-
-def state_of(model):
-    return state_by_init(model.init, model.phases)
-
-
-@functools.cache
-def state_by_init(init, phases):
-    model = Model(init, phases, evaluate=None, generate=None)
-    state = jax.jit(lambda key, batch: init_state(model, key, batch))(KEY, batch())
-    return state._replace(params=jax.device_get(state.params), stats=jax.device_get(state.stats))
 
 
 def test_phases_stand_in_the_papers_order_and_move_their_own_networks():
@@ -284,54 +245,6 @@ def test_running_statistics_move_in_the_reconstruction_phase_alone():
         same = [(one == other).all() for one, other in zip(*map(jax.tree.leaves, (stats, state.stats)), strict=True)]
         assert len(same) == 2  # the mean and the variance of the logits of y
         assert not any(same) if phase.name == "reconstruction" else all(same)
-
-
-class Scale(nn.Module):
-    """z = a x."""
-
-    @nn.compact
-    def __call__(self, x, train=False):
-        return {"mean": self.param("a", nn.initializers.constant(0.3), (1,)) * x.reshape(-1, 1)}
-
-
-class Quadratic(nn.Module):
-    """The logit of the best discriminator between two Gaussians of mean 0 is linear in z^2 and 1."""
-
-    @nn.compact
-    def __call__(self, z):
-        return nn.Dense(1)(z**2 / 4)
-
-
-class Rebuild(nn.Module):
-    """One pixel."""
-
-    @nn.compact
-    def __call__(self, z):
-        return nn.Dense(1)(z).reshape(-1, 1, 1, 1)
-
-
-def test_in_one_dimension_training_ends_where_both_deviations_are_equal():
-    """z = a x with x ~ N(0, 3^2) against N(0, 2^2): at the end |a| = 2 / 3."""
-    networks = mlp_networks((1, 1, 1), latents=1)._replace(
-        encoder=Scale(), discriminator=Quadratic(), decoder=Rebuild()
-    )
-    optimizers = SGD._replace(discriminator=optax.adam(0.02, b1=0.5), regularization=optax.adam(0.003, b1=0.5))
-    model = aae((1, 1, 1), networks, gaussian(1, std=2.0), optimizers=optimizers)
-    adversarial = model._replace(phases=model.phases[1:])
-
-    @jax.jit
-    def train(key):
-        def one(state, key):
-            images = 3 * jax.random.normal(key, (200, 1, 1, 1))
-            state, _ = make_step(adversarial.phases)(state, {"image": images})
-            return state, state.params["encoder"]["params"]["a"][0]
-
-        start = init_state(adversarial, key, {"image": jnp.zeros((1, 1, 1, 1))})
-        return jax.lax.scan(one, start, jax.random.split(key, 3000))[1]
-
-    scales = np.asarray(train(KEY))
-    np.testing.assert_allclose(np.abs(scales[-1000:]).mean(), 2 / 3, rtol=0.05)
-    assert abs(scales[0] - 2 / 3) > 0.3
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from scipy.integrate import quad
 from scipy.special import expit, logsumexp
-from scipy.stats import norm
 
 from genjax.core import init_state, make_step
 from genjax.data.stream import stream_feed, stream_windows
 from genjax.models.autoregressive import char_rnn
-from genjax.models.autoregressive.char_rnn import categorical, gaussian_mixture, sequential
+from genjax.models.autoregressive.char_rnn import categorical, sequential
 from genjax.testing import (
     assert_autoregressive,
     assert_normalized,
@@ -21,57 +19,23 @@ from genjax.testing import (
     assert_sampler_matches,
     assert_stable,
     flip_pattern,
-    jacobian_pattern,
 )
 from genjax.training import init_seeds, iterate, seed
-
-V = 3
-read = jax.jit(char_rnn.conditionals, static_argnums=0)
-read_anew = jax.jit(
-    lambda core, params, x: char_rnn.conditionals(core, params, core.start(len(x)), x), static_argnums=0
+from tests.models.char_rnn_cases import (
+    PARAMS,
+    SERIES_CORE,
+    TEXT_CORE,
+    V,
+    characters,
+    continuation,
+    log_probs,
+    random_params,
+    read,
+    read_anew,
+    string_log_prob,
+    text,
+    values,
 )
-jitted_log_probs = jax.jit(char_rnn.log_probs, static_argnums=0)
-continuation = jax.jit(char_rnn.continuation, static_argnums=0, static_argnames="length")
-TEXT_CORE = sequential(categorical(V), hidden=4, layers=2)
-SERIES_CORE = sequential(gaussian_mixture(2, 0.5, 2.0), hidden=4, layers=1)
-
-
-def random_params(core, key=0, scale=1.0):
-
-    def init(key):
-        return core.network.init(key, core.start(1).state, core.head.features(jnp.zeros((1, 1), core.head.dtype)))
-
-    shapes = jax.eval_shape(init, jax.random.key(0))
-    rng = np.random.default_rng(key)
-    return jax.tree.map(
-        lambda leaf: rng.normal(0, scale, leaf.shape).astype(jax.dtypes.canonicalize_dtype(float)), shapes["params"]
-    )
-
-
-def log_probs(core, params, x):
-    return np.asarray(jitted_log_probs(core, params, x))
-
-
-PARAMS = random_params(TEXT_CORE)
-SERIES_PARAMS = random_params(SERIES_CORE)
-
-
-def characters(x):
-    """`genjax.testing` writes V levels as 0, 1 / (V - 1), ..., 1."""
-    return np.round(np.asarray(x) * (V - 1)).astype(np.int32)
-
-
-def string_log_prob(x):
-    return log_probs(TEXT_CORE, PARAMS, characters(x)).sum(axis=1)
-
-
-def text(shape, seed=0):
-    return np.random.default_rng(seed).integers(0, V, shape).astype(np.int32)
-
-
-def values(shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape).astype(jax.dtypes.canonicalize_dtype(float))
-
 
 # Characters
 
@@ -284,74 +248,6 @@ def test_without_weights_an_evaluation_is_the_mean_of_its_row():
     x = text((3, 6))
     nats = jax.jit(tiny().evaluate)({"rnn": PARAMS}, {}, {"sequence": x}, jax.random.key(0))["nats_per_character"]
     np.testing.assert_allclose(nats, -log_probs(TEXT_CORE, PARAMS, x).mean(axis=1), rtol=1e-5)
-
-
-# Real values
-
-
-@jax.jit
-def series_density(parameters, value):
-    return jnp.exp(SERIES_CORE.head.log_prob(parameters, value))
-
-
-@pytest.mark.parametrize("prefix", [0, 3])
-def test_the_density_of_a_value_integrates_to_one(prefix):
-    with jax.enable_x64(True):
-        params = random_params(SERIES_CORE)
-        x = values((1, prefix + 1))
-        parameters = np.asarray(read_anew(SERIES_CORE, params, x)[1])[0, -1]
-        total, _ = quad(lambda value: float(series_density(parameters, value)), -60, 60, limit=200, points=[-2, 0, 2])
-        np.testing.assert_allclose(total, 1, atol=1e-8)
-
-
-def test_one_component_without_weights_is_the_normal_distribution():
-    core = sequential(gaussian_mixture(1, 3.0, 2.0), hidden=4, layers=1)
-    params, x = jax.tree.map(np.zeros_like, random_params(core)), values((2, 5))
-    np.testing.assert_allclose(log_probs(core, params, x), norm(3, 2).logpdf(np.asarray(x)), rtol=1e-5)
-
-
-def test_an_autoregression_has_its_exact_likelihood():
-    """An LSTM that hands x_{t-1} on in its linear range is the AR(1) process with that coefficient."""
-    with jax.enable_x64(True):
-        core, small = sequential(gaussian_mixture(1), hidden=1, layers=1), 1e-3
-        params = jax.tree.map(np.zeros_like, random_params(core))
-        # Gates i and o open, f shut, g = small x: h = tanh(tanh(small x)) = small x up to its cube.
-        params["core"]["layer_0"]["input"]["kernel"] = np.array([[0, 0, 0, small]])
-        params["core"]["layer_0"]["input"]["bias"] = np.array([50.0, -50.0, 50.0, 0.0])
-        params["head"]["kernel"] = np.array([[0.0, 0.8 / small, 0.0]])
-        params["head"]["bias"] = np.array([0.0, 0.0, math.log(0.6)])
-        x = values((2, 20))
-        before = np.pad(np.asarray(x), ((0, 0), (1, 0)))[:, :-1]
-        np.testing.assert_allclose(log_probs(core, params, x), norm(0.8 * before, 0.6).logpdf(x), rtol=0, atol=1e-4)
-
-
-def test_each_value_depends_on_all_before_it_and_on_no_other():
-    def parameters(x):
-        return read_anew(SERIES_CORE, SERIES_PARAMS, x)[1]
-
-    assert_autoregressive(parameters, values((3, 6)), pattern=jacobian_pattern)
-
-
-def test_continuations_of_a_series_have_the_distribution_function_of_the_density():
-    """Kolmogorov-Smirnov test of the value after a prefix; the recorded log p is that of reading the whole."""
-    prompt = np.broadcast_to(values((1, 3)), (20_000, 3))
-    x, recorded = continuation(SERIES_CORE, SERIES_PARAMS, jax.random.key(0), prompt, length=2)
-    x, recorded = np.asarray(x), np.asarray(recorded)
-    _, parameters = read_anew(SERIES_CORE, SERIES_PARAMS, np.concatenate([prompt[:1], x[:1]], axis=1))
-    logits, means, log_stds = np.split(np.asarray(parameters, np.float64)[0, 3], 3)
-    weights, ordered = np.exp(logits - logsumexp(logits)), np.sort(np.asarray(x[:, 0], np.float64))
-    cdf = norm(0.5 + 2 * means, 2 * np.exp(log_stds)).cdf(ordered[:, None]) @ weights
-    assert abs(cdf - (np.arange(20_000) + 0.5) / 20_000).max() < 2.2 / math.sqrt(20_000)  # p < 1e-4
-    whole = log_probs(SERIES_CORE, SERIES_PARAMS, np.concatenate([prompt[:50], x[:50]], axis=1))
-    np.testing.assert_allclose(whole[:, 3:].sum(axis=1), recorded[:50], rtol=1e-3, atol=1e-4)
-
-
-def test_the_unit_of_a_series_shifts_its_nats():
-    """Log p of s x + m under mean m and scale s is log p of x under 0 and 1, less log s."""
-    plain, scaled = (sequential(gaussian_mixture(2, *unit), hidden=4, layers=1) for unit in ((0.0, 1.0), (3.0, 0.1)))
-    x = values((2, 6))
-    expected = log_probs(plain, SERIES_PARAMS, x) - math.log(0.1)
-    np.testing.assert_allclose(log_probs(scaled, SERIES_PARAMS, 3 + 0.1 * x), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -12,63 +12,22 @@ from genjax.core import init_state, make_step
 from genjax.models.autoregressive import rnade
 from genjax.models.autoregressive.rnade import Weights
 from genjax.testing import assert_autoregressive
-
-SHAPE = (3, 4, 1)
-D = 12
-KEY = jax.random.key(0)
-SIZES = {"hidden": 5, "components": 3}
-conditionals = jax.jit(rnade.conditionals, static_argnames="chunk")
-log_prob = jax.jit(rnade.log_prob)
-noise = jax.jit(rnade.noise)
-
-
-@functools.cache
-def raster():
-    """The model in raster order, for single precision; one compilation of each function for all tests."""
-    return rnade.rnade(SHAPE, **SIZES)
-
-
-def random_weights(seed, *, dimensions=D, hidden=5, components=3, scale=0.3):
-    rng = np.random.default_rng(seed)
-    outputs = 3 * components
-    shapes = Weights((dimensions, hidden), (dimensions, hidden, outputs), (dimensions, outputs), (hidden,), dimensions)
-    return Weights(*(rng.normal(0, scale, shape).astype(jax.dtypes.canonicalize_dtype(float)) for shape in shapes))
-
-
-def with_biases(w, columns, values):
-    """The weights with these columns of the biases replaced."""
-    b = w.b.copy()
-    b[:, columns] = values
-    return w._replace(b=b)
-
-
-def random_images(seed, count=6, shape=SHAPE):
-    return np.random.default_rng(seed).normal(size=(count, *shape)).astype(jax.dtypes.canonicalize_dtype(float))
-
-
-def nll_nats(model, w, image):
-    return jax.jit(model.evaluate)(as_params(w), {}, {"image": image}, KEY)["nll_nats"]
-
-
-def as_params(weights):
-    return {"rnade": weights._asdict()}
-
-
-def naive_mixtures(w, x):
-    """Each conditional by itself, in NumPy: weights, means and standard deviations, [B, D, K] each."""
-    w = Weights(*map(np.asarray, w))
-    rows = []
-    for d in range(x.shape[1]):
-        h = np.maximum(w.rho[d] * (w.c + x[:, :d] @ w.W[:d]), 0)
-        rows.append(h @ w.V[d] + w.b[d])
-    alpha, mu, log_sigma = np.split(np.stack(rows, axis=1), 3, axis=-1)
-    return scipy.special.softmax(alpha, axis=-1), mu, np.exp(np.clip(log_sigma, -7, 7))
-
-
-def naive_log_probs(w, x):
-    """Log density of each element, [B, D]."""
-    alpha, mu, sigma = naive_mixtures(w, x)
-    return scipy.special.logsumexp(np.log(alpha) + scipy.stats.norm.logpdf(x[..., None], mu, sigma), axis=-1)
+from tests.models.rnade_cases import (
+    KEY,
+    SHAPE,
+    SIZES,
+    D,
+    as_params,
+    conditionals,
+    log_prob,
+    naive_log_probs,
+    naive_mixtures,
+    nll_nats,
+    random_images,
+    random_weights,
+    raster,
+    with_biases,
+)
 
 
 @pytest.mark.parametrize(("dimensions", "chunk"), [(1, 4), (12, 1), (12, 16), (16, 16), (21, 5)])
@@ -233,62 +192,6 @@ def test_it_learns_a_correlated_gaussian():
     assert abs(nll.mean() - truth.entropy()) < 0.02 + 4 / np.sqrt(20_000)
 
 
-def test_sampler_records_the_log_density_of_its_samples():
-    with jax.enable_x64(True):
-        w = random_weights(14)
-        x, recorded = rnade.sample(w, KEY, 64)
-        np.testing.assert_allclose(naive_log_probs(w, np.asarray(x)).sum(1), recorded, rtol=0, atol=1e-10)
-
-
-SAMPLES = 100_000
-"""Of four elements: tests with as many share their sampler."""
-
-
-def test_samples_follow_the_conditional_distribution_functions():
-    """Kolmogorov-Smirnov: F(x_d | x_<d), by SciPy, of a right sampler's values are uniform, and independent.
-
-    Sigmas reach from 0.05 to 20: a sampler that clipped them at 1, or took floors of its own, would fail.
-    """
-    with jax.enable_x64(True):
-        w = with_biases(random_weights(15, dimensions=4), slice(6, None), np.log([0.05, 1.0, 20.0]))
-        x = np.asarray(rnade.sample(w, jax.random.key(1), SAMPLES)[0])
-    alpha, mu, sigma = naive_mixtures(w, x)
-    assert sigma.max() > 5
-    assert sigma.min() < 0.2
-    levels = (alpha * scipy.stats.norm.cdf(x[..., None], mu, sigma)).sum(-1)
-    for level in levels.T:
-        assert scipy.stats.kstest(level, "uniform").pvalue > 1e-4
-    assert np.abs(np.corrcoef(levels.T) - np.eye(4)).max() < 5 / np.sqrt(SAMPLES)
-
-
-def test_moments_of_samples_are_those_of_the_density():
-    """The first element's mixture, and the second's mean by quadrature over the first."""
-    with jax.enable_x64(True):
-        w = random_weights(16, dimensions=4)
-        x = np.asarray(rnade.sample(w, jax.random.key(2), SAMPLES)[0])[:, :2]
-        grid = np.linspace(-30, 30, 20_001)
-        pairs = np.pad(grid[:, None], ((0, 0), (0, 3)))
-        alpha, mu, sigma = naive_mixtures(w, pairs)
-        density = (alpha[:, 0] * scipy.stats.norm.pdf(grid[:, None], mu[:, 0], sigma[:, 0])).sum(-1)
-        mean = np.trapezoid(density * grid, grid)
-        second = np.trapezoid(density * (alpha[:, 1] * mu[:, 1]).sum(-1), grid)
-        squares = np.trapezoid(density * (alpha[:, 1] * (mu[:, 1] ** 2 + sigma[:, 1] ** 2)).sum(-1), grid)
-    error = 5 / np.sqrt(len(x))
-    np.testing.assert_allclose(x.mean(0), [mean, second], atol=error * x.std(0).max())
-    assert abs((x[:, 1] ** 2).mean() - squares) < error * (x[:, 1] ** 2).std()
-
-
-def test_fast_sampler_equals_one_that_computes_all_conditionals_anew_at_each_pixel():
-    with jax.enable_x64(True):
-        w = random_weights(17)
-
-        draw = jax.jit(lambda w, x: rnade.conditionals(w, x).draw(*rnade.noise(KEY, x)))
-        naive = np.zeros((64, D))
-        for d in range(D):
-            naive[:, d] = draw(w, naive.copy())[:, d]
-        np.testing.assert_allclose(rnade.sample(w, KEY, 64)[0], naive, rtol=0, atol=1e-9)
-
-
 @pytest.mark.parametrize("value", [1e4, -1e4])
 @pytest.mark.parametrize("part", ["logits", "means", "log_sigmas"])
 def test_loss_and_gradient_are_finite_at_extreme_outputs(part, value):
@@ -330,50 +233,6 @@ def test_parameter_count():
     params, _ = jax.eval_shape(rnade.rnade((28, 28, 1)).init, KEY, {})
     expected = 784 * 512 + 3 * 784 * 512 * 10 + 3 * 784 * 10 + 512 + 784
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == rnade.parameter_count(784, 512, 10) == expected
-
-
-def completion_batch(known_pixels, order):
-    known = np.zeros(D)
-    known[order[:known_pixels]] = 1
-    image = random_images(22, 3)
-    known = np.broadcast_to(known.astype(np.float32).reshape(SHAPE), image.shape)
-    return {"image": image, "known": known}
-
-
-def test_completion_keeps_what_is_known_and_draws_the_rest_given_it():
-    order = np.random.default_rng(23).permutation(D)
-    mean, std = np.full(SHAPE, 0.1), np.full(SHAPE, 0.3)
-    model = rnade.rnade(SHAPE, ordering=order.tolist(), mean=mean, std=std, **SIZES)
-    generate = jax.jit(model.generate)
-    batch, w = completion_batch(7, order), random_weights(0)
-    drawn = np.stack([generate(as_params(w), {}, batch, jax.random.key(i)) for i in range(8)])
-    known = np.asarray(batch["known"]) > 0
-    assert (drawn[:, known] == np.asarray(batch["image"])[known]).all()
-    assert (drawn.std(0)[~known] > 0).all()
-    x = (np.asarray(batch["image"]).reshape(3, D)[:, order] - 0.1) / 0.3
-    alpha, mu, sigma = naive_mixtures(w, x)
-    uniform, normal = noise(jax.random.key(0), np.zeros((3, D), np.float32))
-    component = (np.cumsum(alpha[:, 7], -1) <= np.asarray(uniform)[:, 7, None]).sum(-1)[:, None]
-    eighth = np.take_along_axis(mu[:, 7] + sigma[:, 7] * np.asarray(normal)[:, 7, None], component, 1)[:, 0]
-    np.testing.assert_allclose(drawn[0].reshape(3, D)[:, order[7]], 0.1 + 0.3 * eighth, rtol=1e-4)
-
-
-def test_completion_of_no_known_pixels_is_a_sample():
-    batch = completion_batch(0, np.arange(D))
-    generate, params = jax.jit(raster().generate), as_params(random_weights(0))
-    completed = generate(params, {}, batch, KEY)
-    sample = generate(params, {}, {"image": batch["image"]}, KEY)
-    np.testing.assert_allclose(completed, sample, rtol=1e-5, atol=1e-6)
-
-
-def test_completion_of_pixels_that_are_no_prefix_or_of_another_shape_is_refused():
-    batch = jax.tree.map(jnp.asarray, completion_batch(7, np.arange(D)[::-1]))  # the last seven in raster order
-    model, params = raster(), jax.tree.map(jnp.asarray, as_params(random_weights(0)))
-    with pytest.raises(ValueError, match="known: the model completes what follows a prefix"):
-        model.generate(params, {}, batch, KEY)
-    assert np.isnan(jax.jit(model.generate)(params, {}, batch, KEY)).all()
-    with pytest.raises(ValueError, match="known: shape"):
-        model.generate(params, {}, {**batch, "known": batch["known"][:, :1]}, KEY)
 
 
 @pytest.mark.parametrize(
