@@ -138,9 +138,9 @@ class Options:
 PRESETS = {
     "quick": Options(
         Data(binarization="none"),
-        Run(steps=1600, batch_size=64, evaluate_every=500),
-        fade_images=25_600,
-        stable_images=25_600,
+        Run(steps=2400, batch_size=16, evaluate_every=800),
+        fade_images=4800,
+        stable_images=4800,
         latents=64,
         maps=32,
         maps_times_side=256,
