@@ -11,7 +11,7 @@ from genjax.runs.runner import main
 from tests.commands.toy_runs import run
 from tests.experiments.toy import PRESETS, toy
 
-# A read of a damaged checkpoint leaves callbacks of Orbax's behind for an event loop that is closed by then.
+# What a read of a damaged checkpoint in an earlier file leaves behind may be found here, as in test_commands.py.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 

@@ -78,11 +78,11 @@ def binarized_mnist(tfds_dir):
 
 
 def test_binarized_mnist_is_larochelles(binarized_mnist):
-    dataset = binarized_mnist
-    assert [split.size for split in (dataset.train, dataset.validation, dataset.test)] == [50000, 10000, 10000]
-    assert dataset.image_shape == (28, 28, 1)
-    assert dataset.protocol == "static"
-    images = [split.arrays["image"] for split in (dataset.train, dataset.validation, dataset.test)]
+    data = binarized_mnist
+    assert [split.size for split in (data.train, data.validation, data.test)] == [50000, 10000, 10000]
+    assert data.image_shape == (28, 28, 1)
+    assert data.protocol == "static"
+    images = [split.arrays["image"] for split in (data.train, data.validation, data.test)]
     # means of the official files, to the printed digits
     np.testing.assert_allclose([image.mean() for image in images], [0.130562, 0.131127, 0.132512], atol=5e-7)
 

@@ -19,7 +19,6 @@ SERIES_CORE = sequential(gaussian_mixture(2, 0.5, 2.0), hidden=4, layers=1)
 
 
 def random_params(core, key=0, scale=1.0):
-
     def init(key):
         return core.network.init(key, core.start(1).state, core.head.features(jnp.zeros((1, 1), core.head.dtype)))
 
