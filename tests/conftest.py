@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+import tests.checks  # noqa: F401  jaxtyping looks for it in the package alone
+
 REPOSITORY = Path(__file__).parents[1]
 
 # Programs that tests compile stay out of the user's cache; commands started by tests share them.
@@ -69,6 +71,12 @@ def share_context():
 
     if hasattr(mlir, "make_ir_context"):
         mlir.make_ir_context = functools.cache(mlir.make_ir_context)
+
+
+def pytest_sessionfinish():
+    """Leave what there is now out of the ten searches for garbage with which pytest ends: one search is enough."""
+    gc.collect()
+    gc.freeze()
 
 
 LONGEST = ("test_all_models.py", "runs", "test_front_door.py", "experiments", "test_readme.py", "commands", "models")

@@ -91,11 +91,10 @@ def output_shapes(networks: tuple[Any, ...], **inputs: tuple[Any, ...]) -> dict[
 
     Inputs are arrays or `jax.ShapeDtypeStruct`s.
     """
+    modules = networks._asdict()  # pyright: ignore[reportAttributeAccessIssue]
 
     def apply(key: Key, inputs: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
-        params, stats = init_networks(networks, key, **inputs)
-        bound = bind(networks, params, stats)._asdict()  # pyright: ignore[reportAttributeAccessIssue]
-        return {name: bound[name](*own) for name, own in inputs.items()}
+        return {name: modules[name].init_with_output(key, *own)[0] for name, own in inputs.items()}
 
     return jax.tree.map(lambda leaf: leaf.shape, jax.eval_shape(apply, jax.random.key(0), inputs))
 

@@ -143,14 +143,14 @@ def stopped(folder, *words):
     deadline = time.monotonic() + PATIENCE
     while not list(folder.glob("run/checkpoints/*/*/facts")) and process.poll() is None:
         assert time.monotonic() < deadline
-        time.sleep(0.001)
+        time.sleep(0.002)
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 143, output
     assert "which is saved; continue with the same command and --workdir run" in output
 
 
-STEPS = ("--steps", "1000")
+STEPS = ("--steps", "300")
 
 
 @pytest.fixture(scope="module")
@@ -181,13 +181,13 @@ def result_of(run):
 def test_the_configuration_names_module_function_and_file(folder):
     config = json.loads((folder / "run/config.json").read_text())
     assert (config["experiment"], config["file"]) == ("swirl:swirl", str(folder / "swirl.py"))
-    assert result_of(folder / "run")["command"] == "python swirl.py --steps 1000"
+    assert result_of(folder / "run")["command"] == "python swirl.py --steps 300"
 
 
 def test_it_runs_as_a_module_too_and_ends_with_the_same_numbers(folder):
     finish(start(folder, "-m", "swirl", "--workdir", "other", *STEPS))
     one, other = (result_of(folder / name) for name in ("run", "other"))
-    assert other["command"] == "python -m swirl --steps 1000"
+    assert other["command"] == "python -m swirl --steps 300"
     assert one["metrics"] == other["metrics"]
     configs = [json.loads((folder / name / "config.json").read_text()) for name in ("run", "other")]
     check_config(folder / "run", configs[1])  # either command continues the run of the other
@@ -218,7 +218,7 @@ def test_the_ledger_shows_its_row_beside_what_the_file_declares(folder, capsys):
     assert found["ours"] == f"{metrics['squared_error']['mean']:.3f}"
     baseline = f"{metrics['mean_image_error']['mean']:.3f}: the mean image (this run)"
     assert found["to compare with"] == f"3.5: somebody's, 8 latents<br>{baseline}"
-    assert found["command"] == "`python swirl.py --steps 1000`"
+    assert found["command"] == "`python swirl.py --steps 300`"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-STEPS = 100
+STEPS = 60
 COMMAND = [
     sys.executable,
     "-m",
@@ -58,7 +58,7 @@ def wait_until(condition, process):
     while not (found := condition()):
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline
-        time.sleep(0.0005)
+        time.sleep(0.002)
     return found
 
 
@@ -81,7 +81,7 @@ def test_the_same_command_twice_gives_the_same_numbers(uninterrupted, tmp_path):
 def stopped_by(number, directory):
     """Continue the run, and stop it some steps later by the signal of this number."""
     process, before = start(directory), logged(directory)
-    wait_until(lambda: logged(directory) > before + 4, process)
+    wait_until(lambda: logged(directory) > before + 2, process)
     process.send_signal(number)
     output, _ = process.communicate(timeout=PATIENCE)
     assert "continuing at step" in output
@@ -93,7 +93,7 @@ def stopped_by(number, directory):
 def killed_while_saving(directory):
     """Begin the run and kill it; return what it leaves of an unfinished save, if it hit one."""
     process = start(directory)
-    wait_until(lambda: logged(directory) > 4 and list(unfinished(directory)), process)
+    wait_until(lambda: logged(directory) > 2 and list(unfinished(directory)), process)
     process.kill()
     process.communicate()
     return list(unfinished(directory))
