@@ -13,7 +13,7 @@ from genjax.data.binarize import present
 from genjax.data.captions import Vocabulary, captioned_folder, decode, with_one_caption
 from genjax.data.dataset import Dataset, Source, Split, resident
 from genjax.data.load import source
-from genjax.data.scenes import scenes
+from genjax.data.scenes import FRACTIONS, scenes
 from genjax.runs.options import Data
 
 
@@ -29,6 +29,9 @@ class Scenes:
     """Number of scenes for each digit image of the data set."""
     pairs: float = 0.25
     """Fraction of the scenes that have two digits."""
+    digit_sizes: tuple[float, float] = FRACTIONS
+    """Sides of a small and of a large digit, as fractions of the side of the scene; their sum may be above 1 only with
+    --pairs 0."""
 
 
 class Captioned(NamedTuple):
@@ -55,7 +58,8 @@ def load(data: Data, options: Scenes) -> Captioned:
         check_differ(data.dataset, found.source)
         return Captioned(one_caption(found.source), found.vocabulary, None, None)
     digits = source(data.dataset, data.data_dir)
-    make = functools.partial(scenes, digits, side=options.side, copies=options.copies, pairs=options.pairs)
+    composed = {name: getattr(options, name) for name in ("side", "copies", "pairs", "digit_sizes")}
+    make = functools.partial(scenes, digits, **composed)
     drawn = make(captions=options.captions)
     return Captioned(
         one_caption(drawn.source),

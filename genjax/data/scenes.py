@@ -1,56 +1,38 @@
 """Captioned scenes of real digits: each scene shows one or two digits, each with a colour, a size and a position.
 
-Captions come from a small grammar with synonyms, so that an image can be checked against its caption. Some pairs of a
-digit and a colour are held out: they are in no training caption, though each digit and each colour is.
+Captions come from a small grammar with synonyms (genjax/data/scene_grammar.py), so that an image can be checked against
+its caption. Some pairs of a digit and a colour are held out: they are in no training caption, though each digit and
+each colour is.
 """
 
-import functools
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-from genjax.data.captions import Vocabulary, encode, vocabulary_of
+from genjax.data.captions import Vocabulary, vocabulary_of
 from genjax.data.dataset import Source, Split, arrays_sha256, resident
+from genjax.data.scene_grammar import (
+    COLOUR,
+    COLOURS,
+    DIGIT,
+    DIGITS,
+    NOTHING,
+    PLACE,
+    PLACES,
+    SIZE,
+    describe,
+    every_sentence,
+)
 from genjax.errors import ArgumentError
 
-DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-COLOURS: Mapping[str, tuple[float, float, float]] = {
-    "red": (1, 0.2, 0.2),
-    "green": (0.2, 1, 0.2),
-    "blue": (0.3, 0.4, 1),
-    "yellow": (1, 1, 0.2),
-    "white": (1, 1, 1),
-}
-"""Colour of a white pixel, as factors of red, green and blue."""
-SIZES: Mapping[str, tuple[str, ...]] = {"small": ("small", "little", "tiny"), "large": ("large", "big", "huge")}
 FRACTIONS = (3 / 8, 5 / 8)
 """Sides of a small and of a large digit, as fractions of the side of the scene."""
-PLACES: Mapping[str, tuple[str, ...]] = {
-    "left": ("on the left", "at the left side"),
-    "right": ("on the right", "at the right side"),
-    "top": ("at the top", "in the upper part"),
-    "bottom": ("at the bottom", "in the lower part"),
-    "center": ("in the middle", "in the center"),
-}
 OPPOSITE = ((0, 1), (2, 3))
 """Pairs of positions for the two digits of a scene, as indices of `PLACES`."""
-TEMPLATES = (
-    "a {size} {colour} {digit} {place}",
-    "{place} a {size} {colour} {digit}",
-    "a {colour} {digit}, {size}, {place}",
-    "the {digit} {place} is {size} and {colour}",
-)
-
-DIGIT, COLOUR, SIZE, PLACE = range(4)
-"""Columns of `objects`: digit, colour, size and position."""
 CHANGED = (1 / 2, 1 / 6, 1 / 6, 1 / 6)
 """Probabilities that a wrong caption changes the digit, the colour, the size or the position."""
-NOTHING = -1
-"""Value of all four columns of the second digit where a scene has only one."""
-
 JITTER = 1 / 16
 """Largest shift of a single digit from its position, as a fraction of the side of the scene."""
 
@@ -70,7 +52,14 @@ class Scenes(NamedTuple):
 
 
 def scenes(
-    source: Source, *, side: int = 32, captions: int = 5, copies: int = 1, pairs: float = 0.25, hold_out: bool = True
+    source: Source,
+    *,
+    side: int = 32,
+    captions: int = 5,
+    copies: int = 1,
+    pairs: float = 0.25,
+    digit_sizes: tuple[float, float] = FRACTIONS,
+    hold_out: bool = True,
 ) -> Scenes:
     """Return scenes of the digits of `source`, which must be grey, square and labelled 0, ..., 9.
 
@@ -79,14 +68,15 @@ def scenes(
         side: Height and width of a scene in pixels.
         captions: Number of captions of each scene, drawn independently.
         copies: Number of scenes in which each digit image is the first digit.
-        pairs: Fraction of the scenes that have two digits.
+        pairs: Fraction of the scenes that have two digits. If it is 0, captions have half as many words at most.
+        digit_sizes: Sides of a small and of a large digit, as fractions of the side of the scene.
         hold_out: Whether pairs of a digit and a colour are held out; if not, all pairs are in all four splits.
 
     Raises:
         ValueError: for other images, or a number out of range.
     """
-    check(source, side=side, captions=captions, copies=copies, pairs=pairs)
-    vocabulary = vocabulary_of(every_sentence())
+    check(source, side=side, captions=captions, copies=copies, pairs=pairs, digit_sizes=digit_sizes)
+    vocabulary = vocabulary_of(every_sentence(two=pairs > 0))
     held = held_out_pairs()
     every = np.ones_like(held)
     seen, unseen = (~held, held) if hold_out else (every, every)
@@ -96,7 +86,7 @@ def scenes(
         last = stream == 3
         drawn = draw_objects(split, copies, unseen if last else seen, 0.0 if last else pairs, generator)
         arrays = {
-            "image": paint(split, drawn, side, generator),
+            "image": paint(split, drawn, side, digit_sizes, generator),
             "caption": describe(drawn.objects, captions, vocabulary, generator),
             "wrong_caption": wrong_captions(drawn.objects, captions, every if last else seen, vocabulary, generator),
             "objects": drawn.objects,
@@ -108,7 +98,9 @@ def scenes(
     return Scenes(Source(name, train, validation, test, digest), held_out, vocabulary)
 
 
-def check(source: Source, *, side: int, captions: int, copies: int, pairs: float) -> None:
+def check(
+    source: Source, *, side: int, captions: int, copies: int, pairs: float, digit_sizes: tuple[float, float]
+) -> None:
     """Raise ValueError where the images do not suit scenes, or a number is out of range."""
     examples = source.train.first()
     height, width, channels = examples["image"].shape[1:]
@@ -121,6 +113,10 @@ def check(source: Source, *, side: int, captions: int, copies: int, pairs: float
             side,
             f" must be at least 16, captions={captions} and copies={copies} at least 1, and pairs={pairs} in [0, 1]",
         )
+    small, large = digit_sizes
+    if not 0 < small < large <= 1 or (pairs and small + large > 1):
+        wanted = " must rise from above 0 to at most 1, and have a sum of at most 1 if pairs is above 0"
+        raise ArgumentError("digit_sizes", digit_sizes, wanted)
 
 
 def held_out_pairs() -> Bool[np.ndarray, "digits colours"]:
@@ -163,9 +159,11 @@ def draw_objects(
     return Drawn(objects, rows)
 
 
-def paint(split: Split, drawn: Drawn, side: int, generator: np.random.Generator) -> UInt8[np.ndarray, "N side side 3"]:
+def paint(
+    split: Split, drawn: Drawn, side: int, digit_sizes: tuple[float, float], generator: np.random.Generator
+) -> UInt8[np.ndarray, "N side side 3"]:
     """Return the scenes: the digits in their colours on black."""
-    sizes = [max(round(fraction * side), 1) for fraction in FRACTIONS]
+    sizes = [max(round(fraction * side), 1) for fraction in digit_sizes]
     jitter = generator.integers(0, int(JITTER * side) + 1, (*drawn.rows.shape, 2))
     jitter[drawn.objects[:, 1, DIGIT] != NOTHING] = 0
     resized = [resize(split, size) for size in sizes]
@@ -207,28 +205,6 @@ def resize(split: Split, size: int) -> Float[np.ndarray, "N size size"]:
         for image in images
     ]
     return np.stack([np.asarray(image) for image in scaled]).clip(0, 1)
-
-
-def describe(
-    objects: Int[np.ndarray, "N 2 4"], captions: int, vocabulary: Vocabulary, generator: np.random.Generator
-) -> Int[np.ndarray, "N captions T"]:
-    """Return random captions of each scene, as word numbers; two digits are named in random order."""
-    limits = (len(TEMPLATES), *SYNONYMS)
-    choices = generator.integers(0, limits, (len(objects), captions, 2, len(limits)))
-    turned = generator.random((len(objects), captions)) < 0.5
-    numbers = functools.cache(lambda one, choice: tuple(encode([clause(one, choice)], vocabulary)[0].tolist()))
-    joint = tuple(encode(["and"], vocabulary)[0, :1].tolist())
-    rows = np.zeros((len(objects), captions, vocabulary.length), np.int32)
-    for scene, caption in np.ndindex(rows.shape[:2]):
-        parts = [
-            tuple(filter(None, numbers(tuple(one), tuple(choice))))
-            for one, choice in zip(objects[scene].tolist(), choices[scene, caption].tolist(), strict=True)
-            if one[DIGIT] != NOTHING
-        ]
-        ordered = parts[::-1] if turned[scene, caption] else parts
-        words = ordered[0] if len(parts) == 1 else ordered[0] + joint + ordered[1]
-        rows[scene, caption, : len(words)] = words
-    return rows
 
 
 def wrong_captions(
@@ -278,35 +254,3 @@ def another(
     """Return for each example a random allowed value other than its own, of which there must be one."""
     others = allowed & (np.arange(allowed.shape[1]) != value[:, None])
     return np.where(others, generator.random(others.shape), -1).argmax(axis=1)
-
-
-SYNONYMS = (2, 3, 2)
-"""Numbers of ways to name a digit, a size and a position."""
-
-
-def clause(one: Sequence[int], choice: Sequence[int]) -> str:
-    """Return a clause about one digit with attributes `one`; `choice` picks the template and the synonyms."""
-    return TEMPLATES[choice[0]].format(**phrases(one, choice[1:]))
-
-
-def phrases(one: Sequence[int], choice: Sequence[int]) -> dict[str, str]:
-    """Return the words for one digit; `choice` picks its name or numeral, and the synonyms for size and position."""
-    digit, colour, size, place = one
-    return {
-        "digit": (DIGITS[digit], str(digit))[choice[0]],
-        "colour": tuple(COLOURS)[colour],
-        "size": tuple(SIZES.values())[size][choice[1]],
-        "place": tuple(PLACES.values())[place][choice[2]],
-    }
-
-
-def every_sentence() -> Iterator[str]:
-    """Yield captions that contain all words of the grammar, and a longest caption, to build the vocabulary from."""
-    clauses = [
-        clause((digit, digit % len(COLOURS), size, place), choice)
-        for digit, size, place in itertools.product(range(len(DIGITS)), range(len(SIZES)), range(len(PLACES)))
-        for choice in itertools.product(range(len(TEMPLATES)), *map(range, SYNONYMS))
-    ]
-    yield from clauses
-    longest = max(clauses, key=lambda text: len(text.split()))
-    yield f"{longest} and {longest}"

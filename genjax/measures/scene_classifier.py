@@ -10,7 +10,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Int
 
 from genjax.core import Input, Model, Phase, with_inputs
-from genjax.data.scenes import COLOUR, COLOURS, DIGIT, DIGITS, NOTHING, PLACE, PLACES, SIZE, SIZES
+from genjax.data.scene_grammar import COLOUR, COLOURS, DIGIT, DIGITS, NOTHING, PLACE, PLACES, SIZE, SIZES
 from genjax.networks.bound import bind, init_networks
 from genjax.networks.conv_stacks import ConvEncoder
 from genjax.types import Batch, Key, Metrics, Params, Scalar, Stats

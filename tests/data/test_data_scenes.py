@@ -9,7 +9,8 @@ from scipy import stats
 
 from genjax.data.captions import decode
 from genjax.data.dataset import Source, resident
-from genjax.data.scenes import COLOURS, NOTHING, scenes
+from genjax.data.scene_grammar import COLOURS, NOTHING
+from genjax.data.scenes import scenes
 
 WORDS = {
     0: {word: number for number, names in enumerate(
@@ -170,6 +171,14 @@ def test_the_numbers_asked_for_are_there_and_the_draw_is_the_same_again():
     assert (drawn().held_out.arrays["objects"][:, 1] == NOTHING).all()
 
 
+def test_digits_have_the_sizes_asked_for_and_single_ones_take_half_of_the_words():
+    train = scenes(SOURCE, side=16, captions=1, pairs=0.0, digit_sizes=(0.5, 0.75))
+    for image, (first, second) in zip(*(train.source.train.arrays[name] for name in ("image", "objects")), strict=True):
+        assert np.ptp(np.nonzero(image.sum(-1)), axis=1).tolist() == [(7, 11)[first[2]]] * 2
+        assert second[0] == NOTHING
+    assert drawn().vocabulary.length == 2 * train.vocabulary.length + 1  # two clauses and the "and" between them
+
+
 def without_labels():
     split = resident({"image": np.zeros((4, 8, 8, 1), np.uint8)})
     return Source("plain", split, split, split, "")
@@ -182,6 +191,8 @@ def without_labels():
         (SOURCE, {"side": 15}, "side=15 must be at least 16"),
         (SOURCE, {"captions": 0}, "captions=0"),
         (SOURCE, {"pairs": 1.5}, r"pairs=1.5 in \[0, 1\]"),
+        (SOURCE, {"digit_sizes": (0.5, 0.75)}, "a sum of at most 1"),
+        (SOURCE, {"digit_sizes": (0.5, 0.5), "pairs": 0}, "must rise"),
     ],
 )
 def test_scenes_that_cannot_be_made_are_refused(source, options, message):

@@ -1,6 +1,6 @@
 import numpy as np
 
-from genjax.data import scenes
+from genjax.data import scene_grammar as grammar
 from genjax.metrics.scenes import ATTRIBUTES, agreement
 
 NONE = (-1, -1, -1, -1)
@@ -23,7 +23,7 @@ CASES = [
 
 
 def test_the_columns_are_those_of_the_data():
-    columns = {"digit": scenes.DIGIT, "colour": scenes.COLOUR, "size": scenes.SIZE, "place": scenes.PLACE}
+    columns = {"digit": grammar.DIGIT, "colour": grammar.COLOUR, "size": grammar.SIZE, "place": grammar.PLACE}
     assert {name: column for column, name in enumerate(ATTRIBUTES)} == columns
 
 
