@@ -16,9 +16,10 @@ The losses are `structured_joint_loss` in genjax/losses/matching.py and `matchin
 genjax/losses/adversarial.py; the phases are in genjax/models/adversarial/text_to_image.py.
 
 **Data.** Captioned scenes are composed of real digits (genjax/data/scenes.py): one or two digits, each in one of five
-colours, two sizes and five positions, described by a small grammar with synonyms. Ten pairs of a digit and a colour are
-held out: no training caption has them. --dataset takes any set of grey, square digits with labels, or a folder of
-images with captions in text files (a.txt for a.png, one caption per line).
+colours, two sizes and five positions, described by a small grammar with synonyms. The scenes of `quick` have one
+digit, which is larger. Ten pairs of a digit and a colour are held out: no training caption has them. --dataset takes
+any set of grey, square digits with labels, or a folder of images with captions in text files (a.txt for a.png, one
+caption per line).
 
     python -m experiments.text_to_image                                              scenes of the embedded digits
     python -m experiments.text_to_image --preset small --data-dir DIR                scenes of MNIST, 24x24
@@ -117,12 +118,12 @@ class Options:
 PRESETS = {
     "quick": Options(
         Data(binarization="none"),
-        Run(steps=1500, batch_size=64, evaluate_every=500),
-        Scenes(side=16, copies=4),
-        matching_steps=400,
+        Run(steps=1800, batch_size=32, evaluate_every=600),
+        Scenes(side=16, copies=4, pairs=0.0, digit_sizes=(0.5, 0.75)),
+        matching_steps=600,
         matching_weight=3.0,
         interpolation=0.0,
-        style_steps=300,
+        style_steps=200,
         average=0.98,
         learning_rate=5e-4,
         discriminator_learning_rate=5e-4,
