@@ -7,10 +7,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from genjax.core import TrainState
 from genjax.data.dataset import Load, Split
+from genjax.mesh import BATCH, constrained
 from genjax.programs import shared
 from genjax.types import Evaluate, Key, Metrics, Params, PyTree, Stats
 
@@ -69,13 +71,16 @@ def map_split(
 
 
 @shared
-def make_evaluate_seeds(evaluate: Evaluate, load: Load) -> EvaluateSeeds:
-    """Return `evaluate` for all seeds as one jitted program; all seeds see the same batch under the same key."""
+def make_evaluate_seeds(evaluate: Evaluate, load: Load, mesh: Mesh | None = None) -> EvaluateSeeds:
+    """Return `evaluate` for all seeds as one jitted program; all seeds see the same batch under the same key.
+
+    On a mesh the examples of a batch are spread over the devices of each group.
+    """
 
     @jax.jit
     def evaluate_seeds(params: Params, stats: Stats, raw: PyTree, key: Key) -> Metrics:
         load_key, evaluate_key = jax.random.split(key)
-        batch = load(raw, load_key)
+        batch = constrained(mesh, load(raw, load_key), BATCH)
         return jax.vmap(lambda params, stats: evaluate(params, stats, batch, evaluate_key))(params, stats)
 
     return evaluate_seeds

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Bool, Int
 
 from genjax.core import (
@@ -21,6 +22,7 @@ from genjax.core import (
     update_if_due,
 )
 from genjax.data.feed import BatchLoad, Feed
+from genjax.mesh import BATCH, SEED, constrained, placed
 from genjax.programs import shared
 from genjax.types import Batch, Key, Metrics, PyTree
 
@@ -38,7 +40,8 @@ Step = Callable[[TrainState, PyTree, PyTree], tuple[TrainState, Metrics]]
 def init_seeds(model: Model, feed: Feed, seeds: Sequence[int]) -> TrainState:
     """Return the states of all `seeds` before the first step, with a leading seed axis."""
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32))
-    return init_program(model.init, tuple(model.phases), feed.load)(keys, next(feed.items(0)), feed.arrays)
+    init_all = init_program(model.init, tuple(model.phases), feed.load, feed.mesh)
+    return init_all(keys, next(feed.items(0)), feed.arrays)
 
 
 def empty_seeds(model: Model, feed: Feed, seeds: Sequence[int]) -> TrainState:
@@ -49,18 +52,33 @@ def empty_seeds(model: Model, feed: Feed, seeds: Sequence[int]) -> TrainState:
             return jnp.broadcast_to(jax.random.key(0), leaf.shape)
         return np.zeros(leaf.shape, leaf.dtype)
 
-    return jax.device_put(jax.tree.map(empty, jax.eval_shape(lambda: init_seeds(model, feed, seeds))))
+    state = jax.tree.map(empty, jax.eval_shape(lambda: init_seeds(model, feed, seeds)))
+    return placed_state(feed, state)
+
+
+def placed_state(feed: Feed, state: TrainState) -> TrainState:
+    """Put a state with a seed axis on the devices of the feed: its seeds over their groups, the step on all."""
+    seeds, step = placed(feed.mesh, state._replace(step=None), SEED), placed(feed.mesh, state.step)
+    return seeds._replace(step=step)
+
+
+def spread_state(mesh: Mesh | None, state: TrainState) -> TrainState:
+    """Inside a program: let the state lie as `placed_state` puts it, or without a seed axis on each device."""
+    axes = (SEED,) if state.key.ndim else ()
+    return constrained(mesh, state._replace(step=None), *axes)._replace(step=constrained(mesh, state.step))
 
 
 @shared
-def init_program(init: Init, phases: tuple[Phase, ...], load: BatchLoad) -> Callable[..., TrainState]:
+def init_program(
+    init: Init, phases: tuple[Phase, ...], load: BatchLoad, mesh: Mesh | None
+) -> Callable[..., TrainState]:
     """Return the jitted function of (keys [seeds], item, `feed.arrays`) that gives the states before the first step."""
 
     def init_one(key: Key, item: PyTree, arrays: PyTree) -> TrainState:
         return state_of_phases(init, phases, key, load(arrays, item, jax.random.fold_in(key, DATA)))
 
     init_all = jax.vmap(init_one, in_axes=(0, 0, None), out_axes=AXES)
-    return jax.jit(init_all, compiler_options=once_options())
+    return jax.jit(lambda *given: spread_state(mesh, init_all(*given)), compiler_options=once_options())
 
 
 def once_options() -> dict[str, int]:
@@ -74,32 +92,72 @@ def once_options() -> dict[str, int]:
 
 def load_batch(feed: Feed, state: TrainState, arrays: PyTree, item: PyTree) -> Batch:
     """Return the batch of one seed's next step."""
-    return feed.load(arrays, item, key_of(state, DATA))
+    return constrained(feed.mesh, feed.load(arrays, item, key_of(state, DATA)), BATCH)
 
 
 def make_train_step(model: Model, feed: Feed, due: Due | None = None) -> Step:
     """Return the jitted step of all seeds, or of a single seed whose state has no seed axis.
 
     The state passed in is donated and must not be used afterwards: use the returned one. `make_step` explains `due`.
-    The same phases and `feed.load` give the same step, which is compiled once.
+    The same phases, `feed.load` and mesh give the same step, which is compiled once.
     """
-    return step_program(tuple(model.phases), feed.load, due)
+    return step_program(tuple(model.phases), feed.load, due, feed.mesh, model.seeds_together)
 
 
 @shared
-def step_program(phases: tuple[Phase, ...], load: BatchLoad, due: Due | None) -> Step:
+def step_program(
+    phases: tuple[Phase, ...], load: BatchLoad, due: Due | None, mesh: Mesh | None, seeds_together: bool
+) -> Step:
     """Return the jitted step of these phases on batches loaded by `load`."""
     step = make_step(phases, due)
 
     def load_and_step(state: TrainState, arrays: PyTree, item: PyTree) -> tuple[TrainState, Metrics]:
-        return step(state, load(arrays, item, key_of(state, DATA)))
+        return step(state, constrained(mesh, load(arrays, item, key_of(state, DATA)), BATCH))
 
     def advance(state: TrainState, arrays: PyTree, item: PyTree) -> tuple[TrainState, Metrics]:
         if state.key.ndim == 0:
-            return load_and_step(state, arrays, jax.tree.map(lambda leaf: leaf[0], item))
-        return jax.vmap(load_and_step, in_axes=(AXES, None, 0), out_axes=(AXES, 0))(state, arrays, item)
+            state, metrics = load_and_step(state, arrays, jax.tree.map(lambda leaf: leaf[0], item))
+        else:
+            state, metrics = over_seeds(load_and_step, mesh, seeds_together)(state, arrays, item)
+        return spread_state(mesh, state), metrics
 
     return jax.jit(advance, donate_argnums=0)
+
+
+def over_seeds(one: Step, mesh: Mesh | None, together: bool) -> Step:
+    """Return the step of all seeds from that of one; each group of devices of a mesh takes the step of its own seeds.
+
+    Several seeds of a group are vectorized if they are to be `together`. On a mesh they are else computed side by side:
+    the examples of vectorized convolutions would be gathered from all devices.
+    """
+
+    def vectorized(state: TrainState, arrays: PyTree, item: PyTree) -> tuple[TrainState, Metrics]:
+        return jax.vmap(one, in_axes=(AXES, None, 0), out_axes=(AXES, 0))(state, arrays, item)
+
+    def side_by_side(state: TrainState, arrays: PyTree, item: PyTree) -> tuple[TrainState, Metrics]:
+        own = lambda index: jax.tree.map(lambda leaf: leaf[index], item)  # noqa: E731
+        taken = [one(one_seed(state, jnp.asarray(index)), arrays, own(index)) for index in range(len(state.key))]
+        states, metrics = zip(*taken, strict=True)
+        seeds, each = stacked([state._replace(step=None) for state in states]), stacked(metrics)
+        return seeds._replace(step=states[0].step), each
+
+    if mesh is None:
+        return vectorized
+    own_seeds, shared_by_all = PartitionSpec(SEED), PartitionSpec()
+    states = TrainState(*(shared_by_all if axis is None else own_seeds for axis in AXES))  # pyright: ignore[reportArgumentType]
+    return jax.shard_map(
+        lambda state, *rest: (vectorized if together and len(state.key) > 1 else side_by_side)(state, *rest),
+        mesh=mesh,
+        in_specs=(states, shared_by_all, own_seeds),
+        out_specs=(states, own_seeds),
+        axis_names={SEED},
+        check_vma=False,
+    )
+
+
+def stacked(trees: Sequence[PyTree]) -> PyTree:
+    """Return the arrays of the trees along a new first axis."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
 def iterate(model: Model, feed: Feed, state: TrainState, steps: int) -> Iterator[tuple[int, TrainState, Metrics]]:

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 
 FLOORS = (
     ("genjax.types", "genjax.errors", "genjax.programs"),
-    ("genjax.core", "genjax.shuffle"),
+    ("genjax.core", "genjax.shuffle", "genjax.mesh"),
     ("genjax.losses", "genjax.metrics", "genjax.networks", "genjax.data"),
     ("genjax.capabilities", "genjax.sampling"),
     ("genjax.models", "genjax.pictures"),

@@ -9,10 +9,12 @@ from typing import NamedTuple, SupportsIndex
 import grain
 import jax
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Int
 
 from genjax.data.dataset import Examples, Load, Split
 from genjax.errors import ArgumentError
+from genjax.mesh import placed
 from genjax.programs import shared
 from genjax.shuffle import epoch_permutation
 from genjax.types import Batch, Key, PyTree
@@ -30,6 +32,13 @@ class Feed(NamedTuple):
     streamed, raw examples [seeds, batch, ...]."""
     load: BatchLoad
     """Function of (`arrays`, item of one seed, key) that returns the batch of this seed on the device."""
+    mesh: Mesh | None = None
+    """Devices over which seeds and batches are spread; None for one device."""
+
+
+def with_mesh(feed: Feed, mesh: Mesh | None) -> Feed:
+    """Return the feed for the devices of the mesh, its arrays on each of them."""
+    return feed if mesh is None else feed._replace(arrays=placed(mesh, feed.arrays), mesh=mesh)
 
 
 Positions = Callable[[int], range]

@@ -143,7 +143,7 @@ def read(checkpoints: Checkpoints, path: str, model: Model, data: ArrayDataset) 
 def empty_state(training: Training, seeds: int) -> TrainState:
     """Return a state of zeros with the model's shapes and types; it has no seed axis if `seeds` is 0."""
     numbers = tuple(range(max(1, seeds)))
-    state = empty_seeds(training.model, training.feed(numbers), numbers)
+    state = empty_seeds(training.model, training.plain_feed(numbers), numbers)
     return state if seeds else seed_of(state, 0)
 
 

@@ -6,12 +6,13 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from genjax.capabilities import Feeder
 from genjax.core import Model, TrainState, is_due
 from genjax.data.arrays import ArrayDataset
 from genjax.data.dataset import Dataset
-from genjax.data.feed import Feed, check_seeds, make_feed
+from genjax.data.feed import Feed, check_seeds, make_feed, with_mesh
 from genjax.evaluation import (
     EVALUATION_BATCH,
     Selected,
@@ -24,12 +25,14 @@ from genjax.evaluation import (
 )
 from genjax.front.check import arrays_of, check_examples, check_steps, naming_what_is_missing
 from genjax.front.progress import Show, progress_bar
+from genjax.mesh import gathered, make_mesh
 from genjax.training import (
     copied,
     first_failure,
     first_nonfinite,
     init_seeds,
     iterate,
+    placed_state,
     with_seed_axis,
 )
 from genjax.training import seed as seed_of
@@ -64,6 +67,7 @@ def train(
     batch_size: int | None = None,
     state: TrainState | None = None,
     best: Best | None = None,
+    devices: int | None = None,
     progress: bool = False,
 ) -> TrainState:
     """Return the state of the model after training.
@@ -80,6 +84,8 @@ def train(
         state: State of an earlier training to continue, which stays valid; its seeds are used again.
         best: Rule to return the parameters with the best validation score instead of the last ones. Such a state is for
             use, not for continuing: its optimizer state and its step number are those of the last step.
+        devices: Devices over which seeds, and then the examples of a batch, are spread; by default as many as divide
+            them evenly. Another number of devices rounds differently. The state returned lies on the first device.
         progress: Whether to show a bar with steps and losses.
 
     Raises ValueError if an argument or the data do not suit the model, and FloatingPointError, which names the first
@@ -92,7 +98,7 @@ def train(
     if best is not None:
         check_rule(best)
     names = check_examples(model, found.train)
-    run = Training(model, found, batch_size, total, best)
+    run = Training(model, found, batch_size, total, best, devices)
     with naming_what_is_missing(names):
         start = init_seeds(model, run.feed(chosen), chosen) if state is None else with_seed_axis(state)
         groups = groups_of(model, start, chosen)
@@ -155,6 +161,8 @@ class Training(NamedTuple):
     total: int
     """Number of steps done when the training ends."""
     best: Best | None
+    devices: int | None = None
+    """Number of devices; None for as many as divide seeds and batches evenly."""
 
     @property
     def size(self) -> int:
@@ -165,7 +173,11 @@ class Training(NamedTuple):
         return min(BATCH_SIZE, most)
 
     def feed(self, seeds: tuple[int, ...]) -> Feed:
-        """Return the training batches of these seeds."""
+        """Return the training batches of these seeds, for the devices that train them."""
+        return with_mesh(self.plain_feed(seeds), make_mesh(len(seeds), self.size, self.devices))
+
+    def plain_feed(self, seeds: tuple[int, ...]) -> Feed:
+        """Return the training batches of these seeds, for one device."""
         feeder, dataset = self.model.capability(Feeder), self.data.dataset
         if feeder is not None:
             return feeder.feed(dataset, seeds, self.batch_size)
@@ -175,8 +187,9 @@ class Training(NamedTuple):
 
     def advance(self, seeds: tuple[int, ...], state: TrainState, show: Show) -> TrainState:
         """Train a group of seeds from `state` to the last step; return their state with a seed axis."""
-        feed, good, pending = self.feed(seeds), copied(state), []
-        validation = None if self.best is None else Validation(self.best, self.model, self.data.dataset)
+        feed, pending = self.feed(seeds), []
+        good = placed_state(feed, copied(state))
+        validation = None if self.best is None else Validation(self.best, self.model, self.data.dataset, feed.mesh)
         for step, state, metrics in iterate(self.model, feed, started(good), self.total):
             pending.append(metrics)
             evaluated = self.best is not None and step % self.best.every == 0
@@ -191,7 +204,7 @@ class Training(NamedTuple):
             good, pending = copied(with_seed_axis(state)), []
             if validation is not None and (evaluated or step == self.total):
                 validation = validation.after(good)
-        return good if validation is None else validation.chosen(good)
+        return gathered(feed.mesh, good if validation is None else validation.chosen(good))
 
 
 def started(state: TrainState) -> TrainState:
@@ -232,12 +245,13 @@ class Validation(NamedTuple):
     best: Best
     model: Model
     data: Dataset
+    mesh: Mesh | None
     selected: Selected | None = None
     """Best parameters so far; None before the first evaluation."""
 
     def after(self, state: TrainState) -> "Validation":
         """Evaluate a state on the validation split; return the validation with the better parameters of each seed."""
-        evaluate_seeds = make_evaluate_seeds(self.model.evaluate, self.data.load)
+        evaluate_seeds = make_evaluate_seeds(self.model.evaluate, self.data.load, self.mesh)
         split = self.data.validation
         scores = means(
             evaluate_split(

@@ -13,7 +13,7 @@ CONFIG = "config.json"
 METRICS = "metrics.jsonl"
 RESULT = "result.json"
 
-PLACES = ("workdir", "data_dir")
+PLACES = ("workdir", "data_dir", "devices")
 """Options that name folders and do not affect the results: a run may be continued with other folders."""
 
 

@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from genjax.checkpoint import Checkpoints
 from genjax.core import Phase, is_due
 from genjax.data.dataset import Split
-from genjax.data.feed import Feed
+from genjax.data.feed import Feed, with_mesh
 from genjax.evaluation import (
     EVALUATION_BATCH,
     EvaluateSeeds,
@@ -29,6 +30,7 @@ from genjax.evaluation import (
     means,
     select_better,
 )
+from genjax.mesh import gathered, make_mesh
 from genjax.runs.checkpoint_state import DAMAGED, CheckpointState, checkpoint_folder, initial_checkpoint_state, latest
 from genjax.runs.directory import RunError, forget_after, full_disk, is_full_disk
 from genjax.runs.experiment import Experiment
@@ -62,8 +64,6 @@ class Group:
     seeds: tuple[int, ...]
     directory: Path
     console: Console
-    evaluate_seeds: EvaluateSeeds
-    """Compiled function that evaluates the validation split."""
 
     @property
     def steps(self) -> int:
@@ -71,9 +71,20 @@ class Group:
         return min(self.run.steps, self.experiment.max_steps or self.run.steps)
 
     @functools.cached_property
+    def mesh(self) -> Mesh | None:
+        """Devices over which the seeds and their batches are spread; None for one device."""
+        return make_mesh(len(self.seeds), self.run.batch_size, self.run.devices)
+
+    @functools.cached_property
     def feed(self) -> Feed:
         """Training batches of the seeds."""
-        return self.experiment.training_feed(self.seeds, self.run.batch_size)
+        return with_mesh(self.experiment.training_feed(self.seeds, self.run.batch_size), self.mesh)
+
+    @property
+    def evaluate_seeds(self) -> EvaluateSeeds:
+        """Compiled function that evaluates the validation split."""
+        evaluate = self.experiment.validate or self.experiment.model.evaluate
+        return make_evaluate_seeds(evaluate, self.experiment.data.load, self.mesh)
 
     @functools.cached_property
     def checkpoints(self) -> Checkpoints:
@@ -119,7 +130,8 @@ class Group:
                     self.save(checkpoint, time.monotonic() - clock)
                 if stopped and not last:
                     raise stopped_at(step, self.directory, signals[0])
-        return Trained(checkpoint, time.monotonic() - clock)
+        # The trained seeds are measured and drawn one after another, on one device.
+        return Trained(gathered(self.mesh, checkpoint), time.monotonic() - clock)
 
     def restore(self) -> tuple[CheckpointState, float]:
         """Return the last undamaged checkpoint and its training time in seconds; print the damaged checkpoints."""

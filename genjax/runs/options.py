@@ -65,6 +65,9 @@ class Run:
     """Number of steps between evaluations on the validation split, and between checkpoints."""
     quality: bool = False
     """Compare generated images with real images: Frechet distance, precision, recall and more; the data need labels."""
+    devices: int | None = None
+    """Number of devices over which seeds, and then the examples of a batch, are spread; by default as many as divide
+    them evenly. A run may go on with another number, which rounds differently."""
     workdir: Path | None = None
     """Run directory; an unfinished run in it is continued. By default a new directory under runs/."""
     deterministic: bool = False
@@ -73,7 +76,7 @@ class Run:
     def __post_init__(self) -> None:
         """Raise ValueError if an option is out of range."""
         expand(self, "workdir")
-        for name in ("steps", "batch_size", "evaluate_every", "seeds_at_once"):
+        for name in ("steps", "batch_size", "evaluate_every", "seeds_at_once", "devices"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{option(name)} {value} must be at least 1")

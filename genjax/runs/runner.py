@@ -12,7 +12,8 @@ from typing import NoReturn
 import jax
 from rich.console import Console
 
-from genjax.evaluation import evaluation_key, make_evaluate_seeds
+from genjax.evaluation import evaluation_key
+from genjax.mesh import make_mesh
 from genjax.pictures.figures import Movie, Picture, learning_curves
 from genjax.runs.config import Config, Function, Presets, as_json, build, option_error, parse, program
 from genjax.runs.directory import CONFIG, RESULT, RunError, check_config, curves, read_config, write_json
@@ -90,9 +91,12 @@ def only_process(directory: Path) -> Iterator[None]:
 
 
 def check_batch_size(experiment: Experiment, config: Config) -> None:
-    """Raise RunError if the data cannot give batches of the run's size."""
+    """Raise RunError if the data cannot give batches of the run's size, or these do not divide over its devices."""
+    run = config.run
     try:
-        experiment.training_feed(config.run.seeds, config.run.batch_size)
+        experiment.training_feed(run.seeds, run.batch_size)
+        for seeds in {len(group) for group in new_groups(experiment, run)}:
+            make_mesh(seeds, run.batch_size, run.devices)
     except ValueError as error:
         raise option_error(error, config.options) from error
 
@@ -102,20 +106,20 @@ def train(experiment: Experiment, config: Config, directory: Path, console: Cons
     run = config.run
     groups = seed_groups(directory, experiment, run)
     write_json(directory / CONFIG, {**as_json(config), "groups": groups})
-    validate = make_evaluate_seeds(experiment.validate or experiment.model.evaluate, experiment.data.load)
     with noted_signals() as signals:
-        trained = [
-            Group(experiment, run, tuple(seeds), directory, console, validate).train(signals) for seeds in groups
-        ]
+        trained = [Group(experiment, run, tuple(seeds), directory, console).train(signals) for seeds in groups]
     if signals:  # a signal that arrived in the last step
         raise stopped_at(trained[-1].checkpoint.done, directory, signals[0])
     return trained
 
 
 def seed_groups(directory: Path, experiment: Experiment, run: Run) -> list[list[int]]:
-    """Return the groups of seeds that train together: those of an existing run, else as --seeds-at-once says."""
-    if (directory / CONFIG).exists():
-        return read_config(directory)["groups"]
+    """Return the groups of seeds that train together: those of an existing run, else new ones."""
+    return read_config(directory)["groups"] if (directory / CONFIG).exists() else new_groups(experiment, run)
+
+
+def new_groups(experiment: Experiment, run: Run) -> list[list[int]]:
+    """Return the groups of seeds that train together as --seeds-at-once says."""
     alone = jax.default_backend() == "cpu" and not experiment.model.seeds_together
     size = run.seeds_at_once or (1 if alone else len(run.seeds))
     return [list(run.seeds[start : start + size]) for start in range(0, len(run.seeds), size)]
