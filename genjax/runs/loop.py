@@ -106,6 +106,8 @@ class Group:
         done = checkpoint.done
         clock = time.monotonic() - seconds  # start of a single session as long as all sessions together
         pending: list[Metrics] = []
+        if self.mesh is not None:
+            self.console.print(f"{describe(self.seeds)}: on {self.mesh.size} of {jax.device_count()} devices")
         with open_logs(self.directory, self.seeds, done) as log, self.progress(done) as show:
             start = checkpoint.state if len(self.seeds) > 1 else seed(checkpoint.state, 0)
             for step, state, metrics in iterate(self.experiment.model, self.feed, start, self.steps):
