@@ -1,6 +1,7 @@
 """Training loop of one seed, or of several along a leading axis: one jitted step, whose state is yielded every time."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -37,8 +38,15 @@ Step = Callable[[TrainState, PyTree, PyTree], tuple[TrainState, Metrics]]
 
 def init_seeds(model: Model, feed: Feed, seeds: Sequence[int]) -> TrainState:
     """Return the states of all `seeds` before the first step, with a leading seed axis."""
+    program, arguments = init_call(model, feed, seeds)
+    return program(*arguments)
+
+
+def init_call(model: Model, feed: Feed, seeds: Sequence[int]) -> tuple[Any, tuple[PyTree, ...]]:
+    """Return the jitted function that gives the first states of `seeds`, and its arguments."""
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32))
-    return init_program(model.init, tuple(model.phases), feed.load)(keys, next(feed.items(0)), feed.arrays)
+    program = init_program(model.init, tuple(model.phases), feed.load)
+    return program, (keys, next(feed.items(0)), feed.arrays)
 
 
 def empty_seeds(model: Model, feed: Feed, seeds: Sequence[int]) -> TrainState:
@@ -49,7 +57,9 @@ def empty_seeds(model: Model, feed: Feed, seeds: Sequence[int]) -> TrainState:
             return jnp.broadcast_to(jax.random.key(0), leaf.shape)
         return np.zeros(leaf.shape, leaf.dtype)
 
-    return jax.device_put(jax.tree.map(empty, jax.eval_shape(lambda: init_seeds(model, feed, seeds))))
+    program, arguments = init_call(model, feed, seeds)
+    # Not `jax.eval_shape` of a call: a program inside another one cannot have compiler options.
+    return jax.device_put(jax.tree.map(empty, program.eval_shape(*arguments)))
 
 
 @shared
