@@ -1,6 +1,7 @@
 """Training loop of one seed, or of several along a leading axis: one jitted step, whose state is yielded every time."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -39,9 +40,15 @@ Step = Callable[[TrainState, PyTree, PyTree], tuple[TrainState, Metrics]]
 
 def init_seeds(model: Model, feed: Feed, seeds: Sequence[int]) -> TrainState:
     """Return the states of all `seeds` before the first step, with a leading seed axis."""
+    program, arguments = init_call(model, feed, seeds)
+    return program(*arguments)
+
+
+def init_call(model: Model, feed: Feed, seeds: Sequence[int]) -> tuple[Any, tuple[PyTree, ...]]:
+    """Return the jitted function that gives the first states of `seeds`, and its arguments."""
     keys = jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32))
-    init_all = init_program(model.init, tuple(model.phases), feed.load, feed.mesh)
-    return init_all(keys, next(feed.items(0)), feed.arrays)
+    program = init_program(model.init, tuple(model.phases), feed.load, feed.mesh)
+    return program, (keys, next(feed.items(0)), feed.arrays)
 
 
 def empty_seeds(model: Model, feed: Feed, seeds: Sequence[int]) -> TrainState:
@@ -52,8 +59,9 @@ def empty_seeds(model: Model, feed: Feed, seeds: Sequence[int]) -> TrainState:
             return jnp.broadcast_to(jax.random.key(0), leaf.shape)
         return np.zeros(leaf.shape, leaf.dtype)
 
-    state = jax.tree.map(empty, jax.eval_shape(lambda: init_seeds(model, feed, seeds)))
-    return placed_state(feed, state)
+    program, arguments = init_call(model, feed, seeds)
+    # Not `jax.eval_shape` of a call: a program inside another one cannot have compiler options.
+    return placed_state(feed, jax.tree.map(empty, program.eval_shape(*arguments)))
 
 
 def placed_state(feed: Feed, state: TrainState) -> TrainState:

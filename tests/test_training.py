@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from genjax.core import init_state, make_step
-from genjax.training import first_failure, first_nonfinite, init_seeds, iterate, load_batch, make_train_step, seed
+from genjax.training import (
+    empty_seeds,
+    first_failure,
+    first_nonfinite,
+    init_seeds,
+    iterate,
+    load_batch,
+    make_train_step,
+    seed,
+)
 from tests.toys import grey_feed, two_players
 
 
@@ -53,6 +62,16 @@ def test_no_second_compilation():
     for item, _ in zip(feed.items(0), range(4), strict=False):
         state, _ = step(state, feed.arrays, item)
     assert step._cache_size() == 1
+
+
+@pytest.mark.usefixtures("optimized")  # as users have it
+def test_an_empty_state_has_the_arrays_of_the_first_one():
+    model, feed = two_players(), grey_feed((0, 1))
+    empty, first = empty_seeds(model, feed, (0, 1)), init_seeds(model, feed, (0, 1))
+    assert jax.tree.structure(empty) == jax.tree.structure(first)
+    for zero, leaf in zip(jax.tree.leaves(empty), jax.tree.leaves(first), strict=True):
+        assert (zero.shape, zero.dtype) == (leaf.shape, leaf.dtype)
+    assert not any(leaf.any() for leaf in jax.tree.leaves(empty.params))
 
 
 def test_init_seeds_equals_init_state_of_each():
