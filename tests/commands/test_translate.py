@@ -35,7 +35,7 @@ def test_the_learning_rate_is_constant_for_half_of_the_steps_and_then_falls_to_0
     """100 and 100 epochs of the paper."""
     rate = linear_decay(2e-4, 200)
     found = jax.jit(jax.vmap(rate))(np.array([0, 50, 100, 150, 200, 300]))
-    np.testing.assert_allclose(found, [2e-4, 2e-4, 2e-4, 1e-4, 0, 0], rtol=1e-6)
+    np.testing.assert_allclose(found, [2e-4, 2e-4, 2e-4, 1e-4, 0, 0], rtol=1e-6, atol=1e-10)
 
 
 def test_grey_and_coloured_rows_stand_in_one_picture():
