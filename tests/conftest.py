@@ -79,7 +79,16 @@ def pytest_sessionfinish():
     gc.freeze()
 
 
-LONGEST = ("test_all_models.py", "runs", "test_front_door.py", "experiments", "test_readme.py", "commands", "models")
+LONGEST = (
+    "test_all_models.py",
+    "runs",
+    "test_mesh.py",
+    "test_front_door.py",
+    "experiments",
+    "test_readme.py",
+    "commands",
+    "models",
+)
 
 
 def pytest_collection_modifyitems(items):
