@@ -18,9 +18,10 @@ from genjax.core import due_phases
 from genjax.data.feed import with_mesh
 from genjax.front.train import Training
 from genjax.mesh import make_mesh
-from genjax.training import copied, empty_seeds, init_seeds, make_train_step, placed_state
+from genjax.training import copied, empty_seeds, init_seeds, iterate, make_train_step, placed_state
 from tests.model_cases import BATCH, MODELS
 from tests.test_all_models import feed, float64_model_of
+from tests.toys import grey_feed, two_players
 
 SEEDS = (3, 5)
 GROUPS = ({0, 1, 2, 3}, {4, 5, 6, 7})
@@ -130,6 +131,21 @@ def restored(folder):
     return equal
 
 
+def three_seeds():
+    """Return the largest difference of three seeds in one group of four devices, vectorized or not, to one device."""
+    found, alone = {}, grey_feed((3, 5, 7))
+    for together, name in ((True, "together"), (False, "side by side")):
+        model = two_players()._replace(seeds_together=together)
+        spread = with_mesh(alone, make_mesh(3, 4, 4))
+        found[name] = difference(*(five_steps(model, feed) for feed in (spread, alone)))
+    return found
+
+
+def five_steps(model, feed):
+    *_, (_, state, _) = iterate(model, feed, init_seeds(model, feed, (3, 5, 7)), 5)
+    return state
+
+
 def refusals():
     """Return what is said of numbers of devices that cannot be."""
     said = {}
@@ -151,7 +167,7 @@ def main():
         found |= {"front door": front_door()}
     jax.config.update("jax_enable_x64", True)
     if given.folder is not None:
-        found |= {"checkpoint": restored(given.folder)}
+        found |= {"checkpoint": restored(given.folder), "three seeds": three_seeds()}
     mesh = make_mesh(len(SEEDS), BATCH, 8)
     print(json.dumps(found | {name: compared(name, mesh) for name in given.names or MODELS}))
 

@@ -53,6 +53,11 @@ def test_training_in_one_call_uses_the_devices_that_divide_a_batch_and_gives_the
     assert found["front door"]["where"] == 1
 
 
+def test_seeds_of_one_group_are_vectorized_or_taken_one_by_one(found):
+    assert set(found["three seeds"]) == {"together", "side by side"}
+    assert all(each < 1e-6 for each in found["three seeds"].values())  # their images are of float32
+
+
 def test_a_checkpoint_is_read_on_other_devices_than_it_was_written_on(found):
     assert found["checkpoint"] == {"8 to 1": True, "8 to 4": True, "1 to 8": True}
 

@@ -14,7 +14,7 @@ METRICS = "metrics.jsonl"
 RESULT = "result.json"
 
 PLACES = ("workdir", "data_dir", "devices")
-"""Options that name folders and do not affect the results: a run may be continued with other folders."""
+"""Options that say where a run lies and is computed: it may be continued with other folders and devices."""
 
 
 class RunError(Exception):
