@@ -143,8 +143,8 @@ def over_seeds(one: Step, mesh: Mesh | None, together: bool) -> Step:
         return jax.vmap(one, in_axes=(AXES, None, 0), out_axes=(AXES, 0))(state, arrays, item)
 
     def side_by_side(state: TrainState, arrays: PyTree, item: PyTree) -> tuple[TrainState, Metrics]:
-        own = lambda index: jax.tree.map(lambda leaf: leaf[index], item)  # noqa: E731
-        taken = [one(one_seed(state, jnp.asarray(index)), arrays, own(index)) for index in range(len(state.key))]
+        indices = range(len(state.key))
+        taken = [one(seed(state, index), arrays, entry(item, jnp.asarray(index))) for index in indices]
         states, metrics = zip(*taken, strict=True)
         seeds, each = stacked([state._replace(step=None) for state in states]), stacked(metrics)
         return seeds._replace(step=states[0].step), each

@@ -80,7 +80,7 @@ class Group:
         """Training batches of the seeds."""
         return with_mesh(self.experiment.training_feed(self.seeds, self.run.batch_size), self.mesh)
 
-    @property
+    @functools.cached_property
     def evaluate_seeds(self) -> EvaluateSeeds:
         """Compiled function that evaluates the validation split."""
         evaluate = self.experiment.validate or self.experiment.model.evaluate
