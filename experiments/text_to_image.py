@@ -40,7 +40,7 @@ well f(x).f(t) and the logit of the discriminator tell an image's own caption fr
 and with the paper's losses generated digits rarely follow the caption. The encoders do learn digits, last of all
 attributes, if they are trained long enough. In `quick` and `small` the generator therefore also minimizes the encoders'
 matching loss of its own images, as the generator of AttnGAN does (Xu et al. 2018); --matching-weight 0 gives the
-paper's losses. `quick` trains the encoders too briefly for digits.
+paper's losses.
 
 **Differences from the paper.** The text encoder is a GRU over words and is trained in the run; the paper's is a
 convolutional network over characters, trained before. A wrong caption describes a scene that differs in one attribute
@@ -118,21 +118,22 @@ class Options:
 PRESETS = {
     "quick": Options(
         Data(binarization="none"),
-        Run(steps=1800, batch_size=32, evaluate_every=600),
-        Scenes(side=16, copies=4, pairs=0.0, digit_sizes=(0.5, 0.75)),
-        matching_steps=600,
-        matching_weight=3.0,
+        Run(steps=4000, batch_size=32, evaluate_every=1000),
+        Scenes(side=12, copies=4, pairs=0.0, digit_sizes=(2 / 3, 5 / 6)),
+        matching_steps=1800,
+        matching_weight=2.0,
+        matching_learning_rate=5e-3,
         interpolation=0.0,
         style_steps=200,
-        average=0.98,
-        learning_rate=5e-4,
+        average=0.99,
+        learning_rate=1e-3,
         discriminator_learning_rate=5e-4,
-        filters=16,
+        filters=32,
         features=64,
         text_features=128,
         latents=32,
         hidden=64,
-        classifier_steps=800,
+        classifier_steps=600,
     ),
     "small": Options(
         Data(dataset="mnist", binarization="none"),

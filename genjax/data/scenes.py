@@ -5,6 +5,7 @@ its caption. Some pairs of a digit and a colour are held out: they are in no tra
 each colour is.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -33,6 +34,8 @@ OPPOSITE = ((0, 1), (2, 3))
 """Pairs of positions for the two digits of a scene, as indices of `PLACES`."""
 CHANGED = (1 / 2, 1 / 6, 1 / 6, 1 / 6)
 """Probabilities that a wrong caption changes the digit, the colour, the size or the position."""
+SMALLEST = 6
+"""Least side of a small digit in pixels."""
 JITTER = 1 / 16
 """Largest shift of a single digit from its position, as a fraction of the side of the scene."""
 
@@ -107,16 +110,16 @@ def check(
     if "label" not in examples or height != width or channels != 1:
         shape = f"{height}x{width}x{channels}{'' if 'label' in examples else ', without labels'}"
         raise ValueError(f"scenes are made of grey, square digits with labels; {source.name!r} is {shape}")
-    if side < 16 or captions < 1 or copies < 1 or not 0 <= pairs <= 1:
-        raise ArgumentError(
-            "side",
-            side,
-            f" must be at least 16, captions={captions} and copies={copies} at least 1, and pairs={pairs} in [0, 1]",
-        )
+    if captions < 1 or copies < 1 or not 0 <= pairs <= 1:
+        wanted = f" and copies={copies} must be at least 1, and pairs={pairs} in [0, 1]"
+        raise ArgumentError("captions", captions, wanted)
     small, large = digit_sizes
     if not 0 < small < large <= 1 or (pairs and small + large > 1):
         wanted = " must rise from above 0 to at most 1, and have a sum of at most 1 if pairs is above 0"
         raise ArgumentError("digit_sizes", digit_sizes, wanted)
+    if round(small * side) < SMALLEST:
+        needs = f" is too small: small digits must have at least {SMALLEST} pixels a side, so it must be at least "
+        raise ArgumentError("side", side, f"{needs}{math.ceil((SMALLEST - 0.5) / small)}")
 
 
 def held_out_pairs() -> Bool[np.ndarray, "digits colours"]:

@@ -188,8 +188,8 @@ def without_labels():
     ("source", "options", "message"),
     [
         (without_labels(), {}, "'plain' is 8x8x1, without labels"),
-        (SOURCE, {"side": 15}, "side=15 must be at least 16"),
-        (SOURCE, {"captions": 0}, "captions=0"),
+        (SOURCE, {"side": 14}, "side=14 is too small: small digits must have at least 6 pixels .* at least 15"),
+        (SOURCE, {"captions": 0}, "captions=0 and copies=1 must be at least 1"),
         (SOURCE, {"pairs": 1.5}, r"pairs=1.5 in \[0, 1\]"),
         (SOURCE, {"digit_sizes": (0.5, 0.75)}, "a sum of at most 1"),
         (SOURCE, {"digit_sizes": (0.5, 0.5), "pairs": 0}, "must rise"),
