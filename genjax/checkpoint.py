@@ -9,6 +9,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jax import Array
 
+from genjax.mesh import fetched, wait_for_all
 from genjax.types import PyTree
 
 
@@ -80,7 +81,9 @@ class Checkpoints:
         """Move a checkpoint out of the folder, so that its step can be saved again; return its new path."""
         names = (f"{self.folder.name}-damaged-{step}{suffix}" for suffix in ("", *(f"-{n}" for n in range(2, 100))))
         aside = next(path for name in names if not (path := self.folder.with_name(name)).exists())
-        (self.folder / str(step)).rename(aside)
+        if jax.process_index() == 0:
+            (self.folder / str(step)).rename(aside)
+        wait_for_all(f"set aside {step}")
         self.manager.reload()
         return aside
 
@@ -126,7 +129,7 @@ def from_arrays(arrays: PyTree, like: PyTree) -> PyTree:
 def digest(arrays: PyTree) -> str:
     """Return the SHA-256, in hexadecimal, over path, type, shape and bytes of every leaf."""
     sha = hashlib.sha256()
-    for path, leaf in jax.tree_util.tree_leaves_with_path(arrays):
+    for path, leaf in jax.tree_util.tree_leaves_with_path(fetched(arrays)):
         array = np.ascontiguousarray(leaf)
         sha.update(f"{jax.tree_util.keystr(path)} {array.dtype} {np.shape(leaf)}".encode())
         sha.update(array.tobytes())

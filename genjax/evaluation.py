@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from genjax.core import TrainState
 from genjax.data.dataset import Load, Split
-from genjax.mesh import BATCH, constrained
+from genjax.mesh import BATCH, constrained, fetched, is_here
 from genjax.programs import shared
 from genjax.types import Evaluate, Key, Metrics, Params, PyTree, Stats
 
@@ -43,7 +43,7 @@ def map_batches(
     """
     for index, start in enumerate(range(0, size, batch_size)):
         rows = np.arange(start, start + batch_size)
-        result = jax.device_get(function(index, np.where(rows < size, rows, 0)))
+        result = fetched(function(index, np.where(rows < size, rows, 0)))
         kept = (*[slice(None)] * axis, slice(size - start))
         yield jax.tree.map(lambda array, kept=kept: array[kept], result)
 
@@ -55,15 +55,18 @@ def map_split(
     key: Key,
     batch_size: int | None = None,
     axis: int = 0,
+    put: bool = True,
 ) -> PyTree:
     """Apply `function(raw examples, key)` to all examples of a split and join the results along `axis`.
 
     Batch number i has the key `fold_in(key, i)`. `batch_size` is EVALUATION_BATCH by default, or the size of the split
-    if that is smaller. Returns a tree of NumPy arrays without the results of padding.
+    if that is smaller. `put` puts the examples on the device; a program on devices of several processes takes them from
+    the host. Returns a tree of NumPy arrays without the results of padding.
     """
 
     def read_and_apply(index: int, rows: Int[np.ndarray, " batch"]) -> PyTree:
-        return function(jax.device_put(dict(split.read(rows))), jax.random.fold_in(key, index))
+        raw: Any = dict(split.read(rows))
+        return function(jax.device_put(raw) if put else raw, jax.random.fold_in(key, index))
 
     size = min(EVALUATION_BATCH, split.size) if batch_size is None else batch_size
     results = map_batches(read_and_apply, split.size, size, axis=axis)
@@ -100,7 +103,12 @@ def evaluate_split(
     `params` and `stats` have a leading seed axis. Keys and `batch_size` are explained at `map_split`.
     """
     return map_split(
-        lambda raw, key: evaluate_seeds(params, stats, raw, key), split, key=key, batch_size=batch_size, axis=1
+        lambda raw, key: evaluate_seeds(params, stats, raw, key),
+        split,
+        key=key,
+        batch_size=batch_size,
+        axis=1,
+        put=is_here(params),
     )
 
 

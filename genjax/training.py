@@ -22,10 +22,10 @@ from genjax.core import (
     state_of_phases,
     update_if_due,
 )
-from genjax.data.feed import BatchLoad, Feed
+from genjax.data.feed import BatchLoad, Feed, read_items
 from genjax.mesh import BATCH, SEED, constrained, placed
 from genjax.programs import shared
-from genjax.types import Batch, Key, Metrics, PyTree
+from genjax.types import Batch, Metrics, PyTree
 
 DATA = 2**31 - 1
 """Number folded into the step's key to load the batch; phases fold in 0, 1, 2, ..."""
@@ -46,9 +46,8 @@ def init_seeds(model: Model, feed: Feed, seeds: Sequence[int]) -> TrainState:
 
 def init_call(model: Model, feed: Feed, seeds: Sequence[int]) -> tuple[Any, tuple[PyTree, ...]]:
     """Return the jitted function that gives the first states of `seeds`, and its arguments."""
-    keys = jax.vmap(jax.random.key)(jnp.asarray(seeds, jnp.uint32))
     program = init_program(model.init, tuple(model.phases), feed.load, feed.mesh)
-    return program, (keys, next(feed.items(0)), feed.arrays)
+    return program, (np.asarray(seeds, np.uint32), next(read_items(feed, 0)), feed.arrays)
 
 
 def empty_seeds(model: Model, feed: Feed, seeds: Sequence[int]) -> TrainState:
@@ -80,9 +79,10 @@ def spread_state(mesh: Mesh | None, state: TrainState) -> TrainState:
 def init_program(
     init: Init, phases: tuple[Phase, ...], load: BatchLoad, mesh: Mesh | None
 ) -> Callable[..., TrainState]:
-    """Return the jitted function of (keys [seeds], item, `feed.arrays`) that gives the states before the first step."""
+    """Return the jitted function of (seeds, item, `feed.arrays`) that gives the states before the first step."""
 
-    def init_one(key: Key, item: PyTree, arrays: PyTree) -> TrainState:
+    def init_one(number: Int[Array, ""], item: PyTree, arrays: PyTree) -> TrainState:
+        key = jax.random.key(number)
         return state_of_phases(init, phases, key, load(arrays, item, jax.random.fold_in(key, DATA)))
 
     init_all = jax.vmap(init_one, in_axes=(0, 0, None), out_axes=AXES)
@@ -179,7 +179,7 @@ def iterate(model: Model, feed: Feed, state: TrainState, steps: int) -> Iterator
     done = int(state.step)
     if done >= steps:
         return
-    for item in feed.items(done):
+    for item in read_items(feed, done):
         step = make_train_step(model, feed, due_phases(model.phases, done))
         state, metrics = step(state, feed.arrays, item)
         done += 1
@@ -190,7 +190,7 @@ def iterate(model: Model, feed: Feed, state: TrainState, steps: int) -> Iterator
 
 def seed(state: TrainState, index: int) -> TrainState:
     """Return the state of one seed, without the seed axis."""
-    return one_seed(state, jnp.asarray(index))
+    return one_seed(state, np.int32(index))
 
 
 @jax.jit
@@ -248,7 +248,7 @@ def first_failure(model: Model, feed: Feed, state: TrainState, steps: int) -> st
     """
     load = jax.jit(jax.vmap(lambda state, arrays, item: load_batch(feed, state, arrays, item), in_axes=(AXES, None, 0)))
     phase_steps = [make_phase_step(phase, index) for index, phase in enumerate(model.phases)]
-    for step, item in zip(range(int(state.step), steps), feed.items(int(state.step)), strict=False):
+    for step, item in zip(range(int(state.step), steps), read_items(feed, int(state.step)), strict=False):
         batch = load(state, feed.arrays, item)
         if bad := first_nonfinite(batch):
             return f"step {step + 1}: the first array that is not finite is batch{bad}"

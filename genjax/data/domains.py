@@ -208,7 +208,13 @@ def unpaired_feed(first: Dataset, second: Dataset, seeds: Sequence[int], batch_s
     def items(start: int) -> Iterator[PyTree]:
         yield from zip(own.items(start), other.items(start), strict=False)
 
-    return Feed((own.arrays, other.arrays), items, unpaired_load(own.load, other.load))
+    def read(item: PyTree) -> PyTree:
+        return tuple(
+            part if feed.read is None else feed.read(part) for feed, part in zip((own, other), item, strict=True)
+        )
+
+    streamed = own.read is not None or other.read is not None
+    return Feed((own.arrays, other.arrays), items, unpaired_load(own.load, other.load), read=read if streamed else None)
 
 
 @shared

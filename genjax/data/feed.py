@@ -2,11 +2,10 @@
 
 import functools
 import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, SupportsIndex
+from typing import Any, NamedTuple, SupportsIndex
 
-import grain
 import jax
 import numpy as np
 from jax.sharding import Mesh
@@ -14,7 +13,7 @@ from jaxtyping import Int
 
 from genjax.data.dataset import Examples, Load, Split
 from genjax.errors import ArgumentError
-from genjax.mesh import placed
+from genjax.mesh import joined_parts, placed, read_parts
 from genjax.programs import shared
 from genjax.shuffle import epoch_permutation
 from genjax.types import Batch, Key, PyTree
@@ -28,17 +27,35 @@ class Feed(NamedTuple):
     arrays: PyTree
     """Arrays that stay on the device: all examples of the split, or nothing if it is streamed."""
     items: Callable[[int], Iterator[PyTree]]
-    """Function of the first step that yields, for each step, indices into `arrays` [seeds, batch] or, if the split is
-    streamed, raw examples [seeds, batch, ...]."""
+    """Function of the first step that yields, for each step, the indices of its examples [seeds, batch]."""
     load: BatchLoad
     """Function of (`arrays`, item of one seed, key) that returns the batch of this seed on the device."""
     mesh: Mesh | None = None
     """Devices over which seeds and batches are spread; None for one device."""
+    read: Callable[[PyTree], PyTree] | None = None
+    """Function of an item that returns its raw examples [seeds, batch, ...], which `load` takes in its place, if the
+    split is streamed; it also takes an item of some of the seeds and examples."""
 
 
 def with_mesh(feed: Feed, mesh: Mesh | None) -> Feed:
     """Return the feed for the devices of the mesh, its arrays on each of them."""
     return feed if mesh is None else feed._replace(arrays=placed(mesh, feed.arrays), mesh=mesh)
+
+
+def read_items(feed: Feed, start: int) -> Iterator[PyTree]:
+    """Yield the item of each step from `start` on as `feed.load` takes it; examples are read ahead in threads.
+
+    On a mesh each process reads the examples of its own devices.
+    """
+    if feed.read is None:
+        return feed.items(start)
+    import grain  # takes half a second, and most data sets fit into memory
+
+    steps = grain.MapDataset.source(StepSource(feed, start))
+    read = iter(steps.to_iter_dataset(grain.ReadOptions(num_threads=4, prefetch_buffer_size=8)))
+    if feed.mesh is None:
+        return read
+    return (joined_parts(feed.mesh, shape, parts) for shape, parts in read)
 
 
 Positions = Callable[[int], range]
@@ -75,13 +92,16 @@ def make_feed(split: Split, load: Load, seeds: Sequence[int], batch_size: Suppor
     size = batch_size if callable(batch_size) else operator.index(batch_size)
     if not callable(size):
         check_batch_size(split, size)
+    items = functools.partial(indexed, split.size, tuple(seeds), size)
     if split.arrays is None:
-        return Feed({}, functools.partial(streamed, split, tuple(seeds), size), raw_load(load))
-    return Feed(
-        jax.device_put(dict(split.arrays)),
-        functools.partial(indexed, split.size, tuple(seeds), size),
-        indexed_load(load),
-    )
+        return Feed({}, items, raw_load(load), read=functools.partial(examples_at, split))
+    return Feed(jax.device_put(dict(split.arrays)), items, indexed_load(load))
+
+
+def examples_at(split: Split, indices: Int[np.ndarray, "seeds batch"]) -> Examples:
+    """Read the examples [seeds, batch, ...] of a split at these indices."""
+    examples = split.read(indices.reshape(-1))
+    return {name: array.reshape(*indices.shape, *array.shape[1:]) for name, array in examples.items()}
 
 
 @shared
@@ -122,22 +142,18 @@ def indexed(size: int, seeds: tuple[int, ...], batch_size: int | Positions, star
 class StepSource:
     """Random access to the raw examples of every step, for Grain."""
 
-    split: Split
-    seeds: tuple[int, ...]
-    batch_size: int | Positions
+    feed: Feed
     start: int
     steps: int = 2**31 - 1
 
     def __len__(self) -> int:
         return self.steps
 
-    def __getitem__(self, index: int) -> Mapping[str, np.ndarray]:
-        indices = batch_indices(self.seeds, self.start + int(index), self.batch_size, self.split.size)
-        examples: Examples = self.split.read(indices.reshape(-1))
-        return {name: array.reshape(*indices.shape, *array.shape[1:]) for name, array in examples.items()}
-
-
-def streamed(split: Split, seeds: tuple[int, ...], batch_size: int | Positions, start: int) -> Iterator[PyTree]:
-    """Yield the raw examples [seeds, batch, ...] of each step from `start` on, read ahead in threads."""
-    steps = grain.MapDataset.source(StepSource(split, seeds, batch_size, start))
-    yield from steps.to_iter_dataset(grain.ReadOptions(num_threads=4, prefetch_buffer_size=8))
+    def __getitem__(self, index: int) -> Any:
+        """Return the raw examples of a step; on a mesh, the shape of its indices and the parts for each device."""
+        item, read, mesh = next(self.feed.items(self.start + int(index))), self.feed.read, self.feed.mesh
+        if read is None:
+            raise ValueError("the examples of this feed lie on the device: there is nothing to read")
+        if mesh is None:
+            return read(item)
+        return max((leaf.shape for leaf in jax.tree.leaves(item)), key=len), read_parts(mesh, item, read)

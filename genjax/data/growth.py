@@ -11,7 +11,7 @@ import bisect
 import functools
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import jax
@@ -129,7 +129,10 @@ def growing_feed(split: Split, load: Load, seeds: Sequence[int], stages: Sequenc
             depth = np.full(len(seeds), now.depth, np.float32)
             yield Growing(examples, depth, 2 ** (levels - now.stage.level))
 
-    return Feed(plain.arrays, items, grown_load(plain.load))
+    def read(item: Growing) -> Growing:
+        return replace(item, examples=plain.read(item.examples))  # pyright: ignore[reportOptionalCall]
+
+    return Feed(plain.arrays, items, grown_load(plain.load), read=plain.read and read)
 
 
 @shared

@@ -81,4 +81,4 @@ def with_labelled_batches(feed: Feed, data: Dataset, indices: Int[np.ndarray, " 
         batch = feed.load(arrays["feed"], item, feed_key)
         return {**batch, "labelled_image": extra["image"], "labelled_label": extra["label"]}
 
-    return Feed({"feed": feed.arrays, "labelled": labelled}, feed.items, load)
+    return Feed({"feed": feed.arrays, "labelled": labelled}, feed.items, load, read=feed.read)

@@ -25,7 +25,7 @@ from genjax.evaluation import (
 )
 from genjax.front.check import arrays_of, check_examples, check_steps, naming_what_is_missing
 from genjax.front.progress import Show, progress_bar
-from genjax.mesh import gathered, make_mesh
+from genjax.mesh import fetched, gathered, make_mesh
 from genjax.training import (
     copied,
     first_failure,
@@ -214,11 +214,11 @@ def started(state: TrainState) -> TrainState:
 
 def losses_of(model: Model, pending: Sequence[Metrics], last: int) -> list[dict[str, np.ndarray]]:
     """Return the losses of the phases that were due in each pending step; the last step has the number `last`."""
-    fetched = jax.device_get(list(pending))
-    first = last - len(fetched)
+    rows = fetched(list(pending))
+    first = last - len(rows)
     return [
         {phase.name: metrics[f"{phase.name}/loss"] for phase in model.phases if is_due(phase, first + index)}
-        for index, metrics in enumerate(fetched)
+        for index, metrics in enumerate(rows)
     ]
 
 
@@ -263,7 +263,7 @@ class Validation(NamedTuple):
                 batch_size=min(EVALUATION_BATCH, split.size),
             )
         )
-        score = jnp.asarray(scores[self.best.metric], jnp.float32)
+        score = np.asarray(scores[self.best.metric], np.float32)
         before = self.selected or select_none(state)
         selected = select_better(before, state, score, larger_is_better=self.best.better == "max")
         return self._replace(selected=selected)

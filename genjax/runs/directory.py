@@ -13,7 +13,7 @@ CONFIG = "config.json"
 METRICS = "metrics.jsonl"
 RESULT = "result.json"
 
-PLACES = ("workdir", "data_dir", "devices")
+PLACES = ("workdir", "data_dir", "devices", "distributed", "coordinator", "processes", "process_id")
 """Options that say where a run lies and is computed: it may be continued with other folders and devices."""
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import jax
 import numpy as np
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue]
@@ -19,7 +20,13 @@ WriteLog = Callable[[int, str, Mapping[str, np.ndarray]], None]
 
 @contextlib.contextmanager
 def open_logs(directory: Path, seeds: Sequence[int], step: int) -> Iterator[WriteLog]:
-    """Open the logs of these seeds after `step`; TensorBoard then hides events after `step` of an earlier session."""
+    """Open the logs of these seeds after `step`; TensorBoard then hides events after `step` of an earlier session.
+
+    Of several processes of a run only the first writes.
+    """
+    if jax.process_index():
+        yield lambda step, split, values: None
+        return
     with (directory / METRICS).open("a") as rows, contextlib.ExitStack() as stack:
         writers = [open_events(directory / "tensorboard" / f"seed-{seed}", step, stack) for seed in seeds]
 

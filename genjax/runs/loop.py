@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import os
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,8 +12,8 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -30,12 +31,13 @@ from genjax.evaluation import (
     means,
     select_better,
 )
-from genjax.mesh import gathered, make_mesh
+from genjax.mesh import fetched, gathered, make_mesh
 from genjax.runs.checkpoint_state import DAMAGED, CheckpointState, checkpoint_folder, initial_checkpoint_state, latest
 from genjax.runs.directory import RunError, forget_after, full_disk, is_full_disk
 from genjax.runs.experiment import Experiment
 from genjax.runs.logs import open_logs
 from genjax.runs.options import Run
+from genjax.runs.processes import is_first
 from genjax.training import entry, first_failure, first_nonfinite, iterate, seed, with_seed_axis
 from genjax.types import Metrics, Params, Stats
 
@@ -112,13 +114,13 @@ class Group:
             start = checkpoint.state if len(self.seeds) > 1 else seed(checkpoint.state, 0)
             for step, state, metrics in iterate(self.experiment.model, self.feed, start, self.steps):
                 pending.append(metrics)
-                last, stopped = step == self.steps, bool(signals)
+                last, stopped = step == self.steps, asked_to_stop(signals, step)
                 evaluate = last or step % self.run.evaluate_every == 0
                 if step % LOG_EVERY == 0 or evaluate or stopped:
-                    fetched = jax.tree.map(np.atleast_1d, jax.device_get(pending))
-                    self.check_finite(fetched, step)
+                    rows = jax.tree.map(np.atleast_1d, fetched(pending))
+                    self.check_finite(rows, step)
                     pending = []
-                    told = due_metrics(self.experiment.model.phases, fetched[-1], step)
+                    told = due_metrics(self.experiment.model.phases, rows[-1], step)
                     show(step, bar_text(told, self.experiment.shown))
                     if step % LOG_EVERY == 0 or last:
                         log(step, "train", told)
@@ -131,14 +133,15 @@ class Group:
                 if evaluate or stopped:
                     self.save(checkpoint, time.monotonic() - clock)
                 if stopped and not last:
-                    raise stopped_at(step, self.directory, signals[0])
+                    raise stopped_at(step, self.directory, [*signals, signal.SIGTERM][0])
         # The trained seeds are measured and drawn one after another, on one device.
         return Trained(gathered(self.mesh, checkpoint), time.monotonic() - clock)
 
     def restore(self) -> tuple[CheckpointState, float]:
         """Return the last undamaged checkpoint and its training time in seconds; print the damaged checkpoints."""
         found = latest(self.checkpoints, self.experiment, self.feed, self.seeds)
-        forget_after(self.directory, self.seeds, 0 if found is None else found.step)
+        if is_first():
+            forget_after(self.directory, self.seeds, 0 if found is None else found.step)
         if found is None:
             return initial_checkpoint_state(self.experiment, self.feed, self.seeds), 0.0
         for step, damaged in found.damaged.items():
@@ -172,7 +175,7 @@ class Group:
         scores = split_means(self.evaluate_seeds, chosen, self.experiment.data.validation)
         if select is None or checkpoint.best is None:
             return checkpoint, scores
-        score = jnp.asarray(scores[select.metric], jnp.float32)
+        score = np.asarray(scores[select.metric], np.float32)
         best = select_better(checkpoint.best, checkpoint.state, score, larger_is_better=select.best == "max")
         return checkpoint._replace(best=best), scores
 
@@ -205,18 +208,30 @@ class Group:
         raise RunError(f"training stopped: {where}; {kept} in {self.directory}")
 
 
+def asked_to_stop(signals: Sequence[int], step: int) -> bool:
+    """Return whether a signal has arrived; several processes of a run are told of it in the same step."""
+    return bool(signals) if jax.process_count() == 1 else multihost_utils.reached_preemption_sync_point(step)
+
+
 @contextlib.contextmanager
 def noted_signals() -> Iterator[Sequence[int]]:
-    """Inside `with`, record SIGTERM and Ctrl-C in the yielded list; a signal that is repeated interrupts at once."""
+    """Inside `with`, record SIGTERM and Ctrl-C in the yielded list; a signal that is repeated interrupts at once.
+
+    Of several processes JAX's preemption service notes SIGTERM, and a Ctrl-C of one becomes a SIGTERM.
+    """
     received: list[int] = []
+    several = jax.process_count() > 1
 
     def note(number: int, frame: FrameType | None) -> None:
         del frame
         if number in received:
             raise RunError("interrupted before the step was done: what is saved stays", exit_code=128 + number)
         received.append(number)
+        if several:
+            os.kill(os.getpid(), signal.SIGTERM)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    noted = (signal.SIGINT,) if several else (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, note) for number in noted}
     try:
         yield received
     finally:

@@ -68,6 +68,16 @@ class Run:
     devices: int | None = None
     """Number of devices over which seeds, and then the examples of a batch, are spread; by default as many as divide
     them evenly. A run may go on with another number, which rounds differently."""
+    distributed: bool = False
+    """This is one of several processes of a run, each started with this command and the same --workdir, which all of
+    them see. SLURM, Open MPI, Kubernetes and TPU slices say by themselves how many there are; elsewhere the three
+    options below do."""
+    coordinator: str | None = None
+    """Address HOST:PORT at which the first process waits for the others of --distributed."""
+    processes: int | None = None
+    """Number of processes of --distributed."""
+    process_id: int | None = None
+    """Number of this process of --distributed, from 0."""
     workdir: Path | None = None
     """Run directory; an unfinished run in it is continued. By default a new directory under runs/."""
     deterministic: bool = False
@@ -76,7 +86,7 @@ class Run:
     def __post_init__(self) -> None:
         """Raise ValueError if an option is out of range."""
         expand(self, "workdir")
-        for name in ("steps", "batch_size", "evaluate_every", "seeds_at_once", "devices"):
+        for name in ("steps", "batch_size", "evaluate_every", "seeds_at_once", "devices", "processes"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{option(name)} {value} must be at least 1")
@@ -84,6 +94,24 @@ class Run:
             raise ValueError(f"--seeds {list(self.seeds)}: give one or more from 0 to 4294967295")
         if len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"--seeds {list(self.seeds)}: each may stand once")
+        self.check_distributed()
+
+    def check_distributed(self) -> None:
+        """Raise ValueError if options of several processes stand alone, are incomplete or do not go together."""
+        by_hand = {name: getattr(self, name) for name in ("coordinator", "processes", "process_id")}
+        given = [option(name) for name, value in by_hand.items() if value is not None]
+        if not self.distributed:
+            if given:
+                raise ValueError(f"{given[0]} is for one of several processes: give --distributed too")
+            return
+        if self.workdir is None:
+            raise ValueError("--distributed: give --workdir, a folder that all processes see")
+        if given and len(given) < len(by_hand):
+            raise ValueError(f"{given[0]}: give --coordinator, --processes and --process-id together, or none of them")
+        if self.coordinator is not None and not self.coordinator.rpartition(":")[2].isdigit():
+            raise ValueError(f"--coordinator {self.coordinator}: give an address with a port, such as 10.0.0.1:1234")
+        if given and not 0 <= self.process_id < self.processes:  # pyright: ignore[reportOperatorIssue]
+            raise ValueError(f"--process-id {self.process_id} must be from 0 to --processes {self.processes} less 1")
 
 
 def expand(options: Any, name: str) -> None:

@@ -20,6 +20,7 @@ from genjax.runs.directory import CONFIG, RESULT, RunError, check_config, curves
 from genjax.runs.experiment import Experiment
 from genjax.runs.loop import Group, Trained, measures, noted_signals, stopped_at
 from genjax.runs.options import Run
+from genjax.runs.processes import check_same, ended_by_a_loss, is_first, meet, part
 from genjax.runs.quality import with_quality
 from genjax.runs.report import origin_of, result_of, result_table
 from genjax.runs.session import configure, user_errors
@@ -43,6 +44,8 @@ def run_experiment(function: Function, config: Config, arguments: Sequence[str])
     """Train, evaluate and draw, and return the run directory. A run that exists in it already is continued."""
     run = config.run
     configure(deterministic=run.deterministic)
+    if run.distributed:
+        meet(run)
     origin = origin_of(program(function), arguments)
     if run.workdir:
         check_config(run.workdir, as_json(config))
@@ -50,12 +53,17 @@ def run_experiment(function: Function, config: Config, arguments: Sequence[str])
     if run.quality:
         experiment = with_quality(experiment)
     check_batch_size(experiment, config)
+    check_same(as_json(config), experiment.data.sha256)
     directory = run.workdir or new_directory(config)
     directory.mkdir(parents=True, exist_ok=True)
-    console = Console(markup=False, highlight=False)
+    console = Console(markup=False, highlight=False, quiet=not is_first())
     console.print(f"run directory: {directory}", soft_wrap=True)
-    with only_process(directory):
+    with only_process(directory) if is_first() else contextlib.nullcontext():
         trained = train(experiment, config, directory, console)
+        if run.distributed:
+            part()
+        if not is_first():
+            return directory
         console.print("training is done and saved; measuring on the test split")
         started = time.monotonic()
         metrics = measures(experiment, [group.checkpoint for group in trained], experiment.data.test)
@@ -105,8 +113,9 @@ def train(experiment: Experiment, config: Config, directory: Path, console: Cons
     """Train the groups of seeds one after another, each from its last checkpoint if there is one."""
     run = config.run
     groups = seed_groups(directory, experiment, run)
-    write_json(directory / CONFIG, {**as_json(config), "groups": groups})
-    with noted_signals() as signals:
+    if is_first():
+        write_json(directory / CONFIG, {**as_json(config), "groups": groups})
+    with noted_signals() as signals, ended_by_a_loss(directory):
         trained = [Group(experiment, run, tuple(seeds), directory, console).train(signals) for seeds in groups]
     if signals:  # a signal that arrived in the last step
         raise stopped_at(trained[-1].checkpoint.done, directory, signals[0])

@@ -124,6 +124,9 @@ def test_detect_ranks_test_images_above_noise_and_takes_a_background_off(finishe
     assert "nowhere.npz" in capsys.readouterr().err
 
 
+PROCESS = ("--distributed", "--processes", "2", "--coordinator")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -137,6 +140,10 @@ def test_detect_ranks_test_images_above_noise_and_takes_a_background_off(finishe
         (["--dataset", "mnist", "--data-dir", "/nowhere"], "--data-dir /nowhere: no such directory"),
         (["--binarization", "none"], "--binarization none: the model needs binary pixels"),
         (["--dataset", "./none.npz"], "--dataset ./none.npz: no such file"),
+        (["--process-id", "1"], "--process-id is for one of several"),
+        (["--distributed", "--processes", "2"], "--processes: give --coordinator, --processes and"),
+        ([*PROCESS, "here", "--process-id", "0"], "--coordinator here: give an address"),
+        ([*PROCESS, "here:1", "--process-id", "2"], "--process-id 2 must be from 0 to"),
     ],
 )
 def test_bad_options_are_told_and_leave_nothing_behind(capsys, tmp_path, arguments, message):
