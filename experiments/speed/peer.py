@@ -252,7 +252,12 @@ def cells(one: dict[str, Any]) -> tuple[str, ...]:
     target = "" if one["target"] is None else f"≤ {one['target']:.2f}"
     shares = ("" if value is None else f"{value:.0%}" for value in one["shares"].values())
     sizes = (f"{value / MEBIBYTE:.0f}" for value in one["bytes"].values())
-    return (one["name"], f"{one['ratio']:.2f}", f"{low:.2f} to {high:.2f}", target, *shares, *sizes)
+    return (one["name"], shown(one["ratio"]), f"{shown(low)} to {shown(high)}", target, *shares, *sizes)
+
+
+def shown(ratio: float) -> str:
+    """Return a ratio with two digits that are not 0, and at least two after the point."""
+    return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.2g}"
 
 
 def as_text(measured: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
