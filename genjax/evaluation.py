@@ -77,14 +77,15 @@ def map_split(
 def make_evaluate_seeds(evaluate: Evaluate, load: Load, mesh: Mesh | None = None) -> EvaluateSeeds:
     """Return `evaluate` for all seeds as one jitted program; all seeds see the same batch under the same key.
 
-    On a mesh the examples of a batch are spread over the devices of each group.
+    On a mesh the examples of a batch are spread over the devices of each group, and all devices have the metrics.
     """
 
     @jax.jit
     def evaluate_seeds(params: Params, stats: Stats, raw: PyTree, key: Key) -> Metrics:
         load_key, evaluate_key = jax.random.split(key)
         batch = constrained(mesh, load(raw, load_key), BATCH)
-        return jax.vmap(lambda params, stats: evaluate(params, stats, batch, evaluate_key))(params, stats)
+        metrics = jax.vmap(lambda params, stats: evaluate(params, stats, batch, evaluate_key))(params, stats)
+        return constrained(mesh, metrics)
 
     return evaluate_seeds
 
