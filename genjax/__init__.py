@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from genjax.factories.sequences import char_rnn, series_rnn
     from genjax.factories.translation import cyclegan, puzzle_gan, stargan
     from genjax.front.evaluate import evaluate
+    from genjax.front.export import export, load_exported
     from genjax.front.sample import sample
     from genjax.front.save import restore, save
     from genjax.front.train import Best, train
@@ -42,6 +43,7 @@ MODULES = {
     "factories.sequences": ("char_rnn", "series_rnn"),
     "factories.translation": ("cyclegan", "puzzle_gan", "stargan"),
     "front.evaluate": ("evaluate",),
+    "front.export": ("export", "load_exported"),
     "front.sample": ("sample",),
     "front.save": ("restore", "save"),
     "front.train": ("Best", "train"),
@@ -61,6 +63,8 @@ __all__ = [  # noqa: RUF022 (in the order in which they are used)
     "sample",
     "save",
     "restore",
+    "export",
+    "load_exported",
     "tabular",
     "nade",
     "rnade",

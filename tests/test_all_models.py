@@ -13,6 +13,7 @@ import pytest
 from genjax.core import TrainState, due_phases, init_state, make_step, select
 from genjax.data.dataset import Split
 from genjax.data.feed import make_feed
+from genjax.front.export import programs
 from genjax.testing import assert_resume_equals
 from genjax.training import copied, init_seeds, iterate, make_train_step, seed, with_seed_axis
 from tests.model_cases import BATCH, EXAMPLES, MODELS
@@ -132,6 +133,17 @@ def training_of(name):
         state, _ = advance(state, both.arrays, item)
         used.add(advance)
     return Training(start, state, list(used), [advance._cache_size() for advance in used])
+
+
+@every_model
+def test_programs_are_written_for_accelerators(name):
+    """On a host with a CPU: the state, such as a carry or a pool, and all arguments have a form that can be read."""
+    written = programs(model_of(name), state_of(name), batch(name), batch(name), platforms=("cuda", "tpu"))
+    for program in written.values():
+        found = jax.export.deserialize(bytearray(program.serialize()))
+        assert found.platforms == ("cuda", "tpu")
+        assert found.in_tree == program.in_tree
+        assert found.in_avals == program.in_avals
 
 
 @every_run
