@@ -83,7 +83,8 @@ def make_evaluate_seeds(evaluate: Evaluate, load: Load, mesh: Mesh | None = None
     @jax.jit
     def evaluate_seeds(params: Params, stats: Stats, raw: PyTree, key: Key) -> Metrics:
         load_key, evaluate_key = jax.random.split(key)
-        batch = constrained(mesh, load(raw, load_key), BATCH)
+        # Each device has all examples before they are loaded: arguments that are spread must divide evenly.
+        batch = constrained(mesh, load(constrained(mesh, raw), load_key), BATCH)
         metrics = jax.vmap(lambda params, stats: evaluate(params, stats, batch, evaluate_key))(params, stats)
         return constrained(mesh, metrics)
 

@@ -17,6 +17,7 @@ from genjax.checkpoint import Checkpoints
 from genjax.core import due_phases
 from genjax.data.dataset import Split, resident
 from genjax.data.feed import make_feed, with_mesh
+from genjax.evaluation import evaluate_split, make_evaluate_seeds
 from genjax.front.train import Training
 from genjax.mesh import make_mesh
 from genjax.training import copied, empty_seeds, init_seeds, iterate, make_train_step, placed_state
@@ -142,10 +143,28 @@ def three_seeds():
     held = resident({name: array.astype(np.float64) for name, array in grey_split().arrays.items()})
     read = Split(held.size, held.read, None)
     found = {}
-    for way, split, together in (("together", held, True), ("side by side", held, False), ("streamed", read, True)):
-        model, alone = two_players()._replace(seeds_together=together), make_feed(split, load, (3, 5, 7), 4)
+    six = lambda step: range(6 * step, 6 * step + 6)  # noqa: E731
+    for way, split, together, size in (
+        ("together", held, True, 4),
+        ("side by side", held, False, 4),
+        ("streamed", read, True, 4),
+        ("uneven", held, True, six),
+        ("uneven streamed", read, False, six),
+    ):
+        model, alone = two_players()._replace(seeds_together=together), make_feed(split, load, (3, 5, 7), size)
         found[way] = difference(*(five_steps(model, feed) for feed in (with_mesh(alone, make_mesh(3, 4, 4)), alone)))
     return found
+
+
+def uneven_evaluation():
+    """Return the largest difference of an evaluation of three examples by four devices from that by one."""
+    model, few = two_players(), resident({name: array[:3] for name, array in grey_split().arrays.items()})
+    state = init_seeds(model, make_feed(grey_split(), load, (3,), 4), (3,))
+    found = [
+        evaluate_split(evaluate, state.params, state.stats, few, key=jax.random.key(0))
+        for evaluate in (make_evaluate_seeds(model.evaluate, load, mesh) for mesh in (make_mesh(1, 4, 4), None))
+    ]
+    return difference(*found)
 
 
 def five_steps(model, feed):
@@ -175,6 +194,7 @@ def main():
     jax.config.update("jax_enable_x64", True)
     if given.folder is not None:
         found |= {"checkpoint": restored(given.folder), "three seeds": three_seeds()}
+        found |= {"uneven evaluation": uneven_evaluation()}
     mesh = make_mesh(len(SEEDS), BATCH, 8)
     print(json.dumps(found | {name: compared(name, mesh) for name in given.names or MODELS}))
 
