@@ -153,13 +153,6 @@ def spread_evenly(mesh: Mesh, shape: tuple[int, ...]) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(*axes))
 
 
-def spread_item(mesh: Mesh | None, item: PyTree) -> PyTree:
-    """Inside a program: let arrays [seeds, batch, ...] or [seeds] of a step lie as `joined_parts` puts them."""
-    if mesh is None:
-        return item
-    return jax.tree.map(lambda leaf: jax.lax.with_sharding_constraint(leaf, spread_evenly(mesh, leaf.shape[:2])), item)
-
-
 def constrained(mesh: Mesh | None, tree: PyTree, *axes: str) -> PyTree:
     """Inside a program: let arrays lie as `placed` puts them."""
     if mesh is None:

@@ -23,7 +23,7 @@ from genjax.core import (
     update_if_due,
 )
 from genjax.data.feed import BatchLoad, Feed, read_items
-from genjax.mesh import BATCH, SEED, constrained, placed, spread_item
+from genjax.mesh import BATCH, SEED, constrained, placed
 from genjax.programs import shared
 from genjax.types import Batch, Metrics, PyTree
 
@@ -86,11 +86,7 @@ def init_program(
         return state_of_phases(init, phases, key, load(arrays, item, jax.random.fold_in(key, DATA)))
 
     init_all = jax.vmap(init_one, in_axes=(0, 0, None), out_axes=AXES)
-
-    def init_spread(seeds: Int[Array, " seeds"], item: PyTree, arrays: PyTree) -> TrainState:
-        return spread_state(mesh, init_all(seeds, spread_item(mesh, item), arrays))
-
-    return jax.jit(init_spread, compiler_options=once_options())
+    return jax.jit(lambda *given: spread_state(mesh, init_all(*given)), compiler_options=once_options())
 
 
 def once_options() -> dict[str, int]:
@@ -127,7 +123,6 @@ def step_program(
         return step(state, constrained(mesh, load(arrays, item, key_of(state, DATA)), BATCH))
 
     def advance(state: TrainState, arrays: PyTree, item: PyTree) -> tuple[TrainState, Metrics]:
-        item = spread_item(mesh, item)
         if state.key.ndim == 0:
             state, metrics = load_and_step(state, arrays, jax.tree.map(lambda leaf: leaf[0], item))
         else:

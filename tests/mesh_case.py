@@ -143,27 +143,29 @@ def three_seeds():
     held = resident({name: array.astype(np.float64) for name, array in grey_split().arrays.items()})
     read = Split(held.size, held.read, None)
     found = {}
-    six = lambda step: range(6 * step, 6 * step + 6)  # noqa: E731
-    for way, split, together, size in (
+    for way, split, together, devices in (
         ("together", held, True, 4),
         ("side by side", held, False, 4),
         ("streamed", read, True, 4),
-        ("uneven", held, True, six),
-        ("uneven streamed", read, False, six),
+        ("uneven", held, True, 8),
+        ("uneven streamed", read, False, 8),
     ):
-        model, alone = two_players()._replace(seeds_together=together), make_feed(split, load, (3, 5, 7), size)
-        found[way] = difference(*(five_steps(model, feed) for feed in (with_mesh(alone, make_mesh(3, 4, 4)), alone)))
+        model, alone = two_players()._replace(seeds_together=together), make_feed(split, load, (3, 5, 7), 4)
+        mesh = make_mesh(3, devices, devices)
+        found[way] = difference(*(five_steps(model, feed) for feed in (with_mesh(alone, mesh), alone)))
     return found
 
 
 def uneven_evaluation():
-    """Return the largest difference of an evaluation of three examples by four devices from that by one."""
-    model, few = two_players(), resident({name: array[:3] for name, array in grey_split().arrays.items()})
-    state = init_seeds(model, make_feed(grey_split(), load, (3,), 4), (3,))
-    found = [
-        evaluate_split(evaluate, state.params, state.stats, few, key=jax.random.key(0))
-        for evaluate in (make_evaluate_seeds(model.evaluate, load, mesh) for mesh in (make_mesh(1, 4, 4), None))
-    ]
+    """Return the largest difference of an evaluation of four sequences by eight devices from that by one."""
+    model, own = float64_model_of("char rnn"), feed("char rnn", (3,))
+    arrays = {name: array[:4] for name, array in MODELS["char rnn"].examples(np.float64).items()}
+    few = Split(4, lambda rows: {name: array[rows] for name, array in arrays.items()}, arrays)
+    found = []
+    for mesh in (make_mesh(1, 8, 8), None):
+        state = init_seeds(model, with_mesh(own, mesh), (3,))
+        evaluate = make_evaluate_seeds(model.evaluate, load, mesh)
+        found.append(evaluate_split(evaluate, state.params, state.stats, few, key=jax.random.key(0)))
     return difference(*found)
 
 
