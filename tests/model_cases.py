@@ -163,7 +163,18 @@ def make_puzzle_gan():
     networks = puzzle_gan.conv_networks((8, 8, 1), filters=2, features=3, latents=3)
     optimizers = gan.Optimizers(optax.sgd(1e-2), optax.sgd(1e-2))
     schedule = puzzle_gan.weight_schedule(1e-2, 1e-3, 3)
-    return puzzle_gan.puzzle_gan((8, 8, 1), networks, optimizers=optimizers, schedule=schedule)
+    return off_the_kink(puzzle_gan.puzzle_gan((8, 8, 1), networks, optimizers=optimizers, schedule=schedule))
+
+
+def off_the_kink(model):
+    """Biases of 0.1 where they start at 0: rounding decides the gradient of a ReLU of a normalized constant plus 0."""
+
+    def init(key, batch):
+        params, stats = model.init(key, batch)
+        shifted = lambda leaf: jnp.where(leaf == 0, 0.1, leaf) if leaf.ndim == 1 else leaf  # noqa: E731
+        return jax.tree.map(shifted, params), stats
+
+    return model._replace(init=init)
 
 
 def with_patches(dtype=np.float32):
