@@ -5,6 +5,7 @@ default it takes all models, which takes minutes; tests/test_mesh.py takes some.
 """
 
 import argparse
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -13,7 +14,9 @@ import jax
 import numpy as np
 
 import genjax
+from experiments import vae
 from genjax.checkpoint import Checkpoints
+from genjax.commands.plan import plan_of
 from genjax.core import due_phases
 from genjax.data.dataset import Split, resident
 from genjax.data.feed import make_feed, with_mesh
@@ -169,6 +172,16 @@ def uneven_evaluation():
     return difference(*found)
 
 
+def planned():
+    """Return of two seeds on four devices the seeds, the examples and the bytes of parameters on each, and of one."""
+    options, found = vae.PRESETS["quick"], []
+    for seeds, devices in (((0, 1), 4), ((0,), 1)):
+        changed = dataclasses.replace(options, run=dataclasses.replace(options.run, seeds=seeds, devices=devices))
+        plan = plan_of(vae.vae(changed), changed.run)
+        found.append([plan.seeds, plan.batch, plan.params, plan.opt])
+    return found
+
+
 def five_steps(model, feed):
     *_, (_, state, _) = iterate(model, feed, init_seeds(model, feed, (3, 5, 7)), 5)
     return state
@@ -192,7 +205,7 @@ def main():
     given = parser.parse_args()
     found = {"refused": refusals()}
     if given.folder is not None:
-        found |= {"front door": front_door()}
+        found |= {"front door": front_door(), "planned": planned()}
     jax.config.update("jax_enable_x64", True)
     if given.folder is not None:
         found |= {"checkpoint": restored(given.folder), "three seeds": three_seeds()}

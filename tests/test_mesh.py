@@ -67,6 +67,12 @@ def test_a_checkpoint_is_read_on_other_devices_than_it_was_written_on(found):
     assert found["checkpoint"] == {"8 to 1": True, "8 to 4": True, "1 to 8": True}
 
 
+def test_a_plan_divides_seeds_and_batches_over_the_devices(found):
+    """Two seeds on four devices: each has one of them, and half of its batch."""
+    spread, alone = found["planned"]
+    assert spread == [1, alone[1] // 2, *alone[2:]]
+
+
 def test_what_does_not_divide_is_refused_with_what_would(found):
     assert found["refused"]["9"] == "devices=9 must be from 1 to 8, the number of devices here"
     assert found["refused"]["3"] == "devices=3: 1 seed(s) with batches of 20 examples divide over 1, 2, 4, 5 devices"
