@@ -106,6 +106,18 @@ def in_float64(model):
     return model._replace(init=init)
 
 
+@every_model
+def test_float32_examples_can_be_used_where_jax_draws_in_float64(name):
+    """Nothing is computed: types that do not go together are found by tracing. The state keeps its types."""
+    with jax.enable_x64(True):
+        model, examples, key = MODELS[name].make(), batch(name), jax.random.key(0)
+        state = jax.eval_shape(lambda: init_state(model, key, examples))
+        after = jax.eval_shape(lambda state: make_step(model.phases)(state, examples)[0], state)
+        assert jax.tree.map(lambda leaf: leaf.dtype, after) == jax.tree.map(lambda leaf: leaf.dtype, state)
+        for function in (model.evaluate, model.generate):
+            jax.eval_shape(function, state.params, state.stats, examples, key)
+
+
 class Training(NamedTuple):
     """Of seeds 3 and 5 together, in float64."""
 

@@ -15,6 +15,10 @@ Sample = Callable[[Key, int, Int[Array, " count"] | None], Float[Array, "count d
 """(key, count, labels) -> samples, as described at `Prior`."""
 
 
+DTYPE = jnp.float32
+"""Type of drawn noise, also where JAX's own is float64: networks with float32 parameters then stay in float32."""
+
+
 class Prior(NamedTuple):
     """Distribution of codes, which may be divided into classes.
 
@@ -44,7 +48,7 @@ def check_prior(prior: Prior, latents: int) -> None:
 def gaussian(dimension: int, *, std: float = 1.0) -> Prior:
     """Return the Gaussian prior N(0, std^2 I). Raises ValueError if `dimension` is below 1 or `std` not above 0."""
     check_positive(dimension=dimension, std=std)
-    return Prior(dimension, 0, lambda key, count, _: std * jax.random.normal(key, (count, dimension)))
+    return Prior(dimension, 0, lambda key, count, _: std * jax.random.normal(key, (count, dimension), DTYPE))
 
 
 def uniform(dimension: int, *, limit: float = 2.0) -> Prior:
@@ -53,7 +57,7 @@ def uniform(dimension: int, *, limit: float = 2.0) -> Prior:
     return Prior(
         dimension,
         0,
-        lambda key, count, _: jax.random.uniform(key, (count, dimension), minval=-limit, maxval=limit),
+        lambda key, count, _: jax.random.uniform(key, (count, dimension), DTYPE, minval=-limit, maxval=limit),
     )
 
 
@@ -68,7 +72,8 @@ def gaussian_mixture(components: int = 10, *, std: tuple[float, float] = (0.5, 0
     def sample(key: Key, count: int, labels: Int[Array, " count"] | None) -> Float[Array, "count 2"]:
         class_key, noise_key = jax.random.split(key)
         angle = 2 * math.pi * drawn_where_unlabelled(class_key, count, labels, components) / components
-        along, across = (jax.random.normal(noise_key, (count, 2)) * jnp.asarray(std) + jnp.array([distance, 0.0])).T
+        noise = jax.random.normal(noise_key, (count, 2), DTYPE)
+        along, across = (noise * jnp.asarray(std, DTYPE) + jnp.array([distance, 0.0], DTYPE)).T
         cos, sin = jnp.cos(angle), jnp.sin(angle)
         return jnp.stack([cos * along - sin * across, sin * along + cos * across], axis=-1)
 
@@ -86,7 +91,7 @@ def swiss_roll(classes: int = 10, *, radius: float = 3.0, turns: float = 2.0) ->
     def sample(key: Key, count: int, labels: Int[Array, " count"] | None) -> Float[Array, "count 2"]:
         class_key, position_key = jax.random.split(key)
         k = drawn_where_unlabelled(class_key, count, labels, classes)
-        root = jnp.sqrt((k + jax.random.uniform(position_key, (count,))) / classes)
+        root = jnp.sqrt((k + jax.random.uniform(position_key, (count,), DTYPE)) / classes)
         angle = 2 * math.pi * turns * root
         return radius * root[:, None] * jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=-1)
 

@@ -23,6 +23,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from flax.linen.dtypes import promote_dtype
 from jax import lax
 from jax.nn.initializers import Initializer, he_normal, zeros
 from jaxtyping import Array, Float
@@ -237,5 +238,6 @@ class ConvTranspose(nn.Module):
     def __call__(self, x: Float[Array, "batch H W C"]) -> Output:
         """Return an image `stride` times as high and wide."""
         shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
-        x = conv_transpose(x, self.param("kernel", self.kernel_init, shape), stride=self.stride)
-        return x + self.param("bias", zeros, (self.features,)) if self.use_bias else x
+        x, kernel = promote_dtype(x, self.param("kernel", self.kernel_init, shape, jnp.float32))
+        x = conv_transpose(x, kernel, stride=self.stride)
+        return x + self.param("bias", zeros, (self.features,), jnp.float32) if self.use_bias else x

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
 from jax.nn.initializers import Initializer, he_normal, zeros
 from jaxtyping import Array, Float
@@ -69,7 +70,7 @@ class ConvDecoder(nn.Module):
         for channels, stride in zip(self.channels[1:], strides, strict=False):
             x = self.activation(transpose(channels, stride=stride)(x))
         x = transpose(self.image_shape[-1], stride=strides[-1], use_bias=False)(x)
-        return x + self.param("bias", self.bias_init, self.image_shape)
+        return x + self.param("bias", self.bias_init, self.image_shape, jnp.float32)
 
 
 def all_strides(strides: Sequence[int] | None, channels: Sequence[int]) -> Sequence[int]:

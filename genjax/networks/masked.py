@@ -71,9 +71,9 @@ class MaskedDense(nn.Module):
         self, x: Float[Array, "batch inputs"], mask: Bool[Numbers, "inputs features"]
     ) -> Float[Array, "batch features"]:
         """Return x (kernel * mask) + bias."""
-        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features))
+        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features), jnp.float32)
         y = x @ jnp.where(mask, kernel, 0)
-        return y + self.param("bias", self.bias_init, (self.features,)) if self.use_bias else y
+        return y + self.param("bias", self.bias_init, (self.features,), jnp.float32) if self.use_bias else y
 
 
 class MaskedMLP(nn.Module):

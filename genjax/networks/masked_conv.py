@@ -108,7 +108,7 @@ class MaskedConv(nn.Module):
         shape = (self.kernel_size, x.shape[-1], self.features)
         mask = causal_mask(*shape, mask=self.mask, channels=self.channels, copies=self.copies)
         kernel = self.param("kernel", functools.partial(masked_normal, mask=mask, gain=self.gain), mask.shape)
-        bias = self.param("bias", zeros, (self.copies * self.features,))
+        bias = self.param("bias", zeros, (self.copies * self.features,), jnp.float32)
         x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
         if position is None and self.kernel_size != (1, 1):
             rows, columns = self.kernel_size

@@ -56,7 +56,7 @@ class ImageMLP(nn.Module):
         """Return logits [batch, H, W, C]."""
         body = MLP(self.hidden, activation=self.activation, activate_final=True, kernel_init=self.kernel_init)
         pixels = nn.Dense(math.prod(self.image_shape), use_bias=False, kernel_init=self.kernel_init)(body(x))
-        bias = self.param("bias", self.bias_init, self.image_shape)
+        bias = self.param("bias", self.bias_init, self.image_shape, jnp.float32)
         return (pixels + bias.reshape(-1)).reshape(-1, *self.image_shape)
 
 
@@ -100,6 +100,6 @@ class GaussianPixels(nn.Module):
     ) -> tuple[Float[Array, "batch H W C"], Float[Array, "batch H W C"]]:
         """Return mean and log variance."""
         mean = jax.nn.sigmoid(self.network(z))
-        raw = self.param("log_sigma", zeros, ())
+        raw = self.param("log_sigma", zeros, (), jnp.float32)
         log_sigma = self.min_log_sigma + jax.nn.softplus(raw - self.min_log_sigma)
         return mean, jnp.full_like(mean, 2 * log_sigma)

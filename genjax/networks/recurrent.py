@@ -59,7 +59,7 @@ class LSTM(nn.Module):
         dense = nn.Dense(
             4 * self.hidden, dtype=self.dtype, kernel_init=uniform_init, bias_init=forget_bias_init, name="input"
         )
-        own = self.param("recurrent", uniform_init, (self.hidden, 4 * self.hidden))
+        own = self.param("recurrent", uniform_init, (self.hidden, 4 * self.hidden), jnp.float32)
         gates = dense(rearrange(x, "b t f -> t b f")).astype(own.dtype)
         state, outputs = recurrence(state, gates, own.astype(self.dtype or own.dtype))
         return state, rearrange(outputs, "t b h -> b t h")
@@ -193,7 +193,7 @@ class GRU(nn.Module):
     def __call__(self, x: Float[Array, "B T F"], there: Bool[Array, "B T"]) -> Float[Array, "B H"]:
         """Return the state after the last position at which `there` is True, starting from a state of 0."""
         inputs = nn.Dense(3 * self.hidden, name="input")(x)
-        recurrent = self.param("recurrent", orthogonal(), (self.hidden, 3 * self.hidden))
+        recurrent = self.param("recurrent", orthogonal(), (self.hidden, 3 * self.hidden), jnp.float32)
 
         def step(
             h: Float[Array, "B H"], read: tuple[Float[Array, "B gates"], Bool[Array, " B"]]

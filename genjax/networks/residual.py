@@ -72,7 +72,8 @@ class InstanceNorm(nn.Module):
         x = instance_norm(x)
         if not self.affine:
             return x
-        return x * self.param("gain", ones, x.shape[-1:]) + self.param("bias", zeros, x.shape[-1:])
+        gain = self.param("gain", ones, x.shape[-1:], jnp.float32)
+        return x * gain + self.param("bias", zeros, x.shape[-1:], jnp.float32)
 
 
 class NormalizedConv(nn.Module):

@@ -21,6 +21,7 @@ from genjax.losses.adversarial import NONSATURATING, AdversarialLoss, mutual_inf
 from genjax.losses.likelihood import gaussian_log_prob
 from genjax.models.adversarial import infogan_networks as networks_of
 from genjax.models.completion import refuse_known
+from genjax.models.priors import DTYPE
 from genjax.networks.bound import Inputs, bind, check_outputs, init_networks, updated
 from genjax.types import Batch, Embed, Evaluate, Generate, Key, Loss, Metrics, Params, Scalar, Stats
 
@@ -118,9 +119,9 @@ def draw_codes(sizes: Sizes, key: Key, count: int) -> Codes:
     def one(key: Key) -> Codes:
         noise_key, category_key, continuous_key = jax.random.split(key, 3)
         return Codes(
-            jax.random.uniform(noise_key, (sizes.noise,), minval=-1, maxval=1),
+            jax.random.uniform(noise_key, (sizes.noise,), DTYPE, minval=-1, maxval=1),
             jax.random.randint(category_key, (), 0, sizes.categories),
-            jax.random.uniform(continuous_key, (sizes.continuous,), minval=-1, maxval=1),
+            jax.random.uniform(continuous_key, (sizes.continuous,), DTYPE, minval=-1, maxval=1),
         )
 
     return jax.vmap(one)(jax.vmap(jax.random.fold_in, (None, 0))(key, jnp.arange(count)))

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from einops import rearrange, reduce, repeat
 from flax import linen as nn
+from flax.linen.dtypes import promote_dtype
 from jax.nn.initializers import normal, zeros
 from jaxtyping import Array, Float
 
@@ -109,8 +110,8 @@ class EqualizedDense(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "*batch C"]) -> Float[Array, "*batch features"]:
         """Return [*batch, features]."""
-        kernel = self.param("kernel", normal(1.0), (x.shape[-1], self.features))
-        return x @ equalized(kernel, self.gain) + self.param("bias", zeros, (self.features,))
+        kernel = self.param("kernel", normal(1.0), (x.shape[-1], self.features), jnp.float32)
+        return x @ equalized(kernel, self.gain) + self.param("bias", zeros, (self.features,), jnp.float32)
 
 
 class EqualizedConv(nn.Module):
@@ -121,10 +122,10 @@ class EqualizedConv(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "batch H W C"]) -> Float[Array, "batch H W features"]:
         """Return [batch, H, W, features]."""
-        kernel = self.param("kernel", normal(1.0), (3, 3, x.shape[-1], self.features))
-        dimensions = ("NHWC", "HWIO", "NHWC")
-        x = conv_general_dilated(x, equalized(kernel, GAIN), (1, 1), "SAME", dimension_numbers=dimensions)
-        return x + self.param("bias", zeros, (self.features,))
+        kernel = self.param("kernel", normal(1.0), (3, 3, x.shape[-1], self.features), jnp.float32)
+        x, kernel = promote_dtype(x, equalized(kernel, GAIN))
+        x = conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        return x + self.param("bias", zeros, (self.features,), jnp.float32)
 
 
 def leaky(x: Features) -> Features:

@@ -277,7 +277,7 @@ def conditionals(
     """Return the carry after `x`, and the parameters of the conditional of each of its elements."""
     before = jnp.concatenate([carry.last[:, None], x[:, :-1]], axis=1)
     state, parameters = model.advance(params, carry.state, before, dropout_key)
-    return Carry(state, x[:, -1]), parameters
+    return Carry(state, x[:, -1].astype(carry.last.dtype)), parameters
 
 
 def log_probs(model: Sequential, params: PyTree, x: Sequences) -> Float[Array, "B T"]:

@@ -238,6 +238,6 @@ def fill(weights: Weights, key: Key, x: Float[Array, "B D"], known: Float[Array,
         value = jnp.where(is_known > 0, given, drawn)
         return (a + value[:, None] * W, log_p + bernoulli_log_prob(logit, value)), value
 
-    start = (jnp.broadcast_to(weights.c, (len(x), weights.c.size)), jnp.zeros(len(x), x.dtype))
+    start = (jnp.broadcast_to(weights.c, (len(x), weights.c.size)), jnp.zeros(len(x), jnp.result_type(x, weights.c)))
     (_, log_p), values = jax.lax.scan(pixel, start, (weights.W, weights.V, weights.b, uniform.T, x.T, known.T))
     return values.T, log_p

@@ -268,7 +268,7 @@ def fill(weights: Weights, key: Key, x: Float[Array, "B D"], known: Float[Array,
         value = jnp.where(is_known > 0, given, mixture.draw(u, z))
         return (a + value[:, None] * W, log_p + mixture.log_prob(value)), value
 
-    start = (jnp.broadcast_to(weights.c, (len(x), weights.c.size)), jnp.zeros(len(x), x.dtype))
+    start = (jnp.broadcast_to(weights.c, (len(x), weights.c.size)), jnp.zeros(len(x), jnp.result_type(x, weights.c)))
     rows = (weights.W, weights.V, weights.b, weights.rho, uniform.T, normal.T, x.T, known.T)
     (_, log_p), values = jax.lax.scan(pixel, start, rows)
     return values.T, log_p

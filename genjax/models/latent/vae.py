@@ -126,7 +126,7 @@ def bound_terms(
     in closed form. With two, log p(z) = log p(z_1|z_2) + log p(z_2), log q(z|x) = log q(z_1|x) + log q(z_2|z_1), and
     the KL divergence is their difference.
     """
-    zero = jnp.zeros(())
+    zero = jnp.zeros((), x.dtype)
     decoder, log_var = bind(networks, params, {}).decoder, networks.log_prior_variance
     z_1 = reparameterized(posterior, noise[..., : networks.latents])
     log_likelihood = jax.vmap(lambda z: networks.likelihood.log_prob(decoder(z), x))(z_1)

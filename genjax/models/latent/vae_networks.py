@@ -51,9 +51,9 @@ BERNOULLI = Likelihood(
 GAUSSIAN = Likelihood(
     log_prob=lambda output, x: gaussian_log_prob(*map(flat_pixels, (x, *output))).sum(axis=1),
     mean=lambda output: output[0],
-    sample=lambda output, key: (output[0] + jnp.exp(output[1] / 2) * jax.random.normal(key, output[0].shape)).clip(
-        0, 1
-    ),
+    sample=lambda output, key: (
+        output[0] + jnp.exp(output[1] / 2) * jax.random.normal(key, output[0].shape, output[0].dtype)
+    ).clip(0, 1),
     shape=lambda images: (images, images),
     values="unit",
 )
