@@ -11,7 +11,8 @@ from pathlib import Path
 from genjax.runs.options import Run
 from genjax.runs.processes import meet, part
 
-NAMES = ("nade", "dcgan")
+NAMES = ("nade",)
+"""Models of the suite; the statistics of dcgan's batches and others can be named."""
 
 
 def main():

@@ -150,8 +150,7 @@ def three_seeds():
         ("together", held, True, 4),
         ("side by side", held, False, 4),
         ("streamed", read, True, 4),
-        ("uneven", held, True, 8),
-        ("uneven streamed", read, False, 8),
+        ("uneven", read, False, 8),
     ):
         model, alone = two_players()._replace(seeds_together=together), make_feed(split, load, (3, 5, 7), 4)
         mesh = make_mesh(3, devices, devices)

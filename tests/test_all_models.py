@@ -106,7 +106,7 @@ def in_float64(model):
     return model._replace(init=init)
 
 
-@every_model
+@every_run
 def test_float32_examples_can_be_used_where_jax_draws_in_float64(name):
     """Nothing is computed: types that do not go together are found by tracing. The state keeps its types."""
     with jax.enable_x64(True):
@@ -147,7 +147,7 @@ def training_of(name):
     return Training(start, state, list(used), [advance._cache_size() for advance in used])
 
 
-@every_model
+@every_run
 def test_programs_are_written_for_accelerators(name):
     """On a host with a CPU: the state, such as a carry or a pool, and all arguments have a form that can be read."""
     written = programs(model_of(name), state_of(name), batch(name), batch(name), platforms=("cuda", "tpu"))
