@@ -101,3 +101,22 @@ def test_a_batch_that_does_not_divide_over_all_devices_is_refused(found):
     share = "devices=8: with 1 seed(s), 8 devices share a batch; its 12 examples must divide by 8"
     fewer = "devices=4 must be 8: the 2 processes of a run use all of their devices"
     assert all(one["unfit"] == [share, fewer] for one in found)
+
+
+ALONE = """
+import sys
+from pathlib import Path
+from genjax.runs import processes
+from genjax.runs.options import Run
+processes.MEET_SECONDS = 1
+address = f"localhost:{sys.argv[1]}"
+processes.meet(Run(workdir=Path("unused"), distributed=True, coordinator=address, processes=2, process_id=1))
+"""
+
+
+def test_a_process_that_nobody_answers_ends_with_a_line():
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, str(free_port())], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert re.fullmatch(r"error: --distributed: not all .* at localhost:\d+ within 1 seconds\n", done.stderr)

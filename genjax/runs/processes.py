@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,26 +24,46 @@ LOST_SECONDS = 30
 
 
 def meet(run: Run) -> None:
-    """Connect this process with the others of the run; RunError if they do not meet in time. Call before JAX starts."""
+    """Connect this process with the others of the run; it ends with a line if they do not meet in time.
+
+    Call before JAX starts. Raises RunError if there is no cluster that JAX knows, and none is given by hand.
+    """
+    where = "" if run.coordinator is None else f" at {run.coordinator}"
+    late = f"--distributed: not all processes have met{where} within {MEET_SECONDS} seconds"
     try:
-        jax.distributed.initialize(
-            run.coordinator,
-            run.processes,
-            run.process_id,
-            initialization_timeout=MEET_SECONDS,
-            heartbeat_timeout_seconds=LOST_SECONDS,
-            shutdown_timeout_seconds=LOST_SECONDS,
-        )
+        with ended_after(MEET_SECONDS, late):
+            jax.distributed.initialize(
+                run.coordinator,
+                run.processes,
+                run.process_id,
+                initialization_timeout=2 * MEET_SECONDS,
+                heartbeat_timeout_seconds=LOST_SECONDS,
+                shutdown_timeout_seconds=LOST_SECONDS,
+            )
     except ValueError as error:  # no cluster that JAX knows
         raise RunError(
             f"--distributed: {error} Start each process with --coordinator HOST:PORT --processes N --process-id I",
             exit_code=2,
         ) from error
     except jax.errors.JaxRuntimeError as error:
-        where = "" if run.coordinator is None else f" at {run.coordinator}"
-        raise RunError(
-            f"--distributed: the processes did not meet{where} within {MEET_SECONDS} seconds: {first_line(error)}"
-        ) from error
+        raise RunError(f"--distributed: the processes did not meet{where}: {first_line(error)}") from error
+
+
+@contextlib.contextmanager
+def ended_after(seconds: float, message: str) -> Iterator[None]:
+    """Inside `with`, end this process with a line if it takes longer; JAX's own limits abort it with a trace."""
+
+    def end() -> None:
+        print(f"error: {message}", file=sys.stderr, flush=True)
+        os._exit(1)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def is_first() -> bool:
