@@ -1,4 +1,4 @@
-"""Commands on trained runs: python -m genjax NAME runs a command; without NAME, all commands are listed."""
+"""Commands: python -m genjax NAME runs a command; without NAME, all commands are listed."""
 
 import ast
 import importlib
@@ -22,7 +22,7 @@ def first_line(name: str) -> str:
 
 def listing() -> str:
     """Return the list of commands as text: a heading, then one line per command."""
-    lines = ["Commands on trained runs: python -m genjax NAME RUN [--help]"]
+    lines = ["Commands on trained runs (plan: on an experiment): python -m genjax NAME RUN [--help]"]
     lines += [f"  {name:<11} {first_line(name)}" for name in command_names()]
     return "\n".join([*lines, "Experiments, which train them: python -m experiments"])
 

@@ -23,7 +23,7 @@ from genjax.core import (
     update_if_due,
 )
 from genjax.data.feed import BatchLoad, Feed, read_items
-from genjax.mesh import BATCH, SEED, constrained, placed
+from genjax.mesh import BATCH, SEED, constrained, fetched, placed
 from genjax.programs import shared
 from genjax.types import Batch, Metrics, PyTree
 
@@ -256,7 +256,7 @@ def first_failure(model: Model, feed: Feed, state: TrainState, steps: int) -> st
             state, metrics = phase_step(state, batch)
             found = {"metrics": metrics if is_due(phase, step) else {}, "state": state._asdict()}
             if bad := first_nonfinite(found["state"]) or first_nonfinite(found["metrics"]):
-                loss = metrics["loss"].tolist()
+                loss = fetched(metrics["loss"]).tolist()
                 return (
                     f"step {step + 1}, phase {phase.name!r} (loss {loss}): the first array that is not finite is {bad}"
                 )

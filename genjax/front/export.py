@@ -52,7 +52,8 @@ def export(
 ) -> None:
     """Write the model's programs `step`, `evaluate`, `generate` and, if it has features, `embed` to a new folder.
 
-    `genjax.load_exported` reads them, without the model's code, on any of the platforms. Parameters are arguments of
+    `genjax.load_exported` reads them on any of the platforms, and imports no code but that of the named tuples in the
+    state. Parameters are arguments of
     the programs: save them with `genjax.save`. The programs are in StableHLO, which later versions of JAX read for six
     months at least.
 
@@ -74,9 +75,10 @@ def export(
     found = arrays_of(data)
     with naming_what_is_missing(check_examples(model, found.train)):
         lowered = programs(model, state, *batches(model, found, batch_size), platforms=platforms)
+    written = {name: program.serialize() for name, program in lowered.items()}
     folder.mkdir(parents=True)
-    for name, program in lowered.items():
-        (folder / f"{name}.bin").write_bytes(program.serialize())
+    for name, content in written.items():
+        (folder / f"{name}.bin").write_bytes(content)
     names = sorted({name_of(kind) for kind in tuples_of(state)})
     (folder / TYPES).write_text(json.dumps(names, indent=1) + "\n", encoding="utf-8")
 

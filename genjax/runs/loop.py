@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import itertools
 import os
 import signal
 import time
@@ -114,7 +115,7 @@ class Group:
             start = checkpoint.state if len(self.seeds) > 1 else seed(checkpoint.state, 0)
             for step, state, metrics in iterate(self.experiment.model, self.feed, start, self.steps):
                 pending.append(metrics)
-                last, stopped = step == self.steps, asked_to_stop(signals, step)
+                last, stopped = step == self.steps, asked_to_stop(signals)
                 evaluate = last or step % self.run.evaluate_every == 0
                 if step % LOG_EVERY == 0 or evaluate or stopped:
                     rows = jax.tree.map(np.atleast_1d, fetched(pending))
@@ -132,7 +133,7 @@ class Group:
                     self.console.print(f"step {step}: validation {spread(scores)}", soft_wrap=True)
                 if evaluate or stopped:
                     self.save(checkpoint, time.monotonic() - clock)
-                if stopped and not last:
+                if stopped and (not last or jax.process_count() > 1):
                     raise stopped_at(step, self.directory, [*signals, signal.SIGTERM][0])
         # The trained seeds are measured and drawn one after another, on one device.
         return Trained(gathered(self.mesh, checkpoint), time.monotonic() - clock)
@@ -208,9 +209,13 @@ class Group:
         raise RunError(f"training stopped: {where}; {kept} in {self.directory}")
 
 
-def asked_to_stop(signals: Sequence[int], step: int) -> bool:
+TAKEN = itertools.count(1)
+"""Number of the steps of all groups; JAX tells all processes of a signal at the step after the latest one."""
+
+
+def asked_to_stop(signals: Sequence[int]) -> bool:
     """Return whether a signal has arrived; several processes of a run are told of it in the same step."""
-    return bool(signals) if jax.process_count() == 1 else multihost_utils.reached_preemption_sync_point(step)
+    return bool(signals) if jax.process_count() == 1 else multihost_utils.reached_preemption_sync_point(next(TAKEN))
 
 
 @contextlib.contextmanager

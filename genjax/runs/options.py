@@ -70,8 +70,8 @@ class Run:
     them evenly. A run may go on with another number, which rounds differently."""
     distributed: bool = False
     """This is one of several processes of a run, each started with this command and the same --workdir, which all of
-    them see. SLURM, Open MPI, Kubernetes and TPU slices say by themselves how many there are; elsewhere the three
-    options below do."""
+    them see. SLURM and Open MPI (one task for each GPU), Kubernetes and TPU slices say by themselves how many there
+    are; elsewhere the three options below do."""
     coordinator: str | None = None
     """Address HOST:PORT at which the first process waits for the others of --distributed."""
     processes: int | None = None

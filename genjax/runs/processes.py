@@ -4,10 +4,10 @@ import contextlib
 import hashlib
 import json
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -88,13 +88,15 @@ def check_same(config: Mapping[str, Any], data_sha256: str) -> None:
 
 
 def part() -> None:
-    """End the connection: each process goes on alone, or ends."""
+    """End the connection: each process goes on alone, or ends, and SIGTERM ends it again."""
     if jax.process_count() > 1:
         jax.distributed.shutdown()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a handler of Python's in place of JAX's, then none
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextlib.contextmanager
-def ended_by_a_loss(directory: Path) -> Iterator[None]:
+def ended_by_a_loss() -> Iterator[None]:
     """Inside `with`, end this process with one line if another process of the run is lost.
 
     Nothing is left to wait for then, so the process ends at once.
@@ -104,7 +106,7 @@ def ended_by_a_loss(directory: Path) -> Iterator[None]:
     except jax.errors.JaxRuntimeError as error:
         if jax.process_count() == 1:
             raise
-        again = f"continue from the last checkpoint with the same command and --workdir {directory}"
+        again = "give the same command again: it continues from the last checkpoint, if there is one"
         print(f"error: another process of the run was lost ({first_line(error)}); {again}", file=sys.stderr, flush=True)
         os._exit(1)
 

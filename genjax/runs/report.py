@@ -23,6 +23,10 @@ from genjax.runs.options import option
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "tensorflow-datasets", "numpy")
 
 
+FLAGS = ("--distributed", "--no-distributed")
+"""Options among `PLACES` that have no value."""
+
+
 def result_of(
     config: Config,
     origin: Mapping[str, Any],
@@ -81,6 +85,8 @@ def command_line(program: str, arguments: Sequence[str]) -> str:
     words = iter(arguments)
     for word in words:
         name, equals, _ = word.replace("_", "-").partition("=")
+        if name in FLAGS:
+            continue
         if name not in map(option, PLACES):
             kept.append(word)
         elif not equals:

@@ -53,15 +53,17 @@ def run_experiment(function: Function, config: Config, arguments: Sequence[str])
     if run.quality:
         experiment = with_quality(experiment)
     check_batch_size(experiment, config)
-    check_same(as_json(config), experiment.data.sha256)
+    with ended_by_a_loss():
+        check_same(as_json(config), experiment.data.sha256)
     directory = run.workdir or new_directory(config)
     directory.mkdir(parents=True, exist_ok=True)
     console = Console(markup=False, highlight=False, quiet=not is_first())
     console.print(f"run directory: {directory}", soft_wrap=True)
     with only_process(directory) if is_first() else contextlib.nullcontext():
-        trained = train(experiment, config, directory, console)
-        if run.distributed:
-            part()
+        with ended_by_a_loss():
+            trained = train(experiment, config, directory, console)
+            if run.distributed:
+                part()
         if not is_first():
             return directory
         console.print("training is done and saved; measuring on the test split")
@@ -103,7 +105,8 @@ def check_batch_size(experiment: Experiment, config: Config) -> None:
     run = config.run
     try:
         experiment.training_feed(run.seeds, run.batch_size)
-        for seeds in {len(group) for group in new_groups(experiment, run)}:
+        groups = seed_groups(run.workdir, experiment, run) if run.workdir else new_groups(experiment, run)
+        for seeds in {len(group) for group in groups}:
             make_mesh(seeds, run.batch_size, run.devices)
     except ValueError as error:
         raise option_error(error, config.options) from error
@@ -115,9 +118,9 @@ def train(experiment: Experiment, config: Config, directory: Path, console: Cons
     groups = seed_groups(directory, experiment, run)
     if is_first():
         write_json(directory / CONFIG, {**as_json(config), "groups": groups})
-    with noted_signals() as signals, ended_by_a_loss(directory):
+    with noted_signals() as signals:
         trained = [Group(experiment, run, tuple(seeds), directory, console).train(signals) for seeds in groups]
-    if signals:  # a signal that arrived in the last step
+    if signals and jax.process_count() == 1:  # a signal that arrived in the last step
         raise stopped_at(trained[-1].checkpoint.done, directory, signals[0])
     return trained
 

@@ -65,6 +65,11 @@ def user_errors() -> Iterator[None]:
 
 
 def exit_with(message: object, code: int) -> NoReturn:
-    """Exit with a message on the standard error stream; codes above 128 stand for signals and are not called errors."""
-    print(message if code > 128 else f"error: {message}", file=sys.stderr)
+    """Exit with a message on the standard error stream; codes above 128 stand for signals and are not called errors.
+
+    One of several processes of a run does not wait for the others, which may wait for it, unless all stop together.
+    """
+    print(message if code > 128 else f"error: {message}", file=sys.stderr, flush=True)
+    if jax.distributed.is_initialized() and code < 128:
+        os._exit(code)
     sys.exit(code)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from genjax.runs.report import mean_and_deviation
+from genjax.runs.report import command_line, mean_and_deviation
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,19 @@ from genjax.runs.report import mean_and_deviation
 )
 def test_small_numbers_have_two_digits_of_their_deviation(mean, deviation, text):
     assert mean_and_deviation({"mean": mean, "sd": deviation}) == text
+
+
+def test_a_command_is_kept_without_places_and_processes():
+    arguments = [
+        "--distributed",
+        "--coordinator",
+        "10.0.0.1:1",
+        "--processes",
+        "2",
+        "--process-id=0",
+        "--steps",
+        "5",
+        "--workdir",
+        "w",
+    ]
+    assert command_line("python -m experiments.vae", arguments) == "python -m experiments.vae --steps 5"
