@@ -22,16 +22,6 @@ def test_small_numbers_have_two_digits_of_their_deviation(mean, deviation, text)
 
 
 def test_a_command_is_kept_without_places_and_processes():
-    arguments = [
-        "--distributed",
-        "--coordinator",
-        "10.0.0.1:1",
-        "--processes",
-        "2",
-        "--process-id=0",
-        "--steps",
-        "5",
-        "--workdir",
-        "w",
-    ]
+    several = ["--distributed", "--coordinator", "10.0.0.1:1", "--processes", "2", "--process-id=0"]
+    arguments = [*several, "--steps", "5", "--workdir", "w"]
     assert command_line("python -m experiments.vae", arguments) == "python -m experiments.vae --steps 5"
