@@ -1,4 +1,4 @@
-"""Programs of a model for machines without its code: written once, for CPUs, GPUs and TPUs alike."""
+"""Programs of a trained model, written once for CPUs, GPUs and TPUs."""
 
 import importlib
 import json
@@ -53,9 +53,7 @@ def export(
     """Write the model's programs `step`, `evaluate`, `generate` and, if it has features, `embed` to a new folder.
 
     `genjax.load_exported` reads them on any of the platforms, and imports no code but that of the named tuples in the
-    state. Parameters are arguments of
-    the programs: save them with `genjax.save`. The programs are in StableHLO, which later versions of JAX read for six
-    months at least.
+    state. Parameters are arguments of the programs: save them with `genjax.save`. The programs are in StableHLO.
 
     Args:
         path: Folder to write; it must not exist.

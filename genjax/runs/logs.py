@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import jax
 import numpy as np
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog  # pyright: ignore[reportAttributeAccessIssue]
 from tensorboardX.summary import scalar
 
 from genjax.runs.directory import METRICS
+from genjax.runs.processes import is_first
 
 WriteLog = Callable[[int, str, Mapping[str, np.ndarray]], None]
 """Function of (step, split, values [seeds] by metric) that writes one row and one event per seed."""
@@ -24,7 +24,7 @@ def open_logs(directory: Path, seeds: Sequence[int], step: int) -> Iterator[Writ
 
     Of several processes of a run only the first writes.
     """
-    if jax.process_index():
+    if not is_first():
         yield lambda step, split, values: None
         return
     with (directory / METRICS).open("a") as rows, contextlib.ExitStack() as stack:

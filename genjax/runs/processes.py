@@ -14,6 +14,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from genjax.checkpoint import first_line
 from genjax.runs.directory import PLACES, RunError
 from genjax.runs.options import Run
 
@@ -109,8 +110,3 @@ def ended_by_a_loss() -> Iterator[None]:
         again = "give the same command again: it continues from the last checkpoint, if there is one"
         print(f"error: another process of the run was lost ({first_line(error)}); {again}", file=sys.stderr, flush=True)
         os._exit(1)
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's text, cut to 200 characters."""
-    return str(error).partition("\n")[0][:200]

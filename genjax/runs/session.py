@@ -71,5 +71,6 @@ def exit_with(message: object, code: int) -> NoReturn:
     """
     print(message if code > 128 else f"error: {message}", file=sys.stderr, flush=True)
     if jax.distributed.is_initialized() and code < 128:
+        sys.stdout.flush()
         os._exit(code)
     sys.exit(code)
