@@ -48,7 +48,7 @@ from genjax.data.text import Text, decode, encode, load_text
 from genjax.models.autoregressive import char_rnn as char_rnn_model
 from genjax.pictures.figures import Figures
 from genjax.runs.experiment import Experiment, Reference, Select
-from genjax.runs.options import Precision, Run, check_positive, compute_dtype, expand
+from genjax.runs.options import Run, check_positive, expand
 from genjax.runs.runner import main
 from genjax.types import Key, Params, Stats
 
@@ -91,8 +91,6 @@ class Options:
     sequence_length: int = 50
     """Number of characters that a training step reads in each row of the batch; gradients flow back through all of
     them."""
-    precision: Precision = "float32"
-    """Precision of the network's computation; parameters, states and likelihoods are float32."""
     optimizer: Literal["adam", "rmsprop"] = "adam"
     """Optimizer: Adam with a cosine decay, or the paper's RMSProp, whose step size falls by 3 % per pass from the 10th
     on."""
@@ -163,7 +161,6 @@ def make_model(
         dropout=options.dropout,
         temperature=temperature,
         length=length,
-        dtype=compute_dtype(options.precision),
         optimizer=optimizer,
     )
 

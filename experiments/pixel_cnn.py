@@ -67,7 +67,7 @@ from genjax.pictures.figures import (
     seen_by_the_centre,
 )
 from genjax.runs.experiment import Experiment, Reference, Select
-from genjax.runs.options import Data, Precision, Run, check_positive, compute_dtype
+from genjax.runs.options import Data, Run, check_positive
 from genjax.runs.runner import main
 from genjax.types import Batch, Key, Params, Stats
 
@@ -104,8 +104,6 @@ class Options:
     """Side in pixels of the blocks that the coarse image averages (super-resolution)."""
     shrink: int = 1
     """Shrink the images by this factor: each block of shrink x shrink pixels becomes its mean."""
-    precision: Precision = "float32"
-    """Precision of the network's computation; parameters and likelihoods are float32."""
     learning_rate: float = 1e-3
     """Initial step size of Adam."""
     final_learning_rate: float = 1e-5
@@ -182,7 +180,6 @@ def sizes_of(options: Options) -> dict[str, Any]:
         "gated": options.gated,
         "first_kernel": options.first_kernel,
         "kernel": options.kernel,
-        "dtype": compute_dtype(options.precision),
     }
 
 

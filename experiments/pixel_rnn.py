@@ -67,7 +67,7 @@ from genjax.pictures.figures import (
     seen_by_the_centre,
 )
 from genjax.runs.experiment import Experiment, Reference, Select
-from genjax.runs.options import Data, Precision, Run, check_positive, compute_dtype
+from genjax.runs.options import Data, Run, check_positive
 from genjax.runs.runner import main
 from genjax.types import Key, Params, Stats
 
@@ -91,8 +91,6 @@ class Options:
     """Number of values of each pixel and channel; above 2 for grey and colour images, with --binarization none."""
     shrink: int = 1
     """Shrink the images by this factor: each block of shrink x shrink pixels becomes its mean."""
-    precision: Precision = "float32"
-    """Precision of the network's computation; parameters and likelihoods are float32."""
     optimizer: Literal["adam", "rmsprop"] = "adam"
     """Optimizer: Adam, or RMSProp as in the paper."""
     learning_rate: float = 3e-3
@@ -144,7 +142,6 @@ def sizes_of(options: Options) -> dict[str, Any]:
         "features": options.features,
         "layers": options.layers,
         "head_features": options.head_features,
-        "dtype": compute_dtype(options.precision),
     }
 
 

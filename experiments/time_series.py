@@ -39,7 +39,7 @@ from genjax.data.series import Series, load_series, oscillation, oscillation_log
 from genjax.data.stream import stream_dataset, stream_feed
 from genjax.models.autoregressive import char_rnn as char_rnn_model
 from genjax.runs.experiment import Experiment, Reference, Select
-from genjax.runs.options import Precision, Run, check_positive, compute_dtype
+from genjax.runs.options import Run, check_positive
 from genjax.runs.runner import main
 from genjax.types import Key, Params, Stats
 
@@ -86,8 +86,6 @@ class Options:
     """Probability that an output of a layer is dropped in training."""
     sequence_length: int = 50
     """Number of values that a training step reads in each row of the batch; gradients flow back through all of them."""
-    precision: Precision = "float32"
-    """Precision of the network's computation; parameters, states and likelihoods are float32."""
     learning_rate: float = 1e-2
     """Initial step size of Adam, before its cosine decay."""
 
@@ -116,7 +114,6 @@ def time_series(options: Options) -> Experiment:
         layers=options.layers,
         dropout=options.dropout,
         length=CONTINUATION,
-        dtype=compute_dtype(options.precision),
         optimizer=adam(options.learning_rate, options.run.steps),
     )
     known = options.data.series is None

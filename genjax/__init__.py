@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from genjax.data.arrays import ArrayDataset, dataset, domains
     from genjax.data.feed import make_feed
     from genjax.data.sequences import series_dataset, text_dataset
-    from genjax.factories.adversarial import Growth, dcgan, gan, infogan, progressive_gan, text_to_image
+    from genjax.factories.adversarial import dcgan, gan, infogan, text_to_image
     from genjax.factories.autoregressive import eonade, made, nade, pixel_cnn, pixel_rnn, rnade, tabular
     from genjax.factories.latent import aae, autoencoder, vae
+    from genjax.factories.progressive import Growth, progressive_gan
     from genjax.factories.sequences import char_rnn, series_rnn
     from genjax.factories.translation import cyclegan, puzzle_gan, stargan
     from genjax.front.evaluate import evaluate
@@ -37,9 +38,10 @@ MODULES = {
     "data.arrays": ("ArrayDataset", "dataset", "domains"),
     "data.feed": ("make_feed",),
     "data.sequences": ("series_dataset", "text_dataset"),
-    "factories.adversarial": ("Growth", "dcgan", "gan", "infogan", "progressive_gan", "text_to_image"),
+    "factories.adversarial": ("dcgan", "gan", "infogan", "text_to_image"),
     "factories.autoregressive": ("eonade", "made", "nade", "pixel_cnn", "pixel_rnn", "rnade", "tabular"),
     "factories.latent": ("aae", "autoencoder", "vae"),
+    "factories.progressive": ("Growth", "progressive_gan"),
     "factories.sequences": ("char_rnn", "series_rnn"),
     "factories.translation": ("cyclegan", "puzzle_gan", "stargan"),
     "front.evaluate": ("evaluate",),

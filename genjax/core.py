@@ -6,8 +6,10 @@ from typing import NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 import optax
+from jax.typing import DTypeLike
 from jaxtyping import Array, Int
 
+from genjax.products import with_products
 from genjax.types import Batch, Embed, Evaluate, Generate, Key, Loss, Metrics, Params, PyTree, Stats
 
 T = TypeVar("T")
@@ -35,6 +37,9 @@ class Phase(NamedTuple):
     stop: int | None = None
     """First step in which the phase is no longer due; None for no end. Set it for a network that is trained first and
     fixed afterwards."""
+    products: DTypeLike | None = None
+    """Type of the products of the loss and its gradient, such as bfloat16; None for that of their operands
+    (genjax/products.py)."""
 
     @property
     def always(self) -> bool:
@@ -278,8 +283,9 @@ def update(phase: Phase, state: TrainState, batch: Batch, key: Key) -> tuple[Tra
     def loss(trained: Params) -> tuple[Array, tuple[Metrics, Stats]]:
         return phase.loss({**state.params, **trained}, state.stats, batch, key)
 
+    gradient = with_products(jax.value_and_grad(loss, has_aux=True), phase.products)
     trained = select(state.params, phase.wrt)
-    (value, (metrics, stats)), gradients = jax.value_and_grad(loss, has_aux=True)(trained)
+    (value, (metrics, stats)), gradients = gradient(trained)
     updates, opt = phase.optimizer.update(gradients, state.opt[phase.name], trained)
     new = dict(optax.apply_updates(trained, updates))  # pyright: ignore[reportArgumentType, reportCallIssue]
     state = state._replace(params={**state.params, **new}, stats=stats, opt={**state.opt, phase.name: opt})

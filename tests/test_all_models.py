@@ -1,6 +1,7 @@
 """What every model owes, as a table: models x properties."""
 
 import functools
+import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from genjax.core import TrainState, due_phases, init_state, make_step, select
 from genjax.data.dataset import Split
 from genjax.data.feed import make_feed
 from genjax.front.export import programs
+from genjax.precision import with_precision
 from genjax.testing import assert_resume_equals
 from genjax.training import copied, init_seeds, iterate, make_train_step, seed, with_seed_axis
 from tests.model_cases import BATCH, EXAMPLES, MODELS
@@ -95,17 +97,6 @@ def test_each_phase_changes_only_what_it_moves(name):
         assert changed == set(phase.wrt)
 
 
-def in_float64(model):
-    """The model with float64 parameters and statistics: Flax makes float32 ones whatever the inputs are."""
-
-    def init(key, batch):
-        params, stats = model.init(key, batch)
-        wide = lambda leaf: leaf.astype(float) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf  # noqa: E731
-        return jax.tree.map(wide, params), jax.tree.map(wide, stats)
-
-    return model._replace(init=init)
-
-
 @every_run
 def test_float32_examples_can_be_used_where_jax_draws_in_float64(name):
     """Nothing is computed: types that do not go together are found by tracing. The state keeps its types."""
@@ -132,7 +123,9 @@ class Training(NamedTuple):
 
 @functools.cache
 def float64_model_of(name):
-    return in_float64(MODELS[name].make())  # JAX may mix up integers of one function in and outside float64 mode
+    # JAX may mix up integers of one function in and outside float64 mode.
+    with jax.enable_x64(True):
+        return with_precision(MODELS[name].make(), "float64")
 
 
 @functools.cache
@@ -148,10 +141,21 @@ def training_of(name):
 
 
 @every_run
-def test_programs_are_written_for_accelerators(name):
-    """On a host with a CPU: the state, such as a carry or a pool, and all arguments have a form that can be read."""
-    written = programs(model_of(name), state_of(name), batch(name), batch(name), platforms=("cuda", "tpu"))
-    for program in written.values():
+def test_programs_in_bfloat16_are_written_for_accelerators(name):
+    """On a host with a CPU: the state, such as a carry or a pool, and all arguments have a form that can be read.
+
+    Their products are of bfloat16, unless they ask for the highest precision, as a change of an image's size does. The
+    state keeps its types.
+    """
+    model, state, examples = with_precision(model_of(name), "bfloat16"), state_of(name), batch(name)
+    written = programs(model, state, examples, examples, platforms=("cuda", "tpu"))
+    after = jax.tree.unflatten(written["step"].out_tree, written["step"].out_avals)[0]
+    assert jax.tree.map(lambda leaf: leaf.dtype, after) == jax.tree.map(lambda leaf: leaf.dtype, state)
+    for kind, program in written.items():
+        products = re.findall(r"stablehlo\.(?:dot_general|convolution).*", program.mlir_module())
+        rounded = [line for line in products if re.search(r": \(tensor<\S*bf16>, tensor<\S*bf16>\) ->", line)]
+        assert all("HIGHEST" in line for line in set(products) - set(rounded))
+        assert rounded or kind != "step" or name == "tabular"
         found = jax.export.deserialize(bytearray(program.serialize()))
         assert found.platforms == ("cuda", "tpu")
         assert found.in_tree == program.in_tree

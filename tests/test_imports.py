@@ -8,10 +8,10 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 FLOORS = (
-    ("genjax.types", "genjax.errors", "genjax.programs"),
+    ("genjax.types", "genjax.errors", "genjax.programs", "genjax.products"),
     ("genjax.core", "genjax.shuffle", "genjax.mesh"),
     ("genjax.losses", "genjax.metrics", "genjax.networks", "genjax.data"),
-    ("genjax.capabilities", "genjax.sampling"),
+    ("genjax.capabilities", "genjax.sampling", "genjax.precision"),
     ("genjax.models", "genjax.pictures"),
     ("genjax.training", "genjax.evaluation", "genjax.checkpoint"),
     ("genjax.measures", "genjax.testing", "genjax.factories"),

@@ -1,24 +1,19 @@
-"""Factories of the adversarial models that draw images: GAN, DCGAN, InfoGAN, text to image, Progressive GAN.
+"""Factories of the adversarial models that draw images of one size: GAN, DCGAN, InfoGAN, text to image.
 
 Each returns a `Model` for `genjax.train`. To choose networks, adversarial losses, penalties and optimizers yourself,
 call the function of the same name in genjax/models/adversarial.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.nn.initializers import constant, zeros
 
-from genjax.capabilities import Captioner, Feeder
+from genjax.capabilities import Captioner
 from genjax.core import Input, Model
 from genjax.data.captions import Vocabulary, encode
-from genjax.data.dataset import Dataset
-from genjax.data.feed import Feed
-from genjax.data.growth import Stage, doublings, growing, growing_feed, starts, steps_until_grown
-from genjax.errors import ArgumentError
 from genjax.factories.wrap import (
     ImageShape,
     Mean,
@@ -29,15 +24,14 @@ from genjax.factories.wrap import (
     on_batches,
     unchanged,
 )
-from genjax.losses.adversarial import wasserstein_with_drift
 from genjax.models.adversarial import dcgan as dcgan_model
 from genjax.models.adversarial import gan as gan_model
 from genjax.models.adversarial import infogan as infogan_model
-from genjax.models.adversarial import progressive_gan as progressive_gan_model
 from genjax.models.adversarial import text_to_image as text_to_image_model
 from genjax.models.adversarial import text_to_image_networks
 from genjax.models.adversarial.gan import Optimizers
 from genjax.models.priors import uniform
+from genjax.precision import Precision
 from genjax.types import Batch, Key
 
 MARGINAL = 0.01
@@ -57,6 +51,7 @@ def gan(
     mean: Mean = None,
     average: float = 0.0,
     optimizers: Optimizers | None = None,
+    precision: Precision = "float32",
 ) -> Model:
     """Return a GAN with the networks of Goodfellow et al. (2014) for MNIST.
 
@@ -70,6 +65,7 @@ def gan(
         average: Decay of the running average of the generator's weights, which draws the samples; 0 for no average.
         optimizers: Optimizers of both networks; by default the authors' gradient descent with momentum. Adam with b1
             0.5 and learning rates of 2e-4 needs fewer steps.
+        precision: Type of the computation: "float32", "bfloat16" for products of rounded numbers, or "float64".
     """
     networks = gan_model.image_networks(
         image_shape,
@@ -80,7 +76,8 @@ def gan(
         bias_init=zeros if mean is None else constant(marginal_logits(mean)),
     )
     chosen = Optimizers(discriminator=momentum(0.05), generator=momentum(0.1)) if optimizers is None else optimizers
-    return fitted(averaged(gan_model.gan(image_shape, networks, optimizers=chosen), average), image_shape)
+    model = gan_model.gan(image_shape, networks, optimizers=chosen)
+    return fitted(averaged(model, average), image_shape, precision=precision)
 
 
 def marginal_logits(mean: np.ndarray) -> np.ndarray:
@@ -108,6 +105,7 @@ def dcgan(
     average: float = 0.0,
     learning_rate: Rate = 2e-4,
     discriminator_learning_rate: Rate = 2e-4,
+    precision: Precision = "float32",
 ) -> Model:
     """Return a deep convolutional GAN (Radford, Metz & Chintala 2016).
 
@@ -118,12 +116,13 @@ def dcgan(
         average: Decay of the running average of the generator's weights, which draws the samples; 0 for no average.
         learning_rate: Learning rate of the generator's Adam optimizer.
         discriminator_learning_rate: Learning rate of the discriminator's Adam optimizer.
+        precision: Type of the computation: "float32", "bfloat16" for products of rounded numbers, or "float64".
     """
     optimizers = Optimizers(
         discriminator=adversarial_adam(discriminator_learning_rate), generator=adversarial_adam(learning_rate)
     )
     model = dcgan_model.dcgan(image_shape, optimizers=optimizers, filters=filters, latents=latents)
-    return fitted(averaged(model, average), image_shape)
+    return fitted(averaged(model, average), image_shape, precision=precision)
 
 
 def infogan(
@@ -140,6 +139,7 @@ def infogan(
     average: float = 0.0,
     learning_rate: Rate = 1e-3,
     discriminator_learning_rate: Rate = 2e-4,
+    precision: Precision = "float32",
 ) -> Model:
     """Return an InfoGAN with the paper's networks for MNIST (Chen et al. 2016).
 
@@ -158,6 +158,7 @@ def infogan(
         average: Decay of the running average of the generator's weights, which draws the samples; 0 for no average.
         learning_rate: Learning rate of the generator's Adam optimizer.
         discriminator_learning_rate: Learning rate of the Adam optimizer of discriminator and recognition network.
+        precision: Type of the computation: "float32", "bfloat16" for products of rounded numbers, or "float64".
     """
     networks = infogan_model.conv_networks(
         image_shape,
@@ -175,7 +176,7 @@ def infogan(
         information=information,
         continuous_information=continuous_information,
     )
-    model = fitted(on_batches(averaged(model, average), unchanged, with_code), image_shape)
+    model = fitted(on_batches(averaged(model, average), unchanged, with_code), image_shape, precision=precision)
     return model._replace(conditions={"label": Input((), f"classes-{categories}")})
 
 
@@ -199,6 +200,7 @@ def text_to_image(
     average: float = 0.0,
     matching_learning_rate: Rate = 1e-3,
     learning_rate: Rate = 2e-4,
+    precision: Precision = "float32",
 ) -> Model:
     """Return GAN-INT-CLS, which draws images of captions (Reed et al. 2016); its text encoder is trained first.
 
@@ -217,6 +219,7 @@ def text_to_image(
         average: Decay of the running average of the generator's weights, which draws the samples; 0 for no average.
         matching_learning_rate: Learning rate of the encoders' Adam optimizer.
         learning_rate: Learning rate of the Adam optimizers of generator, discriminator and style encoder.
+        precision: Type of the computation: "float32", "bfloat16" for products of rounded numbers, or "float64".
     """
     networks = text_to_image_networks.conv_networks(
         image_shape,
@@ -237,83 +240,5 @@ def text_to_image(
     )
     captions = Input((words.length,), f"classes-{words.size}")
     captioner = Captioner(lambda text: encode([text], words)[0])
-    return fitted(averaged(model, average), image_shape, caption=captions)._replace(capabilities=(captioner,))
-
-
-class Growth(NamedTuple):
-    """Schedule by which the images of a Progressive GAN grow to their full size."""
-
-    start: int | None = None
-    """Side of the smallest images in pixels; by default 4, 5, 6 or 7, whichever times a power of 2 is the full side."""
-    fade_images: int = 800_000
-    """Number of training images during which a level is faded in."""
-    stable_images: int = 800_000
-    """Number of training images at a level after its fade-in, before the next level begins."""
-    batch_size: int = 16
-    """Number of images per training batch."""
-
-
-def progressive_gan(
-    image_shape: ImageShape,
-    *,
-    growth: Growth = Growth(),  # noqa: B008 (a value)
-    latents: int = 512,
-    channels: int = 512,
-    channels_times_side: int = 16384,
-    average: float = 0.999,
-    learning_rate: Rate = 1e-3,
-) -> Model:
-    """Return a Progressive GAN, whose networks and training images grow (Karras et al. 2018).
-
-    Args:
-        image_shape: Height, width and channels; height and width are equal, `growth.start` times a power of 2.
-        growth: Schedule of the growth, and the batch size; `genjax.train` accepts no other batch size.
-        latents: Number of dimensions of the noise.
-        channels: Largest number of channels of a level.
-        channels_times_side: Largest product of a level's channels and its side: larger images have fewer channels.
-        average: Decay of the running average of the generator's weights, which draws the samples; 0 for no average.
-        learning_rate: Learning rate of Adam with b1 = 0 and b2 = 0.99.
-    """
-    start = smallest_side(image_shape) if growth.start is None else growth.start
-    levels = doublings(image_shape, start)
-    sizes = (growth.batch_size,) * (levels + 1)
-    stages = growing(sizes, fade=growth.fade_images, stable=growth.stable_images)
-    adam = optax.adam(learning_rate, b1=0.0, b2=0.99)
-    model = progressive_gan_model.progressive_gan(
-        image_shape,
-        optimizers=Optimizers(adam, adam),
-        sizes=progressive_gan_model.Sizes(start, latents, channels, channels_times_side),
-        adversarial=wasserstein_with_drift(),
-        restarts=starts(stages)[1:],
-    )
-
-    def full_size(batch: Batch, key: Key) -> Batch:
-        del key
-        return batch if "depth" in batch else {**batch, "depth": jnp.full(len(batch["image"]), float(levels))}
-
-    model = on_batches(averaged(model, average), full_size, unchanged)
-    return fitted(model, image_shape)._replace(capabilities=(growing_feeder(stages, levels),))
-
-
-def smallest_side(image_shape: ImageShape) -> int:
-    """Return the images' height, divided by 2 as long as it is even and at least 8."""
-    side = image_shape[0]
-    while side >= 8 and side % 2 == 0:
-        side //= 2
-    return side
-
-
-def growing_feeder(stages: Sequence[Stage], levels: int) -> Feeder:
-    """Return the capability to feed growing images, with the batch sizes of `stages`."""
-
-    def feed(data: Dataset, seeds: Sequence[int], batch_size: int | None) -> Feed:
-        if batch_size not in (None, stages[0].batch_size):
-            raise ArgumentError(
-                "batch_size",
-                batch_size,
-                f": that of a growing model is {stages[0].batch_size}; pass "
-                f"growth=genjax.Growth(batch_size={batch_size}) to genjax.progressive_gan instead",
-            )
-        return growing_feed(data.train, data.load, seeds, stages, levels=levels)
-
-    return Feeder(feed, steps_until_grown(stages))
+    model = fitted(averaged(model, average), image_shape, caption=captions, precision=precision)
+    return model._replace(capabilities=(captioner,))

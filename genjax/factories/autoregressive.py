@@ -33,6 +33,7 @@ from genjax.models.autoregressive import pixel_rnn as pixel_rnn_model
 from genjax.models.autoregressive import rnade as rnade_model
 from genjax.models.autoregressive import tabular as tabular_model
 from genjax.models.autoregressive.pixels import Output, bernoulli, categorical
+from genjax.precision import Precision
 from genjax.types import Batch, Key
 
 MOST_COUNTED = 2**20
@@ -47,6 +48,7 @@ def tabular(
     levels: int = 2,
     smoothing: float = 0.1,
     examples: int | None = None,
+    precision: Precision = "float32",
 ) -> Model:
     """Return a model of counted conditional probabilities of each pixel given some earlier pixels.
 
@@ -58,6 +60,7 @@ def tabular(
         levels: Number of values of a pixel; 2 needs binary data, more need `dataset(..., levels=levels)`.
         smoothing: Number added to each count.
         examples: Number of examples to count; `data.train.size` counts each training image once, whatever `steps` is.
+        precision: Type of the computation: "float32", "bfloat16" for products of rounded numbers, or "float64".
     """
     pixels = math.prod(image_shape)
     if contexts == "ar":
@@ -68,7 +71,7 @@ def tabular(
         tables = tabular_model.offset_contexts(image_shape[0], image_shape[1], offsets, levels=levels, tied=tied)
     most = min(MOST_COUNTED, (2**31 - 1) // pixels)
     model = tabular_model.tabular(tables, examples=most if examples is None else examples, smoothing=smoothing)
-    return fitted(model, image_shape, pixel_values(levels))
+    return fitted(model, image_shape, pixel_values(levels), precision=precision)
 
 
 def nade(
@@ -79,6 +82,7 @@ def nade(
     ordering: Sequence[int] | None = None,
     mean: Mean = None,
     learning_rate: Rate = 1e-3,
+    precision: Precision = "float32",
 ) -> Model:
     """Return NADE of binary images (Larochelle & Murray 2011).
 
@@ -89,10 +93,11 @@ def nade(
         ordering: Indices of the flattened pixels in the order of generation; row by row by default.
         mean: Mean training image (`data.mean`), whose logits initialize the output biases.
         learning_rate: Learning rate of Adam.
+        precision: Type of the computation: "float32", "bfloat16" for products of rounded numbers, or "float64".
     """
     optimizer = optax.adam(learning_rate)
     model = nade_model.nade(image_shape, hidden=hidden, tied=tied, ordering=ordering, mean=mean, optimizer=optimizer)
-    return fitted(model, image_shape, "binary")
+    return fitted(model, image_shape, "binary", precision=precision)
 
 
 def rnade(
@@ -104,6 +109,7 @@ def rnade(
     mean: Mean = None,
     std: Mean = None,
     learning_rate: Rate = 1e-3,
+    precision: Precision = "float32",
 ) -> Model:
     """Return RNADE of real-valued images: a mixture of Gaussians for each pixel (Uria, Murray & Larochelle 2013).
 
@@ -116,6 +122,7 @@ def rnade(
         mean: Mean of each pixel, by which the data are standardized; one half by default.
         std: Standard deviation of each pixel; one half by default.
         learning_rate: Learning rate of Adam.
+        precision: Type of the computation: "float32", "bfloat16" for products of rounded numbers, or "float64".
     """
     middle = np.full(image_shape, 0.5, np.float32)
     model = rnade_model.rnade(
@@ -127,7 +134,7 @@ def rnade(
         std=middle if std is None else std,
         optimizer=optax.adam(learning_rate),
     )
-    return fitted(model if levels is None else dequantizing(model, levels), image_shape)
+    return fitted(model if levels is None else dequantizing(model, levels), image_shape, precision=precision)
 
 
 def dequantizing(model: Model, levels: int) -> Model:
@@ -150,6 +157,7 @@ def made(
     shuffle: bool = False,
     mean: Mean = None,
     learning_rate: Rate = 1e-3,
+    precision: Precision = "float32",
 ) -> Model:
     """Return MADE, a masked autoencoder of binary images (Germain et al. 2015).
 
@@ -160,10 +168,11 @@ def made(
         shuffle: Whether each mask has its own random ordering; a completion needs raster order.
         mean: Mean training image (`data.mean`), whose logits initialize the output biases.
         learning_rate: Learning rate of Adam.
+        precision: Type of the computation: "float32", "bfloat16" for products of rounded numbers, or "float64".
     """
     optimizer = optax.adam(learning_rate)
     model = made_model.made(image_shape, hidden=hidden, masks=masks, shuffle=shuffle, mean=mean, optimizer=optimizer)
-    return fitted(model, image_shape, "binary")
+    return fitted(model, image_shape, "binary", precision=precision)
 
 
 def eonade(
@@ -173,6 +182,7 @@ def eonade(
     orderings: int = 16,
     mean: Mean = None,
     learning_rate: Rate = 1e-3,
+    precision: Precision = "float32",
 ) -> Model:
     """Return EoNADE of binary images: one network for all orderings (Uria, Murray & Larochelle 2014).
 
@@ -183,10 +193,11 @@ def eonade(
             of an evaluation is proportional to it.
         mean: Mean training image (`data.mean`), whose logits initialize the output biases.
         learning_rate: Learning rate of Adam.
+        precision: Type of the computation: "float32", "bfloat16" for products of rounded numbers, or "float64".
     """
     optimizer = optax.adam(learning_rate)
     model = eonade_model.eonade(image_shape, hidden=hidden, orderings=orderings, mean=mean, optimizer=optimizer)
-    return fitted(model, image_shape, "binary")
+    return fitted(model, image_shape, "binary", precision=precision)
 
 
 def pixel_cnn(
@@ -199,6 +210,7 @@ def pixel_cnn(
     classes: int = 0,
     mean: Mean = None,
     learning_rate: Rate = 1e-3,
+    precision: Precision = "float32",
 ) -> Model:
     """Return PixelCNN, or with `gated` Gated PixelCNN (van den Oord et al. 2016).
 
@@ -211,6 +223,7 @@ def pixel_cnn(
         classes: Number of classes (`data.classes`) if images depend on a class label; 0 for images without labels.
         mean: Mean training image (`data.mean`), which is subtracted from the network's input.
         learning_rate: Learning rate of Adam, on gradients clipped at norm 1.
+        precision: Type of the computation: "float32", "bfloat16" for products of rounded numbers, or "float64".
     """
     model = pixel_cnn_model.pixel_cnn(
         image_shape,
@@ -223,7 +236,7 @@ def pixel_cnn(
         optimizer=clipped_adam(learning_rate),
     )
     labels = {"label": Input((), f"classes-{classes}")} if classes else {}
-    return fitted(model, image_shape, pixel_values(levels), **labels)
+    return fitted(model, image_shape, pixel_values(levels), **labels, precision=precision)
 
 
 def pixel_rnn(
@@ -235,6 +248,7 @@ def pixel_rnn(
     levels: int = 2,
     mean: Mean = None,
     learning_rate: Rate = 1e-3,
+    precision: Precision = "float32",
 ) -> Model:
     """Return a Row LSTM or a Diagonal BiLSTM of images (van den Oord, Kalchbrenner & Kavukcuoglu 2016).
 
@@ -246,6 +260,7 @@ def pixel_rnn(
         levels: Number of values of a pixel: 2 needs binary data, 256 suits uint8 images.
         mean: Mean training image (`data.mean`), which is subtracted from the network's input.
         learning_rate: Learning rate of Adam, on gradients clipped at norm 1.
+        precision: Type of the computation: "float32", "bfloat16" for products of rounded numbers, or "float64".
     """
     channels = image_shape[2]
     model = pixel_rnn_model.pixel_rnn(
@@ -257,7 +272,7 @@ def pixel_rnn(
         mean=mean,
         optimizer=clipped_adam(learning_rate),
     )
-    return fitted(model, image_shape, pixel_values(levels))
+    return fitted(model, image_shape, pixel_values(levels), precision=precision)
 
 
 def output_of(levels: int) -> Output:

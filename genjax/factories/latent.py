@@ -18,6 +18,7 @@ from genjax.models.latent import aae as aae_model
 from genjax.models.latent import aae_networks, vae_networks
 from genjax.models.latent import autoencoder as autoencoder_model
 from genjax.models.latent import vae as vae_model
+from genjax.precision import Precision
 from genjax.types import Batch, Key
 
 
@@ -30,6 +31,7 @@ def autoencoder(
     latents: int = 32,
     mean: Mean = None,
     learning_rate: Rate = 1e-3,
+    precision: Precision = "float32",
 ) -> Model:
     """Return an autoencoder that minimizes the squared error (Hinton & Salakhutdinov 2006).
 
@@ -43,13 +45,14 @@ def autoencoder(
         latents: Number of dimensions of the code.
         mean: Mean training image (`data.mean`): the encoder subtracts it, and the decoder's output starts from it.
         learning_rate: Learning rate of Adam.
+        precision: Type of the computation: "float32", "bfloat16" for products of rounded numbers, or "float64".
     """
     if network == "conv":
         networks = autoencoder_model.conv_networks(image_shape, channels=channels, latents=latents, mean=mean)
     else:
         networks = autoencoder_model.mlp_networks(image_shape, hidden=hidden, latents=latents, mean=mean)
     model = autoencoder_model.autoencoder(image_shape, networks, optimizer=optax.adam(learning_rate))
-    return fitted(model, image_shape)
+    return fitted(model, image_shape, precision=precision)
 
 
 def vae(
@@ -66,6 +69,7 @@ def vae(
     evaluation_samples: int = 500,
     mean: Mean = None,
     learning_rate: Rate = 1e-3,
+    precision: Precision = "float32",
 ) -> Model:
     """Return a VAE (Kingma & Welling 2014), or an IWAE, with the networks of Burda et al. (2016).
 
@@ -84,6 +88,7 @@ def vae(
         evaluation_samples: Number of samples of the code per image in `evaluate`.
         mean: Mean training image (`data.mean`): the encoder subtracts it, and the decoder's output starts from it.
         learning_rate: Learning rate of Adam, whose epsilon is 1e-4.
+        precision: Type of the computation: "float32", "bfloat16" for products of rounded numbers, or "float64".
     """
     gaussian = likelihood == "gaussian"
     if network == "mlp":
@@ -101,7 +106,7 @@ def vae(
         evaluation_samples=evaluation_samples,
         beta=beta,
     )
-    return fitted(model, image_shape, "unit" if gaussian else "binary")
+    return fitted(model, image_shape, "unit" if gaussian else "binary", precision=precision)
 
 
 def aae(
@@ -115,6 +120,7 @@ def aae(
     learning_rate: Rate = 1e-3,
     discriminator_learning_rate: Rate = 5e-4,
     regularization_learning_rate: Rate = 5e-4,
+    precision: Precision = "float32",
 ) -> Model:
     """Return an adversarial autoencoder (Makhzani et al. 2015).
 
@@ -128,6 +134,7 @@ def aae(
         learning_rate: Learning rate of the Adam optimizers of reconstruction and classification.
         discriminator_learning_rate: Learning rate of the discriminator's Adam optimizer.
         regularization_learning_rate: Learning rate of the encoder's Adam optimizer for its adversarial loss.
+        precision: Type of the computation: "float32", "bfloat16" for products of rounded numbers, or "float64".
     """
     distribution = priors.gaussian(latents, std=std) if prior is None else prior
     if distribution.classes:
@@ -141,8 +148,9 @@ def aae(
     networks = aae_networks.mlp_networks(image_shape, hidden=hidden, latents=latents, classes=classes)
     model = aae_model.aae(image_shape, networks, distribution, optimizers=optimizers, semi_supervised=classes > 0)
     if not classes:
-        return fitted(model, image_shape)
-    return fitted(on_batches(model, all_labelled, unchanged), image_shape, label=Input((), f"classes-{classes}"))
+        return fitted(model, image_shape, precision=precision)
+    labels = Input((), f"classes-{classes}")
+    return fitted(on_batches(model, all_labelled, unchanged), image_shape, label=labels, precision=precision)
 
 
 def all_labelled(batch: Batch, key: Key) -> Batch:

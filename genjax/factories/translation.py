@@ -24,6 +24,7 @@ from genjax.models.adversarial import cyclegan as cyclegan_model
 from genjax.models.adversarial import puzzle_gan as puzzle_gan_model
 from genjax.models.adversarial import stargan as stargan_model
 from genjax.models.adversarial.gan import Optimizers
+from genjax.precision import Precision
 from genjax.types import Batch, Key
 
 SIDE = 3 / 8
@@ -42,6 +43,7 @@ def stargan(
     reconstruction_weight: float = 10.0,
     learning_rate: Rate = 1e-4,
     discriminator_learning_rate: Rate = 1e-4,
+    precision: Precision = "float32",
 ) -> Model:
     """Return StarGAN, one generator for translation between all classes of labelled images (Choi et al. 2018).
 
@@ -58,6 +60,7 @@ def stargan(
         reconstruction_weight: Weight of the reconstruction loss.
         learning_rate: Learning rate of the generator's Adam optimizer.
         discriminator_learning_rate: Learning rate of the discriminator's Adam optimizer.
+        precision: Type of the computation: "float32", "bfloat16" for products of rounded numbers, or "float64".
     """
     if classes < 2:
         raise ArgumentError("classes", classes, " must be at least 2: each class of the labels is a domain")
@@ -77,7 +80,7 @@ def stargan(
     )
 
     labels = Input((), f"classes-{classes}")
-    return fitted(between_classes(model, classes), image_shape, label=labels)
+    return fitted(between_classes(model, classes), image_shape, label=labels, precision=precision)
 
 
 def between_classes(model: Model, classes: int) -> Model:
@@ -115,6 +118,7 @@ def cyclegan(
     pool_size: int = 50,
     learning_rate: Rate = 2e-4,
     discriminator_learning_rate: Rate = 2e-4,
+    precision: Precision = "float32",
 ) -> Model:
     """Return CycleGAN, which translates images of one domain into another, trained without pairs (Zhu et al. 2017).
 
@@ -132,6 +136,7 @@ def cyclegan(
         pool_size: Number of earlier generated images that the discriminators are shown again.
         learning_rate: Learning rate of the generators' Adam optimizer.
         discriminator_learning_rate: Learning rate of the discriminators' Adam optimizer.
+        precision: Type of the computation: "float32", "bfloat16" for products of rounded numbers, or "float64".
     """
     other = image_shape if other_shape is None else other_shape
     networks = cyclegan_model.conv_networks(
@@ -147,7 +152,7 @@ def cyclegan(
         weights=cyclegan_model.Weights(cycle=cycle_weight, identity=identity_weight),
         pool_size=pool_size,
     )
-    return fitted(model, image_shape, other_image=Input(other))
+    return fitted(model, image_shape, other_image=Input(other), precision=precision)
 
 
 def puzzle_gan(
@@ -164,6 +169,7 @@ def puzzle_gan(
     discriminator_updates: int = 2,
     learning_rate: Rate = 2e-4,
     discriminator_learning_rate: Rate = 2e-4,
+    precision: Precision = "float32",
 ) -> Model:
     """Return Puzzle-GAN, which restores an image from a few key patches without their positions (Lee et al. 2018).
 
@@ -183,6 +189,7 @@ def puzzle_gan(
         discriminator_updates: Number of discriminator updates per generator update.
         learning_rate: Learning rate of the generator's Adam optimizer.
         discriminator_learning_rate: Learning rate of the discriminator's Adam optimizer.
+        precision: Type of the computation: "float32", "bfloat16" for products of rounded numbers, or "float64".
     """
     side = max(2, round(SIDE * min(image_shape[:2]))) if patch_side is None else patch_side
     windows = squares(image_shape, side)
@@ -203,4 +210,4 @@ def puzzle_gan(
         image = batch["image"]
         return {**batch, **cut_out(image, windows, key_windows(image, windows, patches))}
 
-    return fitted(on_batches(model, cut), image_shape)
+    return fitted(on_batches(model, cut), image_shape, precision=precision)

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from genjax.core import Change, Input, Model, with_batches
 from genjax.models.adversarial.average import with_average
+from genjax.precision import Precision, with_precision
 from genjax.types import Batch, Key
 
 Rate = float | optax.Schedule
@@ -43,12 +44,15 @@ def unchanged(batch: Batch, key: Key) -> Batch:
     return batch
 
 
-def fitted(model: Model, image_shape: ImageShape, values: str = "unit", **others: Input) -> Model:
-    """Return the model with its inputs declared: images of this shape and range of values, and `others`.
+def fitted(
+    model: Model, image_shape: ImageShape, values: str = "unit", *, precision: Precision, **others: Input
+) -> Model:
+    """Return the model in this precision and with its inputs declared: images of this shape and range, and `others`.
 
     `genjax.train` and `genjax.evaluate` compare the first examples of a data set with these inputs.
     """
-    return model._replace(inputs={**model.inputs, "image": Input(image_shape, values), **others})
+    declared = {**model.inputs, "image": Input(image_shape, values), **others}
+    return with_precision(model, precision)._replace(inputs=declared)
 
 
 def pixel_values(levels: int) -> str:

@@ -109,7 +109,7 @@ class MaskedConv(nn.Module):
         mask = causal_mask(*shape, mask=self.mask, channels=self.channels, copies=self.copies)
         kernel = self.param("kernel", functools.partial(masked_normal, mask=mask, gain=self.gain), mask.shape)
         bias = self.param("bias", zeros, (self.copies * self.features,), jnp.float32)
-        x, kernel, bias = promote_dtype(x, kernel, bias, dtype=self.dtype)
+        x, kernel, bias = promote_dtype(x, kernel, bias)
         if position is None and self.kernel_size != (1, 1):
             rows, columns = self.kernel_size
             return xla_conv(x, kernel * mask, 1, ((rows - 1, 0), (columns // 2, columns // 2))) + bias
@@ -179,7 +179,6 @@ class PixelCNN(nn.Module):
     blocks: int
     first_kernel: int = 7
     kernel: int = 3
-    dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(
@@ -190,22 +189,22 @@ class PixelCNN(nn.Module):
         position: Position = None,
     ) -> Float[Array, "batch H W C P"]:
         """Return the parameters of each conditional. `context` is added in each block; `above` is always None."""
-        conv = functools.partial(MaskedConv, channels=self.channels, dtype=self.dtype)
+        conv = functools.partial(MaskedConv, channels=self.channels)
         size, first = self.kernel, self.first_kernel
         features = conv(2 * self.features, (first // 2 + 1, first), "A", gain=1.0, name="first")(x, position)
         for _ in range(self.blocks):
-            inner = added(conv(self.features)(jax.nn.relu(features)), context, self.dtype)
+            inner = added(conv(self.features)(jax.nn.relu(features)), context)
             inner = conv(self.features, (size // 2 + 1, size))(jax.nn.relu(inner), position)
             # All blocks together add as much variance as enters the first one.
             features += conv(2 * self.features, gain=2 / self.blocks)(jax.nn.relu(inner))
-        return head(conv, features, 2 * self.features, self.channels, self.parameters, x.dtype)
+        return head(conv, features, 2 * self.features, self.channels, self.parameters)
 
 
 def added(
-    x: Float[Array, "batch H W features"], context: Float[Array, "batch h w K"] | None, dtype: DTypeLike | None
+    x: Float[Array, "batch H W features"], context: Float[Array, "batch h w K"] | None
 ) -> Float[Array, "batch H W features"]:
     """Add a linear function of the context, which may be one vector for all pixels; call only in a compact method."""
-    return x if context is None else x + nn.Dense(x.shape[-1], use_bias=False, dtype=dtype)(context)
+    return x if context is None else x + nn.Dense(x.shape[-1], use_bias=False)(context)
 
 
 def head(
@@ -214,12 +213,11 @@ def head(
     width: int,
     channels: int,
     parameters: int,
-    dtype: DTypeLike,
 ) -> Float[Array, "batch H W C P"]:
     """Apply ReLU and a 1x1 convolution twice; the second gives the parameters, P copies of C channels."""
     hidden = conv(width)(jax.nn.relu(features))
     out = conv(channels, copies=parameters, gain=LOGIT_GAIN)(jax.nn.relu(hidden))
-    return jnp.swapaxes(out.reshape(*out.shape[:3], parameters, channels), -1, -2).astype(dtype)
+    return jnp.swapaxes(out.reshape(*out.shape[:3], parameters, channels), -1, -2)
 
 
 class VerticalStack(nn.Module):
@@ -232,7 +230,6 @@ class VerticalStack(nn.Module):
     blocks: int
     first_kernel: int = 7
     kernel: int = 3
-    dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(
@@ -242,13 +239,13 @@ class VerticalStack(nn.Module):
         position: Position = None,
     ) -> tuple[Float[Array, "batch H W double"], ...]:
         """Return features [batch, H, W, 2 features] for each block."""
-        conv = functools.partial(MaskedConv, self.features, mask="above", copies=2, dtype=self.dtype)
+        conv = functools.partial(MaskedConv, self.features, mask="above", copies=2)
         outputs = []
         for block in range(self.blocks):
             size = (self.kernel // 2 + 1, self.kernel) if block else (self.first_kernel // 2, self.first_kernel)
             gates = conv(size, gain=GATE_GAIN if block else 1.0)(x, position)
             outputs.append(conv(gain=1.0)(gates))
-            x = gate(added(gates, context, self.dtype))
+            x = gate(added(gates, context))
         return tuple(outputs)
 
 
@@ -269,7 +266,6 @@ class HorizontalStack(nn.Module):
     blocks: int
     first_kernel: int = 7
     kernel: int = 3
-    dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(
@@ -280,7 +276,7 @@ class HorizontalStack(nn.Module):
         position: Position = None,
     ) -> Float[Array, "batch H W C P"]:
         """Return the parameters of each conditional. `context` is added in each block."""
-        conv = functools.partial(MaskedConv, channels=self.channels, dtype=self.dtype)
+        conv = functools.partial(MaskedConv, channels=self.channels)
         features, skips = x, jnp.zeros(())
         for block, from_above in enumerate(above):
             if block:
@@ -288,11 +284,11 @@ class HorizontalStack(nn.Module):
             else:
                 wide = conv(self.features, (1, self.first_kernel), "A", copies=2, gain=1.0, name="first")
             gates = wide(features, position)
-            gated = gate(added(gates + from_above, context, self.dtype))
+            gated = gate(added(gates + from_above, context))
             skips += conv(2 * self.features, gain=GATE_GAIN / self.blocks)(gated)
             residual = conv(self.features)(gated)
             features = features + residual if block else residual
-        return head(conv, skips, 2 * self.features, self.channels, self.parameters, x.dtype)
+        return head(conv, skips, 2 * self.features, self.channels, self.parameters)
 
 
 class ConditionEncoder(nn.Module):
@@ -302,11 +298,10 @@ class ConditionEncoder(nn.Module):
     """
 
     features: int
-    dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(self, condition: Float[Array, "batch H W Cc"]) -> Float[Array, "batch H W features"]:
         """Return ReLU features of each pixel's surroundings."""
         for size in (7, 3):
-            condition = jax.nn.relu(Conv(self.features, (size, size), dtype=self.dtype)(condition))
+            condition = jax.nn.relu(Conv(self.features, (size, size))(condition))
         return condition

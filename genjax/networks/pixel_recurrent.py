@@ -14,7 +14,7 @@ A layer computes the full image at once, or pixel by pixel from a cache of earli
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,6 @@ import numpy as np
 from einops import rearrange
 from flax import linen as nn
 from jax.nn.initializers import zeros
-from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
 from genjax.networks.masked_conv import causal_mask, shifted_down
@@ -66,20 +65,17 @@ class Weights(NamedTuple):
 
 
 def make_weights(
-    module: nn.Module, features: int, mask: Float[np.ndarray, "n gates"], positions: int, dtype: Any, *streams: int
+    module: nn.Module, features: int, mask: Float[np.ndarray, "n gates"], positions: int, *streams: int
 ) -> Weights:
-    """Create parameters of `module`: kernels ~ N(0, 1 / inputs), biases and initial state 0; products have type
-    `dtype`.
-    """
+    """Create parameters of `module`: kernels ~ N(0, 1 / inputs), biases and initial state 0."""
     shapes = [(*streams, *mask.shape), (*streams, positions * features, 4 * features)]
     masks = [np.broadcast_to(mask, shapes[0]), np.ones(shapes[1], np.float32)]
-    kernels = [
+    input_to_state, state_to_state = (
         module.param(name, lambda key, mask=mask: unit_gain_normal(key, mask)) * mask
         for name, mask in zip(("input_to_state", "state_to_state"), masks, strict=True)
-    ]
+    )
     bias = module.param("bias", zeros, (*streams, 4 * features))
     initial = State(*(module.param(f"initial_{name}", zeros, (*streams, features)) for name in "hc"))
-    input_to_state, state_to_state = (kernel.astype(dtype or kernel.dtype) for kernel in kernels)
     return Weights(input_to_state, state_to_state, bias, initial)
 
 
@@ -92,11 +88,7 @@ def lstm(
     weights: Weights, x: Float[Array, "*positions n"], h: Float[Array, "*positions m"], c: Float[Array, "*positions h"]
 ) -> State:
     """Apply equation (3) to concatenated inputs, concatenated states and the previous cell."""
-
-    def product(values: Array, kernel: Array) -> Array:
-        return jnp.matmul(values.astype(kernel.dtype), kernel, preferred_element_type=weights.bias.dtype)
-
-    gates = product(x, weights.input_to_state) + product(h, weights.state_to_state) + weights.bias
+    gates = x @ weights.input_to_state + h @ weights.state_to_state + weights.bias
     o, f, i, g = jnp.split(gates, 4, axis=-1)
     c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
     return State(jax.nn.sigmoid(o) * jnp.tanh(c), c)
@@ -136,14 +128,12 @@ class RowLSTM(nn.Module):
     in_features: int
     """Features F of the input."""
     channels: int
-    dtype: DTypeLike | None = None
-    """Type of the matrix products; by default that of the parameters."""
 
     def setup(self) -> None:
         """Create the parameters. The input kernel has only the two positions that its mask allows."""
         mask = causal_mask((1, KERNEL), self.in_features, self.features, mask="B", channels=self.channels, copies=4)
         seen = mask[0, : KERNEL // 2 + 1].reshape(-1, 4 * self.features).astype(np.float32)
-        self.weights = make_weights(self, self.features, seen, KERNEL, self.dtype)
+        self.weights = make_weights(self, self.features, seen, KERNEL)
 
     def __call__(self, x: Float[Array, "B H W F"]) -> Float[Array, "B H W h"]:
         """Return the hidden states, in H steps."""
@@ -207,13 +197,11 @@ class DiagonalBiLSTM(nn.Module):
     in_features: int
     """Features F of the input."""
     channels: int
-    dtype: DTypeLike | None = None
-    """Type of the matrix products; by default that of the parameters."""
 
     def setup(self) -> None:
         """Create the parameters of the left and the right stream, in this order along the first axis."""
         mask = causal_mask((1, 1), self.in_features, self.features, mask="B", channels=self.channels, copies=4)[0, 0]
-        self.weights = make_weights(self, self.features, mask.astype(np.float32), 2, self.dtype, 2)
+        self.weights = make_weights(self, self.features, mask.astype(np.float32), 2, 2)
 
     def __call__(self, x: Float[Array, "B H W F"]) -> Float[Array, "B H W h"]:
         """Return the sum of both streams' hidden states, in W + H - 1 steps."""

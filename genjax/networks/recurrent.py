@@ -44,24 +44,20 @@ class LSTM(nn.Module):
         i, f, o, g = x W + h U + b   (one block of 4 H columns)
         c = sigmoid(f) c + sigmoid(i) tanh(g),   h = sigmoid(o) tanh(c)
 
-    The bias b of the forget gate starts at 1. The products x W and h U are computed in `dtype`; sums and states have
-    the type of the parameters.
+    The bias b of the forget gate starts at 1.
     """
 
     hidden: int
     """Units H of the layer."""
-    dtype: DTypeLike | None = None
 
     @nn.compact
     def __call__(self, state: LayerState, x: Float[Array, "B T F"]) -> tuple[LayerState, Float[Array, "B T H"]]:
         """Return the state after the sequence, and the output at each of its positions."""
         # One matrix product for all inputs x: only h U depends on the previous step.
-        dense = nn.Dense(
-            4 * self.hidden, dtype=self.dtype, kernel_init=uniform_init, bias_init=forget_bias_init, name="input"
-        )
+        dense = nn.Dense(4 * self.hidden, kernel_init=uniform_init, bias_init=forget_bias_init, name="input")
         own = self.param("recurrent", uniform_init, (self.hidden, 4 * self.hidden), jnp.float32)
-        gates = dense(rearrange(x, "b t f -> t b f")).astype(own.dtype)
-        state, outputs = recurrence(state, gates, own.astype(self.dtype or own.dtype))
+        gates = dense(rearrange(x, "b t f -> t b f"))
+        state, outputs = recurrence(state, gates, own)
         return state, rearrange(outputs, "t b h -> b t h")
 
 
@@ -80,8 +76,7 @@ def cell(
 ) -> tuple[LayerState, Activations]:
     """Take one step of the recurrence, of which `gates` are the part x W + b of the four gates."""
     c, h = state
-    product = jnp.matmul(h.astype(recurrent.dtype), recurrent, preferred_element_type=gates.dtype)
-    i, f, o, g = jnp.split(gates + product, 4, axis=-1)
+    i, f, o, g = jnp.split(gates + h @ recurrent, 4, axis=-1)
     i, f, o, g = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jax.nn.sigmoid(o), jnp.tanh(g)
     c = f * c + i * g
     return (c, o * jnp.tanh(c)), Activations(i, f, o, g, c)
@@ -137,12 +132,12 @@ def recurrence_backward(
         d_c += d_h * o * (1 - tanh**2)
         parts = (d_c * g * i * (1 - i), d_c * c_before * f * (1 - f), d_h * tanh * o * (1 - o), d_c * i * (1 - g**2))
         d_gates = jnp.concatenate(parts, axis=-1)
-        d_h = jnp.matmul(d_gates.astype(recurrent.dtype), recurrent.T, preferred_element_type=d_gates.dtype)
+        d_h = d_gates @ recurrent.T
         return (d_c * f, d_h), d_gates
 
     d_state, d_gates = jax.lax.scan(step, d_after, (activations, before, d_outputs), reverse=True)
-    h = jnp.concatenate([h_0[None], outputs[:-1]]).astype(recurrent.dtype)
-    d_recurrent = jnp.einsum("tbh,tbg->hg", h, d_gates.astype(recurrent.dtype))
+    h = jnp.concatenate([h_0[None], outputs[:-1]])
+    d_recurrent = jnp.einsum("tbh,tbg->hg", h, d_gates).astype(recurrent.dtype)
     return d_state, d_gates, d_recurrent
 
 
@@ -158,8 +153,6 @@ class StackedLSTM(nn.Module):
     """Number of layers."""
     dropout: float = 0.0
     """Probability that an output is dropped, between layers and after the last layer."""
-    dtype: DTypeLike | None = None
-    """Type of the matrix products; by default that of the parameters."""
 
     @nn.compact
     def __call__(
@@ -170,7 +163,7 @@ class StackedLSTM(nn.Module):
         """
         after: list[LayerState] = []
         for index in range(self.layers):
-            layer_state, x = LSTM(self.hidden, self.dtype, name=f"layer_{index}")(state[index], x)
+            layer_state, x = LSTM(self.hidden, name=f"layer_{index}")(state[index], x)
             after.append(layer_state)
             if dropout_key is not None:
                 x = nn.Dropout(self.dropout)(x, deterministic=False, rng=jax.random.fold_in(dropout_key, index))

@@ -19,6 +19,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import tyro
 
 from genjax.errors import NamedArgumentError
+from genjax.precision import with_precision
 from genjax.runs.directory import RunError
 from genjax.runs.experiment import Experiment
 from genjax.runs.options import Run, option
@@ -133,9 +134,13 @@ def page(function: Function) -> str:
 
 
 def build(function: Function, config: Config) -> Experiment:
-    """Return the experiment of a configuration; RunError if its options or its data cannot be used."""
+    """Return the experiment of a configuration, with its model in the run's precision.
+
+    RunError if its options or its data cannot be used.
+    """
     try:
-        return function(config.options)
+        experiment = function(config.options)
+        return experiment._replace(model=with_precision(experiment.model, config.run.precision))
     except (ValueError, OSError) as error:
         raise option_error(error, config.options) from error
 

@@ -18,14 +18,12 @@ On the command line the fields of `Data` and `Run` have no prefix, like all othe
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
-
-import jax.numpy as jnp
-from jax.typing import DTypeLike
+from typing import Any
 
 from genjax.data.binarize import Binarization
 from genjax.data.dataset import Dataset
 from genjax.data.load import load_dataset
+from genjax.precision import Precision
 
 
 @dataclass(frozen=True)
@@ -65,6 +63,9 @@ class Run:
     """Number of steps between evaluations on the validation split, and between checkpoints."""
     quality: bool = False
     """Compare generated images with real images: Frechet distance, precision, recall and more; the data need labels."""
+    precision: Precision = "float32"
+    """Precision of the model: with bfloat16 its matrix products and convolutions are of numbers rounded to it, while
+    parameters, sums and losses stay in float32; float64 needs JAX_ENABLE_X64=1 in the environment."""
     devices: int | None = None
     """Number of devices over which seeds, and then the examples of a batch, are spread; by default as many as divide
     them evenly. A run may go on with another number, which rounds differently."""
@@ -130,12 +131,3 @@ def check_positive(**options: float | int) -> None:
     for name, value in options.items():
         if not 0 < value < math.inf:
             raise ValueError(f"{option(name)} {value} must be above 0 and finite")
-
-
-Precision = Literal["float32", "bfloat16"]
-"""Precision of a network's matrix products and convolutions; parameters, states and likelihoods are float32."""
-
-
-def compute_dtype(precision: Precision) -> DTypeLike | None:
-    """Return the `dtype` of a network of this precision; for float32 it is None, the dtype of the parameters."""
-    return jnp.bfloat16 if precision == "bfloat16" else None

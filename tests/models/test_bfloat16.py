@@ -13,6 +13,7 @@ from genjax.models.autoregressive.char_rnn import char_rnn
 from genjax.models.autoregressive.pixel_cnn import pixel_cnn
 from genjax.models.autoregressive.pixel_rnn import pixel_rnn
 from genjax.models.autoregressive.pixels import bernoulli, categorical
+from genjax.precision import with_precision
 
 STEPS, LAST = 60, 20
 
@@ -63,7 +64,7 @@ def test_training_in_bfloat16_reaches_the_same_loss(name):
     make, data, options = MODELS[name]
     size = VOCABULARY if make is char_rnn else (8, 8, 1)
     batches = data()
-    models = [make(size, dtype=dtype, **options) for dtype in (None, jnp.bfloat16)]
+    models = [with_precision(make(size, **options), precision) for precision in ("float32", "bfloat16")]
     starts = [jax.jit(lambda model=model: init_state(model, jax.random.key(1), batches(0))) for model in models]
     start = starts[0]  # of both: the parameters do not depend on how products are computed
     assert jax.eval_shape(start) == jax.eval_shape(starts[1])

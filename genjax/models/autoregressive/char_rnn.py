@@ -16,7 +16,6 @@ import jaxtyping
 import optax
 from flax import linen as nn
 from jax import Array
-from jax.typing import DTypeLike
 from jaxtyping import Bool, Float, Shaped
 
 from genjax.core import Model, Phase
@@ -39,18 +38,16 @@ def char_rnn(
     dropout: float = 0.0,
     temperature: float = 1.0,
     length: int = 200,
-    dtype: DTypeLike | None = None,
     optimizer: optax.GradientTransformation | None = None,
 ) -> Model:
     """Return a model of texts whose characters are the integers 0 to `vocabulary_size` - 1.
 
     `generate` draws `length` characters from probabilities^(1 / temperature); `make_model` describes batches, training
-    and evaluation. `dtype` is the type of the products, such as bfloat16; states, parameters and likelihoods keep their
-    type. Raises ValueError if `vocabulary_size` is below 2, `hidden`, `layers` or `length` below 1, `dropout` not in
-    [0, 1), or `temperature` not above 0.
+    and evaluation. Raises ValueError if `vocabulary_size` is below 2, `hidden`, `layers` or `length` below 1, `dropout`
+    not in [0, 1), or `temperature` not above 0.
     """
     head = categorical(vocabulary_size, temperature)
-    core = sequential(head, hidden=hidden, layers=layers, dropout=dropout, dtype=dtype)
+    core = sequential(head, hidden=hidden, layers=layers, dropout=dropout)
     return make_model(core, length=length, optimizer=optimizer)
 
 
@@ -63,17 +60,16 @@ def series_rnn(
     layers: int = 1,
     dropout: float = 0.0,
     length: int = 200,
-    dtype: DTypeLike | None = None,
     optimizer: optax.GradientTransformation | None = None,
 ) -> Model:
     """Return a model of real-valued series, whose values follow mixtures of Gaussians given the values before them.
 
-    `mean` and `scale` standardize the values that the network sees. `generate` draws `length` values; `dtype` is the
-    type of the products; `make_model` describes batches, training and evaluation. Raises ValueError if `components`,
-    `hidden`, `layers` or `length` is below 1, `scale` not above 0, or `dropout` not in [0, 1).
+    `mean` and `scale` standardize the values that the network sees. `generate` draws `length` values;
+    `make_model` describes batches, training and evaluation. Raises ValueError if `components`, `hidden`, `layers` or
+    `length` is below 1, `scale` not above 0, or `dropout` not in [0, 1).
     """
     head = gaussian_mixture(components, mean, scale)
-    core = sequential(head, hidden=hidden, layers=layers, dropout=dropout, dtype=dtype)
+    core = sequential(head, hidden=hidden, layers=layers, dropout=dropout)
     return make_model(core, length=length, optimizer=optimizer)
 
 
@@ -228,8 +224,8 @@ class Network(nn.Module):
     ) -> tuple[State, Float[Array, "B T P"]]:
         """Return the state after the sequence, and the parameters at each of its positions."""
         state, h = self.core(state, features, dropout_key)
-        head = nn.Dense(self.parameters, dtype=self.core.dtype, kernel_init=uniform_init, name="head")
-        return state, head(h).astype(h.dtype)
+        head = nn.Dense(self.parameters, kernel_init=uniform_init, name="head")
+        return state, head(h)
 
 
 class Sequential(NamedTuple):
@@ -260,15 +256,13 @@ class Carry(NamedTuple):
     """Last element, which is the network's next input."""
 
 
-def sequential(
-    head: Head, *, hidden: int, layers: int, dropout: float = 0.0, dtype: DTypeLike | None = None
-) -> Sequential:
+def sequential(head: Head, *, hidden: int, layers: int, dropout: float = 0.0) -> Sequential:
     """Make a network of `layers` LSTM layers of `hidden` units. Raises ValueError if a number is out of range."""
     if hidden < 1 or layers < 1:
         raise ValueError(f"hidden={hidden} and layers={layers} must be at least 1")
     if not 0 <= dropout < 1:
         raise ArgumentError("dropout", dropout, " must be at least 0 and below 1")
-    return Sequential(Network(StackedLSTM(hidden, layers, dropout, dtype), head.parameters), head)
+    return Sequential(Network(StackedLSTM(hidden, layers, dropout), head.parameters), head)
 
 
 def conditionals(

@@ -16,7 +16,6 @@ import numpy as np
 import optax
 from flax import linen as nn
 from jax import Array
-from jax.typing import DTypeLike
 from jaxtyping import Float
 
 from genjax.core import Input, Model, Phase, with_inputs
@@ -50,17 +49,15 @@ def pixel_cnn(
     kernel: int = 3,
     classes: int = 0,
     condition_channels: int = 0,
-    dtype: DTypeLike | None = None,
     mean: Float[np.ndarray, "H W C"] | None = None,
     optimizer: optax.GradientTransformation | None = None,
 ) -> Model:
     """Return a PixelCNN, or with `gated` a Gated PixelCNN, of images whose elements have the distribution `output`.
 
     With `classes` each block adds a learned vector of the class `label` [B] (2016b, equation 4); with
-    `condition_channels` each block adds features of the image `condition` [B, H, W, Cc] in [0, 1] (equation 5). `dtype`
-    is the type of the computation, such as bfloat16; parameters and likelihoods keep their type. `mean` is the mean
-    image, which is subtracted from the images that the network sees, so that a convolution can tell its position in
-    the image. The default optimizer is Adam with step size 0.001.
+    `condition_channels` each block adds features of the image `condition` [B, H, W, Cc] in [0, 1] (equation 5). `mean`
+    is the mean image, which is subtracted from the images that the network sees, so that a convolution can tell its
+    position in the image. The default optimizer is Adam with step size 0.001.
 
     `generate` draws images; if the batch has `known` [B, H, W, C] (0 or 1) it completes `image`: known elements must
     be the first, row by row, or ValueError is raised (under `jit`, the image is NaN instead).
@@ -77,7 +74,6 @@ def pixel_cnn(
         first_kernel=first_kernel,
         kernel=kernel,
         conditional=condition_channels > 0,
-        dtype=dtype,
     )
     dimensions = math.prod(image_shape)
     given, center = Given(image_shape, classes, condition_channels), GREY if mean is None else mean

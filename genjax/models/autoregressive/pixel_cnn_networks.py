@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.core import Tracer
-from jax.typing import DTypeLike
 from jaxtyping import Float
 
 from genjax.core import Input
@@ -42,7 +41,6 @@ def make_networks(
     first_kernel: int = 7,
     kernel: int = 3,
     conditional: bool = False,
-    dtype: DTypeLike | None = None,
 ) -> Networks:
     """Make the networks of `pixel_cnn`, with `condition` if `conditional`. Raises ValueError as `pixel_cnn` does."""
     check_at_least(1, blocks=blocks)
@@ -53,12 +51,11 @@ def make_networks(
         "blocks": blocks,
         "first_kernel": first_kernel,
         "kernel": kernel,
-        "dtype": dtype,
     }
     return Networks(
         pixels=(HorizontalStack if gated else PixelCNN)(channels, output.parameters, **sizes),
         above=VerticalStack(**sizes) if gated else None,
-        condition=ConditionEncoder(features, dtype) if conditional else None,
+        condition=ConditionEncoder(features) if conditional else None,
     )
 
 

@@ -17,7 +17,6 @@ import optax
 from einops import rearrange
 from flax import linen as nn
 from jax import Array
-from jax.typing import DTypeLike
 from jaxtyping import Float, Int
 
 from genjax.core import Input, Model, Phase, with_inputs
@@ -55,16 +54,14 @@ class PixelRNN(nn.Module):
     """Channels of the images, C."""
     parameters: int
     """Parameters of each element's conditional, P."""
-    dtype: DTypeLike | None = None
-    """Type of the products; by default that of the inputs and the parameters."""
 
     def setup(self) -> None:
         """Make the layers, first to last."""
-        conv = functools.partial(MaskedConv, channels=self.channels, gain=1.0, dtype=self.dtype)
+        conv = functools.partial(MaskedConv, channels=self.channels, gain=1.0)
         recurrent = {"row": RowLSTM, "diagonal": DiagonalBiLSTM}[self.layer]
         wide = 2 * self.features
         self.first = conv(wide, (WINDOW // 2 + 1, WINDOW), "A")
-        self.recurrent = [recurrent(self.features, wide, self.channels, self.dtype) for _ in range(self.layers)]
+        self.recurrent = [recurrent(self.features, wide, self.channels) for _ in range(self.layers)]
         self.widen = [conv(wide, (1, 1), "B") for _ in range(self.layers)]
         self.head = [conv(self.head_features, (1, 1), "B"), conv(self.channels * self.parameters, (1, 1), "B")]
 
@@ -73,7 +70,7 @@ class PixelRNN(nn.Module):
         features = self.first(x)
         for recurrent, widen in zip(self.recurrent, self.widen, strict=True):
             features = features + widen(recurrent(features))
-        return self.parameters_of(features).astype(x.dtype)
+        return self.parameters_of(features)
 
     def parameters_of(self, features: Float[Array, "B H W F"]) -> Float[Array, "B H W C P"]:
         """Apply the last two convolutions, which return the parameters at each pixel."""
@@ -98,7 +95,7 @@ class PixelRNN(nn.Module):
             cache, h = recurrent.pixel(cache, features[:, 0, 0], column)
             features = features + widen(h[:, None, None])
             kept.append(cache)
-        return tuple(kept), self.parameters_of(features)[:, 0, 0].astype(window.dtype)
+        return tuple(kept), self.parameters_of(features)[:, 0, 0]
 
     def end_row(self, caches: Caches) -> Caches:
         """Return the states of the layers after the end of a row."""
@@ -114,21 +111,20 @@ def pixel_rnn(
     layers: int = 7,
     head_features: int | None = None,
     mean: Float[np.ndarray, "H W C"] | None = None,
-    dtype: DTypeLike | None = None,
     optimizer: optax.GradientTransformation | None = None,
 ) -> Model:
     """Return a PixelRNN of Row LSTM or Diagonal BiLSTM layers for images whose elements have the distribution `output`.
 
     The defaults are the paper's best for binary MNIST; `head_features` is 2 `features` by default. `mean` is subtracted
-    from the images that the network sees. `dtype` is the type of the products, such as bfloat16; states and results
-    keep their type. The default optimizer is Adam with step size 0.001, and the norm of the gradient is clipped at 1.
+    from the images that the network sees. The default optimizer is Adam with step size 0.001, and the norm of the
+    gradient is clipped at 1.
 
     `generate` draws images; if the batch has `known` [B, H, W, C] (0 or 1) it completes `image`: known elements
     must be the first in raster order, or ValueError is raised (under `jit`, the image is NaN instead).
     Raises ValueError if a size is below 1, or `features` or `head_features` is no multiple of the channels.
     """
     network = make_network(
-        image_shape[2], output, layer=layer, features=features, layers=layers, head_features=head_features, dtype=dtype
+        image_shape[2], output, layer=layer, features=features, layers=layers, head_features=head_features
     )
     center = np.zeros(image_shape, np.float32) if mean is None else mean
 
@@ -170,7 +166,6 @@ def make_network(
     features: int = 16,
     layers: int = 7,
     head_features: int | None = None,
-    dtype: DTypeLike | None = None,
 ) -> PixelRNN:
     """Make the network of `pixel_rnn`. Raises ValueError as `pixel_rnn` does."""
     head = 2 * features if head_features is None else head_features
@@ -179,7 +174,7 @@ def make_network(
     for name, size in (("features", features), ("head_features", head)):
         if size < 1 or size % channels:
             raise ValueError(f"{name}={size} must be a multiple of the channels, {channels}, and at least that")
-    return PixelRNN(layer, features, layers, head, channels, output.parameters, dtype)
+    return PixelRNN(layer, features, layers, head, channels, output.parameters)
 
 
 def conditionals(
