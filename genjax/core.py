@@ -1,5 +1,6 @@
 """A generative model as a value, and its training as a sequence of phases."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -225,7 +226,7 @@ def make_step(
     """Return the pure training step that runs `phases` in order on one batch.
 
     The key of a phase is the root key folded with the step number and then with the phase's index. Metrics,
-    including the loss, are named `phase/metric`; all metrics of a phase that is not due are NaN.
+    including the loss, are named `phase/metric`; all metrics of a phase that is not due are NaN (`absent`).
 
     With `due`, the step is valid only for steps in which exactly these phases are due. Without it, or where it holds
     None, each phase that is not due in every step becomes a branch inside the program, and convolutions in branches are
@@ -243,6 +244,14 @@ def make_step(
     return step
 
 
+def absent() -> float:
+    """Return what stands for a number that does not exist: NaN, or infinity under JAX_DEBUG_NANS=1, as NaN would stop
+    the program there.
+    """
+    stopping = jax.config.jax_debug_nans  # pyright: ignore[reportAttributeAccessIssue]
+    return math.inf if stopping else math.nan
+
+
 def key_of(state: TrainState, index: int) -> Key:
     """Return the key of phase number `index` in the current step."""
     return jax.random.fold_in(jax.random.fold_in(state.key, state.step), index)
@@ -258,7 +267,7 @@ def update_if_due(
     if due or phase.always:
         return update(phase, state, batch, key)
     _, shapes = jax.eval_shape(lambda state: update(phase, state, batch, key), state)
-    skipped = jax.tree.map(lambda metric: jnp.full(metric.shape, jnp.nan, metric.dtype), shapes)
+    skipped = jax.tree.map(lambda metric: jnp.full(metric.shape, absent(), metric.dtype), shapes)
     if due is not None:
         return state, skipped
 

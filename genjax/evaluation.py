@@ -150,15 +150,15 @@ class Selected(NamedTuple):
     params: Params
     stats: Stats
     score: Float[Array, " seeds"]
-    """Validation score of the selected parameters; NaN before the first evaluation."""
+    """Validation score of the selected parameters; 0 before the first evaluation."""
     step: Int[Array, " seeds"]
-    """Number of training steps after which the parameters were selected."""
+    """Number of training steps after which the parameters were selected; 0 if none were."""
 
 
 @jax.jit
 def select_none(state: TrainState) -> Selected:
-    """Return the selection before the first evaluation: copies of the state's parameters, with a score of NaN."""
-    score = jnp.full(state.key.shape, jnp.nan, jnp.float32)
+    """Return the selection before the first evaluation: copies of the state's parameters, after 0 steps."""
+    score = jnp.zeros(state.key.shape, jnp.float32)
     # Copies, since the next step reuses the state's own buffers.
     params, stats = jax.tree.map(jnp.copy, (state.params, state.stats))
     return Selected(params, stats, score, jnp.zeros(state.key.shape, jnp.int32))
@@ -170,10 +170,10 @@ def select_better(
 ) -> Selected:
     """For each seed, select the state's parameters if their score is better than the best so far.
 
-    Any score replaces a score of NaN, and NaN replaces no other score. Among equal scores the first is kept.
+    Any score is better than none or NaN, and NaN is better than no other score. Among equal scores the first is kept.
     """
     better = (score > selected.score) if larger_is_better else (score < selected.score)
-    better |= jnp.isnan(selected.score)
+    better |= jnp.isnan(selected.score) | (selected.step == 0)
     now = Selected(state.params, state.stats, score, jnp.broadcast_to(state.step, better.shape))
     return jax.tree.map(lambda new, old: jnp.where(along(better, new), new, old), now, selected)
 

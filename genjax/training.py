@@ -23,6 +23,7 @@ from genjax.core import (
     update_if_due,
 )
 from genjax.data.feed import BatchLoad, Feed, read_items
+from genjax.errors import ArgumentError
 from genjax.mesh import BATCH, SEED, constrained, fetched, placed
 from genjax.programs import shared
 from genjax.types import Batch, Metrics, PyTree
@@ -46,8 +47,17 @@ def init_seeds(model: Model, feed: Feed, seeds: Sequence[int]) -> TrainState:
 
 def init_call(model: Model, feed: Feed, seeds: Sequence[int]) -> tuple[Any, tuple[PyTree, ...]]:
     """Return the jitted function that gives the first states of `seeds`, and its arguments."""
+    check_generator(seeds)
     program = init_program(model.init, tuple(model.phases), feed.load, feed.mesh)
     return program, (np.asarray(seeds, np.uint32), next(read_items(feed, 0)), feed.arrays)
+
+
+def check_generator(seeds: Sequence[int]) -> None:
+    """Raise ValueError if JAX's generator gives a seed other random numbers among others than alone, as rbg does."""
+    kind = jax.config.jax_default_prng_impl  # pyright: ignore[reportAttributeAccessIssue]
+    if len(seeds) > 1 and "rbg" in kind:
+        told = f": JAX_DEFAULT_PRNG_IMPL={kind} draws other numbers for several seeds than for one; train one at a time"
+        raise ArgumentError("seeds", list(seeds), told)
 
 
 def empty_seeds(model: Model, feed: Feed, seeds: Sequence[int]) -> TrainState:

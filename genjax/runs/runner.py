@@ -24,7 +24,7 @@ from genjax.runs.processes import check_same, ended_by_a_loss, is_first, meet, p
 from genjax.runs.quality import with_quality
 from genjax.runs.report import origin_of, result_of, result_table
 from genjax.runs.session import configure, user_errors
-from genjax.training import entry
+from genjax.training import check_generator, entry
 
 LOCK = ".lock"
 
@@ -106,8 +106,9 @@ def check_batch_size(experiment: Experiment, config: Config) -> None:
     try:
         experiment.training_feed(run.seeds, run.batch_size)
         groups = seed_groups(run.workdir, experiment, run) if run.workdir else new_groups(experiment, run)
-        for seeds in {len(group) for group in groups}:
-            make_mesh(seeds, run.batch_size, run.devices)
+        for group in groups:
+            check_generator(group)
+            make_mesh(len(group), run.batch_size, run.devices)
     except ValueError as error:
         raise option_error(error, config.options) from error
 
