@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from genjax.core import TrainState
 from genjax.data.dataset import Load, Split
-from genjax.mesh import BATCH, constrained, fetched, is_here
+from genjax.mesh import BATCH, constrained, fetched, is_here, mesh_of
 from genjax.programs import shared
 from genjax.types import Evaluate, Key, Metrics, Params, PyTree, Stats
 
@@ -132,12 +132,12 @@ def with_axis(tree: PyTree) -> PyTree:
 
 def make_split_values(evaluate: Evaluate, load: Load) -> SplitValues:
     """Return a function that evaluates one seed on all examples of a split, with one program for all seeds and
-    splits.
+    splits, on the devices of the parameters.
     """
-    evaluate_seeds = make_evaluate_seeds(evaluate, load)
 
     def values(params: Params, stats: Stats, split: Split, key: Key) -> Mapping[str, np.ndarray]:
         params, stats = with_axis((params, stats))
+        evaluate_seeds = make_evaluate_seeds(evaluate, load, mesh_of(params))
         found = evaluate_split(evaluate_seeds, params, stats, split, key=key)
         return {name: array[0] for name, array in found.items()}
 

@@ -44,9 +44,34 @@ def make_mesh(seeds: int, batch_size: int, devices: int | None = None) -> Mesh |
     if count == 1:
         return None
     size = group_size(seeds, count)
+    return mesh_over(count // size, jax.devices()[:count])
+
+
+def mesh_over(groups: int, devices: Sequence[Any]) -> Mesh:
+    """Return the mesh of these devices in equal groups."""
     # Under explicit axes, the other kind, the carry of a scan would change its type.
     kinds = (AxisType.Auto, AxisType.Auto)
-    return jax.make_mesh((count // size, size), (SEED, BATCH), axis_types=kinds, devices=jax.devices()[:count])
+    return jax.make_mesh((groups, len(devices) // groups), (SEED, BATCH), axis_types=kinds, devices=devices)
+
+
+def on_each_device(tree: PyTree, devices: int | None = None) -> PyTree:
+    """Put whole arrays on each of the first `devices` devices of this process, by default on all.
+
+    A trained model is evaluated and sampled on the devices on which its parameters lie (`mesh_of`). Raises ValueError
+    if there are not so many devices.
+    """
+    there = jax.local_devices()
+    if devices is not None and not 1 <= devices <= len(there):
+        raise ArgumentError("devices", devices, f" must be from 1 to {len(there)}, the number of devices here")
+    used = there[:devices]
+    return jax.device_put(tree, NamedSharding(mesh_over(1, used), PartitionSpec()) if len(used) > 1 else used[0])
+
+
+def mesh_of(tree: PyTree) -> Mesh | None:
+    """Return the mesh on whose devices the arrays lie; None for one device."""
+    found = (getattr(leaf, "sharding", None) for leaf in jax.tree.leaves(tree))
+    meshes = (one.mesh for one in found if isinstance(one, NamedSharding) and one.mesh.size > 1)
+    return next(meshes, None)  # pyright: ignore[reportReturnType]
 
 
 def unfit(seeds: int, batch_size: int, devices: int) -> str:
@@ -159,3 +184,14 @@ def constrained(mesh: Mesh | None, tree: PyTree, *axes: str) -> PyTree:
         return tree
     within = jax.sharding.get_abstract_mesh()  # inside `jax.shard_map` over the seeds
     return jax.lax.with_sharding_constraint(tree, NamedSharding(mesh if within.empty else within, PartitionSpec(*axes)))
+
+
+def over_examples(mesh: Mesh | None, function: Callable[[PyTree], PyTree], batch: PyTree) -> PyTree:
+    """Inside a program: apply a function of a batch with its examples spread over the devices of a mesh.
+
+    All devices have the batch before and the results after it: examples need not divide evenly over them.
+    """
+    # Arguments of a program that are spread must divide evenly; XLA would spread them by itself without the first line.
+    whole = constrained(mesh, batch)
+    results = constrained(mesh, function(constrained(mesh, whole, BATCH)), BATCH)
+    return constrained(mesh, results)

@@ -57,7 +57,7 @@ def check_generator(seeds: Sequence[int]) -> None:
     kind = jax.config.jax_default_prng_impl  # pyright: ignore[reportAttributeAccessIssue]
     if len(seeds) > 1 and "rbg" in kind:
         told = f": JAX_DEFAULT_PRNG_IMPL={kind} draws other numbers for several seeds than for one; train one at a time"
-        raise ArgumentError("seeds", list(seeds), told)
+        raise ArgumentError("seeds", tuple(seeds), told)
 
 
 def empty_seeds(model: Model, feed: Feed, seeds: Sequence[int]) -> TrainState:

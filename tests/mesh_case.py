@@ -20,10 +20,12 @@ from genjax.commands.plan import plan_of
 from genjax.core import due_phases
 from genjax.data.dataset import Split, resident
 from genjax.data.feed import make_feed, with_mesh
-from genjax.evaluation import evaluate_split, make_evaluate_seeds
+from genjax.evaluation import evaluate_split, make_evaluate_seeds, make_split_values
 from genjax.front.train import Training
-from genjax.mesh import make_mesh
-from genjax.training import copied, empty_seeds, init_seeds, iterate, make_train_step, placed_state
+from genjax.measures.features import make_features
+from genjax.mesh import make_mesh, mesh_of, on_each_device
+from genjax.sampling import in_chunks, make_generate
+from genjax.training import copied, empty_seeds, init_seeds, iterate, make_train_step, placed_state, seed
 from tests.model_cases import BATCH, MODELS
 from tests.test_all_models import feed, float64_model_of
 from tests.toys import grey_split, load, two_players
@@ -61,6 +63,24 @@ def compared(name, mesh, steps=3):
         again += len(COMPILED) - before
     across, every = (sum(len(joined(text)) for text in used.values()) for joined in (across_groups, replica_groups))
     return {"difference": float(largest), "again": again, "across": across, "within": every - across}
+
+
+def used(name):
+    """Return how much a trained model on eight devices differs from one, and the part of the work that each does."""
+    model, batch = float64_model_of(name), MODELS[name].examples(np.float64)
+    batch = {key: array[:6] for key, array in batch.items()}  # does not divide by 8
+    state, split = seed(init_seeds(model, feed(name, (3,)), (3,)), 0), Split(6, lambda rows: batch, batch)
+    found, work, key = [], {}, jax.random.key(5)
+    for devices in (8, 1):
+        params, stats = on_each_device((state.params, state.stats), devices)
+        generate = make_generate(model.generate, mesh_of(params))
+        scores = make_split_values(model.evaluate, load)(params, stats, split, key)
+        features = {} if model.embed is None else make_features(model.embed, load)(params, stats, split).features
+        found.append(
+            jax.tree.map(jax.numpy.asarray, (scores, features, in_chunks(generate, params, stats, batch, key)))
+        )
+        work[devices] = generate.lower(params, stats, batch, key).compile().cost_analysis()["flops"]
+    return {"difference": difference(*found), "work": work[8] / max(work[1], 1)}
 
 
 def difference(a, b):
@@ -210,7 +230,9 @@ def main():
         found |= {"checkpoint": restored(given.folder), "three seeds": three_seeds()}
         found |= {"uneven evaluation": uneven_evaluation()}
     mesh = make_mesh(len(SEEDS), BATCH, 8)
-    print(json.dumps(found | {name: compared(name, mesh) for name in given.names or MODELS}))
+    for name in given.names or MODELS:
+        found[name] = {**compared(name, mesh), "used": used(name)}
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

@@ -47,6 +47,13 @@ def test_devices_speak_within_their_group_alone(found, name):
     assert found[name]["within"] > 0
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_a_trained_model_is_evaluated_and_sampled_on_all_devices_as_on_one(found, name):
+    """Six examples on eight devices: each draws one of them."""
+    assert found[name]["used"]["difference"] < 1e-12
+    assert found[name]["used"]["work"] < 0.25
+
+
 def test_training_in_one_call_uses_the_devices_that_divide_a_batch_and_gives_the_state_of_one_device(found):
     assert found["front door"]["devices"] == {"default": 5, "4": 4, "1": 1}
     assert found["front door"]["difference"] < 1e-5

@@ -26,6 +26,7 @@ from rich.table import Table
 
 from genjax.data.dataset import Dataset, Split
 from genjax.evaluation import EVALUATION_BATCH, evaluate_split, evaluation_key, make_evaluate_seeds
+from genjax.mesh import mesh_of
 from genjax.metrics.detection import auroc
 from genjax.pictures.figures import first_test_batch
 from genjax.runs.config import build, with_option
@@ -84,7 +85,8 @@ def make_log_probs(run: Restored) -> Callable[[Dataset, int], Scores]:
     metric = next((name for name in SIGNS if name in run.experiment.model.kinds), None)
     if metric is None:
         raise RunError(f"{run.config.name} measures no likelihood ({' or '.join(SIGNS)})")
-    evaluate_seeds = make_evaluate_seeds(evaluation_of(run.experiment, metric), lambda batch, key: dict(batch))
+    mesh = mesh_of(run.checkpoints[0].state.params)
+    evaluate_seeds = make_evaluate_seeds(evaluation_of(run.experiment, metric), lambda batch, key: dict(batch), mesh)
 
     def log_probs(data: Dataset, count: int) -> Scores:
         @jax.jit

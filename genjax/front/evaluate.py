@@ -8,6 +8,7 @@ from genjax.data.dataset import Dataset
 from genjax.errors import ArgumentError
 from genjax.evaluation import EVALUATION_BATCH, evaluate_split, evaluation_key, make_evaluate_seeds, means
 from genjax.front.check import arrays_of, check_examples, naming_what_is_missing
+from genjax.mesh import mesh_of, on_each_device
 from genjax.training import with_seed_axis
 
 
@@ -17,6 +18,7 @@ def evaluate(
     data: ArraySplit | ArrayDataset | Dataset,
     *,
     batch_size: int = EVALUATION_BATCH,
+    devices: int | None = None,
 ) -> dict[str, float] | dict[str, np.ndarray]:
     """Return the mean of each of the model's metrics over a split, or an array [seeds] for a state of several seeds.
 
@@ -29,6 +31,7 @@ def evaluate(
         state: State from `genjax.train` or `genjax.restore`.
         data: A split, such as `data.test`, or a data set, of which the test split is evaluated.
         batch_size: Number of examples per program call.
+        devices: Number of devices over which these examples are spread; by default all.
 
     Raises ValueError if the data do not suit the model.
     """
@@ -36,10 +39,10 @@ def evaluate(
     if batch_size < 1:
         raise ArgumentError("batch_size", batch_size, " must be at least 1")
     names = check_examples(model, split)
-    seeds = with_seed_axis(state)
+    seeds = on_each_device(with_seed_axis(state), devices)
     with naming_what_is_missing(names):
         values = evaluate_split(
-            make_evaluate_seeds(model.evaluate, split.load),
+            make_evaluate_seeds(model.evaluate, split.load, mesh_of(seeds.params)),
             seeds.params,
             seeds.stats,
             split.split,

@@ -10,7 +10,8 @@ from genjax.capabilities import Captioner, Writer
 from genjax.core import Input, Model, TrainState
 from genjax.data.array_checks import checked_images, checked_known, checked_labels
 from genjax.front.check import check_array, naming_what_is_missing
-from genjax.sampling import in_chunks
+from genjax.mesh import mesh_of, on_each_device
+from genjax.sampling import in_chunks, make_generate
 from genjax.training import seed as seed_of
 from genjax.types import Key
 
@@ -44,6 +45,7 @@ def sample(
     known: Any = None,
     prompt: str | None = None,
     temperature: float = 1.0,
+    devices: int | None = None,
 ) -> np.ndarray | str | list[str]:
     """Return `count` samples: images [count, H, W, C] in [0, 1], series, or for a text model `count` characters.
 
@@ -64,10 +66,12 @@ def sample(
             All models but EoNADE need the first pixels of their ordering, such as the upper rows.
         prompt: Text that the model continues; it is not part of the result.
         temperature: Temperature, above 0: characters are drawn from probabilities to the power of 1 / temperature.
+        devices: Number of devices over which the samples are spread; by default all.
 
     Raises ValueError if the model cannot use an argument, needs one that is missing, or draws NaN.
     """
     key = jax.random.key(seed) if key is None else key
+    state = on_each_device(state, devices)
     given = Given(image, labels, captions, known)
     writer = model.capability(Writer)
     if writer is not None:
@@ -75,7 +79,8 @@ def sample(
     if prompt is not None or temperature != 1.0:
         raise ValueError("prompt and temperature are for models of texts, such as genjax.char_rnn(data.vocabulary)")
     batch = batch_of(model, given, count)
-    generate = model.generate if known is not None else jax.jit(model.generate)  # `known` is checked outside jit
+    # `known` is checked outside of jit.
+    generate = model.generate if known is not None else make_generate(model.generate, mesh_of(state.params))
 
     def draw(one: TrainState) -> np.ndarray:
         with naming_what_is_missing(batch, REMEDIES):

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Float, Int
 
 from genjax.core import Model
@@ -14,7 +15,9 @@ from genjax.data.labels import has_labels
 from genjax.evaluation import Measure, evaluation_key, map_split
 from genjax.losses.likelihood import flat_pixels
 from genjax.losses.reconstruction import mean_squared_error
+from genjax.mesh import mesh_of, over_examples
 from genjax.metrics.probe import Labelled, linear_probe
+from genjax.programs import shared
 from genjax.types import Batch, Embed, Key, Params, Stats
 
 PCA_IMAGES = 50_000
@@ -35,15 +38,24 @@ FeaturesOf = Callable[[Params, Stats, Split], Features]
 """Function of (params, stats, split) that returns the features of all examples of the split."""
 
 
-def make_features(embed: Embed, load: Load) -> FeaturesOf:
-    """Return a function that applies `embed` to a complete split; `load` gets the same keys as in every evaluation."""
+@shared
+def make_embed(embed: Embed, load: Load, mesh: Mesh | None) -> Callable[..., jax.Array]:
+    """Return the jitted function of (params, stats, raw examples, key) that gives features, on a mesh."""
 
     @jax.jit
     def embed_raw(params: Params, stats: Stats, raw: Mapping[str, jax.Array], key: Key) -> jax.Array:
         load_key, _ = jax.random.split(key)
-        return embed(params, stats, load(raw, load_key))
+        return over_examples(mesh, lambda raw: embed(params, stats, load(raw, load_key)), raw)
+
+    return embed_raw
+
+
+def make_features(embed: Embed, load: Load) -> FeaturesOf:
+    """Return a function that applies `embed` to a complete split; `load` gets the same keys as in every evaluation."""
 
     def features_of(params: Params, stats: Stats, split: Split) -> Features:
+        embed_raw = make_embed(embed, load, mesh_of(params))
+
         def features_and_label(raw: Mapping[str, jax.Array], key: Key) -> Mapping[str, jax.Array]:
             label = {"label": raw["label"]} if "label" in raw else {}
             return {"features": embed_raw(params, stats, raw, key), **label}

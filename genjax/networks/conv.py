@@ -106,9 +106,10 @@ def phase_conv(x: Images, kernel: Kernel, stride: int, padding: Padding) -> Outp
     widths = [(pad[0], rest, 0) for pad, rest in zip(padding, after, strict=True)]
     x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *widths, (0, 0, 0)))
     x = x.reshape(batch, rows, stride, columns, stride, channels).transpose(2, 4, 0, 1, 3, 5)
-    phases = lax.split(x.reshape(stride * stride * batch, rows, columns, channels), (batch,) * stride**2)
+    # The axis of the phases stays apart from that of the examples, which may lie on several devices.
+    phases = lax.split(x.reshape(stride * stride, batch, rows, columns, channels), (1,) * stride**2)
     parts = []
-    for phase, part in enumerate(phases):
+    for phase, part in enumerate(map(functools.partial(jnp.squeeze, axis=0), phases)):
         row, column = divmod(phase, stride)
         taps = kernel[row::stride, column::stride]
         if taps.size:

@@ -32,7 +32,7 @@ from genjax.evaluation import (
     means,
     select_better,
 )
-from genjax.mesh import fetched, gathered, make_mesh
+from genjax.mesh import fetched, gathered, make_mesh, mesh_of
 from genjax.runs.checkpoint_state import DAMAGED, CheckpointState, checkpoint_folder, initial_checkpoint_state, latest
 from genjax.runs.directory import RunError, forget_after, full_disk, is_full_disk
 from genjax.runs.experiment import Experiment
@@ -135,7 +135,6 @@ class Group:
                     self.save(checkpoint, time.monotonic() - clock)
                 if stopped and (not last or jax.process_count() > 1):
                     raise stopped_at(step, self.directory, [*signals, signal.SIGTERM][0])
-        # The trained seeds are measured and drawn one after another, on one device.
         return Trained(gathered(self.mesh, checkpoint), time.monotonic() - clock)
 
     def restore(self) -> tuple[CheckpointState, float]:
@@ -274,8 +273,9 @@ def whole_measures(
 
 def model_means(experiment: Experiment, checkpoints: Sequence[CheckpointState], split: Split) -> dict[str, np.ndarray]:
     """Return the metrics of `model.evaluate`, means over examples, [seeds] each."""
-    evaluate_seeds = make_evaluate_seeds(experiment.model.evaluate, experiment.data.load)
-    parts = [split_means(evaluate_seeds, checkpoint.chosen(), split) for checkpoint in checkpoints]
+    evaluate, load = experiment.model.evaluate, experiment.data.load
+    chosen = [checkpoint.chosen() for checkpoint in checkpoints]
+    parts = [split_means(make_evaluate_seeds(evaluate, load, mesh_of(one)), one, split) for one in chosen]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from genjax.checkpoint import Checkpoints
+from genjax.mesh import on_each_device
 from genjax.runs.checkpoint_state import DAMAGED, CheckpointState, checkpoint_folder, latest
 from genjax.runs.config import Config, Function, build, from_json, with_option
 from genjax.runs.directory import CONFIG, RunError, read_config
@@ -68,7 +69,7 @@ def restore_run(directory: Path, *, data_dir: Path | None = None) -> Restored:
 
 
 def restore_group(experiment: Experiment, run: Run, seeds: tuple[int, ...], directory: Path) -> CheckpointState:
-    """Return the last undamaged checkpoint of these seeds, without changing the directory."""
+    """Return the last undamaged checkpoint of these seeds, on each device, without changing the directory."""
     folder = checkpoint_folder(directory, seeds)
     if not folder.is_dir():
         raise RunError(f"{directory} holds no checkpoint of seeds {list(seeds)} yet")
@@ -80,4 +81,4 @@ def restore_group(experiment: Experiment, run: Run, seeds: tuple[int, ...], dire
         raise RunError(f"{directory} holds no checkpoint of seeds {list(seeds)} yet")
     for damaged in found.damaged.values():
         print(f"{DAMAGED} {damaged}", file=sys.stderr)
-    return found.tree
+    return on_each_device(found.tree)

@@ -13,7 +13,7 @@ import jax
 from rich.console import Console
 
 from genjax.evaluation import evaluation_key
-from genjax.mesh import make_mesh
+from genjax.mesh import make_mesh, on_each_device
 from genjax.pictures.figures import Movie, Picture, learning_curves
 from genjax.runs.config import Config, Function, Presets, as_json, build, option_error, parse, program
 from genjax.runs.directory import CONFIG, RESULT, RunError, check_config, curves, read_config, write_json
@@ -68,6 +68,7 @@ def run_experiment(function: Function, config: Config, arguments: Sequence[str])
             return directory
         console.print("training is done and saved; measuring on the test split")
         started = time.monotonic()
+        trained = [one._replace(checkpoint=on_each_device(one.checkpoint, run.devices)) for one in trained]
         metrics = measures(experiment, [group.checkpoint for group in trained], experiment.data.test)
         seconds = sum(group.seconds for group in trained) + time.monotonic() - started
         result = result_of(config, origin, experiment, trained, metrics, round(seconds, 1))
