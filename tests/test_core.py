@@ -161,3 +161,15 @@ def test_every_function_of_a_model_sees_the_changed_batch():
     assert changed.embed({}, {}, BATCH) == 2
     assert all(one is key for one in seen[:4])
     assert with_batches(model, change, generating=lambda batch, key: batch).generate({}, {}, BATCH, key) == 4
+
+
+@pytest.mark.parametrize("due", [None, (True, False)])
+def test_a_phase_that_is_not_due_holds_no_nan_where_jax_would_stop_at_it(due):
+    """JAX checks the results of each program inside the context."""
+    model = two_players(every=2)
+    step = jax.jit(make_step(model.phases, due))
+    assert np.isnan(step(start(model), BATCH)[1]["second/loss"])
+    with jax.debug_nans(True):
+        assert jax.jit(make_step(model.phases, due))(start(model), BATCH)[1]["second/loss"] == np.inf
+        with pytest.raises(FloatingPointError):
+            step(start(model), {"image": BATCH["image"] * np.nan})

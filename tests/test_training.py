@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from genjax.core import init_state, make_step
+from genjax.errors import ArgumentError
 from genjax.training import (
     empty_seeds,
     first_failure,
@@ -28,6 +29,17 @@ def test_a_seed_among_others_equals_the_seed_alone():
         together = seed(train(model, grey_feed((3, 5, 7)), (3, 5, 7), 11), 1)
         alone = seed(train(model, grey_feed((5,)), (5,), 11), 0)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12), together.params, alone.params)
+
+
+def test_a_generator_that_gives_a_seed_other_numbers_among_others_trains_one_at_a_time():
+    """As rbg does: vmapped over keys it draws other numbers than with each of them."""
+    with jax.default_prng_impl("rbg"):
+        keys = jax.vmap(jax.random.key)(jnp.arange(2))
+        together, alone = jax.vmap(jax.random.normal)(keys), jnp.stack([jax.random.normal(key) for key in keys])
+        assert (together != alone).any()
+        with pytest.raises(ArgumentError, match=r"seeds=\(3, 5\): JAX_DEFAULT_PRNG_IMPL=rbg .* train one at a time"):
+            init_seeds(two_players(), grey_feed((3, 5)), (3, 5))
+        assert np.isfinite(train(two_players(), grey_feed((3,)), (3,), 2).params["b"]["x"]).all()
 
 
 def test_iterate_is_make_step_in_a_python_loop():

@@ -74,3 +74,11 @@ def test_known_is_0_and_1_and_hides_what_is_not_known(dtype):
 def test_known_values_that_come_too_late_to_be_refused_give_nan():
     _, known = jax.jit(given_pixels)({"image": IMAGE, "known": np.full(IMAGE.shape, 255)})
     assert np.isnan(known).all()
+
+
+def test_known_pixels_pass_where_jax_would_stop_at_nan():
+    x, known = (jnp.asarray([row]) for row in ([0.25, 0.5, 0.75], [1.0, 1.0, 0.0]))
+    with jax.debug_nans(True):
+        np.testing.assert_array_equal(prefix_or_nan({"known": known}, x, known), x)
+        image, _ = given_pixels({"image": x.reshape(1, 1, 3, 1), "known": known.reshape(1, 1, 3, 1)})
+    np.testing.assert_array_equal(image.ravel(), [0.25, 0.5, 0])
