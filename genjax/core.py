@@ -295,6 +295,8 @@ def update(phase: Phase, state: TrainState, batch: Batch, key: Key) -> tuple[Tra
     gradient = with_products(jax.value_and_grad(loss, has_aux=True), phase.products)
     trained = select(state.params, phase.wrt)
     (value, (metrics, stats)), gradients = gradient(trained)
+    # Examples in float64, where JAX has it, would make statistics of float64 too.
+    stats = jax.tree.map(lambda new, old: new if new.dtype == old.dtype else new.astype(old.dtype), stats, state.stats)
     updates, opt = phase.optimizer.update(gradients, state.opt[phase.name], trained)
     new = dict(optax.apply_updates(trained, updates))  # pyright: ignore[reportArgumentType, reportCallIssue]
     state = state._replace(params={**state.params, **new}, stats=stats, opt={**state.opt, phase.name: opt})

@@ -109,6 +109,17 @@ def test_float32_examples_can_be_used_where_jax_draws_in_float64(name):
             jax.eval_shape(function, state.params, state.stats, examples, key)
 
 
+@pytest.mark.parametrize("name", ["made", "infogan", "puzzle gan"])  # a scan, statistics, phases not always due
+def test_float64_examples_leave_the_state_as_it_is(name):
+    with jax.enable_x64(True):
+        model, key = MODELS[name].make(), jax.random.key(0)
+        examples = {key: jnp.asarray(array[:BATCH]) for key, array in MODELS[name].examples(np.float64).items()}
+        state = jax.eval_shape(lambda: init_state(model, key, batch(name)))
+        after = jax.eval_shape(lambda state: make_step(model.phases)(state, examples)[0], state)
+        assert jax.tree.map(lambda leaf: leaf.dtype, after) == jax.tree.map(lambda leaf: leaf.dtype, state)
+        jax.eval_shape(model.generate, state.params, state.stats, examples, key)
+
+
 class Training(NamedTuple):
     """Of seeds 3 and 5 together, in float64."""
 

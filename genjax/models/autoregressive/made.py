@@ -174,7 +174,8 @@ def fill(
             after.append(a + jnp.where(degree >= position, change, 0))
         return (after, drawn.at[rows, index].set(value)), None
 
-    start = [jnp.broadcast_to(layer["bias"], (len(x), layer["bias"].size)) for layer in layers]
+    dtype = jnp.result_type(x, layers[0]["bias"])
+    start = [jnp.broadcast_to(layer["bias"], (len(x), layer["bias"].size)).astype(dtype) for layer in layers]
     steps = (jnp.arange(1, x.shape[1] + 1), jnp.argsort(positions, axis=1).T)
     (_, drawn), _ = jax.lax.scan(pixel, (start, jnp.zeros_like(x)), steps)
     return drawn
