@@ -3,7 +3,8 @@
 If D is the probability of "real", the outputs are its logits, D = sigmoid(logits), and the loss is in nats; if D is a
 score, the docstring says so. Arguments and results all have the same shape, usually [batch], unless a docstring gives
 other shapes. Value and gradient of every loss are finite at outputs from -1e4 to 1e4 in float32, and at any finite
-output where the loss has no square.
+output where the loss has no square. Losses compute in float32 at least: arrays of integers or smaller floats are
+converted.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+
+from genjax.losses.numbers import in_float32
 
 
 class AdversarialLoss(NamedTuple):
@@ -25,6 +28,7 @@ class AdversarialLoss(NamedTuple):
     """Outputs at fake examples -> the generator's loss."""
 
 
+@in_float32
 def discriminator_loss(
     real_logits: Array, fake_logits: Array, *, real_target: float = 1.0, fake_target: float = 0.0
 ) -> Array:
@@ -39,6 +43,7 @@ def discriminator_loss(
     return cross_entropy(real_logits, real_target) + cross_entropy(fake_logits, fake_target)
 
 
+@in_float32
 def cross_entropy(logits: Array, target: float) -> Array:
     """Return -target log D - (1 - target) log(1 - D), with D = sigmoid(logits)."""
     return target * jax.nn.softplus(-logits) + (1 - target) * jax.nn.softplus(logits)
@@ -51,6 +56,7 @@ def check_probabilities(**targets: float) -> None:
             raise ValueError(f"{name}={target} must be in [0, 1]")
 
 
+@in_float32
 def minimax_generator_loss(fake_logits: Array) -> Array:
     """Return log(1 - D(fake)), whose gradient vanishes as D(fake) goes to 0 (Goodfellow et al. 2014, eq. 1).
 
@@ -59,6 +65,7 @@ def minimax_generator_loss(fake_logits: Array) -> Array:
     return -jax.nn.softplus(fake_logits)
 
 
+@in_float32
 def nonsaturating_generator_loss(fake_logits: Array) -> Array:
     """Return -log D(fake), whose gradient does not vanish as D(fake) goes to 0 (Goodfellow et al. 2014, sec. 3).
 
@@ -68,6 +75,7 @@ def nonsaturating_generator_loss(fake_logits: Array) -> Array:
     return jax.nn.softplus(-fake_logits)
 
 
+@in_float32
 def least_squares_discriminator_loss(
     real: Array, fake: Array, *, real_target: float = 1.0, fake_target: float = 0.0
 ) -> Array:
@@ -78,11 +86,13 @@ def least_squares_discriminator_loss(
     return ((real - real_target) ** 2 + (fake - fake_target) ** 2) / 2
 
 
+@in_float32
 def least_squares_generator_loss(fake: Array, *, target: float = 1.0) -> Array:
     """Return (D(fake) - target)^2 / 2 for a score D (Mao et al. 2017, eq. 2, where `target` is c)."""
     return (fake - target) ** 2 / 2
 
 
+@in_float32
 def wasserstein_critic_loss(real: Array, fake: Array) -> Array:
     """Return D(fake) - D(real) for a score D (Arjovsky et al. 2017, eq. 2).
 
@@ -92,16 +102,19 @@ def wasserstein_critic_loss(real: Array, fake: Array) -> Array:
     return fake - real
 
 
+@in_float32
 def wasserstein_generator_loss(fake: Array) -> Array:
     """Return -D(fake) for a score D (Arjovsky et al. 2017, theorem 3)."""
     return -fake
 
 
+@in_float32
 def hinge_discriminator_loss(real: Array, fake: Array) -> Array:
     """Return max(0, 1 - D(real)) + max(0, 1 + D(fake)) for a score D (Lim & Ye 2017; Miyato et al. 2018, eq. 16)."""
     return jax.nn.relu(1 - real) + jax.nn.relu(1 + fake)
 
 
+@in_float32
 def hinge_generator_loss(fake: Array) -> Array:
     """Return -D(fake) for a score D (Lim & Ye 2017; Miyato et al. 2018, eq. 17)."""
     return -fake
@@ -130,6 +143,7 @@ WASSERSTEIN = AdversarialLoss("wasserstein", wasserstein_critic_loss, wasserstei
 HINGE = AdversarialLoss("hinge", hinge_discriminator_loss, hinge_generator_loss)
 
 
+@in_float32
 def matching_aware_discriminator_loss(real_logits: Array, mismatched_logits: Array, fake_logits: Array) -> Array:
     """Return -log s_r - (log(1 - s_w) + log(1 - s_f)) / 2, to be minimized (Reed et al. 2016, algorithm 1).
 
@@ -141,6 +155,7 @@ def matching_aware_discriminator_loss(real_logits: Array, mismatched_logits: Arr
     return jax.nn.softplus(-real_logits) + negatives / 2
 
 
+@in_float32
 def mutual_information_bound(log_q: Array, entropy: Array | float) -> Array:
     """Return log Q(c|x) + H(c), whose mean over c and x = G(z, c) is at most I(c; x) in nats (Chen et al. 2016, eq. 5).
 
@@ -151,6 +166,7 @@ def mutual_information_bound(log_q: Array, entropy: Array | float) -> Array:
     return log_q + entropy
 
 
+@in_float32
 def interpolates(real: Array, fake: Array, weights: Array) -> Array:
     """Return weight real + (1 - weight) fake, with one weight in [0, 1] per example (Gulrajani et al. 2017, alg. 1).
 
@@ -166,6 +182,7 @@ def interpolates(real: Array, fake: Array, weights: Array) -> Array:
     return weights * real + (1 - weights) * fake
 
 
+@in_float32
 def gradient_penalty(gradients: Array, *, target: float = 1.0) -> Array:
     """Return (|gradient| - target)^2 per example (Gulrajani et al. 2017, eq. 3): [batch, ...] to [batch].
 
@@ -178,6 +195,7 @@ def gradient_penalty(gradients: Array, *, target: float = 1.0) -> Array:
     return (norms(gradients) - target) ** 2
 
 
+@in_float32
 def r1_penalty(gradients: Array) -> Array:
     """Return |gradient|^2 / 2 per example (Mescheder et al. 2018, eq. 9 without gamma): [batch, ...] to [batch].
 
@@ -186,13 +204,15 @@ def r1_penalty(gradients: Array) -> Array:
     return squared_norms(gradients) / 2
 
 
+@in_float32
 def norms(x: Array) -> Array:
     """Return |x| per example, [batch, ...] to [batch], with gradient 0 at x = 0, where the square root has none."""
     squared = squared_norms(x)
-    positive = squared > 0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, squared, 1)), 0)
+    zero = squared == 0
+    return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, squared)))
 
 
+@in_float32
 def squared_norms(x: Array) -> Array:
     """Return |x|^2 per example, [batch, ...] to [batch]."""
     return (x**2).sum(axis=tuple(range(1, x.ndim)))

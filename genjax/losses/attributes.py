@@ -7,7 +7,10 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from genjax.losses.numbers import in_float32
 
+
+@in_float32
 def attribute_losses(logits: Array, bits: Array, sizes: Sequence[int]) -> Array:
     """Return the cross-entropy of each attribute in nats: logits and bits [batch, sum of sizes] to [batch, attributes].
 
@@ -23,6 +26,7 @@ def attribute_losses(logits: Array, bits: Array, sizes: Sequence[int]) -> Array:
     return jnp.stack([attribute_loss(*part) for part in parts], axis=-1)
 
 
+@in_float32
 def attribute_loss(logits: Array, bits: Array) -> Array:
     """Return the cross-entropy of one attribute in nats: logits and bits [batch, size] to [batch]."""
     if logits.shape[-1] == 1:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from genjax.losses.likelihood import log_mean_exp
+from genjax.losses.numbers import in_float32
 
 
 class Terms(NamedTuple):
@@ -31,26 +32,31 @@ Bound = Callable[[Terms], Array]
 """Function from `Terms` to a lower bound of log p(x) for each example, [batch]."""
 
 
+@in_float32
 def log_weights(terms: Terms) -> Array:
     """Return the log importance weights log w_i = log p(x|z_i) + log p(z_i) - log q(z_i|x), [k, batch]."""
     return terms.log_likelihood + terms.log_prior - terms.log_posterior
 
 
+@in_float32
 def elbo(terms: Terms) -> Array:
     """Return the ELBO (1/k) sum_i log p(x|z_i) - KL(q(z|x) || p(z)) (Kingma & Welling 2014, eq. 7)."""
     return (terms.log_likelihood - terms.kl).mean(axis=0)
 
 
+@in_float32
 def monte_carlo_elbo(terms: Terms) -> Array:
     """Return the ELBO with an estimated KL divergence, (1/k) sum_i log w_i (Kingma & Welling 2014, eq. 6)."""
     return log_weights(terms).mean(axis=0)
 
 
+@in_float32
 def iwae_bound(terms: Terms) -> Array:
     """Return the importance weighted bound log (1/k) sum_i w_i (Burda et al. 2016, sec. 3)."""
     return log_mean_exp(log_weights(terms), axis=0)
 
 
+@in_float32
 def tempered(terms: Terms, beta: Array | float) -> Terms:
     """Replace p(z) / q(z|x) by (p(z) / q(z|x))^beta, so that `elbo` weights the KL divergence by beta.
 

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from genjax.losses.numbers import in_float32
+
 MIN_LOG_SCALE = -7.0
 """Smallest log scale of a logistic (Salimans et al. 2017). A narrower one is already narrower than any of 256 bins, and
 only its gradient would suffer."""
@@ -16,6 +18,7 @@ MAX_LOG_SCALE = 20.0
 run out of smaller masses."""
 
 
+@in_float32
 def categorical_log_prob(logits: Array, x: Array) -> Array:
     """Return log softmax(logits)[level of x] in nats, [...], from logits [..., K] and x [...] in [0, 1].
 
@@ -29,6 +32,7 @@ def categorical_log_prob(logits: Array, x: Array) -> Array:
     return jnp.where((level >= 0) & (level <= top), log_probs, jnp.nan)
 
 
+@in_float32
 def discretized_logistic_log_prob(mean: Array, log_scale: Array, x: Array, *, levels: int) -> Array:
     """Return the log mass in nats that Logistic(mean, exp(log_scale)) puts on the bin of each x in [0, 1].
 
@@ -49,6 +53,7 @@ def discretized_logistic_log_prob(mean: Array, log_scale: Array, x: Array, *, le
     return jnp.where((level >= 0) & (level <= levels - 1), mass, jnp.nan)
 
 
+@in_float32
 def discretized_logistic_mixture_log_prob(parameters: Array, x: Array, *, levels: int) -> Array:
     """Return log p(x) in nats, x [...], under a mixture of M discretized logistics: parameters [..., 3 M] to [...].
 

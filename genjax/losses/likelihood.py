@@ -10,7 +10,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from genjax.losses.numbers import in_float32
 
+
+@in_float32
 def bernoulli_log_prob(logits: Array, x: Array) -> Array:
     """Return log Bernoulli(x | p) per element in nats, p = sigmoid(logits): x log p + (1 - x) log(1 - p).
 
@@ -22,6 +25,7 @@ def bernoulli_log_prob(logits: Array, x: Array) -> Array:
     return logits * x - jnp.maximum(logits, 0) - jnp.log1p(jnp.exp(jnp.minimum(logits, -logits)))
 
 
+@in_float32
 def gaussian_log_prob(x: Array, mean: Array, log_var: Array) -> Array:
     """Return log N(x | mean, exp(log_var)) per element in nats (Kingma & Welling 2014, app. C.2).
 
@@ -30,6 +34,7 @@ def gaussian_log_prob(x: Array, mean: Array, log_var: Array) -> Array:
     return -0.5 * (math.log(2 * math.pi) + log_var + (x - mean) ** 2 * jnp.exp(-log_var))
 
 
+@in_float32
 def sum_pixels(x: Array) -> Array:
     """Sum over all axes but the first, [batch, ...] to [batch]: from nats per pixel to nats per image."""
     return flat_pixels(x).sum(axis=1)
@@ -43,6 +48,7 @@ def flat_pixels(x: Array) -> Array:
     return x.reshape(x.shape[0], math.prod(x.shape[1:]))
 
 
+@in_float32
 def bits_per_dim(nll_nats: Array, dimensions: int) -> Array:
     """Return bits per dimension nll_nats / (D ln 2), D = `dimensions` = H W C. Raises ValueError if D is below 1."""
     if dimensions < 1:
@@ -50,6 +56,7 @@ def bits_per_dim(nll_nats: Array, dimensions: int) -> Array:
     return nll_nats / (dimensions * math.log(2))
 
 
+@in_float32
 def log_mean_exp(x: Array, axis: int) -> Array:
     """Return the log-mean-exp over `axis` of length k: log((1/k) sum_i exp(x_i)) without overflow."""
     return jax.nn.logsumexp(x, axis=axis) - math.log(x.shape[axis])

@@ -4,7 +4,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from genjax.losses.numbers import in_float32
 
+
+@in_float32
 def structured_joint_loss(scores: Array, same: Array) -> Array:
     """Return a hinge loss per example, [batch]: 0 where an image scores its own caption, and the
     caption its own image, higher than all others by 1.
@@ -17,4 +20,4 @@ def structured_joint_loss(scores: Array, same: Array) -> Array:
     """
     own = jnp.diagonal(scores)
     of_image, of_caption = (jax.nn.relu(1 + matrix - own[:, None]) for matrix in (scores, scores.T))
-    return jnp.where(same, 0, of_image).mean(axis=1) + jnp.where(same.T, 0, of_caption).mean(axis=1)
+    return jnp.where(same > 0, 0, of_image).mean(axis=1) + jnp.where(same.T > 0, 0, of_caption).mean(axis=1)

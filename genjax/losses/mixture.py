@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from genjax.losses.likelihood import gaussian_log_prob
+from genjax.losses.numbers import in_float32
 
 MIN_LOG_SIGMA = -7.0
 """Smallest log standard deviation of a component, in units of standardized data: exp(-7) is 0.0009. A narrower
@@ -18,11 +19,13 @@ MAX_LOG_SIGMA = 7.0
 scaled gradient."""
 
 
+@in_float32
 def bounded_log_sigmas(log_sigmas: Array) -> Array:
     """Clip log standard deviations to [-7, 7], for the density and for samplers alike."""
     return jnp.clip(log_sigmas, MIN_LOG_SIGMA, MAX_LOG_SIGMA)
 
 
+@in_float32
 def gaussian_mixture_log_prob(logits: Array, means: Array, log_sigmas: Array, x: Array) -> Array:
     """Return log sum_k softmax(logits)_k N(x | means_k, exp(log_sigmas_k)^2) in nats.
 

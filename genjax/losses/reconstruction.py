@@ -4,8 +4,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from genjax.losses.likelihood import flat_pixels
+from genjax.losses.numbers import in_float32
 
 
+@in_float32
 def squared_error(reconstruction: Array, x: Array) -> Array:
     """Return ||x - reconstruction||^2, summed over all axes but the first: two arrays [batch, ...] to [batch].
 
@@ -15,11 +17,13 @@ def squared_error(reconstruction: Array, x: Array) -> Array:
     return ((flat_pixels(x) - flat_pixels(reconstruction)) ** 2).sum(axis=1)
 
 
+@in_float32
 def mean_squared_error(reconstruction: Array, x: Array) -> Array:
     """Return the squared error averaged over the elements of an example: two arrays [batch, ...] to [batch]."""
     return ((flat_pixels(x) - flat_pixels(reconstruction)) ** 2).mean(axis=1)
 
 
+@in_float32
 def mean_absolute_error(reconstruction: Array, x: Array) -> Array:
     """Return |x - reconstruction| averaged over the elements of an example: two arrays [batch, ...] to [batch].
 
@@ -28,6 +32,7 @@ def mean_absolute_error(reconstruction: Array, x: Array) -> Array:
     return jnp.abs(flat_pixels(x) - flat_pixels(reconstruction)).mean(axis=1)
 
 
+@in_float32
 def absolute_error(reconstruction: Array, x: Array) -> Array:
     """Return |x - reconstruction| summed over all axes but the first: two arrays [batch, ...] to [batch]."""
     return jnp.abs(flat_pixels(x) - flat_pixels(reconstruction)).sum(axis=1)

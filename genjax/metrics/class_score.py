@@ -3,7 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Shaped
+
+from genjax.metrics.numbers import reals
 
 
 class ClassScore(NamedTuple):
@@ -14,20 +16,16 @@ class ClassScore(NamedTuple):
     """Name of the classifier and number of images."""
 
 
-def class_score(probabilities: Float[np.ndarray, "m classes"], *, classifier: str) -> ClassScore:
+def class_score(probabilities: Shaped[np.ndarray, "m classes"], *, classifier: str) -> ClassScore:
     """Return exp E KL(p(y|x) || p(y)), between 1 and the number of classes, for p(y|x) of m images with mean p(y).
 
     The class score is the inception score (Salimans et al. 2016, sec. 4) with another classifier, which the protocol
     names, over all images at once. Compare it with the score of real images, which is also below the number of classes.
     Raises ValueError if there is no row, or a row is not a probability distribution.
     """
-    probabilities = np.asarray(probabilities, np.float64)
-    if (
-        not len(probabilities)
-        or not (probabilities >= 0).all()
-        or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-3)
-    ):
-        raise ValueError(f"probabilities {probabilities.shape}: needs one row or more, each a probability distribution")
+    probabilities = reals("probabilities", probabilities)
+    if not (probabilities >= 0).all() or not np.allclose(probabilities.sum(axis=1), 1, atol=1e-3):
+        raise ValueError(f"probabilities {probabilities.shape}: each row must be a probability distribution")
     from scipy.special import rel_entr  # slow to import
 
     divergence = rel_entr(probabilities, probabilities.mean(axis=0)).sum(axis=1).mean()

@@ -7,14 +7,16 @@ protocol. No metric here has the name of a published metric, which uses another 
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
+
+from genjax.metrics.numbers import reals
 
 
 class FeatureSets(NamedTuple):
     """Features of real and of generated images by one extractor."""
 
-    real: Float[np.ndarray, "n d"]
-    fake: Float[np.ndarray, "m d"]
+    real: Shaped[np.ndarray, "n d"]
+    fake: Shaped[np.ndarray, "m d"]
     extractor: str
     """Name of the extractor, including a unique mark such as a hash of its parameters."""
     split: str
@@ -25,11 +27,11 @@ class FeatureSets(NamedTuple):
         return f"{metric}, features of {self.extractor}, {counts(len(self.real), len(self.fake), self.split)}"
 
     def in_float64(self) -> tuple[Float[np.ndarray, "n d"], Float[np.ndarray, "m d"]]:
-        """Return both sets in float64; ValueError if a set has fewer than two examples, or holds NaN or infinity."""
-        for name, features in (("real", self.real), ("fake", self.fake)):
-            if len(features) < 2 or not np.isfinite(features).all():
-                raise ValueError(f"{name}: features {features.shape}, must be finite and have two or more rows")
-        return np.asarray(self.real, np.float64), np.asarray(self.fake, np.float64)
+        """Return both sets in float64; ValueError if one has fewer than two examples, is not finite, or they differ."""
+        real, fake = reals("real", self.real, least=2), reals("fake", self.fake, least=2)
+        if real.shape[1:] != fake.shape[1:]:
+            raise ValueError(f"real {real.shape} and fake {fake.shape}: must have equally many features")
+        return real, fake
 
 
 class Distance(NamedTuple):

@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
+
+from genjax.metrics.numbers import reals
 
 SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Bandwidths of `rbf_at_median`, as multiples of the median distance."""
@@ -46,14 +48,14 @@ def rbf_mixture(bandwidths: tuple[float, ...]) -> Kernel:
     return Kernel(f"RBF, mean over bandwidths {', '.join(f'{s:.4g}' for s in bandwidths)}", mean)
 
 
-def rbf_at_median(reference: Float[np.ndarray, "n d"], scales: tuple[float, ...] = SCALES, most: int = 1000) -> Kernel:
+def rbf_at_median(reference: Shaped[np.ndarray, "n d"], scales: tuple[float, ...] = SCALES, most: int = 1000) -> Kernel:
     """Return `rbf_mixture` at `scales` times the median distance between the first `most` samples of `reference`.
 
     Use one reference for all numbers that are to be compared, such as the real samples.
     """
     from scipy.spatial.distance import pdist  # slow to import
 
-    median = float(np.median(pdist(np.asarray(reference[:most], np.float64))))
+    median = float(np.median(pdist(reals("reference", reference[:most], least=2))))
     kernel = rbf_mixture(tuple(scale * median for scale in scales))
     return kernel._replace(name=f"{kernel.name} (x median {median:.4g} of the reference)")
 
@@ -69,17 +71,15 @@ def cubic_kernel() -> Kernel:
     return Kernel("cubic polynomial", cubic)
 
 
-def unbiased_mmd2(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"], kernel: Kernel) -> Discrepancy:
+def unbiased_mmd2(x: Shaped[np.ndarray, "n d"], y: Shaped[np.ndarray, "m d"], kernel: Kernel) -> Discrepancy:
     """Return MMD^2 = E k(x, x') - 2 E k(x, y) + E k(y, y') over different samples (Gretton et al. 2012, eq. 3).
 
     The estimate has mean 0 if both sets come from one distribution, and can therefore be negative. Raises ValueError
     if either set has fewer than two samples or a value that is not finite.
     """
-    if len(x) < 2 or len(y) < 2:
-        raise ValueError(f"samples: needs two or more on both sides, got {len(x)} and {len(y)}")
-    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
-    if not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise ValueError("samples: must be finite")
+    x, y = reals("x", x, least=2), reals("y", y, least=2)
+    if x.shape[1] != y.shape[1]:
+        raise ValueError(f"x {x.shape} and y {y.shape}: must have equally many dimensions")
     across = sum(rows.sum() for _, rows in kernel_rows(x, y, kernel)) / (len(x) * len(y))
     value = mean_of_pairs(x, kernel) + mean_of_pairs(y, kernel) - 2 * across
     return Discrepancy(float(value), f"unbiased MMD^2, {len(x)} against {len(y)} samples, {kernel.name}")

@@ -6,10 +6,11 @@ A sample that is not finite is near no mode and in no cell of the grid: it count
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from scipy.spatial.distance import jensenshannon
 from scipy.special import ndtr
 
+from genjax.metrics.numbers import reals
 from genjax.metrics.pairwise import squared_distances
 
 WITHIN = 3.0
@@ -37,8 +38,8 @@ class Divergence(NamedTuple):
 
 
 def mode_coverage(
-    samples: Float[np.ndarray, "n d"],
-    centres: Float[np.ndarray, "modes d"],
+    samples: Shaped[np.ndarray, "n d"],
+    centres: Shaped[np.ndarray, "modes d"],
     std: float,
     *,
     within: float = WITHIN,
@@ -48,11 +49,11 @@ def mode_coverage(
 
     A sample is of high quality if its distance to the nearest centre is at most `within` standard deviations; 1.1 % of
     the samples of a Gaussian in two dimensions are further away than three. Raises ValueError if `std`, `within` or
-    `least` is not above 0, or there are no samples.
+    `least` is not above 0, or there are no samples or no centres.
     """
-    if not min(std, within, least) > 0 or not len(samples):
-        raise ValueError(f"std={std}, within={within} and least={least} must be above 0, and there must be samples")
-    samples, centres = np.asarray(samples, np.float64), np.asarray(centres, np.float64)
+    if not min(std, within, least) > 0:
+        raise ValueError(f"std={std}, within={within} and least={least} must be above 0")
+    samples, centres = reals("samples", samples, finite=False), reals("centres", centres)
     finite = np.isfinite(samples).all(axis=1, keepdims=True)
     squared = np.where(finite, squared_distances(samples, centres), np.inf)
     good = squared.min(axis=1) <= (within * std) ** 2
@@ -63,8 +64,8 @@ def mode_coverage(
 
 
 def grid_divergence(
-    samples: Float[np.ndarray, "n 2"],
-    centres: Float[np.ndarray, "modes 2"],
+    samples: Shaped[np.ndarray, "n 2"],
+    centres: Shaped[np.ndarray, "modes 2"],
     std: float,
     *,
     limit: float,
@@ -74,14 +75,15 @@ def grid_divergence(
 
     The cells divide [-limit, limit]^2 into `cells` x `cells` squares; one more cell holds the rest of the plane. For n
     samples of the density itself the result is not 0, but about (occupied cells - 1) / (8 n): measure it as a baseline.
-    Raises ValueError if `std`, `limit` or `cells` is not above 0, or there are no samples.
+    Raises ValueError if `std`, `limit` or `cells` is not above 0, or there are no samples or no centres.
     """
-    if not min(std, limit, cells) > 0 or not len(samples):
-        raise ValueError(f"std={std}, limit={limit} and cells={cells} must be above 0, and there must be samples")
+    if not min(std, limit, cells) > 0:
+        raise ValueError(f"std={std}, limit={limit} and cells={cells} must be above 0")
+    samples, centres = reals("samples", samples, finite=False), reals("centres", centres)
     edges = np.linspace(-limit, limit, cells + 1)
-    counts = np.histogram2d(*np.asarray(samples, np.float64).T, bins=(edges, edges))[0]
+    counts = np.histogram2d(*samples.T, bins=(edges, edges))[0]
     found = with_outside(counts / len(samples))
-    expected = with_outside(mixture_masses(np.asarray(centres, np.float64), std, edges))
+    expected = with_outside(mixture_masses(centres, std, edges))
     grid = f"{cells} x {cells} cells on [-{limit:g}, {limit:g}]^2 and the rest of the plane"
     return Divergence(float(jensenshannon(found, expected) ** 2), f"JSD, {len(samples)} samples, {grid}")
 

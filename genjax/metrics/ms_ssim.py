@@ -4,7 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 from einops import reduce
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
+
+from genjax.metrics.numbers import reals
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Exponents of the five scales, from fine to coarse (Wang et al. 2003, sec. 3.2)."""
@@ -22,6 +24,13 @@ PerChannel = Float[np.ndarray, "n C"]
 """One number for each image and channel."""
 
 
+TOLERANCE = 1e-3
+"""How far pixels may lie outside of [0, 1]."""
+
+PAIRS = 100
+"""Number of pairs of images that are compared at a time."""
+
+
 class Diversity(NamedTuple):
     """Diversity of a set of images, and the protocol by which it was measured."""
 
@@ -31,24 +40,31 @@ class Diversity(NamedTuple):
     """Numbers of images, pairs and scales, the window and the seed."""
 
 
-def diversity(images: Images, *, pairs: int = 10_000, window: int = WINDOW, seed: int = 0) -> Diversity:
+def diversity(
+    images: Shaped[np.ndarray, "n H W C"], *, pairs: int = 10_000, window: int = WINDOW, seed: int = 0
+) -> Diversity:
     """Return the mean `ms_ssim` of random pairs of different images in [0, 1] (Odena et al. 2017, sec. 4.2).
 
     A lower value means more diversity, but noise is most diverse: compare with real images of the same size under the
-    same protocol. Raises ValueError if there are fewer than two images, or no pairs.
+    same protocol. Raises ValueError if there are fewer than two images, or no pairs, and as `ms_ssim` does.
     """
-    if len(images) < 2 or pairs < 1:
-        raise ValueError(f"images: {len(images)}, must be two or more, and pairs={pairs} at least 1")
+    images = in_unit("images", images, least=2)
+    if pairs < 1:
+        raise ValueError(f"pairs={pairs} must be at least 1")
     rng = np.random.default_rng(seed)
     first = rng.integers(0, len(images), pairs)
     second = (first + rng.integers(1, len(images), pairs)) % len(images)
-    value = float(ms_ssim(images[first], images[second], window=window).mean())
+    chunks = [slice(start, start + PAIRS) for start in range(0, pairs, PAIRS)]
+    values = [ms_ssim(images[first[chunk]], images[second[chunk]], window=window) for chunk in chunks]
+    value = float(np.concatenate(values).mean())
     scales = f"{scale_count(images.shape[1:3], window)} of {len(WEIGHTS)} scales"
     protocol = f"MS-SSIM, {pairs} pairs of {len(images)} images, {scales}, {window}x{window} window, seed {seed}"
     return Diversity(value, protocol)
 
 
-def ms_ssim(x: Images, y: Others, *, window: int = WINDOW) -> Float[np.ndarray, " n"]:
+def ms_ssim(
+    x: Shaped[np.ndarray, "n H W C"], y: Shaped[np.ndarray, "m h w c"], *, window: int = WINDOW
+) -> Float[np.ndarray, " n"]:
     """Return MS-SSIM, l_M^w_M prod_j cs_j^w_j, of each pair of images in [0, 1] (Wang et al. 2003, eq. 7); 1 if equal.
 
     Each scale has half the height and width of the previous scale, by averages of 2x2 pixels. Only the scales, of five,
@@ -56,12 +72,12 @@ def ms_ssim(x: Images, y: Others, *, window: int = WINDOW) -> Float[np.ndarray, 
     are rescaled to sum to 1. Only numbers with the same scales are comparable. The result is the mean over channels. A
     negative mean contrast-structure term counts as 0.
 
-    Raises ValueError if the shapes differ, or the window is even or larger than the images.
+    Raises ValueError if the shapes differ, the window is even or larger than the images, or a pixel is not in [0, 1].
     """
     if x.shape != y.shape or window % 2 == 0 or not 1 <= window <= min(x.shape[1:3]):
         raise ValueError(f"x {x.shape} and y {y.shape} must have one shape, window={window} must be odd and not larger")
     weights = np.array(WEIGHTS[: scale_count(x.shape[1:3], window)])
-    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    x, y = in_unit("x", x), in_unit("y", y)
     product = np.ones((len(x), x.shape[3]))
     for index, weight in enumerate(weights / weights.sum()):
         whole, structure = similarity(x, y, window)
@@ -70,6 +86,14 @@ def ms_ssim(x: Images, y: Others, *, window: int = WINDOW) -> Float[np.ndarray, 
         if not last:
             x, y = downsampled(x), downsampled(y)
     return product.mean(axis=1)
+
+
+def in_unit(name: str, images: Shaped[np.ndarray, "n H W C"], *, least: int = 1) -> Images:
+    """Return images in float64; ValueError if a pixel is not in [0, 1]."""
+    found = reals(name, images, least=least)
+    if not -TOLERANCE <= found.min() <= found.max() <= 1 + TOLERANCE:
+        raise ValueError(f"{name}: pixels from {found.min():.6g} to {found.max():.6g}, must be in [0, 1]")
+    return found
 
 
 def scale_count(sides: tuple[int, ...], window: int) -> int:

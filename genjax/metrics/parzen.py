@@ -8,8 +8,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
+from genjax.metrics.numbers import reals
 from genjax.metrics.pairwise import squared_distances
 
 BANDWIDTHS = tuple(np.logspace(-1, 0, 10).tolist())
@@ -33,15 +34,17 @@ class Parzen(NamedTuple):
 
 
 def parzen_log_probs(
-    x: Float[np.ndarray, "n d"], samples: Float[np.ndarray, "m d"], bandwidths: tuple[float, ...]
+    x: Shaped[np.ndarray, "n d"], samples: Shaped[np.ndarray, "m d"], bandwidths: tuple[float, ...]
 ) -> Float[np.ndarray, "bandwidths n"]:
     """Return log (1/m) sum_j N(x_i; samples_j, s^2 I) in nats for each bandwidth s.
 
-    Raises ValueError if there are no samples, or a bandwidth is not above 0.
+    Raises ValueError if there are no examples or no samples, one is not finite, or a bandwidth is not above 0.
     """
-    if not len(samples) or not bandwidths or not min(bandwidths) > 0:
-        raise ValueError(f"bandwidths={bandwidths} must be above 0, and there must be samples, got {len(samples)}")
-    x, samples = np.asarray(x, np.float64), np.asarray(samples, np.float64)
+    if not bandwidths or not min(bandwidths) > 0:
+        raise ValueError(f"bandwidths={bandwidths} must be above 0")
+    x, samples = reals("x", x), reals("samples", samples)
+    if x.shape[1] != samples.shape[1]:
+        raise ValueError(f"x {x.shape} and samples {samples.shape}: must have equally many dimensions")
     chunks = [
         [log_mean_density(squared, s, x.shape[1]) for s in bandwidths]
         for start in range(0, len(x), CHUNK)
@@ -59,17 +62,18 @@ def log_mean_density(squared: Float[np.ndarray, "n m"], bandwidth: float, dimens
 
 
 def parzen(
-    samples: Float[np.ndarray, "m d"],
-    validation: Float[np.ndarray, "n d"],
-    test: Float[np.ndarray, "k d"],
+    samples: Shaped[np.ndarray, "m d"],
+    validation: Shaped[np.ndarray, "n d"],
+    test: Shaped[np.ndarray, "k d"],
     *,
     bandwidths: tuple[float, ...] = BANDWIDTHS,
 ) -> Parzen:
     """Return the log-likelihood of test examples, with the bandwidth that makes the validation examples most likely.
 
     The protocol is that of Goodfellow et al. (2014), sec. 5. The result is the log of a density: it has no upper bound,
-    and cannot be compared with a probability mass.
+    and cannot be compared with a probability mass. Raises ValueError as `parzen_log_probs` does.
     """
+    validation, test = reals("validation", validation), reals("test", test)
     best = bandwidths[int(parzen_log_probs(validation, samples, bandwidths).mean(axis=1).argmax())]
     log_probs = parzen_log_probs(test, samples, (best,))[0]
     counts = f"{len(samples)} samples, {len(validation)} validation and {len(test)} test examples"

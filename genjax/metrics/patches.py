@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from genjax.metrics.features import counts
+from genjax.metrics.numbers import reals
 from genjax.metrics.sliced_wasserstein import mean_distance, unit_vectors
 
 BINOMIAL = np.array([1, 4, 6, 4, 1]) / 16
@@ -33,8 +34,8 @@ class PatchDistance(NamedTuple):
 
 
 def patch_distance(
-    real: Images,
-    fake: Others,
+    real: Shaped[np.ndarray, "n H W C"],
+    fake: Shaped[np.ndarray, "m h w c"],
     *,
     split: str,
     smallest: int = 16,
@@ -48,7 +49,7 @@ def patch_distance(
     variance 1 in each channel, so that contrast and colour cast have no effect. Image i of both sets is cut at the same
     positions, so the distance of a set to itself is 0. The pyramid ends before a level would be below `smallest` pixels
     high or wide, or where a side is odd. Raises ValueError if the sets differ in shape, or the images are smaller than
-    a patch.
+    a patch, or a pixel is not finite.
 
     Args:
         real: Real images, as many as generated ones. The paper uses 16 384.
@@ -65,22 +66,32 @@ def patch_distance(
         )
     if smallest < SIZE or min(patches, directions) < 1:
         raise ValueError(f"smallest={smallest} must be at least {SIZE}, patches={patches}, directions={directions} 1")
-    pairs = zip(*(laplacian_pyramid(images.astype(np.float32), smallest) for images in (real, fake)), strict=True)
-    levels = {
-        ours.shape[1]: level_distance(ours, theirs, patches, directions, np.random.default_rng((seed, ours.shape[1])))
-        for ours, theirs in pairs
-    }
+    real, fake = (reals(name, images).astype(np.float32) for name, images in (("real", real), ("fake", fake)))
+    pairs = zip(laplacian_pyramid(real, smallest), laplacian_pyramid(fake, smallest), strict=True)
+    levels = {}
+    for ours, theirs in pairs:
+        rng = np.random.default_rng((seed, ours.shape[1]))
+        levels[ours.shape[1]] = level_distance(ours, theirs, patches, directions, rng, rounding(real), rounding(fake))
     drawn = f"{patches} patches of an image, {directions} directions, seed {seed}"
     sides = f"levels of height {', '.join(map(str, levels))}"
     protocol = f"sliced Wasserstein-1 of {SIZE}x{SIZE} patches, {counts(len(real), len(fake), split)}, {sides}, {drawn}"
     return PatchDistance(float(np.mean(list(levels.values()))), levels, protocol)
 
 
-def level_distance(real: Images, fake: Images, patches: int, directions: int, rng: np.random.Generator) -> float:
-    """Return the distance between the patches of one level."""
+def rounding(images: Images) -> float:
+    """Return a deviation below which the details of images are rounding errors of their float32 pixels."""
+    return float(1e-5 * np.abs(images).max())
+
+
+def level_distance(
+    real: Images, fake: Images, patches: int, directions: int, rng: np.random.Generator, *flat: float
+) -> float:
+    """Return the distance between the patches of one level; `flat` are deviations of a channel without details."""
     height, width, channels = real.shape[1:]
     rows, columns = (rng.integers(0, side - SIZE + 1, (len(real), patches)) for side in (height, width))
-    ours, theirs = (normalized(cut(images, rows, columns)) for images in (real, fake))
+    ours, theirs = (
+        normalized(cut(images, rows, columns), least) for images, least in zip((real, fake), flat, strict=True)
+    )
     return mean_distance(ours, theirs, unit_vectors(rng, SIZE * SIZE * channels, directions))
 
 
@@ -90,14 +101,14 @@ def cut(images: Images, rows: np.ndarray, columns: np.ndarray) -> Float[np.ndarr
     return windows[np.arange(len(images))[:, None], rows, columns].reshape(-1, *windows.shape[3:])
 
 
-def normalized(patches: Float[np.ndarray, "N C s t"]) -> Float[np.ndarray, "N d"]:
+def normalized(patches: Float[np.ndarray, "N C s t"], least: float) -> Float[np.ndarray, "N d"]:
     """Return patches, flattened, with each channel normalized to mean 0 and variance 1 over all patches and pixels.
 
-    A channel without variance becomes 0.
+    A channel whose deviation is not above `least` becomes 0.
     """
     centred = patches - patches.mean(axis=(0, 2, 3), keepdims=True)
     deviation = centred.std(axis=(0, 2, 3), keepdims=True)
-    return (centred / np.where(deviation > 0, deviation, 1)).reshape(len(patches), -1)
+    return np.where(deviation > least, centred / np.where(deviation > 0, deviation, 1), 0).reshape(len(patches), -1)
 
 
 def laplacian_pyramid(images: Images, smallest: int) -> list[Others]:

@@ -6,7 +6,6 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from genjax.metrics.features import FeatureSets
-from genjax.metrics.pairwise import squared_distances
 
 CHUNK = 500
 """Number of examples per block: memory grows with CHUNK x examples."""
@@ -45,14 +44,24 @@ def covered(
     points: Float[np.ndarray, "n d"], manifold: Float[np.ndarray, "m d"], neighbors: int
 ) -> Bool[np.ndarray, " n"]:
     """Return for each of `points` whether it lies inside the union of balls around the points of `manifold`."""
-    radii = squared_radii(manifold, neighbors)
+    radii = radii_of(manifold, neighbors)
     starts = range(0, len(points), CHUNK)
-    return np.concatenate([(squared_distances(points[i : i + CHUNK], manifold) <= radii).any(axis=1) for i in starts])
+    return np.concatenate([(distances(points[i : i + CHUNK], manifold) <= radii).any(axis=1) for i in starts])
 
 
-def squared_radii(manifold: Float[np.ndarray, "m d"], neighbors: int) -> Float[np.ndarray, " m"]:
-    """Return the squared distance of each point to the `neighbors`-th nearest other point of the set."""
+def radii_of(manifold: Float[np.ndarray, "m d"], neighbors: int) -> Float[np.ndarray, " m"]:
+    """Return the distance of each point to the `neighbors`-th nearest other point of the set."""
     starts = range(0, len(manifold), CHUNK)
-    chunks = [squared_distances(manifold[i : i + CHUNK], manifold) for i in starts]
+    chunks = [distances(manifold[i : i + CHUNK], manifold) for i in starts]
     # Rank 0 is the distance of the point to itself.
-    return np.concatenate([np.partition(squared, neighbors, axis=1)[:, neighbors] for squared in chunks])
+    return np.concatenate([np.partition(chunk, neighbors, axis=1)[:, neighbors] for chunk in chunks])
+
+
+def distances(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n m"]:
+    """Return the distances of all pairs, from differences: it is 0 for equal points, and the same for equal pairs.
+
+    |x|^2 - 2 x.y + |y|^2 is faster, but rounding would put points on a ball's surface outside of it.
+    """
+    from scipy.spatial.distance import cdist  # slow to import
+
+    return cdist(x, y)

@@ -3,7 +3,9 @@
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
+
+from genjax.metrics.numbers import reals
 
 CHUNK = 32
 """Number of directions per block: memory grows with CHUNK x points."""
@@ -18,15 +20,16 @@ class SlicedWasserstein(NamedTuple):
 
 
 def sliced_wasserstein(
-    x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m e"], *, directions: int = 512, seed: int = 0
+    x: Shaped[np.ndarray, "n d"], y: Shaped[np.ndarray, "m e"], *, directions: int = 512, seed: int = 0
 ) -> SlicedWasserstein:
     """Return the mean over random unit vectors u of the Wasserstein-1 distance between x.u and y.u.
 
     Both sets must have n points. The distance is 0 for equal sets of points in any order; the seed only determines the
-    directions. Raises ValueError if the shapes differ or there are no points or directions.
+    directions. Raises ValueError if the shapes differ, there are no points or directions, or a point is not finite.
     """
     if x.shape != y.shape or not x.size or directions < 1:
         raise ValueError(f"x {x.shape} and y {y.shape} must have one shape, and directions={directions} at least 1")
+    x, y = reals("x", x), reals("y", y)
     rng = np.random.default_rng(seed)
     value = mean_distance(x, y, unit_vectors(rng, x.shape[1], directions))
     return SlicedWasserstein(value, f"sliced Wasserstein-1, {len(x)} points each, {directions} directions, seed {seed}")

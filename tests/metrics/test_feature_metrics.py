@@ -123,15 +123,17 @@ def test_the_class_score_is_the_number_of_classes_at_most_and_1_at_least():
 
 @pytest.mark.parametrize("metric", [frechet_distance, kernel_distance, precision_recall])
 def test_bad_features_are_named(metric):
-    with pytest.raises(ValueError, match=r"fake: features \(1, 5\), must be finite and have two or more rows"):
+    with pytest.raises(ValueError, match=r"fake: needs 2 or more examples, has the shape \(1, 5\)"):
         metric(sets(REAL, FAKE[:1]))
-    with pytest.raises(ValueError, match=r"real: features \(40, 5\), must be finite"):
+    with pytest.raises(ValueError, match=r"real: holds nan at index \(0, \d\), must be finite"):
         metric(sets(np.where(REAL > 0, REAL, np.nan), FAKE))
 
 
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match="neighbors=30 must be from 1 to 29"):
         precision_recall(sets(REAL, FAKE), neighbors=30)
-    for bad in (np.full((2, 3), 0.5), np.array([[1.5, -0.5]]), np.zeros((0, 3))):
-        with pytest.raises(ValueError, match="needs one row or more, each a probability distribution"):
+    for bad in (np.full((2, 3), 0.5), np.array([[1.5, -0.5]])):
+        with pytest.raises(ValueError, match="each row must be a probability distribution"):
             class_score(bad, classifier="c")
+    with pytest.raises(ValueError, match="probabilities: needs 1 or more examples"):
+        class_score(np.zeros((0, 3)), classifier="c")

@@ -83,7 +83,7 @@ def test_samples_that_are_elsewhere_or_not_finite_are_log_2_away():
     ("call", "message"),
     [
         (lambda: mode_coverage(RING, RING, 0.0), "std=0.0, within=3.0 and least=1 must be above 0"),
-        (lambda: mode_coverage(RING[:0], RING, 1.0), "there must be samples"),
+        (lambda: mode_coverage(RING[:0], RING, 1.0), "samples: needs 1 or more examples"),
         (lambda: grid_divergence(RING, RING, 1.0, limit=0.0), "std=1.0, limit=0.0 and cells=32 must be above 0"),
     ],
 )

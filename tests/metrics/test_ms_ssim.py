@@ -80,7 +80,7 @@ def test_diversity_is_the_mean_over_pairs_of_different_images():
         (lambda x: ms_ssim(x, x[:1]), r"x \(2, 16, 16, 1\) and y \(1, 16, 16, 1\) must have one shape"),
         (lambda x: ms_ssim(x, x, window=4), "window=4 must be odd"),
         (lambda x: ms_ssim(x, x, window=17), "window=17 must be odd and not larger"),
-        (lambda x: diversity(x[:1]), "images: 1, must be two or more"),
+        (lambda x: diversity(x[:1]), r"images: needs 2 or more examples, has the shape \(1, 16, 16, 1\)"),
     ],
 )
 def test_bad_arguments_are_named(call, message):
