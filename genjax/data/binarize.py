@@ -25,15 +25,15 @@ def present(source: Source, binarization: Binarization) -> Dataset:
 
     "static" draws each pixel once from Bernoulli(value), "dynamic" draws it anew in every `load`, "threshold" is value
     > 0.5, and "none" keeps the values, which is the protocol "real". Images that hold only zeros and ones stay
-    unchanged under "static" and "threshold", and have the protocol "static". Data that stay on the disk are not read,
-    and count as grey.
+    unchanged under the first three, and have the protocol "static". Data that stay on the disk are not read, and count
+    as grey.
 
-    Raises ValueError for any other binarization, for binarization of colour images, and for "dynamic" on data that are
-    binary already.
+    Raises ValueError for any other binarization, for binarization of colour images, and for labels below 0.
     """
+    check_labels(source)
     white = white_value(source)
     binary = is_binary(source, white)
-    check_binarization(source, binarization, binary=binary)
+    check_binarization(source, binarization)
     if binarization == "none":
         return dataset(source, "real", lambda image, _: image / white)
     if binary:
@@ -54,7 +54,7 @@ def dataset(source: Source, protocol: str, pixels: Callable[[Array, Key], Array]
     return Dataset(source.name, protocol, source.train, source.validation, source.test, load, source.sha256)
 
 
-def check_binarization(source: Source, binarization: str, *, binary: bool) -> None:
+def check_binarization(source: Source, binarization: str) -> None:
     """Raise ValueError if the images cannot be binarized in this way."""
     if binarization not in get_args(Binarization):
         raise ArgumentError("binarization", binarization, f": must be one of {', '.join(get_args(Binarization))}")
@@ -66,12 +66,17 @@ def check_binarization(source: Source, binarization: str, *, binary: bool) -> No
             f": only grey images become binary, and those of {source.name!r} have "
             f"{channels} channels; use binarization='none', and a model of real values or of levels",
         )
-    if binarization == "dynamic" and binary:
-        raise ArgumentError(
-            "binarization",
-            "dynamic",
-            f": {source.name!r} is binary already, so there is nothing to draw; use binarization='static'",
-        )
+
+
+def check_labels(source: Source) -> None:
+    """Raise ValueError if a label is below 0, as that of an example without a class, in a split in memory."""
+    for name, split in (("training", source.train), ("validation", source.validation), ("test", source.test)):
+        label = (split.arrays or {}).get("label")
+        if label is not None and len(label) and label.min() < 0:
+            raise ValueError(
+                f"{source.name!r}: {int((label < 0).sum())} of {len(label)} {name} images have a label below 0; "
+                "classes count from 0, so leave these images out, or leave out the labels"
+            )
 
 
 def white_value(source: Source) -> int:

@@ -12,16 +12,23 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from genjax.data.dataset import Examples, Source, Split, make_source, part, resident
+from genjax.data.dataset import DataError, Examples, Source, Split, make_source, part, resident
 from genjax.errors import ArgumentError, MissingPathError
 from genjax.shuffle import permutation
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
 """Suffixes of image files."""
+UNREAD = (".bmp", ".gif", ".heic", ".tif", ".tiff", ".webp")
+"""Suffixes of image files in formats that are refused, so that none is left out without a word."""
 FORMATS = ("PNG", "JPEG")
 """Formats that PIL may use to decode image files."""
 CHANNELS = {"1": 1, "L": 1, "P": 3, "RGB": 3}
 """Number of channels of a decoded image by PIL's mode: bits, grey, palette, colour."""
+
+ORIENTATION = 0x0112
+"""EXIF tag by which a camera or a viewer turns an image."""
+TURNED = (5, 6, 7, 8)
+"""Values of this tag under which height and width are exchanged."""
 
 SPLITS = ("train", "validation", "test")
 """Names of the sub-folders, or arrays, that divide the images into splits."""
@@ -122,19 +129,43 @@ def is_divided(path: Path, names: Sequence[str]) -> bool:
 
 
 def image_names(path: Path) -> list[str]:
-    """Return the sorted names of the images under `path`, relative to `path`."""
-    found = (file.relative_to(path) for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
-    names = sorted(file.as_posix() for file in found if not any(folder.startswith(".") for folder in file.parts))
+    """Return the sorted names of the images under `path`, relative to `path`; links to folders are followed."""
+    files = sorted(visible_files(path, set()))
+    if unread := [file for file in files if file.suffix.lower() in UNREAD]:
+        raise ArgumentError(
+            "dataset", str(path), f": {path / unread[0]} must be a PNG or JPEG image; convert it, or move it elsewhere"
+        )
+    names = sorted(file.as_posix() for file in files if file.suffix.lower() in SUFFIXES)
     if not names:
         raise ArgumentError("dataset", str(path), f": no images in the folder ({', '.join(SUFFIXES)})")
     return names
 
 
+def visible_files(path: Path, above: set[Path], inside: Path = Path()) -> Iterator[Path]:
+    """Yield the files under `path`, relative to it, without hidden ones; a link to a folder `above` itself is left."""
+    real = path.resolve()
+    if real in above:
+        return
+    for entry in path.iterdir():
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            yield from visible_files(entry, above | {real}, inside / entry.name)
+        else:
+            yield inside / entry.name
+
+
 def folder_labels(names: Sequence[str]) -> Int[np.ndarray, " N"] | None:
-    """Return the index of each image's sub-folder in sorted order, or None if an image is in no sub-folder."""
+    """Return the index of each image's sub-folder in sorted order, or None if an image is in no sub-folder.
+
+    Sub-folders that are all called by numbers, such as 0 to 11, are sorted as numbers.
+    """
     if any("/" not in name for name in names):
         return None
-    return np.unique([name.partition("/")[0] for name in names], return_inverse=True)[1].astype(np.int32)
+    folders = [name.partition("/")[0] for name in names]
+    numbered = all(folder.isascii() and folder.isdigit() for folder in folders)
+    classes = [int(folder) for folder in folders] if numbered else folders
+    return np.unique(classes, return_inverse=True)[1].astype(np.int32)
 
 
 def common_shape(files: Sequence[Path]) -> tuple[int, int, int]:
@@ -153,30 +184,43 @@ def header_shape(file: Path) -> tuple[int, int, int]:
     with readable(file), warnings.catch_warnings():
         warnings.simplefilter("error", PIL.Image.DecompressionBombWarning)  # PIL refuses at twice the size
         with PIL.Image.open(file, formats=FORMATS) as image:
-            mode, height, width = image.mode, image.height, image.width
-    if mode not in CHANNELS:
-        raise ValueError(f"{file}: image of mode {mode}, must be one of {', '.join(CHANNELS)} (no transparency)")
+            mode, sides = image.mode, (image.height, image.width)
+            # Pillow would decode a whole PNG to look for a tag after its pixels.
+            tags = image.getexif() if image.format == "JPEG" or "exif" in image.info else {}
+            turned = tags.get(ORIENTATION) in TURNED
+            several = getattr(image, "n_frames", 1) > 1
+            transparent = "transparency" in image.info
+    if mode not in CHANNELS or transparent:
+        kind = f"{mode} with transparent pixels" if transparent else mode
+        raise ValueError(f"{file}: image of mode {kind}, must be one of {', '.join(CHANNELS)} (no transparency)")
+    if several:
+        raise ValueError(f"{file}: holds several images, such as an animation; must hold one")
+    height, width = sides[::-1] if turned else sides
     return height, width, CHANNELS[mode]
 
 
 def read_image(file: Path, shape: tuple[int, int, int]) -> UInt8[np.ndarray, "H W C"]:
-    """Decode one image; `shape` is the shape that its header declares."""
+    """Decode one image, turned as its EXIF tag says; `shape` is the shape that its header declares."""
     import PIL.Image
+    import PIL.ImageOps
 
     with readable(file), PIL.Image.open(file, formats=FORMATS) as image:
-        return np.asarray(image.convert("L" if shape[-1] == 1 else "RGB")).reshape(shape)
+        upright = PIL.ImageOps.exif_transpose(image)
+        if (upright.height, upright.width) != shape[:2]:
+            raise ValueError(f"it is {upright.height} x {upright.width} after its EXIF tag, and {shape[:2]} before")
+        return np.asarray(upright.convert("L" if shape[-1] == 1 else "RGB")).reshape(shape)
 
 
 @contextlib.contextmanager
 def readable(file: Path) -> Iterator[None]:
-    """Convert all errors of PIL about a damaged or suspiciously large file into a ValueError with the file's path."""
+    """Convert all errors of PIL about a damaged or suspiciously large file into a DataError with the file's path."""
     import PIL.Image
 
     bomb = (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning)
     try:
         yield
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, *bomb) as error:
-        raise ValueError(f"{file}: cannot be read as a PNG or JPEG image: {error}") from error
+        raise DataError(f"{file}: cannot be read as a PNG or JPEG image: {error}") from error
 
 
 def npz(path: Path) -> Source:
@@ -225,6 +269,12 @@ def examples(path: Path, arrays: Mapping[str, np.ndarray], name: str, label: str
     if labels.shape != (len(image),) or not np.issubdtype(labels.dtype, np.integer):
         kind = f"{labels.dtype} {labels.shape}"
         raise ArgumentError("dataset", str(path), f": {label} is {kind}, must be integers of shape ({len(image)},)")
+    if labels.min() < 0 or labels.max() >= 2**31:
+        raise ArgumentError(
+            "dataset",
+            str(path),
+            f": {label} has values from {labels.min()} to {labels.max()}; must be classes from 0 on, below 2^31",
+        )
     return {"image": image, "label": labels.astype(np.int32)}
 
 

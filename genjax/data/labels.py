@@ -33,20 +33,40 @@ def has_labels(data: Dataset) -> bool:
 
 
 def class_count(data: Dataset) -> int:
-    """Return the number of classes: the greatest label of the training split plus one, or 0 without labels."""
-    return 1 + int(labels_of(data.train).max()) if has_labels(data) else 0
+    """Return the number of classes: the greatest label of the training split plus one, or 0 without labels.
+
+    Raises ValueError if a label is below 0, or if images in memory are of a class beyond those of the training.
+    """
+    if not has_labels(data):
+        return 0
+    labels = labels_of(data.train)
+    check_classes(labels)
+    count = 1 + int(labels.max())
+    for name, split in (("validation", data.validation), ("test", data.test)):
+        if split.arrays is not None and (greatest := split.arrays["label"].max()) >= count:
+            raise ValueError(
+                f"{data.name!r}: a {name} image is of class {greatest}, training images of 0 to {count - 1}"
+            )
+    return count
+
+
+def check_classes(labels: Int[np.ndarray, " N"]) -> None:
+    """Raise ValueError if a label is below 0, as that of an example without a class."""
+    if labels.min() < 0:
+        raise ValueError(f"label: {int((labels < 0).sum())} of {len(labels)} are below 0; classes count from 0")
 
 
 def choose_labelled(labels: Int[np.ndarray, " N"], count: int, *, seed: int = 0) -> Int[np.ndarray, " count"]:
     """Choose `count` examples, equally many of each class as far as they last; returns their sorted indices.
 
     The seed also decides which classes have one example more than others. With the same seed, a smaller choice is a
-    subset of a larger one. Raises ValueError if `count` is below 0 or above the number of labels.
+    subset of a larger one. Raises ValueError if `count` is below 0 or above the number of labels, or a label below 0.
     """
     if not 0 <= count <= len(labels):
         raise ArgumentError(
             "labels", count, f" must be from 0 to {len(labels)}, the number of labelled training examples"
         )
+    check_classes(labels)
     order = permutation(len(labels), seed=seed)
     shuffled = labels[order]
     rank = np.empty(len(labels), np.int64)  # number of earlier examples of the same class

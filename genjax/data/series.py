@@ -1,7 +1,9 @@
 """Time series of real values: a simulated oscillation with known likelihood, or a file."""
 
+import csv
 import hashlib
 import math
+import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +28,9 @@ BURN_IN = 1000
 """Number of first values that are discarded, so that the initial values have no influence."""
 PARTS = 20
 """Inverse of the fraction of a series used for validation, and of that used for the test: one part in twenty each."""
+
+LARGEST = 1e15
+"""Largest absolute value: the square of a larger one leaves the range in which float32 is safe."""
 
 Values = Float[np.ndarray, " _"]
 
@@ -74,30 +79,62 @@ def load_series(path: Path) -> Series:
     """Load a series from an .npy file, or from a text file with one number per line.
 
     The values of a .csv file are in its last column, and its first line may be a header. Raises FileNotFoundError if
-    there is no file, and ValueError unless it holds at least 20 finite numbers that are not all the same.
+    there is no file, and ValueError unless it holds at least 20 finite numbers that are not all the same and that
+    float32 tells apart.
     """
     if not path.is_file():
         raise MissingPathError("series", str(path), ": no such file")
     try:
         x = np.load(path) if path.suffix == ".npy" else read_csv(path)
-        x = np.asarray(x, np.float64)
-    except (ValueError, EOFError, IndexError) as error:
+    except (ValueError, EOFError, OSError, csv.Error, zipfile.BadZipFile) as error:
         raise ArgumentError("series", str(path), f" cannot be read as numbers: {error}") from error
-    if x.ndim != 1 or len(x) < PARTS:
-        raise ArgumentError("series", str(path), f" has shape {x.shape}; needs one axis of at least {PARTS}")
+    if not isinstance(x, np.ndarray) or x.dtype.kind not in "fiub" or x.ndim != 1 or len(x) < PARTS:
+        kind = f"{x.dtype} of shape {x.shape}" if isinstance(x, np.ndarray) else "several arrays"
+        raise ArgumentError("series", str(path), f" is {kind}; needs one axis of at least {PARTS} real numbers")
+    x = x.astype(np.float64)
     if not np.isfinite(x).all() or x.min() == x.max():
         raise ArgumentError("series", str(path), ": values must be finite and not all the same")
+    check_precision(path, x)
     return cut(path.stem, x)
+
+
+def check_precision(path: Path, x: Values) -> None:
+    """Raise ValueError if float32 cannot hold the values, or rounds them by a thousandth of their spread or more."""
+    with np.errstate(over="ignore"):
+        rounded = x.astype(np.float32).astype(np.float64)
+    if abs(x).max() > LARGEST or not np.abs(rounded - x).max() < 1e-3 * x.std():
+        raise ArgumentError(
+            "series",
+            str(path),
+            f": float32 cannot tell values from {x.min():g} to {x.max():g} apart; subtract their mean ({x.mean():.6g}) "
+            f"and divide them by their deviation ({x.std():.6g})",
+        )
 
 
 def read_csv(path: Path) -> Values:
     """Return the last column of a .csv file, whose first line may be a header."""
-    rows = [line.split(",")[-1].strip() for line in path.read_text().splitlines() if line.strip()]
+    rows = [row for row in csv.reader(path.read_text(encoding="utf-8-sig").splitlines()) if any(map(str.strip, row))]
+    header = bool(rows) and not is_number(rows[0][-1])
+    if unlike := next((number for number, row in enumerate(rows, 1) if len(row) != len(rows[0])), None):
+        raise ValueError(f"row {unlike} has {len(rows[unlike - 1])} columns, and the first row {len(rows[0])}")
+    if not header and rows and len(rows[0]) > 1 and all(cell.strip().isdigit() for row in rows for cell in row[1:]):
+        raise ValueError(
+            f"{','.join(rows[0])!r} may be {len(rows[0])} columns, or a number with commas; give columns a header, or "
+            "write numbers with a decimal point and without thousands separators"
+        )
+    values = rows[1:] if header else rows
+    if bad := next((number for number, row in enumerate(values, 1 + header) if not is_number(row[-1])), None):
+        raise ValueError(f"row {bad} ends in {values[bad - 1 - header][-1]!r}; needs numbers with a decimal point")
+    return np.array([float(row[-1]) for row in values])
+
+
+def is_number(cell: str) -> bool:
+    """Return whether a cell of a table is a number."""
     try:
-        float(rows[0])
+        float(cell)
     except ValueError:
-        rows = rows[1:]
-    return np.array([float(row) for row in rows])
+        return False
+    return "_" not in cell
 
 
 def cut(name: str, x: Values) -> Series:

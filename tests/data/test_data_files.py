@@ -277,3 +277,12 @@ def test_damaged_npz_files(tmp_path):
 def test_a_missing_npz_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"nowhere\.npz'?: no such file"):
         load(tmp_path / "nowhere.npz")
+
+
+@pytest.mark.parametrize(
+    "label", [2**32 + np.arange(9), 2**31 + np.arange(9), np.arange(9).astype(np.uint64) + 2**63, -np.arange(9)]
+)
+def test_labels_that_are_no_classes_are_refused(tmp_path, label):
+    np.savez(tmp_path / "x.npz", image=np.zeros((9, 2, 2), np.uint8), label=label)
+    with pytest.raises(ValueError, match=r"label has values from -?\d+ to \d+; must be classes from 0 on, below 2\^31"):
+        load(tmp_path / "x.npz")

@@ -5,9 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from genjax.data.dataset import Dataset, Split, resident
+from genjax.data.binarize import present
+from genjax.data.dataset import Dataset, Source, Split, resident
 from genjax.data.feed import make_feed
-from genjax.data.labels import choose_labelled, labels_of, mark_labelled, with_labelled_batches
+from genjax.data.labels import choose_labelled, class_count, labels_of, mark_labelled, with_labelled_batches
 
 LABELS = np.random.default_rng(0).choice(3, 60, p=[0.6, 0.3, 0.1])
 LABELS[:3] = [0, 1, 2]
@@ -83,3 +84,24 @@ def test_labelled_batches_hold_the_chosen_examples_and_nothing_else():
     assert first["image"].shape == (8, 2, 2, 1)
     assert (first["labelled_label"] == again["labelled_label"]).all()
     assert jnp.not_equal(first["labelled_image"], other["labelled_image"]).any()
+
+
+def test_a_label_below_0_is_no_class():
+    """As of an example without a class: by images that are loaded, by choices, and by numbers of classes."""
+    found = data()
+    unknown = resident({**found.train.arrays, "label": np.where(LABELS == 1, -1, LABELS).astype(np.int32)})
+    count = int((LABELS == 1).sum())
+    with pytest.raises(ValueError, match=f"'greys': {count} of 60 test images have a label below 0"):
+        present(Source("greys", found.train, found.train, unknown, ""), "none")
+    with pytest.raises(ValueError, match=f"label: {count} of 60 are below 0; classes count from 0"):
+        choose_labelled(unknown.arrays["label"], 3)
+    with pytest.raises(ValueError, match=f"label: {count} of 60 are below 0"):
+        class_count(found._replace(train=unknown))
+
+
+def test_a_class_that_is_not_in_the_training_is_refused_where_classes_count():
+    found = data()
+    assert class_count(found) == 3
+    known = resident({name: array[LABELS < 2] for name, array in found.train.arrays.items()})
+    with pytest.raises(ValueError, match="'greys': a test image is of class 2, training images of 0 to 1"):
+        class_count(found._replace(train=known, validation=known))

@@ -143,9 +143,14 @@ def test_black_and_white_bytes_are_binary():
     assert dataset.train.arrays is white.train.arrays
 
 
-def test_binary_data_cannot_be_drawn_anew():
-    with pytest.raises(ValueError, match="binarization='dynamic': 'gradient' is binary already"):
-        present(gradient(levels=2), "dynamic")
+@pytest.mark.parametrize("binarization", ["static", "dynamic", "threshold"])
+def test_images_of_0_and_1_stay_as_they_are(binarization):
+    source = gradient(levels=2)
+    data = present(source, binarization)
+    assert data.protocol == "static"
+    raw = data.train.read(np.arange(5))
+    image = np.asarray(data.load({"image": jax.device_put(raw["image"])}, jax.random.key(3))["image"])
+    np.testing.assert_array_equal(image, raw["image"] > 0)
 
 
 @pytest.mark.parametrize("binarization", ["static", "dynamic", "threshold"])
@@ -226,7 +231,7 @@ def test_require_binary():
 
 def test_an_unknown_binarization_is_refused():
     with pytest.raises(ValueError, match="binarization='bernoulli': must be one of static, dynamic, threshold, none"):
-        check_binarization(gradient(), "bernoulli", binary=False)
+        check_binarization(gradient(), "bernoulli")
 
 
 @pytest.mark.parametrize(

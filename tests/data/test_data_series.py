@@ -55,9 +55,21 @@ def test_files_are_read_as_numbers(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "cannot be read as numbers"),
-        ("a\nb\nc\n", "cannot be read as numbers"),
-        ("1\n2\n", r"has shape \(2,\); needs one axis of at least 20"),
+        ("", r"is float64 of shape \(0,\); needs one axis of at least 20 real numbers"),
+        ("a\nb\nc\n", "row 2 ends in 'b'; needs numbers with a decimal point"),
+        ("1\n2\n", r"of shape \(2,\); needs one axis of at least 20"),
+        ("0,013\n0,129\n" * 20, "'0,013' may be 2 columns, or a number with commas; give columns a header"),
+        ("value\n" + "0,013\n0,129\n" * 20, "row 2 has 2 columns, and the first row 1"),
+        ("a;b\n" + "1;0,5\n2;0,25\n" * 20, "row 2 has 2 columns, and the first row 1"),
+        ("1;0.5\n2;0.25\n" * 20, "row 2 ends in '2;0.25'; needs numbers"),
+        ('value\n"1,000"\n"2,000"\n' * 20, "row 2 ends in '1,000'; needs numbers"),
+        ("1_0\n2_0\n" * 20, "row 2 ends in '2_0'; needs numbers"),
+        (
+            "".join(f"{1.7e9 + value}\n" for value in range(40)),
+            "cannot tell values from 1.7e.09 to 1.7e.09",
+        ),
+        ("".join(f"{value}e30\n" for value in range(40)), "float32 cannot tell"),
+        ("".join(f"{value}e-46\n" for value in range(40)), "float32 cannot tell"),
         ("1\n" * 30, "must be finite and not all the same"),
         ("1\n2\nnan\n" * 10, "must be finite and not all the same"),
     ],
@@ -67,6 +79,28 @@ def test_files_that_are_no_series(tmp_path, content, message):
     path.write_text(content)
     with pytest.raises(ValueError, match=message):
         load_series(path)
+
+
+def test_files_as_other_programs_write_them(tmp_path):
+    """A byte order mark, lines that end in CR and LF, quoted cells, integers with a header."""
+    x = np.arange(40.0)
+    rows = [f"{value:.0f},{value:.0f}" for value in x]
+    for name, text in {
+        "mark": "\ufeff" + "".join(f"{value}\n" for value in x),
+        "lines": "".join(f"{value}\r\n" for value in x),
+        "quoted": "day,value\n" + "".join(f'"{value}, a day",{value}\n' for value in x),
+        "integers": "day,value\n" + "\n".join(rows),
+    }.items():
+        (tmp_path / name).write_text(text, encoding="utf-8", newline="")
+        series = load_series(tmp_path / name)
+        np.testing.assert_array_equal(np.concatenate([series.train, series.validation, series.test]), x)
+
+
+@pytest.mark.parametrize("kind", [np.complex128, "datetime64[D]", "U3"])
+def test_an_array_that_holds_no_real_numbers_is_refused(tmp_path, kind):
+    np.save(tmp_path / "x.npy", np.arange(40).astype(kind))
+    with pytest.raises(ValueError, match=r"of shape \(40,\); needs one axis of at least 20 real numbers"):
+        load_series(tmp_path / "x.npy")
 
 
 def test_a_file_that_is_missing(tmp_path):
