@@ -1,6 +1,7 @@
 """Checkpoints: training states saved with Orbax, each with a digest by which a damaged checkpoint is recognized."""
 
 import hashlib
+import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,8 +31,9 @@ class Checkpoints:
     """The latest checkpoints of one training run, in one folder.
 
     A checkpoint is written under a temporary name and then renamed: if the process is killed meanwhile, earlier
-    checkpoints stay intact. The folder's path must be absolute. With `read_only`, nothing on the disk is changed, not
-    even the unfinished save of another process.
+    checkpoints stay intact. The folder's path must be absolute; where it holds brackets or a backslash, parts of
+    patterns to Orbax, Orbax works through a link to it. With `read_only`, nothing on the disk is changed, not even the
+    unfinished save of another process.
     """
 
     def __init__(self, folder: Path, *, keep: int = 3, read_only: bool = False) -> None:
@@ -43,7 +45,13 @@ class Checkpoints:
             read_only=read_only,
         )
         self.folder = folder
-        self.manager = ocp.CheckpointManager(folder, options=options)
+        self.link = None
+        if set("[]\\") & set(str(folder)):
+            if not read_only:
+                folder.mkdir(parents=True, exist_ok=True)
+            self.link = Path(tempfile.mkdtemp(prefix="genjax-")) / "checkpoints"
+            self.link.symlink_to(folder, target_is_directory=True)
+        self.manager = ocp.CheckpointManager(self.link or folder, options=options)
 
     def save(self, step: int, tree: PyTree, facts: dict[str, Any]) -> None:
         """Save `tree` and the JSON values `facts` under `step`; do nothing if that step is saved already.
@@ -105,6 +113,9 @@ class Checkpoints:
     def close(self) -> None:
         """Release the resources that Orbax holds."""
         self.manager.close()
+        if self.link is not None and self.link.is_symlink():
+            self.link.unlink()
+            self.link.parent.rmdir()
 
 
 def is_key(leaf: Array) -> bool:

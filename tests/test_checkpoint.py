@@ -90,3 +90,15 @@ def test_reading_leaves_the_unfinished_save_of_another_process(tmp_path):
     assert unfinished.exists()
     assert Checkpoints(tmp_path / "c").restore_latest({"state": state()}).step == 1
     assert not unfinished.exists()
+
+
+@pytest.mark.parametrize("name", ["vae [latents=2]", "x[!a]", "a\\b", "[above]/c", "50% #1 ?*"])
+def test_a_path_that_holds_signs_of_patterns_is_a_path(tmp_path, name):
+    folder = tmp_path / name / "c"
+    folder.parent.mkdir(parents=True)
+    checkpoints = saved(folder, [5])
+    checkpoints.close()
+    reader = Checkpoints(folder, read_only=True)
+    same(reader.restore_latest({"state": state()}).tree["state"], state()._replace(step=jnp.asarray(5, jnp.int32)))
+    reader.close()
+    assert (folder / "5").is_dir()

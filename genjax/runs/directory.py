@@ -1,5 +1,6 @@
 """Run directory: its configuration, its metrics and its result."""
 
+import contextlib
 import errno
 import json
 import os
@@ -35,8 +36,8 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Return the value in a JSON file; RunError if it cannot be read."""
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{path} cannot be read as JSON: {error}") from error
 
 
@@ -49,6 +50,11 @@ def read_config(directory: Path) -> dict[str, Any]:
     kinds = {"experiment": str, "preset": str, "options": dict}
     if not (isinstance(config, dict) and all(isinstance(config.get(name), kind) for name, kind in kinds.items())):
         raise RunError(f"{path} is not the configuration of a run: it must have {', '.join(kinds)}")
+    groups = config.get("groups", [])
+    if not (
+        isinstance(groups, list) and all(isinstance(seeds, list) and set(map(type, seeds)) <= {int} for seeds in groups)
+    ):
+        raise RunError(f"{path} is not the configuration of a run: its groups must be lists of seeds")
     if ":" not in config["experiment"] or any(isinstance(value, dict) for value in config["options"].values()):
         raise RunError(
             f"{directory} holds a run of an earlier version of genjax (experiment {config['experiment']!r}), "
@@ -84,13 +90,18 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def read_rows(directory: Path) -> Iterator[dict[str, Any]]:
-    """Yield the rows of metrics.jsonl, except an incomplete last line of a killed process."""
+    """Yield the rows of metrics.jsonl, except lines that are none, such as an incomplete one of a killed process."""
     path = directory / METRICS
-    for line in path.read_text().splitlines() if path.exists() else ():
-        try:
-            yield json.loads(line)
-        except ValueError:
-            return
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else ():
+        with contextlib.suppress(ValueError, RecursionError):
+            row = json.loads(line)
+            if isinstance(row, dict) and {"seed": int, "step": int, "split": str}.items() <= types_of(row).items():
+                yield row
+
+
+def types_of(row: Mapping[str, Any]) -> dict[str, type]:
+    """Return the types of the values of a row by name."""
+    return {name: type(value) for name, value in row.items()}
 
 
 def forget_after(directory: Path, seeds: Sequence[int], step: int) -> None:
@@ -106,8 +117,9 @@ def curves(directory: Path) -> Mapping[str, Mapping[int, Curve]]:
     points: dict[str, dict[int, list[tuple[int, float]]]] = {}
     for row in read_rows(directory):
         for name in row.keys() - {"step", "seed", "split"}:
-            by_seed = points.setdefault(f"{row['split']}: {name}", {})
-            by_seed.setdefault(row["seed"], []).append((row["step"], row[name]))
+            if isinstance(row[name], int | float):
+                by_seed = points.setdefault(f"{row['split']}: {name}", {})
+                by_seed.setdefault(row["seed"], []).append((row["step"], row[name]))
     return {name: points[name] for name in sorted(points)}
 
 

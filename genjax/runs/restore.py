@@ -10,6 +10,7 @@ from genjax.runs.checkpoint_state import DAMAGED, CheckpointState, checkpoint_fo
 from genjax.runs.config import Config, Function, build, from_json, with_option
 from genjax.runs.directory import CONFIG, RunError, read_config
 from genjax.runs.experiment import Experiment
+from genjax.runs.kept import check_data, with_kept_files
 from genjax.runs.options import Run
 from genjax.training import entry
 from genjax.types import Params, Stats
@@ -63,7 +64,8 @@ def restore_run(directory: Path, *, data_dir: Path | None = None) -> Restored:
         raise RunError(f"{directory / CONFIG} cannot be used: {error}") from error
     if data_dir is not None:
         config = with_option(config, "data_dir", data_dir, flag="--data-dir")
-    experiment = build(function, config)
+    experiment = build(function, with_kept_files(config, directory))
+    check_data(directory, experiment.data.sha256)
     checkpoints = tuple(restore_group(experiment, config.run, seeds, directory) for seeds in groups)
     return Restored(function, config, experiment, groups, checkpoints)
 

@@ -18,6 +18,7 @@ from genjax.pictures.figures import Movie, Picture, learning_curves
 from genjax.runs.config import Config, Function, Presets, as_json, build, option_error, parse, program
 from genjax.runs.directory import CONFIG, RESULT, RunError, check_config, curves, read_config, write_json
 from genjax.runs.experiment import Experiment
+from genjax.runs.kept import DATA, check_data, keep_files
 from genjax.runs.loop import Group, Trained, measures, noted_signals, stopped_at
 from genjax.runs.options import Run
 from genjax.runs.processes import check_same, ended_by_a_loss, is_first, meet, part
@@ -50,6 +51,8 @@ def run_experiment(function: Function, config: Config, arguments: Sequence[str])
     if run.workdir:
         check_config(run.workdir, as_json(config))
     experiment = build(function, config)
+    if run.workdir:
+        check_data(run.workdir, experiment.data.sha256)
     if run.quality:
         experiment = with_quality(experiment)
     check_batch_size(experiment, config)
@@ -119,7 +122,8 @@ def train(experiment: Experiment, config: Config, directory: Path, console: Cons
     run = config.run
     groups = seed_groups(directory, experiment, run)
     if is_first():
-        write_json(directory / CONFIG, {**as_json(config), "groups": groups})
+        keep_files(config, directory)
+        write_json(directory / CONFIG, {**as_json(config), "groups": groups, DATA: experiment.data.sha256})
     with noted_signals() as signals:
         trained = [Group(experiment, run, tuple(seeds), directory, console).train(signals) for seeds in groups]
     if signals and jax.process_count() == 1:  # a signal that arrived in the last step

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from genjax.metrics.detection import auroc
+from genjax.runs.directory import RunError
 from genjax.runs.restore import restore_run
 from genjax.runs.runner import main, only_process
 from genjax.runs.session import user_errors
@@ -276,3 +277,31 @@ def test_a_run_of_the_first_version_is_refused_in_one_line(tmp_path, capsys):
     code, _, error = run(capsys, "--workdir", tmp_path)
     assert (code, error) == (1, expected)
     assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
+def test_a_run_whose_data_have_changed_is_refused(tmp_path, capsys):
+    """By the run itself and by what reads it; the data as they were are taken again."""
+    path, first = tmp_path / "own.npz", np.random.default_rng(0).integers(0, 2, (40, 4, 4), dtype=np.uint8) * 255
+    arguments = [
+        "--dataset",
+        path,
+        "--steps",
+        4,
+        "--evaluate-every",
+        2,
+        "--batch-size",
+        5,
+        "--workdir",
+        tmp_path / "run",
+    ]
+    np.savez(path, image=first)
+    assert run(capsys, *arguments)[0] == 0
+    np.savez(path, image=255 - first)
+    code, _, error = run(capsys, *arguments)
+    assert code == 1
+    assert re.search(r"run holds a run on other data: their SHA-256 is \w{16} now and was \w{16}", error)
+    with pytest.raises(RunError, match="holds a run on other data"):
+        restore_run(tmp_path / "run")
+    np.savez(path, image=first)
+    assert restore_run(tmp_path / "run").done == 4
+    assert run(capsys, *arguments)[0] == 0

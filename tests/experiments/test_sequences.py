@@ -65,6 +65,28 @@ def test_sample_goes_on_from_a_prompt(finished, capsys, tmp_path):
     assert texts[3] == texts[4]
 
 
+def test_a_run_keeps_its_text_and_refuses_another(finished, text_file, capsys, tmp_path):
+    """Samples are of the vocabulary of the training, whatever has become of the file; the run cannot go on with it."""
+
+    def written():
+        sample(finished, count=40, prompt="little", out=tmp_path / "out.txt")
+        return capsys.readouterr().out
+
+    before, result = written(), (finished / "result.json").read_text()
+    arguments = ["--text", text_file, *TINY, "--prompt", "Of ", "--workdir", finished]
+    try:
+        text_file.write_text(TEXT.replace("l", "L"))
+        assert written() == before
+        code, _, error = run(char_rnn, capsys, *arguments)
+        assert code == 1
+        assert "holds a run on other data: their SHA-256 is" in error
+        assert (finished / "result.json").read_text() == result
+        text_file.unlink()
+        assert written() == before
+    finally:
+        text_file.write_text(TEXT)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
