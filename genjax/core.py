@@ -10,13 +10,11 @@ import optax
 from jax.typing import DTypeLike
 from jaxtyping import Array, Int
 
+from genjax.keys import INIT
 from genjax.products import with_products
 from genjax.types import Batch, Embed, Evaluate, Generate, Key, Loss, Metrics, Params, PyTree, Stats
 
 T = TypeVar("T")
-
-INIT = 2**32 - 1
-"""Number folded into the root key for initialization. Each training step folds in its step number, which is smaller."""
 
 
 class Phase(NamedTuple):

@@ -12,12 +12,10 @@ from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from genjax.core import TrainState
 from genjax.data.dataset import Load, Split
+from genjax.keys import EVALUATION
 from genjax.mesh import BATCH, constrained, fetched, is_here, mesh_of
 from genjax.programs import shared
 from genjax.types import Evaluate, Key, Metrics, Params, PyTree, Stats
-
-EVALUATION = 2**32 - 1
-"""Number folded into the key of all evaluations; the numbers that training folds in are smaller."""
 
 EVALUATION_BATCH = 500
 """Examples per call of an evaluation program."""

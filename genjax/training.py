@@ -24,12 +24,10 @@ from genjax.core import (
 )
 from genjax.data.feed import BatchLoad, Feed, read_items
 from genjax.errors import ArgumentError
+from genjax.keys import DATA
 from genjax.mesh import BATCH, SEED, constrained, fetched, placed
 from genjax.programs import shared
 from genjax.types import Batch, Metrics, PyTree
-
-DATA = 2**31 - 1
-"""Number folded into the step's key to load the batch; phases fold in 0, 1, 2, ..."""
 
 AXES = TrainState(params=0, stats=0, opt=0, key=0, step=None)  # pyright: ignore[reportArgumentType]
 """Seed axis of each part of the state: every leaf but the step has it. All seeds have the same step, so their phases

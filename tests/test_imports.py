@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 FLOORS = (
-    ("genjax.types", "genjax.errors", "genjax.programs", "genjax.products"),
+    ("genjax.types", "genjax.errors", "genjax.keys", "genjax.programs", "genjax.products"),
     ("genjax.core", "genjax.shuffle", "genjax.mesh"),
     ("genjax.losses", "genjax.metrics", "genjax.networks", "genjax.data"),
     ("genjax.capabilities", "genjax.sampling", "genjax.precision"),

@@ -9,6 +9,7 @@ import optax
 from jaxtyping import Array, Float
 
 from genjax.core import Change, Input, Model, with_batches
+from genjax.keys import CHANGE
 from genjax.models.adversarial.average import with_average
 from genjax.precision import Precision, with_precision
 from genjax.types import Batch, Key
@@ -21,9 +22,6 @@ Mean = Float[np.ndarray, "H W C"] | None
 
 ImageShape = tuple[int, int, int]
 """Height, width and channels of an image."""
-
-CHANGE = 2**31 - 2
-"""Number folded into the key of a loss, an evaluation or a sample, for the random numbers of a `Change`."""
 
 
 def on_batches(model: Model, change: Change, generating: Change | None = None) -> Model:

@@ -3,11 +3,12 @@
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from genjax.core import Input, init_state, make_step
+from genjax.core import Input, Model, Phase, init_state, make_step
 from genjax.models.adversarial.average import averaged, with_average
 from genjax.models.adversarial.dcgan import dcgan
 from genjax.models.adversarial.gan import Optimizers
@@ -96,3 +97,27 @@ def test_bad_arguments_are_named():
         with_average(plain, decay=1.0)
     with pytest.raises(ValueError, match=r"network='decoder': no phase updates it; they update \['discriminator', 'g"):
         with_average(plain, decay=0.9, network="decoder")
+
+
+def test_it_follows_each_schedule_of_the_phases_that_move_the_network():
+    """Phases in every second and every third step, the latter until step 6: moved in the steps 2, 3, 4, 6, 8."""
+
+    def loss(params, stats, batch, key):
+        del batch, key
+        return -params["generator"]["x"], ({}, stats)
+
+    moves = (
+        Phase("a", loss, ("generator",), optax.sgd(1.0), 2),
+        Phase("b", loss, ("generator",), optax.sgd(1.0), 3, 0, 6),
+    )
+    plain = Model(lambda key, batch: ({"generator": {"x": jnp.zeros(())}}, {}), moves, lambda *_: {}, lambda *_: KEY)
+    model = with_average(plain, decay=0.5)
+    state, step = started(model), jax.jit(make_step(model.phases))
+    x = mean = 0.0
+    for number in range(1, 10):
+        state, _ = step(state, BATCH)
+        due = [number % 2 == 0, number % 3 == 0 and number <= 6]
+        x += sum(due)
+        for _ in range(sum(due)):
+            mean = 0.5 * mean + 0.5 * x
+        assert float(state.stats["average"]["params"]["x"]) == mean, number

@@ -3,6 +3,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import ml_dtypes
 import numpy as np
 import optax
 import pytest
@@ -266,3 +267,30 @@ def test_without_weights_an_evaluation_is_the_mean_of_its_row():
 def test_wrong_options_are_named(make, options, message):
     with pytest.raises(ValueError, match=message):
         make(**options)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int8, np.int16, np.int64])
+def test_characters_of_any_type_of_integers_are_read_trained_on_and_continued(kind):
+    model = char_rnn.char_rnn(V, hidden=3, layers=1, length=4)
+    x = np.asarray(text((2, 5)))
+    of_kind, known = ({"sequence": jnp.asarray(x.astype(one))} for one in (kind, np.int32))
+    state = init_state(model, jax.random.key(0), known)
+    step = jax.jit(make_step(model.phases))
+    once, metrics = step(state, of_kind)
+    assert step._cache_size() == 1
+    step(once, of_kind)
+    assert step._cache_size() == 1
+    np.testing.assert_allclose(metrics["likelihood/loss"], step(state, known)[1]["likelihood/loss"], rtol=1e-6)
+    both = ({**batch, "prompt": batch["sequence"]} for batch in (of_kind, known))
+    drawn = [model.generate(state.params, {}, batch, jax.random.key(1)) for batch in both]
+    np.testing.assert_array_equal(*drawn)
+
+
+@pytest.mark.parametrize("kind", [ml_dtypes.bfloat16, np.int32, np.uint8])
+def test_values_of_any_type_of_numbers_are_read_and_continued(kind):
+    model = char_rnn.series_rnn(hidden=3, components=2, length=4)
+    x = np.array([[1, 2, 3, 4], [4, 3, 1, 2]])
+    of_kind, known = ({"sequence": np.asarray(x, one), "prompt": np.asarray(x, one)} for one in (kind, np.float32))
+    state = init_state(model, jax.random.key(0), jax.device_put(known))
+    drawn = [jax.jit(model.generate)(state.params, {}, batch, jax.random.key(1)) for batch in (of_kind, known)]
+    np.testing.assert_allclose(*drawn, rtol=1e-5)

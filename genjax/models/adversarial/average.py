@@ -11,16 +11,17 @@ from genjax.types import Batch, Key, Metrics, Params, PyTree, Scalar, Stats
 def with_average(model: Model, *, decay: float, network: str = "generator") -> Model:
     """Return the model whose `evaluate`, `generate` and `embed` use a running average of a network instead of it.
 
-    The average starts as a copy of the network's weights and batch statistics. An additional last phase, `average`,
-    replaces it by decay average + (1 - decay) network as often as the phase that updates the network most often.
-    stats["average"] holds it.
+    The average starts as a copy of the network's weights and batch statistics. At the end of each step in which a phase
+    has updated the network, an additional phase, `average`, replaces it by decay average + (1 - decay) network; where
+    phases update it in different steps, there is one such phase for each of their schedules. stats["average"] holds it.
 
     Raises ValueError if `decay` is not in [0, 1) or no phase updates the network.
     """
     if not 0 <= decay < 1:
         raise ValueError(f"decay={decay} must be at least 0 and below 1")
-    periods = [phase.every for phase in model.phases if network in phase.wrt]
-    if not periods:
+    moving = [(phase.every, phase.start, phase.stop) for phase in model.phases if network in phase.wrt]
+    schedules = list(dict.fromkeys(moving))
+    if not schedules:
         trained = sorted({name for phase in model.phases for name in phase.wrt})
         raise ArgumentError("network", network, f": no phase updates it; they update {trained}")
 
@@ -33,10 +34,14 @@ def with_average(model: Model, *, decay: float, network: str = "generator") -> M
         mean = optax.incremental_update(stats["average"], current(params, stats, network), decay)
         return jnp.zeros(()), ({}, {**stats, "average": mean})
 
+    averages = (
+        Phase(f"average{index or ''}", average, (), optax.identity(), *schedule)
+        for index, schedule in enumerate(schedules)
+    )
     embed = model.embed
     return model._replace(
         init=init,
-        phases=(*model.phases, Phase("average", average, (), optax.identity(), every=min(periods))),
+        phases=(*model.phases, *averages),
         evaluate=lambda params, stats, batch, key: model.evaluate(*averaged(params, stats, network), batch, key),
         generate=lambda params, stats, batch, key: model.generate(*averaged(params, stats, network), batch, key),
         embed=embed and (lambda params, stats, batch: embed(*averaged(params, stats, network), batch)),

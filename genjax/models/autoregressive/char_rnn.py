@@ -89,12 +89,12 @@ def make_model(core: "Sequential", *, length: int, optimizer: optax.GradientTran
         raise ValueError(f"length={length} must be at least 1")
 
     def init(key: Key, batch: Batch) -> tuple[Params, Stats]:
-        carry = core.start(len(batch["sequence"]))
-        features = core.head.features(batch["sequence"])
+        x = core.elements(batch["sequence"])
+        carry, features = core.start(len(x)), core.head.features(x)
         return {"rnn": core.network.init(key, carry.state, features)["params"]}, {"carry": carry}
 
     def loss(params: Params, stats: Stats, batch: Batch, key: Key) -> tuple[Scalar, tuple[Metrics, Stats]]:
-        x = batch["sequence"]
+        x = core.elements(batch["sequence"])
         carry = core.start(len(x))
         if "continues" in batch:
             carry = where_rows(batch["continues"], stats["carry"], carry)
@@ -103,14 +103,14 @@ def make_model(core: "Sequential", *, length: int, optimizer: optax.GradientTran
 
     def evaluate(params: Params, stats: Stats, batch: Batch, key: Key) -> Metrics:
         del stats, key
-        x = batch["sequence"]
+        x = core.elements(batch["sequence"])
         weight = batch.get("weight", jnp.full(x.shape, 1 / x.shape[1]))
         return core.head.metrics(-(weight * log_probs(core, params["rnn"], x)).sum(axis=1))
 
     def generate(params: Params, stats: Stats, batch: Batch, key: Key) -> Array:
         del stats
         prompt = batch["prompt"] if "prompt" in batch else batch["sequence"][:, :0]
-        return continuation(core, params["rnn"], key, prompt, length=length)[0]
+        return continuation(core, params["rnn"], key, core.elements(prompt), length=length)[0]
 
     default = optax.chain(optax.clip(5 / 50), optax.rmsprop(2e-3, decay=0.95))
     phase = Phase("likelihood", loss, ("rnn",), optimizer or default)
@@ -233,6 +233,11 @@ class Sequential(NamedTuple):
 
     network: Network
     head: Head
+
+    def elements(self, x: Sequences) -> Sequences:
+        """Return elements of any type of numbers in that of the head; float32 and float64 stay."""
+        wide = self.head.dtype is float and x.dtype in (jnp.float32, jnp.float64)
+        return x if wide else x.astype(self.head.dtype)
 
     def start(self, batch: int) -> "Carry":
         """Return the carry before the first element."""
