@@ -25,11 +25,11 @@ def experiment_names() -> list[str]:
 
 def main() -> None:
     """Print one line per experiment, and the other commands."""
-    print("Experiments: python -m experiments.NAME [--preset quick|small|paper] [--help]")
-    for name in experiment_names():
-        print(f"  {name:<11} {first_line(name)}")
-    print("Commands on a trained run: python -m genjax")
-    print("Results and benchmark: python -m experiments.ledger, python -m experiments.speed")
+    lines = ["Experiments: python -m experiments.NAME [--preset quick|small|paper] [--help]"]
+    lines += [f"  {name:<11} {first_line(name)}" for name in experiment_names()]
+    lines += ["Commands on a trained run: python -m genjax"]
+    lines += ["Results and benchmark: python -m experiments.ledger, python -m experiments.speed"]
+    print("\n".join(lines))  # at once: `... | head -1` ends without an error
 
 
 if __name__ == "__main__":

@@ -31,10 +31,12 @@ def run(name: str, arguments: Sequence[str]) -> None:
     """Run the command of this name."""
     import tyro
 
-    from genjax.runs.session import configure, user_errors
+    from genjax.runs.session import check_devices, configure, user_errors
 
     configure()
     with user_errors():
+        if name != "plan":  # which divides a CPU before JAX starts
+            check_devices()
         module = importlib.import_module(f"genjax.commands.{name}")
         command = getattr(module, name)
         tyro.cli(command, prog=f"python -m genjax {name}", description=module.__doc__, args=list(arguments))

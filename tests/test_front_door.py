@@ -17,7 +17,7 @@ from genjax.data.arrays import ArrayDataset
 from genjax.data.load import load_dataset
 from genjax.front import train as training
 from tests.front_door_cases import COUNT, IMAGES, LABELS, SHAPE, SYSTEMS, TEXT, data_of, grey, model_of, state_of
-from tests.toys import two_players
+from tests.toys import descending, two_players
 
 
 def same(a, b):
@@ -306,3 +306,10 @@ def test_public_names_are_there_and_nothing_else():
     with pytest.raises(AttributeError, match="no attribute 'vea'"):
         genjax.vea  # noqa: B018
     assert isinstance(genjax.dataset("digits"), ArrayDataset)
+
+
+@pytest.mark.parametrize(("better", "steps", "kept"), [("min", 3, 2), ("max", 4, 4), ("max", 3, 1)])
+def test_the_best_parameters_have_the_least_score_or_the_greatest(better, steps, kept):
+    """Scores are 1, 0, 1 and 2 after the four steps, and the first of two equal ones is kept."""
+    state = genjax.train(descending(), grey(), steps=steps, best=genjax.Best("score", better, every=1))
+    assert float(state.params["net"]["w"]) == -kept

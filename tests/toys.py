@@ -57,3 +57,26 @@ def load(raw, key):
 def grey_feed(seeds=(0,), *, batch_size: int = 4, size: int = 20):
     """Batches of `grey_split`."""
     return make_feed(grey_split(size), load, seeds, batch_size)
+
+
+@functools.cache
+def descending() -> Model:
+    """A number that is -k after k steps, and the score of which is its distance from -2: 1, 0, 1, 2, ..."""
+
+    def init(key, batch):
+        del key, batch
+        return {"net": {"w": jnp.zeros(())}}, {}
+
+    def loss(params, stats, batch, key):
+        del batch, key
+        return params["net"]["w"], ({}, stats)
+
+    def evaluate(params, stats, batch, key):
+        del stats, key
+        return {"score": jnp.full(len(batch["image"]), jnp.abs(params["net"]["w"] + 2))}
+
+    def generate(params, stats, batch, key):
+        del params, stats, key
+        return batch["image"]
+
+    return Model(init, (Phase("only", loss, ("net",), optax.sgd(1.0)),), evaluate, generate)

@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import jax
-import numpy as np
 import tyro
 from jax.sharding import NamedSharding, PartitionSpec
 from rich.console import Console
@@ -33,6 +32,7 @@ from genjax.mesh import SEED, make_mesh
 from genjax.runs.config import Function, imported, option_error
 from genjax.runs.directory import RunError
 from genjax.runs.experiment import Experiment
+from genjax.runs.memory import size_of
 from genjax.runs.options import Data, Run
 from genjax.training import init_call, make_train_step, map_seeds
 from genjax.types import PyTree
@@ -182,16 +182,6 @@ def first_shapes(experiment: Experiment, feed: Feed, seeds: Sequence[int]) -> Tr
 def shapes_of(tree: PyTree) -> PyTree:
     """Return shapes, types and places of arrays."""
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), tree)
-
-
-def size_of(tree: PyTree) -> int:
-    """Return the bytes of all arrays of a tree."""
-    return sum(math.prod(leaf.shape) * np.dtype(raw_type(leaf)).itemsize for leaf in jax.tree.leaves(tree))
-
-
-def raw_type(leaf: Any) -> Any:
-    """Return the type of an array's elements; a random key counts as eight bytes."""
-    return np.uint64 if jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf.dtype
 
 
 def table(found: Plan, title: str) -> Table:

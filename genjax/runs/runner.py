@@ -20,11 +20,12 @@ from genjax.runs.directory import CONFIG, RESULT, RunError, check_config, curves
 from genjax.runs.experiment import Experiment
 from genjax.runs.kept import DATA, check_data, keep_files
 from genjax.runs.loop import Group, Trained, measures, noted_signals, stopped_at
+from genjax.runs.memory import check_state_fits
 from genjax.runs.options import Run
 from genjax.runs.processes import check_same, ended_by_a_loss, is_first, meet, part
 from genjax.runs.quality import with_quality
 from genjax.runs.report import origin_of, result_of, result_table
-from genjax.runs.session import configure, user_errors
+from genjax.runs.session import check_devices, configure, plain_streams, user_errors
 from genjax.training import check_generator, entry
 
 LOCK = ".lock"
@@ -36,6 +37,7 @@ FRAMES_PER_SECOND = 8
 def main(function: Function, presets: Presets, arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the experiment that the command line describes, and exit: with status 0 on success, else with a message."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    plain_streams()
     with user_errors():
         run_experiment(function, parse(function, presets, arguments), arguments)
     sys.exit(0)
@@ -47,6 +49,7 @@ def run_experiment(function: Function, config: Config, arguments: Sequence[str])
     configure(deterministic=run.deterministic)
     if run.distributed:
         meet(run)
+    check_devices()
     origin = origin_of(program(function), arguments)
     if run.workdir:
         check_config(run.workdir, as_json(config))
@@ -60,7 +63,7 @@ def run_experiment(function: Function, config: Config, arguments: Sequence[str])
         check_same(as_json(config), experiment.data.sha256)
     directory = run.workdir or new_directory(config)
     directory.mkdir(parents=True, exist_ok=True)
-    console = Console(markup=False, highlight=False, quiet=not is_first())
+    console = Console(markup=False, highlight=False, emoji=False, quiet=not is_first())
     console.print(f"run directory: {directory}", soft_wrap=True)
     with only_process(directory) if is_first() else contextlib.nullcontext():
         with ended_by_a_loss():
@@ -113,6 +116,7 @@ def check_batch_size(experiment: Experiment, config: Config) -> None:
         for group in groups:
             check_generator(group)
             make_mesh(len(group), run.batch_size, run.devices)
+        check_state_fits(experiment, groups[0], run.batch_size, make_mesh(len(groups[0]), run.batch_size, run.devices))
     except ValueError as error:
         raise option_error(error, config.options) from error
 

@@ -1,6 +1,8 @@
 """Settings of JAX and one-line error messages, the same for every command."""
 
+import codecs
 import contextlib
+import io
 import logging
 import os
 import signal
@@ -21,12 +23,13 @@ CACHED_FROM_SECONDS = 0.2
 
 def configure(*, deterministic: bool = False) -> None:
     """Configure determinism, the compilation cache and the loggers of libraries; call before JAX starts."""
+    plain_streams()
     logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax logs what it raises as well
     sys.unraisablehook = without_closed_loops(sys.unraisablehook)
     if deterministic:
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_gpu_deterministic_ops=true".strip()
-    if CACHE_VARIABLE not in os.environ:
-        jax.config.update("jax_compilation_cache_dir", str(cache_folder()))
+    if CACHE_VARIABLE not in os.environ and (folder := cache_folder()) is not None:
+        jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", CACHED_FROM_SECONDS)
 
 
@@ -40,10 +43,41 @@ def without_closed_loops(hook: Callable[[Any], None]) -> Callable[[Any], None]:
     return quiet
 
 
-def cache_folder() -> Path:
-    """Return the folder in the user's cache in which compiled programs are kept between runs."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+def cache_folder() -> Path | None:
+    """Return the folder in the user's cache in which compiled programs are kept between runs; None without a home."""
+    try:
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:  # neither HOME nor an entry in the list of users
+        return None
     return Path(home) / "genjax" / "compiled"
+
+
+PLAIN = {"±": "+-", "–": "-", "…": "...", "→": "->", "²": "^2"}
+"""Signs of our own output, in ASCII."""
+
+
+def plain_streams() -> None:
+    """Let output streams write a sign that their encoding lacks in ASCII, as in the C locale, in place of an error."""
+    codecs.register_error("genjax.plain", plainly)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="genjax.plain")
+
+
+def plainly(error: UnicodeError) -> tuple[str, int]:
+    """Return signs in ASCII, by `PLAIN` or else as a question mark; it handles errors of encodings."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(PLAIN.get(sign, "?") for sign in error.object[error.start : error.end]), error.end
+
+
+def check_devices() -> None:
+    """Start JAX; raise RunError if it has no device of the kind that JAX_PLATFORMS asks for."""
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        said = (str(error).splitlines() or ["none was found"])[0]
+        raise RunError(f"JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS', '')}: no such device here ({said})") from error
 
 
 @contextlib.contextmanager

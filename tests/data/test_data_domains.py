@@ -138,3 +138,12 @@ def test_two_folders_are_domains_and_bad_ones_are_named(tmp_path):
 def test_what_cannot_be_a_domain_is_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_no_domain_of_any_seed_has_the_order_of_another():
+    """Both have ten images, so that one order for both would show the same pairs in every epoch."""
+    items = made_domains(SOURCE, "inverted").feed((0, 5), 10).items(0)
+    orders = [tuple(order) for _, item in zip(range(2), items, strict=False) for part in item for order in part]
+    assert len(orders) == 8  # of two epochs, two domains and two seeds
+    assert len(set(orders)) == 8
+    assert all(sorted(order) == list(range(10)) for order in orders)

@@ -265,3 +265,10 @@ def test_shrunk_images_are_the_means_of_blocks():
     assert small.sha256 != whole.sha256
     with pytest.raises(ValueError, match="shrink=3 must divide the height and width of 'digits', 8 x 8"):
         load_dataset("digits", shrink=3)
+
+
+def test_a_pixel_of_exactly_one_half_is_black_under_the_threshold():
+    greys = np.array([0, 0.25, 0.5, np.nextafter(np.float32(0.5), np.float32(1)), 0.75, 1], np.float32)
+    part = resident({"image": greys.reshape(1, 2, 3, 1)})
+    dataset = present(make_source("greys", part, part, part, files={}), "threshold")
+    np.testing.assert_array_equal(images(dataset, dataset.test).ravel(), [0, 0, 0, 1, 1, 1])

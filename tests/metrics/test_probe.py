@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -76,3 +78,18 @@ def test_misuse_is_named():
     }.items():
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def at(x, *label):
+    """Examples of one feature, all of the value x."""
+    return Labelled(np.full((len(label), 1), x), np.array(label))
+
+
+def test_the_penalty_is_picked_by_validation_and_not_by_the_test_split():
+    """Three examples of class 0 lie at -1, one of class 1 at 1: a strong penalty says 0 everywhere, a weak one not."""
+    train = Labelled(np.array([[-1.0], [-1.0], [-1.0], [1.0]]), np.array([0, 0, 0, 1]))
+    probe = functools.partial(linear_probe, train, regularizations=(1e-4, 1e4))
+    assert probe(at(1.0, 0), at(1.0, 1)) == 1  # strong: right in validation, wrong in the test
+    assert probe(at(1.0, 1), at(1.0, 0)) == 1  # weak
+    assert probe(at(1.0, 0, 0, 1), at(1.0, 0, 0, 0, 1)) == 1 / 4
+    assert probe(at(-1.0, 0), at(1.0, 1)) == 1  # validation does not tell them apart: the stronger penalty

@@ -60,3 +60,9 @@ def test_the_ceiling_is_the_mean_over_all_assignments_that_give_the_image():
     orders = np.array([(0, *rest) for rest in itertools.permutations((1, 2, 3))])
     assert ceiling(image, 2) == pytest.approx(solved(orders, np.broadcast_to(np.arange(4), orders.shape)))
     assert ceiling(RNG.random((2, 4, 4, 1)), 2) == {"piece_accuracy": 1, "jigsaw_accuracy": 1}
+
+
+def test_a_pixel_of_exactly_one_half_is_in_no_mask():
+    """One pixel is in both masks, and one more in the second; with a half counted in, it would be 3/4, 2/3 or 1/4."""
+    predicted, mask = (np.reshape(one, (1, 2, 2, 1)) for one in ([0.5, 0.75, 0.0, 0.5], [1.0, 1.0, 0.5, 0.5]))
+    assert mask_iou(predicted, mask).tolist() == [1 / 2]

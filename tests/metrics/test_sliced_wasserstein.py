@@ -4,7 +4,7 @@ import scipy.ndimage
 import scipy.special
 import scipy.stats
 
-from genjax.metrics.patches import SIZE, cut, downsampled, laplacian_pyramid, patch_distance, upsampled
+from genjax.metrics.patches import SIZE, cut, downsampled, laplacian_pyramid, normalized, patch_distance, upsampled
 from genjax.metrics.sliced_wasserstein import sliced_wasserstein, unit_vectors
 
 RNG = np.random.default_rng(0)
@@ -117,3 +117,14 @@ def test_a_channel_without_variance_is_finite():
 def test_bad_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_contrast_and_brightness_of_each_channel_do_not_count():
+    """Each channel has a deviation of its own, so that another cast of colour is at distance 0."""
+    fake = IMAGES * np.float32([0.5, 4]) + np.float32([1, -2])
+    found = swd(IMAGES, fake, smallest=8).levels
+    assert found == pytest.approx({32: 0, 16: 0}, abs=1e-4)
+    patches = cut(fake, *(np.zeros((6, 1), int),) * 2)
+    channels = normalized(patches, 0.0).reshape(6, 2, -1)
+    np.testing.assert_allclose(channels.mean(axis=(0, 2)), 0, atol=1e-5)
+    np.testing.assert_allclose(channels.std(axis=(0, 2)), 1, rtol=1e-5)

@@ -56,3 +56,17 @@ def test_widths_double_up_to_eight_times_the_first():
     image = jax.ShapeDtypeStruct((1, 512, 512, 3), jnp.float32)
     params = jax.eval_shape(PatchDiscriminator(strided=4).init, KEY, image)["params"]
     assert [params[f"conv_{index}"]["kernel"].shape[-1] for index in range(5)] == [64, 128, 256, 512, 512]
+
+
+def test_a_score_is_the_papers_in_numpy():
+    """An image of 3x3 has 2x2 places of a 4x4 kernel and one score, with a leaky ReLU of slope 0.2 between."""
+    discriminator, image = PatchDiscriminator(3, strided=0), RNG.random((2, 3, 3, 1)).astype(np.float32)
+    variables = with_random_kernels(discriminator, image)
+    params = jax.tree.map(np.asarray, variables["params"])
+    around = np.pad(2 * image - 1, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(around, (4, 4), (1, 2))
+    x = np.einsum("bhwirc,rcio->bhwo", windows, params["conv_0"]["kernel"]) + params["conv_0"]["bias"]
+    x = np.where(x > 0, x, 0.2 * x)
+    expected = np.einsum("bhwi,hwio->bo", x, params["score"]["kernel"][1:3, 1:3]) + params["score"]["bias"]
+    scores = np.asarray(jax.jit(discriminator.apply)(variables, image))
+    np.testing.assert_allclose(scores[:, 0, 0], expected, rtol=1e-4, atol=1e-5)

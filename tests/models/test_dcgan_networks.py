@@ -138,3 +138,14 @@ def test_features_are_the_greatest_values_in_four_by_four_windows():
     of_odd = np.stack([[odd[:, rows, columns].max(axis=(1, 2)) for columns in windows] for rows in windows])
     expected = np.concatenate([of_wide.reshape(2, -1), of_odd.transpose(2, 0, 1, 3).reshape(2, -1)], axis=1)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_a_batch_moves_the_running_statistics_of_batch_norm_by_a_tenth():
+    """From mean 0 and variance 1, of the batch's numbers of each unit."""
+    generator, variables, *_ = small()
+    z = np.random.default_rng(1).normal(size=(3, 5)).astype(np.float32)
+    run = jax.jit(lambda z: generator.apply(variables, z, train=True, mutable=["batch_stats"])[1])
+    moved = run(z)["batch_stats"]["norm"]
+    units = z @ np.asarray(variables["params"]["linear"]["kernel"])
+    np.testing.assert_allclose(moved["mean"], 0.1 * units.mean(0), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(moved["var"], 0.9 + 0.1 * units.var(0), rtol=1e-5)

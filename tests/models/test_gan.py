@@ -304,3 +304,27 @@ def test_points_are_of_any_size():
     batch = {"point": jnp.zeros((3, 2))}
     state = jax.eval_shape(lambda: init_state(model, KEY, batch))
     assert jax.eval_shape(model.generate, state.params, state.stats, batch, KEY).shape == (3, 2)
+
+
+class Dropping(nn.Module):
+    """y = a x, or half of the time 0."""
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        return self.param("a", nn.initializers.ones, (1,)) * nn.Dropout(0.5, deterministic=not train)(x)
+
+
+def test_real_and_fake_examples_are_dropped_apart():
+    """With the same four numbers as real and as fake ones, what is left of the two is not correlated over keys."""
+    model = line(discriminator=Dropping())
+    state, same = state_of(model), {"point": jnp.asarray(0.5 * NOISE[:, None])}
+
+    @jax.jit
+    @jax.vmap
+    def logits(key):
+        metrics = model.phases[0].loss(state.params, state.stats, same, key)[1][0]
+        return metrics["real_logit"], metrics["fake_logit"]
+
+    real, fake = map(np.asarray, logits(jax.random.split(KEY, 1000)))
+    np.testing.assert_allclose([real.mean(), fake.mean()], 0.5 * NOISE.mean(), atol=5 * real.std() / np.sqrt(1000))
+    assert abs(np.corrcoef(real, fake)[0, 1]) < 5 / np.sqrt(1000)

@@ -215,3 +215,40 @@ def test_what_does_not_fit_is_named(change, message):
 def test_sides_must_be_multiples_of_4():
     with pytest.raises(ValueError, match=r"image_shape=\(10, 8, 1\): height and width must be multiples of 4"):
         conv_networks((10, 8, 1))
+
+
+def test_running_statistics_are_of_real_images_in_one_network_and_of_generated_ones_in_the_other():
+    """Other real images move those of D alone, and other codes those of Q alone; the generator moves its own."""
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def moved(index, image, key):
+        _, (_, stats) = model().phases[index].loss(state().params, state().stats, {"image": image}, key)
+        return stats
+
+    def changed(one, other):
+        pairs = {name: zip(*map(jax.tree.leaves, (one[name], other[name])), strict=True) for name in one}
+        return {name for name, leaves in pairs.items() if any((a != b).any() for a, b in leaves)}
+
+    after = jax.device_get(moved(0, IMAGES, KEY))
+    assert changed(after, state().stats) == {"discriminator", "recognition"}
+    assert changed(after, jax.device_get(moved(0, 1 - IMAGES**2, KEY))) == {"discriminator"}
+    assert changed(after, jax.device_get(moved(0, IMAGES, jax.random.key(1)))) == {"recognition"}
+    assert changed(moved(1, IMAGES, KEY), state().stats) == {"generator"}
+
+
+def test_recognition_is_the_papers_layer_in_numpy():
+    """A dense layer, batch normalization, a leaky ReLU of slope 0.1 and linear outputs; statistics move by a tenth."""
+    rng, features = np.random.default_rng(0), np.random.default_rng(1).normal(size=(6, 5)).astype(np.float32)
+    shapes = jax.eval_shape(networks().recognition.init, KEY, features)["params"]
+    params = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), shapes)
+    stats = {"norm": {"mean": np.zeros(4, np.float32), "var": np.ones(4, np.float32)}}
+    apply = functools.partial(networks().recognition.apply, train=True, mutable=["batch_stats"])
+    found, moved = jax.jit(apply)({"params": params, "batch_stats": stats}, features)
+    units, norm = features @ params["hidden"]["kernel"], params["norm"]
+    x = (units - units.mean(0)) / np.sqrt(units.var(0) + 1e-5) * norm["scale"] + norm["bias"]
+    x = np.where(x > 0, x, 0.1 * x)
+    for name, values in found.items():
+        expected = x @ params[name]["kernel"] + params[name]["bias"]
+        np.testing.assert_allclose(values, expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(moved["batch_stats"]["norm"]["mean"], 0.1 * units.mean(0), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(moved["batch_stats"]["norm"]["var"], 0.9 + 0.1 * units.var(0), rtol=1e-4)

@@ -213,3 +213,29 @@ def test_halving_undoes_doubling_exactly():
 def test_alpha_is_what_a_depth_is_above_the_level_before():
     assert [float(alpha(depth, 2)) for depth in (0.0, 1.0, 1.25, 2.0, 2.5)] == [0, 0, 0.25, 1, 1]
     assert float(alpha(0.0, 0)) == 1
+
+
+def test_the_first_level_of_the_generator_is_the_papers_in_numpy():
+    """Gains are sqrt(2) / 4 in the linear layer, as in the authors' code, sqrt(2) in the convolution and 1 at last."""
+    params = variables()[0]["params"]
+
+    def normalized(a):
+        return a / np.sqrt((a**2).mean(axis=-1, keepdims=True) + 1e-8)
+
+    def leaky(a):
+        return np.where(a > 0, a, 0.2 * a)
+
+    linear, conv, image = (params[name] for name in ("linear", "conv_0_1", "to_image_0"))
+    x = normalized(Z) @ linear["kernel"] * np.sqrt(2) / 4 / np.sqrt(6) + linear["bias"]
+    x = np.pad(normalized(leaky(x.reshape(3, 4, 4, 5))), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    sums = [correlate(x, conv["kernel"][None, ..., out], mode="valid")[..., 0] for out in range(5)]
+    x = normalized(leaky(np.stack(sums, -1) * np.sqrt(2) / np.sqrt(9 * 5) + conv["bias"]))
+    expected = x @ image["kernel"] / np.sqrt(5) + image["bias"]
+    np.testing.assert_allclose(generated(Z, level=0, depth=0.0), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_batch_moves_the_running_deviation_by_a_tenth():
+    """Numbers 1 and 3 at every place have the deviation 1, and the running one begins at 0."""
+    x = np.array([1, 3], np.float32).reshape(2, 1, 1, 1)
+    _, moved = jax.jit(lambda x: MinibatchDeviation().apply({}, x, train=True, mutable=["batch_stats"]))(x)
+    np.testing.assert_allclose(moved["batch_stats"]["deviation"], 0.1, rtol=1e-6)

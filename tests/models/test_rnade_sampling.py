@@ -8,6 +8,7 @@ import scipy.special
 import scipy.stats
 
 from genjax.models.autoregressive import rnade
+from genjax.models.autoregressive.rnade import Weights
 from tests.models.rnade_cases import (
     KEY,
     SHAPE,
@@ -122,3 +123,15 @@ def test_completion_of_pixels_that_are_no_prefix_or_of_another_shape_is_refused(
     assert np.isnan(jax.jit(model.generate)(params, {}, batch, KEY)).all()
     with pytest.raises(ValueError, match="known: shape"):
         model.generate(params, {}, {**batch, "known": batch["known"][:, :1]}, KEY)
+
+
+def test_samples_are_as_narrow_and_as_wide_as_their_density_says():
+    """Log sigmas of -30 and 30: the density has -7 and 7 instead, and so must the sampler."""
+    sigma = np.exp([-7.0, 7.0])
+    with jax.enable_x64(True):
+        zeros = Weights(np.zeros((2, 1)), np.zeros((2, 1, 3)), np.zeros((2, 3)), np.zeros(1), np.ones(2))
+        w = with_biases(zeros, 2, [-30.0, 30.0])
+        x, recorded = jax.device_get(rnade.sample(w, KEY, 1000))
+    for column in (x / sigma).T:
+        assert scipy.stats.kstest(column, "norm").pvalue > 1e-4
+    np.testing.assert_allclose(recorded, scipy.stats.norm.logpdf(x, scale=sigma).sum(1), rtol=1e-9)

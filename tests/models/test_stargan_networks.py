@@ -67,3 +67,15 @@ def test_the_papers_networks_at_128():
 def test_layers_halve_the_smaller_side_to_2_or_3():
     layers = {4: 1, 7: 1, 8: 2, 14: 2, 16: 3, 28: 3, 128: 6, 256: 7}
     assert {side: strided_layers((side, side + 9, 1)) for side in layers} == layers
+
+
+def test_the_heads_are_the_papers_in_numpy():
+    """One strided layer of an image of 2x2, which the middle of its kernels sees, and a leaky ReLU of slope 0.01."""
+    images = RNG.random((3, 2, 2, 1)).astype(np.float32)
+    variables = with_random_leaves(TwoHeads(2, filters=3, strided=1), images)
+    scores, logits = jax.jit(TwoHeads(2, filters=3, strided=1).apply)(variables, images)
+    params = jax.tree.map(np.asarray, variables["params"])
+    x = np.einsum("bhwi,hwio->bo", 2 * images - 1, params["conv_0"]["kernel"][1:3, 1:3]) + params["conv_0"]["bias"]
+    x = np.where(x > 0, x, 0.01 * x)
+    np.testing.assert_allclose(scores[:, 0, 0], x @ params["score"]["kernel"][1, 1], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(logits, x @ params["label"]["kernel"], rtol=1e-4, atol=1e-5)

@@ -7,7 +7,7 @@ import scipy.stats
 from flax import linen as nn
 
 from genjax.losses.bound import elbo, iwae_bound, log_weights, monte_carlo_elbo
-from genjax.models.latent.vae import bound_terms, make_evaluate, make_generate
+from genjax.models.latent.vae import bound_terms, make_evaluate, make_generate, prior_sample
 from genjax.models.latent.vae_networks import GAUSSIAN, Gaussian, Networks, encode, reparameterized
 
 SHAPE = (3, 2, 1)
@@ -180,3 +180,23 @@ def test_two_layers_draw_from_p_of_x():
     expected = (W * (np.array([0.9, -1.3]) ** 2 * PRIOR_VARIANCE + [0.4, 0.7])) @ W.T
     np.testing.assert_allclose(np.cov(means.T), expected, atol=0.15)
     np.testing.assert_allclose(means.mean(0), W @ [0.3, -0.2] + b, atol=0.06)
+
+
+def test_one_layer_with_a_prior_of_another_variance_has_the_log_p_of_that_prior():
+    """z ~ N(0, v I) makes the images N(b, v W W^T + s^2 I), and at the exact posterior each sample weighs p(x)."""
+    networks = LINEAR._replace(prior_variance=PRIOR_VARIANCE)
+    with jax.enable_x64(True):
+        params, images, _, _ = linear_gaussian(5)
+        layer = params["decoder"]["params"]["Dense_0"]
+        W, b = np.asarray(layer["kernel"]).T, np.asarray(layer["bias"])
+        variance = 1 / (1 / PRIOR_VARIANCE + (W**2).sum(0) / NOISE_STD**2)
+        gain = W * variance / NOISE_STD**2
+        params["encoder"] = {"params": {"log_var": np.log(variance), "Dense_0": {"kernel": gain, "bias": -b @ gain}}}
+        terms = bound_terms(networks, params, images, encode(networks, params, images), sigma_points(2, 5))
+        weights, bound = log_weights(terms), elbo(terms)
+        drawn = np.asarray(prior_sample(networks, params, sigma_points(2, 1)[:, 0]))
+    images_of_prior = scipy.stats.multivariate_normal(b, PRIOR_VARIANCE * W @ W.T + NOISE_STD**2 * np.eye(6))
+    log_p = images_of_prior.logpdf(np.asarray(images).reshape(5, 6))
+    np.testing.assert_allclose(weights, np.broadcast_to(log_p, (4, 5)), rtol=1e-9)
+    np.testing.assert_allclose(bound, log_p, rtol=1e-9)
+    np.testing.assert_allclose(drawn.T @ drawn / 4, PRIOR_VARIANCE * np.eye(2), atol=1e-9)

@@ -77,3 +77,10 @@ def test_images_keep_their_size_and_lie_between_0_and_1():
     assert 0 < made.min() < made.max() < 1
     beside_another = np.asarray(run(variables, np.stack([1 - images[0], images[1]])))
     np.testing.assert_allclose(beside_another[1], made[1], rtol=1e-5)  # neighbours do not matter
+
+
+def test_the_variance_of_a_map_has_a_hundred_thousandth_added():
+    """A variance v becomes v / (v + 0.00001), which is 1 / 2 where v is that number itself."""
+    deviations = np.sqrt(1e-5 * np.array([1, 3, 99]))
+    x = (np.array([1.0, -1, -1, 1]).reshape(1, 2, 2, 1) * deviations).astype(np.float32)
+    np.testing.assert_allclose(np.asarray(jax.jit(instance_norm)(x)).var((0, 1, 2)), [1 / 2, 3 / 4, 0.99], rtol=1e-4)

@@ -28,6 +28,9 @@ from genjax.networks.start import frequency_logits
 from genjax.shuffle import permutation
 from genjax.types import Batch, Key, Metrics, Params, PyTree, Scalar, Stats
 
+MOST_UNITS = 10**8
+"""Largest number of hidden units times masks, whose degrees are numbered on the host before there is a model."""
+
 
 def made(
     image_shape: tuple[int, int, int],
@@ -106,6 +109,8 @@ def check_sizes(hidden: Sequence[int], masks: int) -> None:
         raise ArgumentError("hidden", tuple(hidden), " must hold at least one layer, each of at least 1 unit")
     if masks < 1:
         raise ArgumentError("masks", masks, " must be at least 1")
+    if sum(hidden) * masks > MOST_UNITS:
+        raise ArgumentError("hidden", tuple(hidden), f" with {masks} masks are more units than {MOST_UNITS}, the most")
 
 
 def mask_orderings(
