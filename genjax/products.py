@@ -26,7 +26,9 @@ INLINED = ("jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call")
 """Operations that are replaced by their bodies, if these hold products. A derivative of one's own is lost by it, so
 differentiate first."""
 
-KEPT = ("scan", "while", "cond", "checkpoint", "remat2")
+CHECKPOINTS = ("checkpoint", "remat2")
+
+KEPT = ("scan", "while", "cond", *CHECKPOINTS)
 """Operations that stay, with products in their bodies rounded."""
 
 
@@ -71,6 +73,8 @@ def applied(equation: JaxprEqn, operands: Sequence[Any], dtype: DTypeLike) -> li
     if name in (*INLINED, *KEPT) and any(map(has_products, bodies)):
         if name in INLINED:
             return evaluated(closed(bodies[0]), operands, dtype)
+        if name in CHECKPOINTS:
+            return checkpointed(bodies[0], operands, params, dtype)
         params = {key: with_rounded_bodies(value, dtype) for key, value in params.items()}
     results = equation.primitive.bind(*operands, **equation.primitive.get_bind_params(params))
     return results if equation.primitive.multiple_results else [results]
@@ -109,6 +113,16 @@ def emulated(equation: JaxprEqn, operands: Sequence[Any], dtype: DTypeLike) -> A
 
     found = equation.primitive.bind(*map(rounded, operands), **equation.params)
     return rounded(found) if equation.primitive.name == CONVOLUTION else found
+
+
+def checkpointed(body: Any, operands: Sequence[Any], params: Any, dtype: DTypeLike) -> list[Any]:
+    """Return the results of `jax.checkpoint`, which keeps nothing of its body for a gradient."""
+    again = jax.checkpoint(
+        lambda *operands: evaluated(closed(body), operands, dtype),
+        prevent_cse=params["prevent_cse"],
+        policy=params["policy"],
+    )
+    return again(*operands)
 
 
 def bodies_of(tree: Any) -> Iterator[Jaxpr | ClosedJaxpr]:

@@ -111,6 +111,13 @@ def test_a_convolution_is_that_of_rounded_operands_and_is_rounded(stride, paddin
     assert found.dtype == jnp.float32
 
 
+def test_a_checkpoint_that_holds_constants_keeps_them():
+    held = jax.checkpoint(lambda a: jax.jit(lambda a: a @ jnp.asarray(B))(a))
+    close(jax.jit(with_products(held, jnp.bfloat16))(A), product(A, B))
+    gradient = jax.grad(lambda a: (held(a) * A[:, :3]).sum())
+    close(jax.jit(with_products(gradient, jnp.bfloat16))(A), product(A[:, :3], B.T))
+
+
 def test_all_else_is_as_it_was():
     """Sums, activations, random numbers, products of other types or of the highest precision: bit for bit."""
 

@@ -163,6 +163,7 @@ def folder_labels(names: Sequence[str]) -> Int[np.ndarray, " N"] | None:
         return None
     folders = [name.partition("/")[0] for name in names]
     numbered = all(folder.isascii() and folder.isdigit() for folder in folders)
+    numbered = numbered and len(set(map(int, folders))) == len(set(folders))  # 1 and 01 are two folders
     classes = [int(folder) for folder in folders] if numbered else folders
     return np.unique(classes, return_inverse=True)[1].astype(np.int32)
 
@@ -185,8 +186,8 @@ def header_shape(file: Path) -> tuple[int, int, int]:
         with PIL.Image.open(file, formats=FORMATS) as image:
             mode, sides = image.mode, (image.height, image.width)
             # Pillow would decode a whole PNG to look for a tag after its pixels.
-            tags = image.getexif() if image.format == "JPEG" or "exif" in image.info else {}
-            turned = tags.get(ORIENTATION) in TURNED
+            told = image.format == "JPEG" or {"exif", "xmp", "XML:com.adobe.xmp"} & image.info.keys()
+            turned = told and image.getexif().get(ORIENTATION) in TURNED
             several = getattr(image, "n_frames", 1) > 1
             transparent = "transparency" in image.info
     if mode not in CHANNELS or transparent:
@@ -206,7 +207,7 @@ def read_image(file: Path, shape: tuple[int, int, int]) -> UInt8[np.ndarray, "H 
     with readable(file), PIL.Image.open(file, formats=FORMATS) as image:
         upright = PIL.ImageOps.exif_transpose(image)
         if (upright.height, upright.width) != shape[:2]:
-            raise ValueError(f"it is {upright.height} x {upright.width} after its EXIF tag, and {shape[:2]} before")
+            raise ValueError("a tag after its pixels turns it; save it without the tag, or turned")
         return np.asarray(upright.convert("L" if shape[-1] == 1 else "RGB")).reshape(shape)
 
 

@@ -77,7 +77,8 @@ def oscillation_log_prob(x: Values) -> Values:
 def load_series(path: Path) -> Series:
     """Load a series from an .npy file, or from a text file with one number per line.
 
-    The values of a .csv file are in its last column, and its first line may be a header. Raises FileNotFoundError if
+    The values of a .csv file are in its last column, and its first line may be a header; columns of integers need one,
+    since they could be numbers with commas. Raises FileNotFoundError if
     there is no file, and ValueError unless it holds at least 20 finite numbers that are not all the same and that
     float32 tells apart.
     """

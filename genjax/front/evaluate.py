@@ -39,7 +39,7 @@ def evaluate(
     if batch_size < 1:
         raise ArgumentError("batch_size", batch_size, " must be at least 1")
     names = check_examples(model, split)
-    seeds = on_each_device(with_seed_axis(state), devices)
+    seeds = on_each_device(with_seed_axis(state._replace(opt={})), devices)
     with naming_what_is_missing(names):
         values = evaluate_split(
             make_evaluate_seeds(model.evaluate, split.load, mesh_of(seeds.params)),

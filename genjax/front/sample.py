@@ -71,7 +71,7 @@ def sample(
     Raises ValueError if the model cannot use an argument, needs one that is missing, or draws NaN.
     """
     key = jax.random.key(seed) if key is None else key
-    state = on_each_device(state, devices)
+    state = on_each_device(state._replace(opt={}), devices)
     given = Given(image, labels, captions, known)
     writer = model.capability(Writer)
     if writer is not None:

@@ -51,14 +51,15 @@ def best_value(p_data: Array, p_model: Array) -> Array:
 def jensen_shannon(p: Array, q: Array) -> Array:
     """Return JSD(p, q) = (KL(p || m) + KL(q || m)) / 2 with m = (p + q) / 2, a scalar in [0, log 2], in nats.
 
-    The derivative by p is log(2 p / (p + q)) / 2: -infinity where p alone is 0, and log(2) / 2 where q is 0.
+    The gradient by p is log(2 p / (p + q)) / 2: -infinity where p alone is 0, and log(2) / 2 where q is 0. In forward
+    mode a direction that does not change such a p gives NaN.
     """
     return divergence(p, q)
 
 
 @jax.custom_jvp
 def divergence(p: Array, q: Array) -> Array:
-    """Return the Jensen-Shannon divergence, with a derivative that is right at probabilities of 0."""
+    """Return the Jensen-Shannon divergence, with a gradient that is right at probabilities of 0."""
     return (weighted(p, log_ratio(p, q)) + weighted(q, log_ratio(q, p))).sum() / 2
 
 

@@ -6,6 +6,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -14,8 +15,9 @@ T = TypeVar("T")
 def in_float32(function: Callable[P, T]) -> Callable[P, T]:
     """Let a function take its arrays in float32, or in float64 if they are: differences of bytes would wrap at 256.
 
-    Arrays of integers, booleans and smaller floats are converted; numbers of Python, which have no type of their own,
-    are not. Raises ValueError if an array holds no real numbers.
+    Arrays of integers, booleans and smaller floats are converted. Numbers of Python, which have no type of their own, are
+    not; single integers of NumPy, such as an axis or a size, become numbers of Python. Raises ValueError if an array
+    holds no real numbers.
     """
 
     @functools.wraps(function)
@@ -31,6 +33,8 @@ def wide(leaf: Any) -> Any:
     dtype = getattr(leaf, "dtype", None)
     if dtype is None:
         return leaf
+    if isinstance(leaf, np.integer | np.bool_):  # an axis or a size
+        return leaf.item()
     if dtype in (jnp.float32, jnp.float64):
         return jnp.asarray(leaf)
     if not any(jnp.issubdtype(dtype, kind) for kind in (jnp.floating, jnp.integer, jnp.bool_)):

@@ -156,9 +156,14 @@ def option_error(error: Exception, options: Any) -> RunError:
 
 def as_json(config: Config) -> dict[str, Any]:
     """Return the configuration in plain values, with all options on one level."""
-    options = json.loads(json.dumps(flat(config.options), default=str))
+    options = plain(flat(config.options))
     file = {} if config.file is None else {"file": config.file}
     return {"experiment": config.experiment, "preset": config.preset, "options": options, **file}
+
+
+def plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values of options as JSON has them."""
+    return json.loads(json.dumps(options, default=str))
 
 
 def from_json(saved: Mapping[str, Any]) -> tuple[Function, Config]:

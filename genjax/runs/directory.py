@@ -63,8 +63,11 @@ def read_config(directory: Path) -> dict[str, Any]:
     return config
 
 
-def check_config(directory: Path, config: Mapping[str, Any]) -> None:
-    """Raise RunError if `directory` holds anything but a run with this configuration."""
+def check_config(directory: Path, config: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+    """Raise RunError if `directory` holds anything but a run with this configuration.
+
+    `defaults` are the values of options that are newer than the run.
+    """
     if not directory.exists():
         return
     if not directory.is_dir():
@@ -75,7 +78,8 @@ def check_config(directory: Path, config: Mapping[str, Any]) -> None:
                 f"--workdir {directory} is not empty and holds no run ({CONFIG} is missing); give a new folder"
             )
         return
-    if lines := differences(read_config(directory), config):
+    stored = read_config(directory)
+    if lines := differences({**stored, "options": {**defaults, **stored["options"]}}, config):
         raise RunError(
             f"--workdir {directory} holds a run with another configuration; it is left as it is:"
             + "".join(f"\n  {line}" for line in lines)

@@ -1,5 +1,6 @@
 """Data of a run: files that it keeps, and the hash by which other data are refused."""
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -28,7 +29,9 @@ def keep_files(config: Config, directory: Path) -> None:
         copy = directory / KEPT / name / file.name
         if not copy.exists():
             copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, copy)
+            beside = copy.with_name(copy.name + ".part")
+            shutil.copyfile(file, beside)
+            os.replace(beside, copy)
 
 
 def with_kept_files(config: Config, directory: Path) -> Config:

@@ -67,4 +67,4 @@ def host_memory() -> int | None:
                 limits.append(int(limit.read()))
         except (OSError, ValueError):
             continue
-    return min(limits)
+    return min((limit for limit in limits if limit > 0), default=None)

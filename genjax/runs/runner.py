@@ -15,7 +15,18 @@ from rich.console import Console
 from genjax.evaluation import evaluation_key
 from genjax.mesh import make_mesh, on_each_device
 from genjax.pictures.figures import Movie, Picture, learning_curves
-from genjax.runs.config import Config, Function, Presets, as_json, build, option_error, parse, program
+from genjax.runs.config import (
+    Config,
+    Function,
+    Presets,
+    as_json,
+    build,
+    defaults_of,
+    option_error,
+    parse,
+    plain,
+    program,
+)
 from genjax.runs.directory import CONFIG, RESULT, RunError, check_config, curves, read_config, write_json
 from genjax.runs.experiment import Experiment
 from genjax.runs.kept import DATA, check_data, keep_files
@@ -52,7 +63,7 @@ def run_experiment(function: Function, config: Config, arguments: Sequence[str])
     check_devices()
     origin = origin_of(program(function), arguments)
     if run.workdir:
-        check_config(run.workdir, as_json(config))
+        check_config(run.workdir, as_json(config), plain(defaults_of(type(config.options))))
     experiment = build(function, config)
     if run.workdir:
         check_data(run.workdir, experiment.data.sha256)
@@ -74,7 +85,8 @@ def run_experiment(function: Function, config: Config, arguments: Sequence[str])
             return directory
         console.print("training is done and saved; measuring on the test split")
         started = time.monotonic()
-        trained = [one._replace(checkpoint=on_each_device(one.checkpoint, run.devices)) for one in trained]
+        used = None if run.distributed else run.devices  # of several processes the first has its own devices
+        trained = [one._replace(checkpoint=on_each_device(one.checkpoint, used)) for one in trained]
         metrics = measures(experiment, [group.checkpoint for group in trained], experiment.data.test)
         seconds = sum(group.seconds for group in trained) + time.monotonic() - started
         result = result_of(config, origin, experiment, trained, metrics, round(seconds, 1))

@@ -76,8 +76,8 @@ def check_devices() -> None:
     try:
         jax.devices()
     except (RuntimeError, AssertionError) as error:
-        said = (str(error).splitlines() or ["none was found"])[0]
-        raise RunError(f"JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS', '')}: no such device here ({said})") from error
+        said, asked = (str(error).splitlines() or ["none was found"])[0], os.environ.get("JAX_PLATFORMS")
+        raise RunError(f"JAX_PLATFORMS={asked}: no such device here ({said})" if asked else said) from error
 
 
 @contextlib.contextmanager

@@ -359,3 +359,14 @@ def test_a_model_that_no_memory_holds_is_refused_before_it_is_made(capsys, tmp_p
     assert code == 2
     assert f"1 seed(s) need {4 * 4 * count / 2**30:.1f} GiB, and a device has" in error
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_is_older_than_an_option_goes_on(copy, capsys):
+    """Its configuration lacks the option, which has its default now; another value is another configuration."""
+    config = json.loads((copy / "config.json").read_text())
+    assert config["options"].pop("precision") == "float32"
+    (copy / "config.json").write_text(json.dumps(config))
+    assert run(capsys, "--seeds", 3, 5, "--workdir", copy)[0] == 0
+    code, _, error = run(capsys, "--seeds", 3, 5, "--precision", "bfloat16", "--workdir", copy)
+    assert code == 1
+    assert "precision: 'float32' there, 'bfloat16' now" in error

@@ -2,7 +2,7 @@
 
 import numpy as np
 import PIL.Image
-import PIL.ImageOps
+import PIL.PngImagePlugin
 import pytest
 
 import genjax.data.dataset
@@ -119,3 +119,19 @@ def test_an_image_that_is_cut_off_is_named_when_it_is_read_during_training(tmp_p
     splits = (data.train, data.validation, data.test)
     with pytest.raises(DataError, match=r"3\.png: cannot be read as a PNG or JPEG image"):
         [split.read(np.arange(split.size)) for split in splits]
+
+
+def test_a_turn_that_only_xmp_tells_is_known_from_the_header(tmp_path):
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description tiff:Orientation="6"/></rdf:RDF></x:xmpmeta>'
+    info = PIL.PngImagePlugin.PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", xmp.decode())
+    PIL.Image.fromarray(COLOURS).save(tmp_path / "a.png", pnginfo=info)
+    np.testing.assert_array_equal(read(tmp_path)[1][0], COLOURS[::-1].swapaxes(0, 1))
+
+
+def test_class_folders_of_equal_numbers_are_two_classes(tmp_path):
+    for name in ("1", "01", "2"):
+        (tmp_path / name).mkdir()
+        PIL.Image.fromarray(COLOURS).save(tmp_path / name / "a.png")
+    splits = folder(tmp_path)
+    assert {int(one.arrays["label"][0]) for one in (splits.train, splits.validation, splits.test)} == {0, 1, 2}

@@ -123,3 +123,10 @@ def test_what_holds_no_real_numbers_is_refused_by_its_type(kind):
         rec.squared_error(np.zeros((2, 2), kind), np.zeros((2, 2), kind))
     with pytest.raises(ValueError, match="must be of real numbers"):
         active_units(np.zeros((2, 2), kind))
+
+
+def test_axes_and_sizes_of_numpy_are_numbers():
+    x = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    found = likelihood.log_mean_exp(x, axis=np.int64(1))
+    np.testing.assert_allclose(found, sp.logsumexp(x, axis=1) - np.log(4), rtol=1e-5)
+    np.testing.assert_allclose(likelihood.bits_per_dim(x, np.prod((2, 3))), x / (6 * np.log(2)), rtol=1e-5)
