@@ -15,9 +15,9 @@ T = TypeVar("T")
 def in_float32(function: Callable[P, T]) -> Callable[P, T]:
     """Let a function take its arrays in float32, or in float64 if they are: differences of bytes would wrap at 256.
 
-    Arrays of integers, booleans and smaller floats are converted. Numbers of Python, which have no type of their own, are
-    not; single integers of NumPy, such as an axis or a size, become numbers of Python. Raises ValueError if an array
-    holds no real numbers.
+    Arrays of integers, booleans and smaller floats are converted. Numbers of Python, which have no type of their own,
+    are not; single integers of NumPy, such as an axis or a size, become numbers of Python. Raises ValueError if an
+    array holds no real numbers.
     """
 
     @functools.wraps(function)
