@@ -192,7 +192,7 @@ def test_it_runs_as_a_module_too_and_ends_with_the_same_numbers(folder):
     assert other["command"] == "python -m swirl --steps 300"
     assert one["metrics"] == other["metrics"]
     configs = [json.loads((folder / name / "config.json").read_text()) for name in ("run", "other")]
-    check_config(folder / "run", configs[1])  # either command continues the run of the other
+    check_config(folder / "run", configs[1], {})  # either command continues the run of the other
     assert configs[0]["file"] == configs[1]["file"]
 
 
