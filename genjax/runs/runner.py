@@ -85,7 +85,8 @@ def run_experiment(function: Function, config: Config, arguments: Sequence[str])
             return directory
         console.print("training is done and saved; measuring on the test split")
         started = time.monotonic()
-        used = None if run.distributed else run.devices  # of several processes the first has its own devices
+        # Devices of a process speak by a service that has ended with the other processes (`part`): one device is left.
+        used = 1 if run.distributed else run.devices
         trained = [one._replace(checkpoint=on_each_device(one.checkpoint, used)) for one in trained]
         metrics = measures(experiment, [group.checkpoint for group in trained], experiment.data.test)
         seconds = sum(group.seconds for group in trained) + time.monotonic() - started
