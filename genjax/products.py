@@ -97,7 +97,7 @@ def product(equation: JaxprEqn, operands: Sequence[Any], dtype: DTypeLike) -> An
 def computed(equation: JaxprEqn, operands: Sequence[Any], dtype: DTypeLike) -> Any:
     """Return a product of operands in `dtype`, as float32.
 
-    The result of a convolution is rounded too, since not all devices have one of bfloat16 that returns float32.
+    The result of a convolution is rounded too; that of a dot product is not.
     """
     result = dtype if equation.primitive.name == CONVOLUTION else jnp.float32
     params = {**equation.params, "preferred_element_type": result}
@@ -105,7 +105,7 @@ def computed(equation: JaxprEqn, operands: Sequence[Any], dtype: DTypeLike) -> A
 
 
 def emulated(equation: JaxprEqn, operands: Sequence[Any], dtype: DTypeLike) -> Any:
-    """Return `computed` by a product of float32: a CPU's own products of bfloat16 are slow, and some are missing."""
+    """Return `computed` by a product of float32: some of a CPU's own products of bfloat16 are missing."""
     kind = jnp.finfo(dtype)
 
     def rounded(one: Any) -> Any:
